@@ -1,0 +1,49 @@
+"""evogan: evolves GANs that work.
+
+>>> import evogan
+>>> run = evogan.search("wdcgan", "digits", evaluations=24)
+>>> images = run.load_best().sample(64)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evogan.api import Run, load, open_run, resume, search, train
+    from evogan.errors import UserError
+    from evogan.genome import Gene, Genome
+    from evogan.space import Space, load_space
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Gene",
+    "Genome",
+    "Run",
+    "Space",
+    "UserError",
+    "__version__",
+    "load",
+    "load_space",
+    "open_run",
+    "resume",
+    "search",
+    "train",
+]
+
+_HOME = {
+    "Gene": "genome",
+    "Genome": "genome",
+    "Space": "space",
+    "UserError": "errors",
+    "load_space": "space",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `evogan --help` and workers need not wait for what they do not touch."""
+    if name not in __all__:
+        raise AttributeError(f"module 'evogan' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"evogan.{_HOME.get(name, 'api')}"), name)

@@ -1,0 +1,84 @@
+"""The built-in data sets: scikit-learn's digits, and torchvision's in torchvision's own folder layout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evogan.data.dataset import Dataset, DataSpec, Images, Labels
+from evogan.errors import UserError
+from evogan.stable import derive_seed
+
+DATASETS = {
+    "digits": "1,797 handwritten digits, 8x8 grey, 10 classes (comes with scikit-learn)",
+    "mnist": "70,000 handwritten digits, 28x28 grey, 10 classes",
+    "fashion_mnist": "70,000 articles of clothing, 28x28 grey, 10 classes",
+    "kmnist": "70,000 cursive Japanese characters, 28x28 grey, 10 classes",
+    "cifar10": "60,000 photographs, 32x32 colour, 10 classes",
+    "svhn": "99,289 house-number digits, 32x32 colour, 10 classes",
+}
+_KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
+
+
+def load_builtin(spec: DataSpec) -> Dataset:
+    """One of `DATASETS` at its own size. Raises UserError where its files are absent or damaged."""
+    return _digits() if spec.name == "digits" else _torchvision(spec)
+
+
+def _digits() -> Dataset:
+    """20 % of every class is held out."""
+    from sklearn.datasets import load_digits
+
+    images, targets = load_digits(return_X_y=True)
+    images = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    labels = targets.astype(np.int64)
+    rng = np.random.default_rng(derive_seed("held out", "digits"))
+    out = np.zeros(len(labels), dtype=bool)
+    for label in range(10):
+        members = np.flatnonzero(labels == label)
+        out[members[np.argsort(rng.random(len(members)))[: len(members) // 5]]] = True
+    return Dataset("digits", images[~out], labels[~out], images[out], labels[out])
+
+
+def _torchvision(spec: DataSpec) -> Dataset:
+    root = Path(spec.data_dir or os.environ.get("EVOGAN_DATA") or "data")
+    train_images, train_labels = _split(spec, root, train=True)
+    test_images, test_labels = _split(spec, root, train=False)
+    return Dataset(spec.name, train_images, train_labels, test_images, test_labels)
+
+
+def _split(spec: DataSpec, root: Path, train: bool) -> tuple[Images, Labels]:
+    from torchvision import datasets
+
+    where = f"data set '{spec.name}' in folder '{root}'"
+    options: dict[str, Any] = {"root": str(root), "download": spec.download}
+    try:
+        if spec.name == "svhn":
+            found = datasets.SVHN(split="train" if train else "test", **options)
+        else:
+            found = getattr(datasets, _KINDS[spec.name])(train=train, **options)
+    except RuntimeError as error:  # torchvision's word for files that are absent or fail their checksum
+        if spec.download:
+            raise UserError(f"{where} could not be downloaded: {_line(error)}") from error
+        raise UserError(
+            f"{where} is absent or incomplete: --download fetches it, EVOGAN_DATA names another folder"
+        ) from error
+    except Exception as error:
+        hint = "" if spec.download else "; delete its files and fetch them anew with --download"
+        raise UserError(f"{where} cannot be read: {_line(error) or type(error).__name__}{hint}") from error
+    images = np.asarray(found.data)
+    labels = np.asarray(found.labels if spec.name == "svhn" else found.targets, dtype=np.int64)
+    if len(images) != len(labels):
+        raise UserError(f"{where} is damaged: {len(images)} images but {len(labels)} labels")
+    if spec.name == "cifar10":
+        images = images.transpose(0, 3, 1, 2)
+    elif images.ndim == 3:
+        images = images[:, None]
+    return np.ascontiguousarray(images), labels
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,171 @@
+"""Trial -> Evaluation: the zoo builds the GAN, training trains it, fitness scores it."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import evogan
+from evogan.checkpoint import pack_generator
+from evogan.data import Dataset
+from evogan.errors import UserError
+from evogan.fitness import NonFiniteSamples, Scorer
+from evogan.genes import GENES
+from evogan.stable import derive_seed
+from evogan.training import Diverged, Plan, Trainer
+from evogan.training.flops import flops_per_iteration
+from evogan.trial import Evaluation, GANTask, Status, Trial
+from evogan.zoo import build
+from evogan.zoo.adversarial import AdversarialGAN
+
+SAMPLE_BATCH = 500
+GRID = 64  # images in a sample grid
+
+
+def check_device(name: str) -> torch.device:
+    """UserError if this machine does not have the device."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"unknown device '{name}': cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device '{name}' is not there: {torch.cuda.device_count()} CUDA devices found")
+    return device
+
+
+class GANEvaluator:
+    """Evaluates genomes on one data set. Holds plain data, so that workers can share it."""
+
+    def __init__(self, dataset: Dataset, scorer: Scorer, device: str = "cpu") -> None:
+        self._dataset, self._scorer, self._device = dataset, scorer, device
+
+    def __call__(self, trial: Trial) -> Evaluation:
+        assert isinstance(trial.task, GANTask)
+        with _threads(trial.task.threads):
+            return _Training(trial, trial.task, self._dataset, self._scorer, check_device(self._device)).run()
+
+
+@dataclass
+class _Training:
+    trial: Trial
+    task: GANTask
+    dataset: Dataset
+    scorer: Scorer
+    device: torch.device
+    scores: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    started: float = field(default_factory=perf_counter)
+    scoring_seconds: float = 0.0
+
+    def run(self) -> Evaluation:
+        status: Status = "completed"
+        reason = ""
+        gan = build(self.trial.genome, self.task.image_size, self.task.channels, self.trial.seed)
+        genes = GENES.complete(self.trial.genome)
+        trainer = Trainer(
+            gan,
+            genes,
+            torch.from_numpy(self.dataset.images),
+            seed=self.trial.seed,
+            device=self.device,
+            precision=self.task.precision,
+        )
+        images = trainer.images_per_iteration
+        plan = Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
+        try:
+            for iteration, scored in plan.stops.items():
+                losses = trainer.run_to(iteration)
+                kimg = trainer.images_seen / 1000
+                self.curve.append({"kimg": kimg, **losses})
+                if scored:
+                    part = min(1.0, kimg / self.task.kimg)
+                    self._score(gan, {"kimg": kimg, "fidelity": part}, trainer.normalized_loss())
+        except (Diverged, NonFiniteSamples) as error:
+            reason = f"diverged: {error}"
+            status = "completed" if self.scores else "diverged"
+        except torch.OutOfMemoryError as error:
+            status, reason = "out_of_memory", str(error).splitlines()[0]
+        flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
+        return Evaluation(
+            status=status,
+            reason=reason,
+            scores=tuple(self.scores),
+            curve=tuple(self.curve),
+            cost={
+                "seconds": perf_counter() - self.started,
+                "scoring_seconds": self.scoring_seconds,
+                "kimg": trainer.images_seen / 1000,
+                "flops": flops * trainer.iteration,
+            },
+            provenance=provenance(self.device, self.task),
+            files=self.files,
+        )
+
+    def _score(self, gan: AdversarialGAN, where: dict[str, float], normalized_loss: float) -> None:
+        """Score the GAN as it is now, and keep its generator if it is the best so far."""
+        started = perf_counter()
+        best = min((score["fid"] for score in self.scores), default=float("inf"))
+        score = where | self.scorer.score(self._samples(gan)) | {"normalized_loss": normalized_loss}
+        self.scoring_seconds += perf_counter() - started
+        score["parameters"] = float(
+            sum(p.numel() for player in gan.players.values() for p in player.parameters())
+        )
+        score["seconds"] = perf_counter() - self.started
+        self.scores.append(score)
+        if score["fid"] < best:
+            first = next(self._samples(gan))[:GRID]
+            self.files["samples.png"] = grid_png(first)
+            self.files["generator.safetensors"] = pack_generator(
+                gan.sampler, self.trial.genome, self.task, {"key": self.trial.key, "fid": score["fid"]}
+            )
+
+    def _samples(self, gan: AdversarialGAN) -> Iterator[Tensor]:
+        """The task's samples: the latent noise is the same for every genome, replicate and checkpoint."""
+        rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
+        for start in range(0, self.task.samples, SAMPLE_BATCH):
+            n = min(SAMPLE_BATCH, self.task.samples - start)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
+                yield gan.sample(gan.latents(n, rng))
+
+
+def provenance(device: torch.device, task: GANTask) -> dict[str, Any]:
+    return {
+        "evogan": evogan.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": task.threads,
+    }
+
+
+def grid_png(images: Tensor, columns: int = 8) -> bytes:
+    """(N, C, H, W) in [-1, 1] -> a PNG with `columns` images a row; small ones are enlarged pixel by pixel."""
+    from torchvision.transforms.functional import to_pil_image
+    from torchvision.utils import make_grid
+
+    enlarge = max(1, 64 // images.shape[-1])
+    images = images.detach().float().cpu().repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3)
+    grid = make_grid(images.clamp(-1, 1), nrow=columns, padding=enlarge, normalize=True, value_range=(-1, 1))
+    buffer = io.BytesIO()
+    to_pil_image(grid).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Fixed threads: their number changes sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

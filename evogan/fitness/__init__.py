@@ -1,0 +1,43 @@
+"""Scores a trained GAN."""
+
+from evogan.fitness.features import (
+    SHIPPED,
+    FeatureNet,
+    FeatureRecord,
+    Features,
+    feature_table,
+    load_features,
+    save_network,
+)
+from evogan.fitness.frechet import Moments, frechet_distance
+from evogan.fitness.kid import KernelSample, kernel_distance
+from evogan.fitness.normalized_loss import NormalizedLoss
+from evogan.fitness.scorer import NonFiniteSamples, Scorer
+from evogan.fitness.train_features import train_features
+
+METRICS: dict[str, tuple[str, str]] = {
+    "fid": ("Frechet distance between the features of generated and of training images", "min"),
+    "kid": ("kernel distance (unbiased MMD^2) between the same features", "min"),
+    "normalized_loss": ("the losses' recent means within their own running range", "min"),
+    "parameters": ("trainable parameters of the generator", "min"),
+    "seconds": ("wall-clock time of the training", "min"),
+}
+
+__all__ = [
+    "METRICS",
+    "SHIPPED",
+    "FeatureNet",
+    "FeatureRecord",
+    "Features",
+    "KernelSample",
+    "Moments",
+    "NonFiniteSamples",
+    "NormalizedLoss",
+    "Scorer",
+    "feature_table",
+    "frechet_distance",
+    "kernel_distance",
+    "load_features",
+    "save_network",
+    "train_features",
+]

@@ -1,0 +1,177 @@
+"""Feature networks: small classifiers whose last hidden layer is what FID and KID look at.
+
+    conv32 k3 - relu - [pool] - conv64 k3 - relu - pool - (conv64 k3 - relu - pool)* - F64 relu - F classes
+
+Images of less than 16 pixels a side are padded and pooled once less; those of more than 38 pass more
+convolutions, so that few positions reach the hidden layer. The package ships a network for each of `SHIPPED`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evogan.errors import UserError, unknown
+
+SHIPPED = ("digits", "mnist", "fashion_mnist")
+NETWORKS = Path(__file__).parent / "networks"
+FORMAT = "evogan_features_1"  # the header's entry that holds the record
+
+
+class Features(nn.Module):
+    """Maps images (N, C, H, W) in [-1, 1] to features (N, `dim`), float32."""
+
+    name: str
+    dim: int
+
+    @cached_property
+    def id(self) -> str:
+        """Name and a hash of the weights: scores are comparable where it is the same."""
+        sha = hashlib.sha256()
+        for name, weight in sorted(self.state_dict().items()):
+            sha.update(f"{name}{tuple(weight.shape)}".encode())
+            sha.update(weight.detach().cpu().contiguous().numpy().data)
+        return f"{self.name}-{sha.hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class FeatureRecord:
+    """What is known of a feature network.
+
+    `name` and `fingerprint`: the data set it was trained on. `accuracy`: on held-out images, in [0, 1].
+    `floor`: FID between all training images and the held-out ones. `noise`: (n, mean, standard deviation) of
+    the FID of 10 random subsets of n training images against them all: what a perfect GAN would score.
+    """
+
+    name: str
+    fingerprint: str
+    image_size: int
+    channels: int
+    classes: int
+    accuracy: float = 0.0
+    floor: float = 0.0
+    noise: tuple[tuple[int, float, float], ...] = ()
+
+
+class FeatureNet(Features):
+    """The network above, for `record`'s image size, channels and classes; weights drawn from `rng`."""
+
+    dim = 64
+
+    def __init__(self, record: FeatureRecord, rng: torch.Generator) -> None:
+        super().__init__()
+        self.record = record
+        self.name = record.name
+        with torch.device("meta"):  # so that torch's own initialisation draws no random numbers
+            self.body, self.head = _layers(record)
+        self.to_empty(device="cpu")
+        with torch.no_grad():
+            for parameter in self.parameters():
+                if parameter.dim() > 1:
+                    nn.init.kaiming_normal_(parameter, nonlinearity="relu", generator=rng)
+                else:
+                    parameter.zero_()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1], of any size and channels -> features (N, 64), >= 0."""
+        size, channels = self.record.image_size, self.record.channels
+        images = images.float()
+        if images.shape[1] != channels:
+            images = images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+        if images.shape[2:] != (size, size):
+            images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+        features: Tensor = self.body(images)
+        return features
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] -> (N, classes)."""
+        logits: Tensor = self.head(self(images))
+        return logits
+
+
+def _layers(record: FeatureRecord) -> tuple[nn.Sequential, nn.Linear]:
+    small = record.image_size < 16
+    side, width, layers = record.image_size, record.channels, list[nn.Module]()
+    for stage, out in enumerate((32, 64, *[64] * 8)):
+        if stage >= 2 and side <= 8:
+            break
+        layers += [nn.Conv2d(width, out, 3, padding=1 if small else 0), nn.ReLU()]
+        side, width = side if small else side - 2, out
+        if stage > 0 or not small:
+            layers.append(nn.MaxPool2d(2))
+            side //= 2
+    layers += [nn.Flatten(), nn.Linear(width * side * side, 64), nn.ReLU()]
+    return nn.Sequential(*layers), nn.Linear(64, record.classes)
+
+
+def load_features(name: str) -> Features:
+    """A shipped network's name, 'inception', or the path of a file that `evogan features train` wrote."""
+    if name == "inception":
+        from evogan.fitness.inception import load_inception
+
+        return load_inception()
+    path = NETWORKS / f"{name}.safetensors" if name in SHIPPED else Path(name).expanduser()
+    if name not in SHIPPED and len(path.parts) == 1 and path.suffix != ".safetensors":
+        raise unknown("features", name, [*SHIPPED, "inception", "a .safetensors file"])
+    return load_network(path)
+
+
+def save_network(network: FeatureNet, path: Path) -> None:
+    """Write weights as float16 and the record as JSON in the header of a safetensors file."""
+    weights = {name: weight.detach().half().contiguous() for name, weight in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, path, metadata={FORMAT: json.dumps(asdict(network.record))})
+
+
+def load_network(path: Path) -> FeatureNet:
+    """Read what `save_network` wrote, ready to score."""
+    record = read_record(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        network = FeatureNet(record, torch.Generator())
+        network.load_state_dict(weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"feature network '{path}' is damaged: its weights do not fit its record") from error
+    return network.eval().requires_grad_(False)
+
+
+def read_record(path: Path) -> FeatureRecord:
+    """The record alone."""
+    if not path.is_file():
+        raise UserError(f"feature network '{path}': no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            fields: dict[str, Any] = json.loads((file.metadata() or {})[FORMAT])
+        noise = tuple((int(n), float(mean), float(sd)) for n, mean, sd in fields.pop("noise"))
+        return FeatureRecord(**fields, noise=noise)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"feature network '{path}' is damaged, or not a safetensors file") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"'{path}' is not a feature network made by 'evogan features train'") from error
+
+
+def feature_table() -> str:
+    """The shipped networks' records as a Markdown table."""
+    records = [read_record(NETWORKS / f"{name}.safetensors") for name in SHIPPED]
+    sizes = sorted({n for record in records for n, _, _ in record.noise})
+    rows = [
+        ["features", "images", "held-out accuracy", "FID(train, held-out)", *[f"FID(n={n:,})" for n in sizes]]
+    ]
+    rows.append(["---"] * len(rows[0]))
+    for record in records:
+        noise = {n: f"{mean:.3g} ± {sd:.2g}" for n, mean, sd in record.noise}
+        images = f"{record.image_size}x{record.image_size}x{record.channels}"
+        rows.append([record.name, images, f"{record.accuracy:.2%}", f"{record.floor:.3g}"])
+        rows[-1] += [noise.get(n, "-") for n in sizes]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

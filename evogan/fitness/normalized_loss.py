@@ -1,0 +1,69 @@
+"""The normalised-loss fitness: losses scaled by their own running range, mended.
+
+Each of three losses L (critic on reals, critic on fakes, generator) is followed every step; its recent mean
+is placed in the range it has had in this run:
+
+    r(L) = (mean L - lo) / (hi - lo), or 0 where hi = lo
+
+    fitness = ((1 - r_real) + (1 - r_generator) + r_fake) / 3      in [0, 1], minimised
+
+As published it is (1/r_real + 1/r_generator + r_fake) / 3, which divides by zero at a running minimum, and at
+the first step always. It compares a GAN with its own past only: see docs/fitness.md.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+LossName = Literal["real", "fake", "generator"]
+
+
+class NormalizedLoss:
+    """Follows the losses, never waiting for the device: `update` every step, `value` at a checkpoint."""
+
+    def __init__(self) -> None:
+        self._running: dict[LossName, _Running] = {}
+
+    def update(self, name: LossName, loss: Tensor) -> None:
+        """Add one step's scalar loss; the three come whenever their player steps."""
+        loss = loss.detach().double()
+        if name in self._running:
+            self._running[name].add(loss)
+        else:
+            self._running[name] = _Running(loss)
+
+    def value(self) -> float:
+        """The fitness of the losses since the last call, in [0, 1]; NaN if any loss ever was.
+
+        Raises ValueError where one of the three has had no step since then.
+        """
+        real, fake, generator = (self._take(name) for name in ("real", "fake", "generator"))
+        return ((1 - real) + (1 - generator) + fake) / 3
+
+    def _take(self, name: LossName) -> float:
+        running = self._running.get(name)
+        if running is None or running.count == 0:
+            raise ValueError(f"no '{name}' loss since the last value")
+        return running.take()
+
+
+class _Running:
+    """Lowest and highest loss so far, and the sum since the last `take`."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self.low, self.high, self.sum, self.count = loss, loss, loss, 1
+
+    def add(self, loss: Tensor) -> None:
+        self.low, self.high = torch.minimum(self.low, loss), torch.maximum(self.high, loss)
+        self.sum, self.count = self.sum + loss, self.count + 1
+
+    def take(self) -> float:
+        low, high, mean = float(self.low), float(self.high), float(self.sum) / self.count
+        self.sum, self.count = torch.zeros_like(self.sum), 0
+        if high == low:
+            return 0.0
+        share = (mean - low) / (high - low)
+        return min(max(share, 0.0), 1.0) if share == share else share  # rounding may leave [0, 1]; NaN stays

@@ -1,0 +1,67 @@
+"""Scores generated images against a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from evogan.data import Dataset
+from evogan.fitness.features import Features
+from evogan.fitness.frechet import Moments, frechet_distance
+from evogan.fitness.kid import KernelSample, kernel_distance
+
+BATCH = 500
+
+
+class NonFiniteSamples(Exception):  # noqa: N818
+    """A generator made NaN or infinite pixels."""
+
+
+class Scorer:
+    """FID and KID of `samples` generated images against all training images of `dataset`.
+
+    The reference is computed here, once. Holds no images: pickles to the feature network and a few moments.
+    """
+
+    def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
+        self.features = features
+        self.samples = samples
+        real = extract(features, torch.from_numpy(dataset.images).split(BATCH))
+        self._moments = Moments.of(real)
+        self._kernel = KernelSample(real)
+        _ = self._moments.root, self._kernel.own
+
+    def score(self, batches: Iterable[Tensor]) -> dict[str, float]:
+        """`fid` and `kid` of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size.
+
+        Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
+        all, since FID depends on how many there are.
+        """
+        fake = extract(self.features, batches)
+        if len(fake) != self.samples:
+            raise ValueError(f"scores are of {self.samples} images, not {len(fake)}")
+        return {
+            "fid": frechet_distance(self._moments, Moments.of(fake)),
+            "kid": kernel_distance(self._kernel, KernelSample(fake)),
+        }
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def extract(features: Features, batches: Iterable[Tensor]) -> Tensor:
+    """Features (N, d), on the images' device, of images (n, C, H, W): float in [-1, 1], or uint8."""
+    found = []
+    for batch in batches:
+        network = features.to(batch.device)
+        for part in batch.split(BATCH):
+            images = to_unit_range(part) if part.dtype == torch.uint8 else part.float()
+            if not images.isfinite().all():
+                raise NonFiniteSamples("generated images have NaN or infinite pixels")
+            found.append(network(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last)))
+    return torch.cat(found)

@@ -1,0 +1,76 @@
+"""Where the published genomes and declared spaces lie, and how a name or a path finds one."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evogan.errors import UserError, unknown
+from evogan.genes import GENES
+from evogan.genome import Genome
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(room: str) -> Path:
+    """`genomes` or `search_spaces`: inside an installed package, or beside it in a checkout."""
+    inside = _PACKAGE / room
+    return inside if inside.is_dir() else _PACKAGE.parent / room
+
+
+def names(room: str) -> list[str]:
+    return sorted(path.stem for path in folder(room).glob("*.toml"))
+
+
+def find(room: str, name_or_path: str) -> Path:
+    """The TOML file that a user means: a path, or the name of a shipped one."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.parent != Path():
+        if not path.is_file():
+            raise UserError(f"no file '{name_or_path}'")
+        return path
+    if name_or_path not in names(room):
+        raise unknown({"genomes": "genome", "search_spaces": "space"}[room], name_or_path, names(room))
+    return folder(room) / f"{name_or_path}.toml"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class GenomeFile:
+    """A genome as written: a published GAN, or a user's own."""
+
+    name: str
+    title: str
+    source: str
+    genome: Genome
+
+
+def read_genome(name_or_path: str) -> GenomeFile:
+    """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`.
+
+    Errors: UserError naming the file for what does not parse, an unknown gene or a value not allowed.
+    """
+    path = find("genomes", name_or_path)
+    document = read_toml(path)
+    for field in document:
+        if field not in ("title", "source", "genes"):
+            raise UserError(f"{path}: {unknown('field', field, ('title', 'source', 'genes'))}")
+    genes = document.get("genes", {})
+    if not isinstance(genes, dict):
+        raise UserError(f"{path}: 'genes' must be a table")
+    try:
+        genome = GENES.read(genes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    title = str(document.get("title", path.stem))
+    return GenomeFile(path.stem, title, str(document.get("source", "")), genome)

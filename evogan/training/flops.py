@@ -1,0 +1,26 @@
+"""What a training costs in floating-point operations, counted on a throwaway GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from evogan.genes import GENES
+from evogan.genome import Value
+from evogan.zoo import build
+
+
+def flops_per_iteration(genome: Mapping[str, Value], image_size: int, channels: int) -> float:
+    """Multiplications and additions of one round of the schedule, forward and backward."""
+    gan, pair, rng = build(genome, image_size, channels, seed=0), 2, torch.Generator().manual_seed(0)
+    reals = torch.zeros(pair, channels, image_size, image_size)
+    total = 0.0
+    for player, steps in gan.schedule:
+        batch = gan.draw(player, reals, rng)
+        with FlopCounterMode(display=False) as counter:
+            loss = torch.stack(list(gan.loss(player, batch).values())).sum()
+            torch.autograd.grad(loss, list(gan.players[player].parameters()))
+        total += steps * counter.get_total_flops()
+    return total * int(GENES.complete(genome)["batch_size"]) / pair

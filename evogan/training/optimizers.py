@@ -1,0 +1,21 @@
+"""Optimisers, keyed by the values of genes `critic_optimizer` and `generator_optimizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, optim
+
+
+def make_optimizer(player: str, genes: Mapping[str, Any], parameters: Iterable[Tensor]) -> optim.Optimizer:
+    """The optimiser of a player; every one but the critic learns at `lr_ratio` times the critic's rate."""
+    rate = genes["learning_rate"] * (1.0 if player == "critic" else genes["lr_ratio"])
+    match genes[f"{player}_optimizer"]:
+        case "adam":
+            betas = (genes[f"{player}_beta1"], genes[f"{player}_beta2"])
+            return optim.Adam(parameters, rate, betas=betas, foreach=True)
+        case "rmsprop":
+            return optim.RMSprop(parameters, rate, alpha=genes[f"{player}_rms_decay"], foreach=True)
+        case _:
+            return optim.SGD(parameters, rate, momentum=genes[f"{player}_momentum"], foreach=True)

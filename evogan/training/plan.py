@@ -1,0 +1,32 @@
+"""When a training stops to be looked at: iterations out of the task's full budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+CURVE_POINTS = 32  # points of the learning curve over the full budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The iterations of one training, counted from 1.
+
+    `images`: real images shown to the critic in one iteration. `stops`: iteration -> whether it is scored;
+    the last is where the fidelity ends. Stops of a lower fidelity, but for its last, are those of a higher.
+    """
+
+    images: int
+    stops: dict[int, bool]
+
+    @classmethod
+    def of(cls, kimg: float, images: int, fidelity: float, checkpoints: tuple[float, ...]) -> Plan:
+        total = max(1, math.ceil(kimg * 1000 / images))
+
+        def at(part: float) -> int:
+            return max(1, math.ceil(part * total - 1e-9))
+
+        last = at(fidelity)
+        curve = {at(i / CURVE_POINTS) for i in range(1, CURVE_POINTS + 1)}
+        scored = {at(part) for part in checkpoints if at(part) <= last} | {last}
+        return cls(images, {i: i in scored for i in sorted(curve | scored) if i <= last})

@@ -1,0 +1,124 @@
+"""The one training loop: the schedule says which player steps when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from evogan.fitness.normalized_loss import LossName, NormalizedLoss
+from evogan.stable import derive_seed
+from evogan.training.optimizers import make_optimizer
+from evogan.zoo import GAN
+
+
+NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
+
+
+class Diverged(Exception):
+    """A loss is no longer a finite number."""
+
+
+class Trainer:
+    """Trains `gan` on `images`, uint8 (N, C, H, W), resident on `device`.
+
+    `genes` is the complete phenotype. Data order and noise come from generators of their own, derived from
+    `seed`. An iteration is one round of the schedule; `images_seen` counts reals shown to the critic.
+    """
+
+    def __init__(
+        self,
+        gan: GAN,
+        genes: Mapping[str, Any],
+        images: Tensor,
+        *,
+        seed: int,
+        device: torch.device,
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> None:
+        self.gan = gan.to(device)
+        self.iteration = 0
+        self.images_seen = 0
+        self._images = images.to(device)
+        self._batch_size = int(genes["batch_size"])
+        self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+        self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
+        self._noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise"))
+        self._queue = torch.empty(0, dtype=torch.long, device=device)
+        self._parameters = {name: list(player.parameters()) for name, player in gan.players.items()}
+        self._optimizers = {
+            name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
+        }
+        self._meter = _Meter()
+        self._normalized = NormalizedLoss()
+
+    @property
+    def images_per_iteration(self) -> int:
+        return self._batch_size * dict(self.gan.schedule)["critic"]
+
+    def run_to(self, iteration: int) -> dict[str, float]:
+        """Train up to the end of this iteration; the mean of every loss since the last call.
+
+        Errors: Diverged if any loss on the way was not finite.
+        """
+        while self.iteration < iteration:
+            for player, steps in self.gan.schedule:
+                for _ in range(steps):
+                    self._step(player)
+            self.iteration += 1
+            self.images_seen += self.images_per_iteration
+        means = self._meter.read()
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise Diverged(f"{name} loss is {mean} by {self.images_seen / 1000:.1f} kimg")
+        return means
+
+    def normalized_loss(self) -> float:
+        """The classic fitness over the steps since the last call."""
+        return self._normalized.value()
+
+    def _step(self, player: str) -> None:
+        batch = self.gan.draw(player, self._next_reals(), self._noise)
+        with self._autocast:
+            terms = self.gan.loss(player, batch)
+        parameters = self._parameters[player]
+        total = torch.stack(list(terms.values())).sum()
+        for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
+            parameter.grad = gradient
+        self._optimizers[player].step()
+        self.gan.after_step(player)
+        self._meter.add(terms)
+        for name in NORMALIZED:
+            if name in terms:
+                self._normalized.update(name, terms[name])
+
+    def _next_reals(self) -> Tensor:
+        """The next batch in [-1, 1]: one shuffled pass over the data after another."""
+        while len(self._queue) < self._batch_size:
+            shuffled = torch.randperm(len(self._images), generator=self._order, device=self._order.device)
+            self._queue = torch.cat([self._queue, shuffled])
+        picked, self._queue = self._queue.split([self._batch_size, len(self._queue) - self._batch_size])
+        reals = self._images[picked].contiguous(memory_format=torch.channels_last)
+        return reals.float().div_(127.5).sub_(1.0)
+
+
+class _Meter:
+    """Running means of losses, kept on the device until they are read."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        for name, term in terms.items():
+            value = term.detach()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means

@@ -1,0 +1,108 @@
+"""Task, trial, evaluation: what the two wings exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from evogan.genome import Genome
+from evogan.stable import derive_seed, digest
+
+Status = Literal["completed", "diverged", "out_of_memory", "timed_out", "crashed"]
+Identity = tuple[str, str, float, int]
+
+RECIPE = 1  # rises when the same genome would train differently
+CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a genome is judged on. A user's own objective is a task with a name and nothing more."""
+
+    name: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The facts that results depend on, as plain data."""
+        return asdict(self)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(self.identity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANTask(Task):
+    """Train a GAN on a data set for a budget, and score it.
+
+    `kimg`: real images shown to the critic at fidelity 1, in thousands. `checkpoints`: the shares of it at
+    which the GAN is scored, rising, the last is 1. `samples`: generated images per score.
+    """
+
+    fingerprint: str
+    image_size: int
+    channels: int
+    kimg: float
+    features: str
+    samples: int = 5000
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 1
+    checkpoints: tuple[float, ...] = CHECKPOINTS
+    recipe: int = RECIPE
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """`name` says which data set it is; the fingerprint is the fact."""
+        return {name: value for name, value in asdict(self).items() if name != "name"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A request: train and judge this genome. `fidelity` in (0, 1], `replicate` from 0."""
+
+    genome: Genome
+    key: str
+    task: Task
+    fidelity: float = 1.0
+    replicate: int = 0
+
+    @property
+    def identity(self) -> Identity:
+        """What makes two trials the same."""
+        return (self.key, self.task.key, self.fidelity, self.replicate)
+
+    @property
+    def seed(self) -> int:
+        """The training seed. A longer training begins as the shorter one did: no fidelity in it."""
+        return derive_seed(self.key, self.task.key, self.replicate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The recorded fact that answers a trial.
+
+    `scores`: one mapping a checkpoint, with `kimg` and every metric there. `curve`: losses through training.
+    `cost`: seconds and the like. `provenance`: versions, device, threads. `files`: what was made, by name
+    (bytes on their way to the store, which keeps them as files).
+    """
+
+    status: Status
+    scores: tuple[Mapping[str, float], ...] = ()
+    curve: tuple[Mapping[str, float], ...] = ()
+    cost: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def failed(self) -> bool:
+        return self.status != "completed"
+
+    def metric(self, name: str, score: Literal["best", "last"] = "best") -> float | None:
+        """The metric at its best checkpoint or at the last one; None where it was not measured."""
+        values = [point[name] for point in self.scores if name in point]
+        if not values:
+            return None
+        return min(values) if score == "best" else values[-1]

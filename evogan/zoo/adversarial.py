@@ -1,0 +1,78 @@
+"""A generator against a critic: the GAN of Goodfellow et al., arXiv:1406.2661, as a point in a space."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evogan.zoo.gan import Batch
+from evogan.zoo.losses import ADVERSARIAL, LossTerms
+
+
+class AdversarialGAN:
+    """Built from `genes`, a complete phenotype, and the two networks that it names."""
+
+    def __init__(self, genes: Mapping[str, Any], generator: nn.Module, critic: nn.Module) -> None:
+        self.players: Mapping[str, nn.Module] = {"critic": critic, "generator": generator}
+        self.schedule = (("critic", int(genes["critic_steps"])), ("generator", 1))
+        self._genes = genes
+        self._loss = ADVERSARIAL[genes["loss"]]
+        self._sampler = copy.deepcopy(generator) if genes["ema"] > 0 else generator
+        # norms' gains and statistics stay free: clipping them only harms (see docs/decisions.md)
+        self._clipped = [m.weight for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+
+    def to(self, device: torch.device) -> AdversarialGAN:
+        for network in (*self.players.values(), self._sampler):
+            network.to(device=device, memory_format=torch.channels_last)
+        return self
+
+    def latents(self, n: int, rng: torch.Generator) -> Tensor:
+        """(n, latent) draws from the prior, on the device of `rng`."""
+        shape = (n, self._genes["latent"])
+        if self._genes["latent_prior"] == "normal":
+            return torch.randn(shape, generator=rng, device=rng.device)
+        return torch.rand(shape, generator=rng, device=rng.device) * 2 - 1
+
+    def draw(self, player: str, real: Tensor, rng: torch.Generator) -> Batch:
+        seen = ("real", "fake") if player == "critic" else ("fake",)
+        masks = {what: self.players["critic"].masks(len(real), rng) for what in seen}  # type: ignore[operator]
+        return Batch(real, self.latents(len(real), rng), masks)
+
+    def loss(self, player: str, batch: Batch) -> LossTerms:
+        """The player's terms; real and fake pass the critic separately, as batch norm there needs."""
+        critic, generator = self.players["critic"], self.players["generator"]
+        if player == "generator":
+            return self._loss.generator(critic(generator(batch.latent), batch.masks["fake"]))
+        with torch.no_grad():
+            fake = generator(batch.latent)
+        return self._loss.critic(critic(batch.real, batch.masks["real"]), critic(fake, batch.masks["fake"]))
+
+    @torch.no_grad()
+    def after_step(self, player: str) -> None:
+        if player == "critic":
+            clip = self._genes["clip"]
+            for weight in self._clipped:
+                weight.clamp_(-clip, clip)
+        elif self._sampler is not self.players["generator"]:
+            source, target = self.players["generator"], self._sampler
+            for new, average in zip(source.parameters(), target.parameters(), strict=True):
+                average.lerp_(new, 1 - self._genes["ema"])
+            for new, kept in zip(source.buffers(), target.buffers(), strict=True):
+                kept.copy_(new)
+
+    @property
+    def sampler(self) -> nn.Module:
+        """The network that samples come from: the generator, or its moving average."""
+        return self._sampler
+
+    @torch.no_grad()
+    def sample(self, latent: Tensor) -> Tensor:
+        """(N, latent) -> images (N, C, H, W) in [-1, 1]; each depends on its own latent alone."""
+        self._sampler.eval()
+        images: Tensor = self._sampler(latent)
+        self._sampler.train()
+        return images.float()
