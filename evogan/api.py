@@ -35,6 +35,7 @@ from evogan.trial import Evaluation, GANTask, Task, Trial
 if TYPE_CHECKING:
     from evogan.checkpoint import Generator
     from evogan.data import Dataset, DataSpec
+    from evogan.evaluation import GANEvaluator
     from evogan.fitness import Features
 
 Objective = Callable[[dict[str, Value]], float | Mapping[str, float]]
@@ -77,7 +78,7 @@ class GANSettings:
             "inception, or a file that `evogan features train` made"
         )
 
-    def prepare(self) -> tuple[GANTask, Evaluate]:
+    def prepare(self) -> tuple[GANTask, GANEvaluator]:
         """Read the data; the task, and what evaluates trials of it. Errors: UserError."""
         from evogan.data import load_dataset
         from evogan.evaluation import GANEvaluator, check_device
@@ -265,6 +266,8 @@ def _go(
     judge = Judge(settings.fitness, settings.score)
     strategy = make_strategy(settings.strategy, space, settings.seed, settings.options)
     references: list[tuple[str, Genome]] = []
+    task: Task
+    evaluate: Evaluate
     if settings.gan is None:
         assert objective is not None
         task, evaluate = _objective_task(objective, space), _ObjectiveEvaluate(objective)
@@ -274,8 +277,9 @@ def _go(
 
         if settings.fitness not in METRICS:
             raise unknown("fitness", settings.fitness, METRICS)
-        task, evaluate = settings.gan.prepare()
-        check_size(space.fixed, task.image_size)
+        task, evaluate = gan_task, gan_evaluator = settings.gan.prepare()
+        check_size(space.fixed, gan_task.image_size)
+        store.keep_task_file(task.key, "real.png", gan_evaluator.real_grid())
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,

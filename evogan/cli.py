@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from evogan.api import Run
 
 app = typer.Typer(
-    help="Evolve GANs that work.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+    help="Evolve GANs that work.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,  # half the time of `--help`
 )
 features_app = typer.Typer(help="Feature networks that FID is computed on.", no_args_is_help=True)
 app.add_typer(features_app, name="features")

@@ -52,6 +52,11 @@ class GANEvaluator:
         with _threads(trial.task.threads):
             return _Training(trial, trial.task, self._dataset, self._scorer, check_device(self._device)).run()
 
+    def real_grid(self) -> bytes:
+        """A PNG of the first training images, to hold samples against."""
+        images = torch.from_numpy(self._dataset.images[:GRID])
+        return grid_png(images.float() / 127.5 - 1)
+
 
 @dataclass
 class _Training:

@@ -73,6 +73,16 @@ class Gene:
             raise self._wrong(f"a log scale needs low above 0, not {self.low}")
         if self.levels is not None and self.levels < (1 if self.low == self.high else 2):
             raise self._wrong(f"levels must be at least 2, not {self.levels}")
+        if self.kind == "float" and self.low < self.high and not self._levels_differ():
+            raise self._wrong("6 significant digits cannot tell its levels apart: fewer levels, or a wider range")
+
+    def _levels_differ(self) -> bool:
+        assert self.low is not None and self.high is not None
+        steps = (self.levels or DEFAULT_LEVELS) - 1
+        if self.scale == "log":
+            return math.expm1(math.log(self.high / self.low) / steps) >= 1e-5
+        last_digit = 10.0 ** (math.floor(math.log10(max(abs(self.low), abs(self.high)))) - 5)
+        return (self.high - self.low) / steps >= last_digit * (1 - 1e-9)
 
     def _wrong(self, why: str) -> UserError:
         return UserError(f"gene '{self.name}': {why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ def load_builtin(spec: DataSpec) -> Dataset:
 
 def _digits() -> Dataset:
     """20 % of every class is held out."""
+    state = random.getstate()
     from sklearn.datasets import load_digits
 
+    random.setstate(state)  # what this imports draws from Python's generator as it is imported
     images, targets = load_digits(return_X_y=True)
     images = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     labels = targets.astype(np.int64)

@@ -54,7 +54,7 @@ def _read(spec: DataSpec) -> Dataset:
         raise UserError(
             f"data set '{spec.name}' is a file of another kind: allowed: an .npz file, a folder of images"
         )
-    if len(path.parts) > 1 or path.suffix:
+    if "/" in spec.name or path.suffix:
         raise UserError(f"data set '{spec.name}': no such file or folder")
     raise unknown("data set", spec.name, [*DATASETS, "a folder of images", "an .npz file"])
 

@@ -194,6 +194,15 @@ class Store:
         key, task, fidelity, replicate = identity
         return self.folder / "evaluations" / key / f"{task}-f{fidelity:g}-r{replicate}"
 
+    def task_file(self, task: str, name: str) -> Path:
+        """Where a file that belongs to a task lies, if there is one."""
+        return self.folder / "tasks" / f"{task}-{name}"
+
+    def keep_task_file(self, task: str, name: str, content: bytes) -> None:
+        path = self.task_file(task, name)
+        if not path.exists():
+            _write(path, content)
+
     def _add_task(self, trial: Trial) -> None:
         if trial.task.key not in self._known_tasks:
             with self._engine.begin() as connection:

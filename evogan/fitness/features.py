@@ -141,7 +141,7 @@ def load_network(path: Path) -> FeatureNet:
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         network = FeatureNet(record, torch.Generator())
         network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, TypeError) as error:
         raise UserError(f"feature network '{path}' is damaged: its weights do not fit its record") from error
     return network.eval().requires_grad_(False)
 
@@ -157,7 +157,7 @@ def read_record(path: Path) -> FeatureRecord:
         return FeatureRecord(**fields, noise=noise)
     except (SafetensorError, OSError) as error:
         raise UserError(f"feature network '{path}' is damaged, or not a safetensors file") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"'{path}' is not a feature network made by 'evogan features train'") from error
 
 

@@ -62,5 +62,6 @@ def _extractor(weights: object) -> torch.nn.Module:
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     buffer.seek(0)
-    extractor: torch.nn.Module = FeatureExtractorInceptionV3("inception", ["2048"], buffer)
+    with torch.random.fork_rng(devices=[]):  # it draws weights before it loads them
+        extractor: torch.nn.Module = FeatureExtractorInceptionV3("inception", ["2048"], buffer)
     return extractor

@@ -17,6 +17,7 @@ from __future__ import annotations
 from functools import cached_property
 from math import comb
 
+import torch
 from torch import Tensor
 
 NARROW = 128  # features: a third power of 128^3 numbers is 17 MB
@@ -63,10 +64,7 @@ def _kernel(product: Tensor) -> Tensor:
 
 def _powers(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sums of the tensor powers 0..3 of the features: shapes (1,), (d,), (d, d), (d, d, d)."""
-    count, d = features.shape
-    third = features.new_zeros(d * d, d)
-    for part in features.split(BLOCK):
-        third += (part[:, :, None] * part[:, None, :]).flatten(1).T @ part
-    sums = features.new_full((1,), count), features.sum(0), features.T @ features, third.view(d, d, d)
-    zeroth, first, second, cubes = (power.cpu() for power in sums)
-    return zeroth, first, second, cubes
+    rows = features.T.contiguous()
+    third = torch.stack([(rows * row) @ features for row in rows])
+    zeroth = features.new_full((1,), len(features))
+    return zeroth.cpu(), features.sum(0).cpu(), (rows @ features).cpu(), third.cpu()

@@ -1,7 +1,7 @@
 """Train a feature network on a data set's labels and measure what its FID means.
 
-Adam (Kingma & Ba 2015) with a learning rate that falls linearly to 0, cross entropy, shifts by up to a
-twelfth of the side.
+Adam (Kingma & Ba 2015) with a learning rate that falls linearly to 0, cross entropy, shifts by up to
+1/24 of the side, at least a pixel.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def measure(network: FeatureNet, dataset: Dataset) -> FeatureRecord:
 
 def _shift(images: Tensor, rng: torch.Generator) -> Tensor:
     """The batch in four parts, each moved by its own random whole pixels; the border is repeated."""
-    reach = max(1, images.shape[-1] // 12)
     size = images.shape[-1]
+    reach = max(1, size // 24)
     padded = functional.pad(images, [reach] * 4, mode="replicate")
     moves = torch.randint(0, 2 * reach + 1, (4, 2), generator=rng).tolist()
     parts = zip(padded.chunk(4), moves, strict=False)

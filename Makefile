@@ -1,0 +1,38 @@
+# Every target sets itself up: a virtual environment in .venv with the pinned versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# the demo's size; `.ci/run` uses a shorter one
+EVALUATIONS ?= 32
+KIMG ?= 20
+DEMO ?= demo
+DEMO_FLAGS ?= --finalists 2 --replicates 3
+
+.PHONY: demo test lint bench wheel clean
+
+demo: .venv/installed
+	$(BIN)/evogan search wdcgan_wide --data digits --strategy ga --option population=8 \
+		--evaluations $(EVALUATIONS) --kimg $(KIMG) --name $(DEMO) $(DEMO_FLAGS)
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+wheel: .venv/installed
+	$(BIN)/uv build --quiet --wheel --python $(BIN)/python --out-dir dist
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv dist

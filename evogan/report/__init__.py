@@ -1,0 +1,20 @@
+"""Tables, figures and the HTML page of a run. Reads the store only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evogan.engine.history import RunHistory
+
+__all__ = ["write_report"]
+
+
+def write_report(run: RunHistory, folder: Path) -> Path:
+    """Write `folder/report.html`, one self-contained page, and the sample grids beside it; the page's path."""
+    from evogan.report.page import (
+        write_report,
+    )  # matplotlib and scikit-learn: a second that tables need not pay
+
+    return write_report(run, folder)

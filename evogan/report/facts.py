@@ -1,0 +1,216 @@
+"""What a run found, in numbers and words: tables and the page say the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from evogan.engine import Confirmation, Told
+from evogan.engine.confirm import FRESH
+from evogan.engine.history import RunHistory
+from evogan.genes import GENES
+from evogan.genome import Genome, Value, same
+from evogan.trial import Evaluation
+
+METRIC_NAMES = {"fid": "FID", "kid": "KID"}
+
+
+def short(value: object) -> str:
+    """A value as tables show it: floats with 4 significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def metric_name(metric: str) -> str:
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def figure(confirmation: Confirmation) -> str:
+    """Mean and spread, the spread with two digits: '13.24 ± 0.81'."""
+    mean, spread = confirmation.mean, confirmation.spread
+    if not spread > 0:  # one replicate, or all alike
+        return short(mean)
+    decimals = max(0, 1 - math.floor(math.log10(spread)))
+    return f"{mean:.{decimals}f} ± {spread:.{decimals}f}"
+
+
+# --- what was evaluated
+
+
+def distinct(run: RunHistory) -> list[Told]:
+    """What was told, each evaluation once: a strategy may propose a genome again."""
+    return list({told.row.identity: told for told in reversed(run.history)}.values())[::-1]
+
+
+def counts(run: RunHistory) -> dict[str, int]:
+    """Proposals told, different genomes among them, those that failed, and proposals the engine moved."""
+    return {
+        "proposals": len(run.history),
+        "evaluations": len({told.row.key for told in run.history}),
+        "failed": len({told.row.key for told in run.history if told.value is None}),
+        "pushed": sum(told.row.pushed for told in run.history),
+    }
+
+
+def checks(run: RunHistory) -> list[Evaluation]:
+    """The fresh replicates of the finalists and of the reference genomes."""
+    task = run.document["task"]
+    return [e for c in run.confirmations for e in run.store.replicates(c.key, task, FRESH)]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Evaluations that ended alike; `reason` is the first one's."""
+
+    status: str
+    reason: str
+    count: int
+
+
+def troubles(evaluations: Iterable[Evaluation]) -> list[Trouble]:
+    """Failures, and completed evaluations that went wrong after a checkpoint, most frequent first."""
+
+    def kind(evaluation: Evaluation) -> tuple[str, str]:
+        """Reasons that differ in numbers only are one."""
+        return evaluation.status, re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", evaluation.reason)
+
+    found = sorted((e for e in evaluations if e.failed or e.reason), key=kind)
+    groups = [list(group) for _, group in groupby(found, kind)]
+    return sorted((Trouble(g[0].status, g[0].reason, len(g)) for g in groups), key=lambda t: -t.count)
+
+
+@dataclass(frozen=True)
+class Time:
+    """What evaluations cost."""
+
+    count: int
+    seconds: float
+    scoring: float
+    kimg: float
+    flops: float
+
+    @classmethod
+    def of(cls, evaluations: Iterable[Evaluation]) -> Time:
+        costs = [evaluation.cost for evaluation in evaluations]
+        names = ("seconds", "scoring_seconds", "kimg", "flops")
+        return cls(len(costs), *(sum(cost.get(name, 0.0) for cost in costs) for name in names))
+
+
+def duration(seconds: float) -> str:
+    """As people say it: '48 s', '12.5 min', '3.2 h'."""
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# --- genes
+
+
+def phenotype(run: RunHistory, genome: Mapping[str, Value]) -> dict[str, Value]:
+    """All active genes: of a GAN the defaults too, so that a published genome compares with an evolved one."""
+    return dict(genome) if run.document["gan"] is None else GENES.complete(genome)
+
+
+def differences(run: RunHistory, genome: Genome, other: Genome | None) -> str:
+    """In short, the genes of `genome` that differ from those of `other`; without another all of them."""
+    before = {} if other is None else phenotype(run, other)
+    return ", ".join(
+        f"{name} {short(value)}"
+        for name, value in phenotype(run, genome).items()
+        if name not in before or not same(before[name], value)
+    )
+
+
+# --- the verdict
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A genome's place after retraining. `against`: its mean beside the best reference's, in words."""
+
+    confirmation: Confirmation
+    evolved: bool
+    best: bool
+    against: str
+    genes: str
+
+
+def _by_mean(confirmations: Iterable[Confirmation]) -> list[Confirmation]:
+    """Best first; those that failed on every replicate last."""
+    return sorted(confirmations, key=lambda c: c.mean if c.values else math.inf)
+
+
+def _references(run: RunHistory) -> set[str]:
+    return {key for _, key, _ in run.document["reference"]}
+
+
+def best_reference(run: RunHistory) -> Confirmation | None:
+    """The published genome with the best mean; None where none was retrained."""
+    known = _references(run)
+    return next((c for c in _by_mean(run.confirmations) if c.key in known), None)
+
+
+def standings(run: RunHistory) -> list[Standing]:
+    """Evolved and published genomes on fresh replicates, best first."""
+    known, reference = _references(run), best_reference(run)
+    return [
+        Standing(
+            c,
+            evolved=c.key not in known,
+            best=rank == 0 and bool(c.values),
+            against="" if reference is None or c is reference else _times(c, reference),
+            genes=differences(run, c.genome, reference.genome if reference else None),
+        )
+        for rank, c in enumerate(_by_mean(run.confirmations))
+    ]
+
+
+def _times(one: Confirmation, other: Confirmation) -> str:
+    """'3.3x better'; no ratio where a mean is not positive, or a side has none."""
+    if not (one.mean > 0 and other.mean > 0):
+        return ""
+    if one.mean <= other.mean:
+        return f"{other.mean / one.mean:.3g}x better"
+    return f"{one.mean / other.mean:.3g}x worse"
+
+
+def verdict(run: RunHistory) -> str:
+    """The outcome in a sentence, no better than the replicates support."""
+    metric = metric_name(run.judge.metric)
+    if not run.history:
+        return "Nothing was evaluated yet."
+    if not run.ranking:
+        statuses = Counter(told.evaluation.status for told in distinct(run))
+        said = ", ".join(f"{status.replace('_', ' ')} {n}" for status, n in statuses.most_common())
+        return f"Nothing completed: all {statuses.total()} evaluations failed ({said})."
+    searched = f"{metric} {short(run.ranking[0].value)} in the search"
+    known, reference = _references(run), best_reference(run)
+    evolved = _by_mean(c for c in run.confirmations if c.key not in known)
+    if not evolved:
+        if run.ranking[0].row.key in known:
+            return f"The best genome found is a published one itself ({searched})."
+        return f"Best {searched}, on one training: not checked on fresh replicates."
+    best = evolved[0]
+    if not best.values:
+        return f"The best genomes ({searched}) failed on every fresh replicate."
+    found = f"{metric} {figure(best)} over {_replicates(best)}"
+    if reference is None:
+        return f"{found}; there is no published reference to hold it against."
+    if not reference.values:
+        return f"{found}; the reference {reference.name} failed on every replicate."
+    compared = f"{found}, against {figure(reference)} of {reference.name} over {_replicates(reference)}"
+    times = _times(best, reference)
+    if best.mean >= reference.mean:
+        return f"Nothing better than {reference.name} was found: {compared}{times and f', {times}'}."
+    if max(best.values) >= min(reference.values):
+        return f"{compared}: a better mean, but the replicates overlap, so no clear difference."
+    return f"{compared}: {times or 'better'}{', in every replicate' if len(best.values) > 1 else ''}."
+
+
+def _replicates(confirmation: Confirmation) -> str:
+    n, failures = len(confirmation.values), confirmation.failures
+    said = f"{n} fresh replicate{'s' if n > 1 else ''}"
+    return f"{said} ({failures} more failed)" if failures else said

@@ -1,0 +1,311 @@
+"""The figures of the page, each an inline SVG whose colours and font are the page's own."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from evogan.engine import Confirmation, Told
+from evogan.engine.confirm import FRESH
+from evogan.engine.history import RunHistory
+from evogan.errors import UserError
+from evogan.genome import Gene
+from evogan.report.facts import best_reference, distinct, metric_name, phenotype, short
+from evogan.report.importance import Importance
+
+WIDTH = 5.2  # inches, at which text can still be read on a phone
+
+# Stand-ins that matplotlib can draw with; `_svg` puts the page's CSS variables in their place.
+TEXT, MUTED, LINE, BEST, DOT, REFERENCE, FAILED = (f"#0{i}0{i}0{i}" for i in range(1, 8))
+VARIABLES = {
+    TEXT: "text",
+    MUTED: "muted",
+    LINE: "line",
+    BEST: "best",
+    DOT: "dot",
+    REFERENCE: "reference",
+    FAILED: "failed",
+}
+STYLE: Any = {  # newer matplotlibs type every key
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a name with dollars in it is a name
+    "font.size": 9,
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": LINE,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "grid.color": LINE,
+    "grid.alpha": 0.5,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": "none",
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and what it shows, in words."""
+
+    svg: str
+    caption: str
+
+
+def best_so_far(run: RunHistory) -> Drawn | None:
+    """Fitness of every proposal, the best so far, and the reference on fresh replicates."""
+    told = [t for t in run.history if t.value is not None]
+    if not told:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(3.2)
+        values = [t.value or 0.0 for t in told]
+        reference = best_reference(run)
+        axes.plot([t.row.number for t in told], values, "o", ms=3.5, color=DOT, mew=0, label="evaluated")
+        ends = [*(t.row.number for t in told), run.history[-1].row.number]
+        bests = np.minimum.accumulate([*values, values[-1]])
+        axes.step(ends, bests, where="post", color=BEST, lw=1.8, label="best so far")
+        failed = [t.row.number for t in run.history if t.value is None]
+        if failed:
+            top = axes.get_xaxis_transform()
+            axes.plot(
+                failed,
+                [1.03] * len(failed),
+                "x",
+                ms=4,
+                color=FAILED,
+                label="failed",
+                transform=top,
+                clip_on=False,
+            )
+        if reference is not None and reference.values:
+            _band(axes, reference)
+            values = [*values, *reference.values]
+        _fitness_axis(axes, run, values)
+        axes.set_xlabel("proposal")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside upper center", ncols=4)
+        caption = "A dot is a proposal, judged on one training; the step line is the best so far."
+        if reference is not None and reference.values:
+            caption += f" The band is {reference.name} on fresh replicates: mean and spread."
+        return Drawn(_svg(figure, "best-so-far", caption), caption)
+
+
+def _band(axes: Axes, reference: Confirmation) -> None:
+    mean, spread = reference.mean, 0.0 if np.isnan(reference.spread) else reference.spread
+    axes.axhspan(mean - spread, mean + spread, color=REFERENCE, alpha=0.25, lw=0)
+    axes.axhline(mean, color=REFERENCE, lw=1.2, label=reference.name)
+
+
+def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
+    """Fitness at the score checkpoints: of the best of the search, and of the reference."""
+    metric = run.judge.metric
+    curves = [_curve(told.evaluation.scores, metric) for told in run.ranking[:top]]
+    if not curves or len(curves[0]) < 2:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(3.2)
+        for rank, curve in reversed(list(enumerate(curves))):
+            color, label = (BEST, "best") if rank == 0 else (DOT, "next best" if rank == 1 else None)
+            axes.plot(*zip(*curve, strict=True), "o-", ms=3, lw=1.8 - (rank > 0), color=color, label=label)
+        values = [value for curve in curves for _, value in curve]
+        reference = best_reference(run)
+        for i, evaluation in enumerate(
+            run.store.replicates(reference.key, run.document["task"], FRESH) if reference else []
+        ):
+            curve = _curve(evaluation.scores, metric)
+            label = reference.name if reference and i == 0 else None
+            axes.plot(
+                [k for k, _ in curve], [v for _, v in curve], "s--", ms=3, lw=1, color=REFERENCE, label=label
+            )
+            values += [value for _, value in curve]
+        _fitness_axis(axes, run, values)
+        axes.set_xlabel("thousands of real images shown (kimg)")
+        figure.legend(loc="outside upper center", ncols=3)
+        caption = f"{metric_name(metric)} at the score checkpoints of the best {len(curves)} of the search"
+        caption += f", and of each fresh replicate of {reference.name}." if reference else "."
+        return Drawn(_svg(figure, "learning", caption), caption)
+
+
+def _curve(scores: Sequence[Any], metric: str) -> list[tuple[float, float]]:
+    return [(point["kimg"], point[metric]) for point in scores if "kimg" in point and metric in point]
+
+
+def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | None) -> Drawn | None:
+    """Where the best genomes lie between the space's bounds, a row a gene."""
+    if not top:
+        return None
+    genes = run.space.genes
+    published = phenotype(run, reference.genome) if reference else {}
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(0.5 + 0.42 * len(genes))
+        for row, gene in enumerate(genes):
+            axes.plot([0, 1], [row, row], color=LINE, lw=1, zorder=0)
+            _name_levels(axes, gene, row)
+            for rank, told in reversed(list(enumerate(top))):
+                if gene.name in told.row.genome:
+                    x, y = gene.unit(told.row.genome[gene.name]), row - 0.02 - 0.035 * (len(top) - rank)
+                    size = 5.5 if rank == 0 else 3.5
+                    axes.plot(
+                        x, y, "o", ms=size, mew=0, color=BEST if rank == 0 else DOT, zorder=3 - rank / 99
+                    )
+            value = published.get(gene.name)
+            if value is not None and _inside(gene, value):
+                axes.plot(gene.unit(value), row, "D", ms=5, mfc="none", mec=REFERENCE, mew=1.3)
+        axes.set_yticks(range(len(genes)), [gene.name for gene in genes])
+        axes.tick_params(length=0, labelcolor=TEXT)
+        axes.set_xticks([])
+        axes.set_ylim(len(genes) - 0.4, -0.6)
+        axes.set_xlim(-0.02, 1.02)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        caption = f"Genes of the best {len(top)} of the search, the best of them large"
+        caption += f"; the diamond is {reference.name}." if reference else "."
+        caption += " Best genes at a bound say that the space may be too narrow there."
+        return Drawn(_svg(figure, "genes", caption), caption)
+
+
+def _name_levels(axes: Axes, gene: Gene, row: int) -> None:
+    """Both bounds of a number; every value of a choice, cut where there is no room."""
+    if gene.kind == "choice":
+        room = max(3, 56 // len(gene.values))
+        for value in gene.values:
+            text = short(value)
+            text = text if len(text) <= room else text[: room - 1] + "…"
+            axes.text(gene.unit(value), row + 0.1, text, size=7, color=MUTED, ha="center", va="top")
+            axes.plot([gene.unit(value)] * 2, [row - 0.06, row + 0.06], color=LINE, lw=1, zorder=0)
+        return
+    for x, value, side in ((0.0, gene.low, "left"), (1.0, gene.high, "right")):
+        axes.text(x, row + 0.1, short(value), size=7, color=MUTED, ha=side, va="top")
+    if gene.scale == "log":
+        axes.text(0.5, row + 0.1, "log", size=7, color=MUTED, ha="center", va="top")
+
+
+def _inside(gene: Gene, value: Any) -> bool:
+    """A published genome may lie outside the space."""
+    try:
+        gene.check(value)
+    except UserError:
+        return False
+    return True
+
+
+def importance(found: Importance, top: int = 15) -> Drawn:
+    """Permutation importance of the genes."""
+    names, means, spreads = found.genes[:top], found.means[:top], found.spreads[:top]
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(0.6 + 0.24 * len(names))
+        axes.barh(names, means, xerr=spreads, color=BEST, height=0.6, error_kw={"ecolor": MUTED, "lw": 1})
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0, labelcolor=TEXT)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("drop of R² when the gene is shuffled")
+        caption = (
+            f"Permutation importance in a random forest fitted to the fitness of {found.evaluations} genomes; "
+            f"out of bag it explains R² = {found.r2:.2f} of the variance."
+        )
+        return Drawn(_svg(figure, "importance", caption), caption)
+
+
+def loss_against_fid(run: RunHistory) -> Drawn | None:
+    """How the losses' own fitness would have ranked what FID ranks."""
+    pairs = [
+        (t.evaluation.metric("normalized_loss", run.judge.score), t.evaluation.metric("fid", run.judge.score))
+        for t in run.ranking
+    ]
+    both = np.array([pair for pair in pairs if None not in pair], dtype=float).reshape(-1, 2)
+    both = both[np.isfinite(both).all(axis=1)]
+    if len(both) < 3 or (np.ptp(both, axis=0) == 0).any():
+        return None
+    from scipy.stats import rankdata, spearmanr
+
+    rho = float(spearmanr(both[:, 0], both[:, 1]).statistic)
+    loss, fid = rankdata(both[:, 0]), rankdata(both[:, 1])
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(3.6)
+        axes.plot([1, len(both)], [1, len(both)], color=LINE, lw=1)
+        axes.plot(loss, fid, "o", ms=4, mew=0, color=DOT)
+        picked, best = int(np.argmin(loss)), int(np.argmin(fid))
+        axes.plot(loss[picked], fid[picked], "o", ms=6, color=FAILED, label="what the losses would pick")
+        axes.plot(loss[best], fid[best], "o", ms=6, color=BEST, label="what FID picks")
+        axes.set_xlabel("rank by normalised loss")
+        axes.set_ylabel("rank by FID")
+        figure.legend(loc="outside upper center", ncols=2)
+        caption = (
+            f"Rank by normalised loss against rank by FID of {len(both)} genomes (1 is best): Spearman correlation "
+            f"{rho:.2f}. The genome that the losses would pick has FID {both[picked, 1]:.4g}, rank {fid[picked]:.4g}."
+        )
+        return Drawn(_svg(figure, "ranks", caption), caption)
+
+
+def seconds(run: RunHistory) -> Drawn | None:
+    """How long trials took."""
+    found = [t.evaluation.cost["seconds"] for t in distinct(run) if "seconds" in t.evaluation.cost]
+    if len(found) < 2:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(2.4)
+        axes.hist(found, bins=min(30, max(5, len(found) // 3)), color=DOT)
+        axes.axvline(float(np.mean(found)), color=BEST, lw=1.5, label="mean")
+        axes.set_xlabel("seconds per trial")
+        axes.set_ylabel("trials")
+        axes.set_xlim(left=0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside upper center")
+        caption = f"Seconds per trial: {min(found):.3g} to {max(found):.3g}, median {np.median(found):.3g}."
+        return Drawn(_svg(figure, "seconds", caption), caption)
+
+
+def _axes(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots()
+    axes.grid(visible=True)
+    return figure, axes
+
+
+def _fitness_axis(axes: Axes, run: RunHistory, values: Sequence[float]) -> None:
+    """Logarithmic where the values span more than a factor of ten."""
+    axes.set_ylabel(metric_name(run.judge.metric))
+    low, high = min(values), max(values)
+    if low <= 0 or high <= 10 * low:
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as an element of the page: scales, takes its colours, shares no ids with other figures."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    svg = buffer.getvalue()
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)
+    size = re.search(r'viewBox="[^"]*"', svg)
+    assert size is not None
+    body = svg[svg.index(">", svg.index("<svg")) + 1 :]
+    body = re.sub(r'\bid="', f'id="{name}-', body).replace("url(#", f"url(#{name}-")
+    body = body.replace('xlink:href="#', f'href="#{name}-')
+    for color, variable in VARIABLES.items():
+        body = body.replace(color, f"var(--{variable})")
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
+    return f'<svg class="figure" role="img" aria-label="{escape(label)}" {size[0]}>{body}'

@@ -1,0 +1,187 @@
+"""The HTML page of a run: one file that needs nothing else, and the sample grids beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evogan.engine.confirm import FRESH
+from evogan.engine.history import RunHistory
+from evogan.genome import Genome, Value
+from evogan.report import facts, figures
+from evogan.report.importance import Importance, gene_importance
+from evogan.report.tables import TOP, varying_genes
+from evogan.trial import Evaluation
+
+LARGEST_PNG = 250_000  # bytes; what is larger is embedded as JPEG, so that the page stays small
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Images side by side: `name` is that of the PNG beside the page."""
+
+    name: str
+    title: str
+    note: str
+    png: bytes
+
+    @property
+    def uri(self) -> str:
+        return _data_uri(self.png)
+
+
+def write_report(run: RunHistory, folder: Path) -> Path:
+    """Write `folder/report.html` and the grids beside it, each whole or not at all; the page's path."""
+    grids = list(_grids(run))
+    folder.mkdir(parents=True, exist_ok=True)
+    for grid in grids:
+        _write(folder / f"{grid.name}.png", grid.png)
+    page = folder / "report.html"
+    _write(page, render(run, grids).encode())
+    return page
+
+
+def render(run: RunHistory, grids: list[Grid]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("evogan.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
+    searched, checked = [told.evaluation for told in facts.distinct(run)], facts.checks(run)
+    top, best = run.ranking[:TOP], run.best
+    importance = gene_importance(run)
+    drawn = {
+        "best_so_far": figures.best_so_far(run),
+        "learning": figures.learning_curves(run),
+        "genes": figures.best_genes(run, top, facts.best_reference(run)),
+        "importance": figures.importance(importance) if isinstance(importance, Importance) else None,
+        "ranks": figures.loss_against_fid(run),
+        "seconds": figures.seconds(run),
+    }
+    return environment.get_template("page.html.j2").render(
+        run=run,
+        document=run.document,
+        counts=facts.counts(run),
+        verdict=facts.verdict(run),
+        standings=facts.standings(run),
+        grids=grids,
+        figures=drawn,
+        no_importance=importance if isinstance(importance, str) else "",
+        top=top,
+        varying=varying_genes(run, top),
+        statuses=Counter(evaluation.status for evaluation in searched),
+        troubles=facts.troubles(searched),
+        check_troubles=facts.troubles(checked),
+        times=[
+            (what, time)
+            for what, time in (
+                ("search", facts.Time.of(searched)),
+                ("fresh replicates", facts.Time.of(checked)),
+            )
+            if time.seconds
+        ],
+        best_toml=genome_toml(run.name, best.row.number, best.row.genome) if best else "",
+        train_command=_train_command(run.document["gan"]) if run.document["gan"] else "",
+        provenance=_provenance([*searched, *checked]),
+    )
+
+
+# --- grids
+
+
+def _grids(run: RunHistory) -> Iterable[Grid]:
+    """Real images, the published GANs' and the best genome's, as far as there are any."""
+    task = run.document["task"]
+    real = run.store.folder / "tasks" / f"{task}-real.png"
+    if real.is_file():
+        yield Grid("real", "real", run.document["data"], real.read_bytes())
+    for name, key, _ in run.document["reference"]:
+        stem = Path(name).stem
+        yield from _samples(run, f"reference-{stem}", stem, key)
+    if run.best:
+        yield from _samples(run, "best", f"evolved #{run.best.row.number}", run.best.row.key)
+
+
+def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterable[Grid]:
+    """Of the first fresh replicate; of the search where there is none."""
+    for replicate in (FRESH, 0):
+        identity = (key, run.document["task"], 1.0, replicate)
+        path, evaluation = run.store.files(identity) / "samples.png", run.store.find(identity)
+        if evaluation is not None and path.is_file():
+            value = run.judge.value(evaluation)
+            note = f"{facts.metric_name(run.judge.metric)} {facts.short(value)}"
+            yield Grid(name, title, note, path.read_bytes())
+            return
+
+
+def _data_uri(png: bytes) -> str:
+    kind, content = "png", png
+    if len(png) > LARGEST_PNG:
+        from io import BytesIO
+
+        from PIL import Image
+
+        buffer = BytesIO()
+        Image.open(BytesIO(png)).convert("RGB").save(buffer, "JPEG", quality=88)
+        kind, content = "jpeg", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+# --- what to paste
+
+
+def genome_toml(run: str, number: int, genome: Genome) -> str:
+    """The genome as a file that `evogan train` reads."""
+    title = f"evolved #{number} of {run}"
+    lines = [f"title = {_toml(title)}", "", "[genes]"]
+    return "\n".join([*lines, *(f"{_toml_key(name)} = {_toml(value)}" for name, value in genome.items())])
+
+
+def _toml(value: Value) -> str:
+    """JSON's strings, booleans and numbers are TOML's too."""
+    return json.dumps(value)
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _train_command(gan: Mapping[str, Any]) -> str:
+    """The protocol under which the run judged its genomes."""
+    words = ["evogan", "train", "best.toml"]
+    for option in ("data", "image_size", "classes", "kimg", "features", "samples", "precision"):
+        value = gan[option]
+        if value is not None:
+            text = ",".join(map(str, value)) if option == "classes" else facts.short(value)
+            words += [f"--{option.replace('_', '-')}", text]
+    return shlex.join(words)
+
+
+def _provenance(evaluations: list[Evaluation]) -> list[tuple[dict[str, Any], int]]:
+    """Different provenances, and how many evaluations have each."""
+    known = Counter(json.dumps(e.provenance, sort_keys=True) for e in evaluations if e.provenance)
+    return [(json.loads(text), n) for text, n in known.most_common()]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_bytes(content)
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)

@@ -1,0 +1,60 @@
+"""What several tests share: small tasks, made-up evaluators, and global random state that must stay as it was."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evogan.genome import Gene, Genome
+from evogan.space import Space
+from evogan.trial import Evaluation, Task, Trial
+
+TASK = Task(name="made up")
+
+
+def mixed_space() -> Space:
+    """Every kind of gene, and a condition."""
+    return Space(
+        "mixed",
+        [
+            Gene(name="rate", kind="float", low=1e-4, high=1.0, scale="log", levels=21),
+            Gene(name="width", kind="int", low=1, high=9),
+            Gene(name="kind", kind="choice", values=("a", "b", "c")),
+            Gene(name="depth", kind="float", low=0.0, high=1.0, levels=11, when={"kind": ("b", "c")}),
+        ],
+    )
+
+
+def score(genome: Genome) -> float:
+    """A smooth made-up fitness; its minimum, 0, is at rate 0.01, width 3, kind b, depth 0.5."""
+    rate = math.log10(float(genome["rate"])) + 2
+    depth = float(genome["depth"]) - 0.5 if "depth" in genome else 1.0
+    return rate**2 + (int(genome["width"]) - 3) ** 2 / 10 + (genome["kind"] != "b") + depth**2
+
+
+def evaluate(trial: Trial) -> Evaluation:
+    """`score` as an evaluator, which fails where width is 9."""
+    if trial.genome["width"] == 9:
+        return Evaluation(status="diverged", reason="too wide")
+    noise = trial.seed % 1000 / 1e6
+    return Evaluation(status="completed", scores=({"value": score(trial.genome) + noise},))
+
+
+@pytest.fixture(autouse=True)
+def _global_random_state_is_left_alone() -> Iterator[None]:
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    yield
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"

@@ -1,0 +1,295 @@
+"""The loop: nothing is trained twice, the same result on any number of workers, failures are results."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Outcome, Store
+from evogan.engine.history import RunHistory
+from evogan.errors import UserError
+from evogan.genome import Gene, Genome
+from evogan.space import Space
+from evogan.strategies import STRATEGIES, Fitness, Proposal, Strategy, make_strategy
+from evogan.trial import Evaluation, Task, Trial
+from tests.conftest import TASK, evaluate, mixed_space
+
+
+class ShuffledExecutor:
+    """Up to `workers` trials at once, finished in an order that `seed` makes up."""
+
+    def __init__(self, workers: int, seed: int) -> None:
+        self.workers, self.rng = workers, random.Random(seed)
+        self.queue: list[Trial] = []
+        self.trained: list[Trial] = []
+
+    def submit(self, trial: Trial) -> None:
+        self.queue.append(trial)
+
+    def wait(self) -> tuple[Trial, Evaluation]:
+        trial = self.queue.pop(self.rng.randrange(min(self.workers, len(self.queue))))
+        self.trained.append(trial)
+        return trial, evaluate(trial)
+
+    def close(self) -> None:
+        pass
+
+
+def run(
+    executor: object,
+    *,
+    store: Store | None = None,
+    name: str = "run",
+    strategy: str | Strategy = "ga",
+    evaluations: int = 40,
+    window: int = 8,
+    seed: int = 0,
+    space: Space | None = None,
+    task: Task = TASK,
+    listener: object = None,
+) -> Outcome:
+    space, store = space or mixed_space(), store or Store()
+    if name not in store.runs():
+        store.add_run(name, {"space": space.document(), "fitness": "value", "score": "best", "task": task.key})
+    if isinstance(strategy, str):
+        strategy = make_strategy(strategy, space, seed, {"population": 8} if strategy == "ga" else {})
+    broker = Broker(store, executor, listener or (lambda event: None))  # type: ignore[arg-type]
+    judge = Judge("value")
+    return Loop(
+        name, space, strategy, task, judge, broker, seed=seed, evaluations=evaluations, window=window
+    ).go()
+
+
+def facts(outcome: Outcome) -> list[tuple[object, ...]]:
+    return [(t.row.number, t.row.vector, t.row.genome, t.evaluation.status, t.value) for t in outcome.history]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@given(workers=st.integers(1, 20), order=st.integers(0, 10**6), window=st.sampled_from([1, 3, 8]))
+@settings(max_examples=15, deadline=None)
+def test_same_result_on_any_number_of_workers(strategy: str, workers: int, order: int, window: int) -> None:
+    alone = run(LocalExecutor(evaluate), strategy=strategy, window=window)
+    many = run(ShuffledExecutor(workers, order), strategy=strategy, window=window)
+    assert facts(many) == facts(alone)
+
+
+@given(st.integers(1, 12))
+@settings(max_examples=12, deadline=None)
+def test_ask_number_k_comes_when_exactly_the_results_up_to_k_minus_window_were_told(window: int) -> None:
+    asked_after = []
+
+    class Watching(Strategy):
+        told = 0
+
+        def _ask(self) -> list[float]:
+            asked_after.append(self.told)
+            return list(self.rng.random(self.space.dimension))
+
+        def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+            assert proposal.number == self.told
+            self.told += 1
+
+    run(ShuffledExecutor(4, 1), strategy=Watching(mixed_space(), 0), evaluations=30, window=window)
+    assert asked_after == [max(0, k - window + 1) for k in range(len(asked_after))]
+
+
+def test_nothing_is_trained_twice() -> None:
+    store, executor = Store(), ShuffledExecutor(3, 0)
+    run(executor, store=store, name="one", seed=0)
+    run(executor, store=store, name="two", seed=1)
+    run(executor, store=store, name="again", seed=0)
+    identities = [trial.identity for trial in executor.trained]
+    assert len(set(identities)) == len(identities)
+    assert len(identities) == len(list(store.evaluations())) < 80
+
+
+def test_a_run_sees_only_what_it_was_told_itself() -> None:
+    """A store full of other runs' results changes nothing but the time that it takes."""
+    full = Store()
+    for seed in range(1, 4):
+        run(LocalExecutor(evaluate), store=full, name=f"other{seed}", seed=seed)
+    assert facts(run(LocalExecutor(evaluate), store=full)) == facts(run(LocalExecutor(evaluate)))
+
+
+def test_fidelity_replicate_and_task_make_another_trial() -> None:
+    store, executor = Store(), ShuffledExecutor(1, 0)
+    broker, genome = Broker(store, executor), mixed_space().decode([0.5] * 4)
+    trials = [
+        Trial(genome, "key", task, fidelity, replicate)
+        for task in (TASK, Task(name="another"))
+        for fidelity in (0.5, 1.0)
+        for replicate in (0, 1)
+    ]
+    broker.results(trials * 2)
+    assert len(executor.trained) == len(trials) == 8
+    assert len({trial.seed for trial in trials}) == 4  # the fidelity does not enter a seed
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_is_told_is_finite_and_a_failure_worse_than_any_completed(strategy: str) -> None:
+    told: list[Fitness] = []
+    space = mixed_space()
+    inner = make_strategy(strategy, space, 3, {"population": 8} if strategy == "ga" else {})
+    tell = inner.tell
+    inner.tell = lambda p, f: (told.append(f), tell(p, f))[1]  # type: ignore[method-assign,assignment]
+    outcome = run(LocalExecutor(evaluate), strategy=inner, space=space, evaluations=60, seed=3)
+    assert any(fitness.failed for fitness in told)
+    for i, fitness in enumerate(told):
+        completed = [earlier.value for earlier in told[:i] if not earlier.failed]
+        assert -1e300 < fitness.value < 1e300
+        assert fitness.failed == (outcome.history[i].evaluation.status != "completed")
+        if fitness.failed and completed:
+            assert fitness.value > max(completed)
+
+
+def test_everything_failing_is_a_result_too() -> None:
+    outcome = run(LocalExecutor(lambda trial: 1 / 0), evaluations=20)  # type: ignore[arg-type,return-value]
+    assert {told.evaluation.status for told in outcome.history} == {"crashed"}
+    assert outcome.history[0].evaluation.reason == "ZeroDivisionError: division by zero"
+    assert all(told.value is None for told in outcome.history)
+
+
+def test_failures_are_remembered_and_not_retried() -> None:
+    store, executor = Store(), ShuffledExecutor(1, 0)
+    for name in ("one", "two"):
+        run(executor, store=store, name=name, evaluations=60, seed=3)
+    assert any(evaluation.failed for _, _, evaluation in store.evaluations())
+    assert len(executor.trained) == len({trial.identity for trial in executor.trained})
+
+
+class Stuck(Strategy):
+    """Always proposes the same point."""
+
+    def _ask(self) -> list[float]:
+        return [0.5] * self.space.dimension
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        pass
+
+
+def test_a_strategy_that_repeats_itself_is_pushed_to_a_new_neighbour() -> None:
+    space = mixed_space()
+    outcome = run(LocalExecutor(evaluate), strategy=Stuck(space, 0), space=space, evaluations=4)
+    assert len({told.row.key for told in outcome.history}) == 4
+    assert [told.row.number for told in outcome.history if told.row.pushed] == [11, 22, 33]
+
+
+def test_a_space_smaller_than_the_budget_ends_with_the_reason() -> None:
+    space = Space("tiny", [Gene(name="x", kind="int", low=1, high=5)])
+    executor = LocalExecutor(lambda t: Evaluation(status="completed", scores=({"value": float(t.genome["x"])},)))
+    for strategy in STRATEGIES:
+        outcome = run(executor, strategy=strategy, space=space, evaluations=50)
+        assert outcome.ended == "the space has only 5 genomes, all evaluated"
+        assert {told.row.genome["x"] for told in outcome.history} == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("stop", [0, 1, 7, 8, 9, 20, 39])
+def test_stopped_anywhere_a_run_continues_as_if_it_had_not(stop: int) -> None:
+    class Stop(Exception):
+        pass
+
+    def interrupt(event: Event) -> None:
+        if event.kind == "evaluated":
+            nonlocal count
+            count += 1
+            if count > stop:
+                raise Stop
+
+    count, store = 0, Store()
+    with pytest.raises(Stop):
+        run(ShuffledExecutor(3, stop), store=store, listener=interrupt)
+    assert facts(run(ShuffledExecutor(5, 1), store=store)) == facts(run(LocalExecutor(evaluate)))
+
+
+def test_a_longer_budget_goes_on_from_the_shorter() -> None:
+    store, executor = Store(), ShuffledExecutor(2, 0)
+    run(executor, store=store, evaluations=15)
+    before = len(executor.trained)
+    assert facts(run(executor, store=store, evaluations=40)) == facts(run(LocalExecutor(evaluate)))
+    assert len(executor.trained) - before == 25
+
+
+def test_a_replay_that_differs_from_the_record_is_refused() -> None:
+    store = Store()
+    run(LocalExecutor(evaluate), store=store, seed=0)
+    with pytest.raises(UserError, match="proposal 0 differs from the recorded one"):
+        run(LocalExecutor(evaluate), store=store, seed=1)
+
+
+def test_history_is_what_was_told() -> None:
+    store = Store()
+    outcome = run(LocalExecutor(evaluate), store=store)
+    document = {"fitness": "value", "score": "best", "task": TASK.key, "finalists": 2, "reference": []}
+    store.add_run("view", document)
+    history = RunHistory(store, "run").history
+    assert [(t.row, t.evaluation, t.value) for t in history] == [
+        (t.row, t.evaluation, t.value) for t in outcome.history
+    ]
+
+
+# --- the store
+
+
+def test_the_first_answer_stands(runs: Path) -> None:
+    trial = Trial(Genome({"x": 1}), "key", TASK)
+    one, two = Store(runs), Store(runs)
+    first = one.record(trial, Evaluation(status="completed", scores=({"value": 0.1 + 0.2},)))
+    second = two.record(trial, Evaluation(status="crashed"))
+    assert first == second == one.find(trial.identity)
+    assert second.metric("value") == 0.1 + 0.2
+
+
+def test_files_come_whole_or_not_at_all(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, trial = Store(runs), Trial(Genome({"x": 1}), "key", TASK)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.record(trial, Evaluation(status="completed", files={"a.bin": b"content"}))
+    assert store.find(trial.identity) is None
+    assert list(store.files(trial.identity).iterdir()) == []
+    store.record(trial, Evaluation(status="completed", files={"a.bin": b"content"}))
+    assert (store.files(trial.identity) / "a.bin").read_bytes() == b"content"
+
+
+def test_a_store_of_a_newer_schema_is_refused(runs: Path) -> None:
+    Store(runs).close()
+    with sqlite3.connect(runs / "evogan.db") as connection:
+        connection.execute("UPDATE evogan SET schema_version = 99")
+    with pytest.raises(UserError, match="has schema 99, this evogan knows up to 1"):
+        Store(runs)
+
+
+def test_what_is_no_store_is_refused_and_left_as_it_was(runs: Path) -> None:
+    runs.mkdir()
+    path = runs / "evogan.db"
+    path.write_bytes(b"not a database at all, " * 100)
+    with pytest.raises(UserError, match="cannot be opened: file is not a database"):
+        Store(runs)
+    assert path.read_bytes() == b"not a database at all, " * 100
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(UserError, match="is a database, but no evogan store"):
+        Store(runs)
+
+
+def test_reading_never_makes_a_store(runs: Path) -> None:
+    with pytest.raises(UserError, match="no store in"):
+        Store.existing(runs)
+    assert not runs.exists()
+
+
+def test_no_room_is_said_before_anything_is_written(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    with pytest.raises(UserError, match="no room in"):
+        Store(runs)
+    assert not (runs / "evogan.db").exists()

@@ -1,0 +1,173 @@
+"""Genes, genomes and keys: one GAN, one key, for ever."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from evogan.errors import UserError
+from evogan.genes import GENES
+from evogan.genome import Gene, GeneTable, Genome, TableGene
+from evogan.shipped import names, read_genome
+from evogan.stable import derive_seed, digest
+
+
+@st.composite
+def numeric_genes(draw: st.DrawFn) -> Gene:
+    kind, scale = draw(st.sampled_from(["float", "int"])), draw(st.sampled_from(["linear", "log"]))
+    if kind == "int":
+        low = draw(st.integers(1 if scale == "log" else -1000, 1000))
+        high = low + draw(st.integers(1, 5000))
+        return Gene(name="g", kind="int", low=low, high=high, scale=scale, levels=draw(st.integers(2, 50)))
+    low_f = draw(st.floats(1e-9, 1e3) if scale == "log" else st.floats(-1e3, 1e3))
+    high_f = low_f + draw(st.floats(0.01, 1e4))
+    levels = draw(st.integers(2, 200))
+    try:
+        return Gene(name="g", kind="float", low=low_f, high=high_f, scale=scale, levels=levels)
+    except UserError:
+        reject()  # levels too close for 6 digits
+
+
+@given(numeric_genes(), st.floats(0, 1))
+def test_a_level_comes_back_through_the_unit_interval(gene: Gene, u: float) -> None:
+    value = gene.level(u)
+    assert gene.level(gene.unit(value)) == value
+    assert gene.check(value) == value
+
+
+@given(numeric_genes())
+def test_levels_rise_from_low_to_high(gene: Gene) -> None:
+    values = list(gene.grid)
+    assert values[0] == gene.low
+    assert values[-1] == gene.high
+    assert all(a <= b for a, b in zip(values, values[1:], strict=False))
+    if gene.kind == "int":
+        assert len(set(values)) == len(values) <= gene.high - gene.low + 1
+
+
+@given(numeric_genes(), st.floats(0, 1))
+def test_snapping_takes_the_nearest_level_on_the_scale(gene: Gene, part: float) -> None:
+    value = gene.low + part * (gene.high - gene.low)
+    value = min(max(value, gene.low), gene.high)
+    warp = math.log if gene.scale == "log" else float
+    chosen = abs(warp(gene.grid[gene.nearest(value)]) - warp(value))
+    best = min(abs(warp(level) - warp(value)) for level in gene.grid)
+    span = warp(gene.high) - warp(gene.low)
+    assert chosen <= best + 1e-5 * max(1.0, abs(warp(gene.low)), abs(warp(gene.high)), span)
+
+
+def test_eleven_levels_are_the_books_one_decimal() -> None:
+    gene = Gene(name="slope", kind="float", low=0.05, high=0.5, levels=11)
+    assert list(gene.grid) == [0.05, 0.095, 0.14, 0.185, 0.23, 0.275, 0.32, 0.365, 0.41, 0.455, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ({"kind": "float", "low": 1.0, "high": 1.0}, "must be below high"),
+        ({"kind": "float", "low": 0.0, "high": 1.0, "scale": "log"}, "log scale needs low above 0"),
+        ({"kind": "int", "low": 1.5, "high": 3}, "whole numbers"),
+        ({"kind": "float", "low": 0.0}, "'low' and 'high'"),
+        ({"kind": "choice"}, "needs 'values'"),
+        ({"kind": "choice", "values": ("a", "a")}, "same value twice"),
+        ({"kind": "choice", "values": ("a",), "low": 1.0}, "not 'low'"),
+        ({"kind": "float", "low": 0.0, "high": 1.0, "levels": 1}, "levels must be at least 2"),
+        ({"kind": "float", "low": 0.0, "high": math.inf}, "finite"),
+    ],
+)
+def test_a_gene_that_makes_no_sense_is_refused(definition: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Gene(name="g", **definition)
+
+
+def random_genomes() -> st.SearchStrategy[Genome]:
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            gene.name: st.sampled_from(
+                list(gene.values) or [gene.low, gene.default, gene.high]
+            )
+            for gene in GENES.values()
+        },
+    ).map(lambda values: Genome({n: GENES[n].check(v) for n, v in values.items()}))
+
+
+@given(random_genomes())
+def test_written_short_or_long_a_gan_has_one_key(genome: Genome) -> None:
+    complete = GENES.complete(genome)
+    assert GENES.key(genome) == GENES.key(complete)
+    short = {name: value for name, value in complete.items() if value != GENES[name].default}
+    assert GENES.key(short) == GENES.key(genome)
+
+
+@given(random_genomes(), random_genomes())
+def test_different_phenotypes_have_different_keys(one: Genome, two: Genome) -> None:
+    assert (GENES.key(one) == GENES.key(two)) == (GENES.complete(one) == GENES.complete(two))
+
+
+@given(random_genomes())
+def test_a_zoo_that_grows_new_genes_keeps_old_keys(genome: Genome) -> None:
+    new = TableGene(name="new", kind="float", low=0.0, high=1.0, default=0.5, meaning="")
+    grown = GeneTable([*GENES.values(), new])
+    assert grown.key(genome) == GENES.key(genome)
+    assert grown.key({**genome, "new": 0.25}) != GENES.key(genome)
+
+
+def test_inactive_genes_never_enter_a_key() -> None:
+    plain = {"critic_optimizer": "rmsprop"}
+    assert GENES.key({**plain, "critic_beta1": 0.9}) == GENES.key(plain)
+    adam = {"critic_optimizer": "adam"}
+    assert GENES.key({**adam, "critic_beta1": 0.9}) != GENES.key(adam)
+
+
+def test_keys_and_seeds_are_golden() -> None:
+    """Stored results are found by these: a change of them forgets everything."""
+    assert GENES.key({}) == "44136fa355b3678a"
+    assert GENES.key({"filters": 16, "clip": 0.02}) == "b5e488d45b2f4091"
+    assert derive_seed("key", "task", 0) == 8365956904408200520
+    assert digest({"b": 0.1 + 0.2, "a": [1, True, None, "x"]}) == digest({"a": [1, True, None, "x"], "b": 0.3})
+    assert digest(1) != digest(1.0) != digest(True)
+
+
+def test_keys_do_not_depend_on_the_process() -> None:
+    code = "from evogan.genes import GENES; print(GENES.key({'filters': 16, 'clip': 0.02}))"
+    for hash_seed in ("1", "2"):
+        out = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True
+        )
+        assert out.stdout.strip() == GENES.key({"clip": 0.02, "filters": 16})
+
+
+def test_what_a_user_writes_is_checked_against_the_table() -> None:
+    with pytest.raises(UserError, match="unknown gene 'filter': did you mean 'filters'"):
+        GENES.read({"filter": 3})
+    with pytest.raises(UserError, match=r"'clip': 50 is not allowed: float from 0.0001 to 10"):
+        GENES.read({"clip": 50})
+    with pytest.raises(UserError, match="'filters': 16.0 is not allowed: int"):
+        GENES.read({"filters": 16.0})
+    with pytest.raises(UserError, match="'critic_beta1' applies only when critic_optimizer is adam"):
+        GENES.read({"critic_beta1": 0.3})
+
+
+@pytest.mark.parametrize("name", names("genomes"))
+def test_published_genomes_can_be_read(name: str) -> None:
+    file = read_genome(name)
+    assert file.title
+    assert file.source
+    assert GENES.read(file.genome) == file.genome
+
+
+def test_the_reference_is_the_books_individual() -> None:
+    genes = GENES.complete(read_genome("wdcgan").genome)
+    assert [genes[n] for n in ("filters", "slope", "critic_steps", "clip", "learning_rate")] == [
+        128,
+        0.2,
+        5,
+        0.01,
+        5e-5,
+    ]

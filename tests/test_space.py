@@ -1,0 +1,161 @@
+"""Spaces: TOML -> space, unit cube <-> genome."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evogan.errors import UserError
+from evogan.genes import GENES
+from evogan.genome import Gene, Genome
+from evogan.shipped import names, read_genome
+from evogan.space import Space, load_space
+from tests.conftest import mixed_space
+
+SPACES = [load_space(name, GENES) for name in names("search_spaces")] + [mixed_space()]
+
+
+@given(st.sampled_from(SPACES), st.data())
+def test_a_genome_comes_back_through_the_cube(space: Space, data: st.DataObject) -> None:
+    vector = data.draw(st.lists(st.floats(0, 1), min_size=space.dimension, max_size=space.dimension))
+    genome = space.decode(vector)
+    assert space.decode(space.encode(genome)) == genome
+    assert space.key(space.decode(space.encode(genome))) == space.key(genome)
+    assert space.snap(genome) == (genome, [])
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_only_active_genes_are_in_a_genome(vector: list[float]) -> None:
+    genome = mixed_space().decode(vector)
+    assert ("depth" in genome) == (genome["kind"] in ("b", "c"))
+
+
+def test_size_counts_the_different_genomes() -> None:
+    space = mixed_space()
+    cells = [[(i + 0.5) / len(gene.grid) for i in range(len(gene.grid))] for gene in space.genes]
+    genomes = {space.decode(vector) for vector in itertools.product(*cells)}
+    assert space.size == len(genomes) == 21 * 9 * (1 + 2 * 11)
+
+
+@given(st.integers(0, 10_000))
+def test_a_neighbour_differs_in_one_gene_by_one_level(seed: int) -> None:
+    space, rng = mixed_space(), Random(seed)
+    genome = space.decode([rng.random() for _ in range(4)])
+    neighbour = space.neighbour(genome, rng)
+    moved = [n for n in genome if n in neighbour and genome[n] != neighbour[n]]
+    assert len(moved) == 1
+    gene = next(g for g in space.genes if g.name == moved[0])
+    if gene.kind != "choice":
+        assert abs(gene.nearest(genome[gene.name]) - gene.nearest(neighbour[gene.name])) == 1
+
+
+def test_every_neighbour_can_be_reached() -> None:
+    """So that the engine finds what is left of a small space."""
+    space, rng = Space("small", mixed_space().genes[1:]), Random(0)
+    genome, seen = space.decode([0.5] * 3), set()
+    for _ in range(20_000):
+        seen.add(genome)
+        genome = space.neighbour(genome, rng)
+    assert len(seen) == space.size
+
+
+def test_a_genome_is_snapped_saying_by_how_much() -> None:
+    space = load_space("wdcgan", GENES)
+    genome, moves = space.snap(read_genome("wdcgan").genome)
+    assert {m.gene: (m.old, m.new) for m in moves} == {
+        "slope": (0.2, 0.185),
+        "clip": (0.01, 0.00910282),
+        "learning_rate": (5e-05, 3.98107e-05),
+    }
+    assert genome["filters"] == 128
+
+
+def test_a_genome_outside_the_space_is_refused_by_gene() -> None:
+    space = load_space("wdcgan", GENES)
+    with pytest.raises(UserError, match="gene 'clip': 0.5 is not allowed"):
+        space.snap(GENES.read({"clip": 0.5}))
+    with pytest.raises(UserError, match="gene 'latent' = 64 lies outside space 'wdcgan': it is 100 there"):
+        space.snap(GENES.read({"latent": 64}))
+
+
+def test_a_zoo_key_does_not_depend_on_the_space() -> None:
+    narrow = load_space("wdcgan", GENES)
+    same = Space("other", [*narrow.genes], fixed={"dropout": 0.25}, table=GENES)
+    genome = narrow.decode([0.1] * narrow.dimension)
+    assert same.key(same.decode([0.1] * same.dimension)) == narrow.key(genome)
+
+
+def test_without_a_zoo_the_key_is_all_values_and_the_name() -> None:
+    a, b = mixed_space(), Space("other", mixed_space().genes)
+    assert a.key(Genome({"width": 1})) != b.key(Genome({"width": 1}))
+    assert a.key(Genome({"width": 1, "kind": "a"})) != a.key(Genome({"width": 1}))
+
+
+def test_the_zoos_conditions_hold_in_every_space() -> None:
+    optimizer = Gene(name="critic_optimizer", kind="choice", values=("adam", "rmsprop"))
+    beta = Gene(name="critic_beta1", kind="float", low=0.0, high=0.9)
+    space = Space("s", [beta, optimizer], table=GENES)
+    assert "critic_beta1" in space.decode([0.1, 0.1])
+    assert "critic_beta1" not in space.decode([0.1, 0.9])
+    with pytest.raises(UserError, match="'critic_beta1' never applies: critic_optimizer is rmsprop"):
+        Space("s", [beta], table=GENES)
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_a_recorded_space_is_the_same_space(space: Space) -> None:
+    again = Space.from_document(space.document(), space.table)
+    vector = [0.3] * space.dimension
+    assert again.document() == space.document()
+    assert again.decode(vector) == space.decode(vector)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[genes.filters\nkind = 1", r"space.toml: .*line 1"),
+        ("[genes]", "has no genes"),
+        ("[genes.filter]\nkind='int'\nlow=1\nhigh=2", "unknown gene 'filter': did you mean 'filters'"),
+        ("[genes.filters]\nkind='int'\nlow=64\nhigh=16", "gene 'filters': low 64 must be below high 16"),
+        ("[genes.filters]\nkind='int'\nlow=1\nhigh=16", "'filters': 1 is not allowed: int from 4 to 1024"),
+        ("[genes.clip]\nkind='float'\nlow=0.0\nhigh=1.0\nscale='log'", "'clip': a log scale needs low above 0"),
+        ("[genes.clip]\nkind='flaot'\nlow=0.1\nhigh=1.0", r"gene 'clip': 'kind' input should be 'float'"),
+        ("[genes.clip]\nknd='float'\nlow=0.1\nhigh=1.0", "gene 'clip'"),
+        ("[genes.clip]\nkind='float'\nlow=0.1\nhihg=1.0", "unknown field 'hihg': did you mean 'high'"),
+        ("[genes.clip]\nkind='int'\nlow=1\nhigh=2", "'clip' is of kind float, not int"),
+        (
+            "[genes.clip]\nkind='float'\nlow=0.1\nhigh=1.0\nwhen={loss='hinge'}",
+            "condition on the missing gene 'loss'",
+        ),
+        (
+            "[genes.clip]\nkind='float'\nlow=0.1\nhigh=1.0\nwhen={slope=0.5}\n"
+            "[genes.slope]\nkind='float'\nlow=0.1\nhigh=1.0\nwhen={clip=0.5}",
+            "round in a circle: clip, slope",
+        ),
+        (
+            "[genes.ema]\nkind='choice'\nvalues=[0.0,0.9]\nwhen={upsampling='fancy'}\n"
+            "[genes.upsampling]\nkind='choice'\nvalues=['nearest','bilinear']",
+            "'upsampling': 'fancy' is not allowed: one of nearest, bilinear",
+        ),
+        ("[fixed]\nfilters=16\n[genes.filters]\nkind='int'\nlow=16\nhigh=32", "both fixed and searched"),
+        ("[genes.upsampling]\nkind='choice'\nvalues=['nearest','cubic']", "'cubic' is not allowed"),
+    ],
+)
+def test_a_wrong_file_gets_one_line_naming_file_and_gene(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_space(str(path), GENES)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_space_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="unknown space 'wdgan': did you mean 'wdcgan'"):
+        load_space("wdgan", GENES)
+    with pytest.raises(UserError, match="no file 'nowhere/space.toml'"):
+        load_space("nowhere/space.toml", GENES)
