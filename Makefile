@@ -8,6 +8,9 @@ KIMG ?= 20
 DEMO ?= demo
 DEMO_FLAGS ?= --finalists 2 --replicates 3
 
+# bytecode is worth keeping: every command and worker imports torch
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint bench wheel clean
 
 demo: .venv/installed

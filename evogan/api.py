@@ -318,9 +318,7 @@ def _register(store: Store, name: str, document: dict[str, Any]) -> None:
         return
     for part, value in document.items():
         if part not in MAY_CHANGE and _facts(part, known[part]) != _facts(part, value):
-            raise UserError(
-                f"run '{name}' exists with another {part}: choose another --name, or resume it as it was"
-            )
+            raise UserError(f"run '{name}' exists with another {part}: choose another --name, or resume it as it was")
 
 
 def _facts(part: str, value: Any) -> Any:
@@ -399,9 +397,7 @@ def load(path: str | Path) -> Generator:
     return Generator(path)
 
 
-def evaluate(
-    generator: str | Path, data: str = "digits", *, seed: int = 0, **gan: Any
-) -> dict[str, float]:
+def evaluate(generator: str | Path, data: str = "digits", *, seed: int = 0, **gan: Any) -> dict[str, float]:
     """Score a trained generator: FID and KID against the images of a data set. Errors: UserError."""
     from evogan.data import load_dataset
     from evogan.fitness import Scorer
@@ -415,4 +411,6 @@ def evaluate(
             f"the generator makes {size}x{size} images with {channels} channels, '{dataset.name}' has "
             f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
         )
-    return Scorer(dataset, settings.load_features(dataset), settings.samples).score(found.sample(settings.samples, seed).split(500))
+    return Scorer(dataset, settings.load_features(dataset), settings.samples).score(
+        found.sample(settings.samples, seed).split(500)
+    )

@@ -41,7 +41,7 @@ class Generator:
 
     def __init__(self, path: str | Path) -> None:
         try:
-            with safe_open(str(path), framework="pt") as file:  # type: ignore[no-untyped-call]
+            with safe_open(str(path), framework="pt") as file:
                 header = (file.metadata() or {}).get(MAGIC)
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except FileNotFoundError:

@@ -31,9 +31,7 @@ app.add_typer(features_app, name="features")
 
 Runs = Annotated[Path, typer.Option(help="Folder of the store and of reports.", envvar="EVOGAN_RUNS")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Workers = Annotated[
-    int | None, typer.Option(help="Parallel workers (Ray); default: all cores. 1 needs no Ray.")
-]
+Workers = Annotated[int | None, typer.Option(help="Parallel workers (Ray); default: all cores. 1 needs no Ray.")]
 Data = Annotated[str, typer.Option(help="Data set: a built-in name, an image folder or an .npz.")]
 ImageSize = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.")]
 Classes = Annotated[str | None, typer.Option(help="Only these classes, as in '5' or '3,5'.")]
@@ -276,9 +274,7 @@ def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
     seed: int = 0,
-    output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path(
-        "samples.png"
-    ),
+    output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
 ) -> None:
     """Draw images from a trained generator."""
     from evogan import api
@@ -368,9 +364,7 @@ def genes(as_json: Json = False) -> None:
     from evogan.report import tables
 
     if as_json:
-        print_json(
-            {g.name: {"allowed": g.domain, "default": g.default, "meaning": g.meaning} for g in GENES.values()}
-        )
+        print_json({g.name: {"allowed": g.domain, "default": g.default, "meaning": g.meaning} for g in GENES.values()})
     else:
         say(tables.genes(GENES))
 
@@ -390,21 +384,22 @@ def strategies(as_json: Json = False) -> None:
 @features_app.command(name="list")
 def list_features(as_json: Json = False) -> None:
     """List the shipped feature networks with their accuracy, floors and noise."""
-    from evogan.fitness import shipped_features
+    from dataclasses import asdict
+
+    from evogan.fitness import shipped_records
     from evogan.report import tables
 
+    records = [asdict(record) for record in shipped_records()]
     if as_json:
-        print_json(shipped_features())
+        print_json(records)
     else:
-        say(tables.features(shipped_features()))
+        say(tables.features(records))
 
 
 @features_app.command(name="train")
 def train_features(
     data: Annotated[str, typer.Argument(help="A labelled data set.")],
-    output: Annotated[Path, typer.Option("-o", help="The .safetensors to write.")] = Path(
-        "features.safetensors"
-    ),
+    output: Annotated[Path, typer.Option("-o", help="The .safetensors to write.")] = Path("features.safetensors"),
     epochs: Annotated[int, typer.Option(min=1)] = 15,
     seed: int = 0,
     image_size: ImageSize = None,
@@ -413,14 +408,19 @@ def train_features(
 ) -> None:
     """Train a feature network for a data set of yours."""
     from evogan.data import DataSpec, load_dataset
+    from evogan.fitness import save_network
     from evogan.fitness import train_features as train_network
 
     if not output.parent.is_dir():
         raise UserError(f"output '{output}': no such folder")
     dataset = load_dataset(DataSpec(data, image_size, None, data_dir, download))
-    network = train_network(dataset, epochs=epochs, seed=seed, progress=lambda line: say(str(line)))
-    network.save(output)
-    say(str(output))
+
+    def progress(epoch: int, epochs: int, loss: float) -> None:
+        say(f"epoch {epoch}/{epochs}  loss {loss:.4f}")
+
+    network = train_network(dataset, epochs=epochs, seed=seed, progress=progress)
+    save_network(network, output)
+    say(f"{output}  held-out accuracy {network.record.accuracy:.2%}, FID floor {network.record.floor:.3g}")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 import evogan
@@ -121,9 +122,7 @@ class _Training:
         best = min((score["fid"] for score in self.scores), default=float("inf"))
         score = where | self.scorer.score(self._samples(gan)) | {"normalized_loss": normalized_loss}
         self.scoring_seconds += perf_counter() - started
-        score["parameters"] = float(
-            sum(p.numel() for player in gan.players.values() for p in player.parameters())
-        )
+        score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
         score["seconds"] = perf_counter() - self.started
         self.scores.append(score)
         if score["fid"] < best:
@@ -154,14 +153,14 @@ def provenance(device: torch.device, task: GANTask) -> dict[str, Any]:
 
 def grid_png(images: Tensor, columns: int = 8) -> bytes:
     """(N, C, H, W) in [-1, 1] -> a PNG with `columns` images a row; small ones are enlarged pixel by pixel."""
-    from torchvision.transforms.functional import to_pil_image
-    from torchvision.utils import make_grid
-
-    enlarge = max(1, 64 // images.shape[-1])
-    images = images.detach().float().cpu().repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3)
-    grid = make_grid(images.clamp(-1, 1), nrow=columns, padding=enlarge, normalize=True, value_range=(-1, 1))
+    n, channels, height, width = images.shape
+    rows, gap, enlarge = -(-n // columns), 1, max(1, 64 // width)
+    cells = torch.zeros(rows * columns, channels, height + gap, width + gap, dtype=torch.uint8)
+    cells[:n, :, :height, :width] = ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+    grid = cells.unflatten(0, (rows, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    big = grid.repeat_interleave(enlarge, 0).repeat_interleave(enlarge, 1)
     buffer = io.BytesIO()
-    to_pil_image(grid).save(buffer, "PNG", optimize=True)
+    Image.fromarray(big.squeeze(2).numpy()).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -26,8 +26,7 @@ def same(a: Value, b: Value) -> bool:
 def holds(when: When, values: Mapping[str, Value]) -> bool:
     """Whether every condition is met; a gene that is absent (inactive) meets none."""
     return all(
-        name in values and any(same(values[name], allowed) for allowed in options)
-        for name, options in when.items()
+        name in values and any(same(values[name], allowed) for allowed in options) for name, options in when.items()
     )
 
 
@@ -115,7 +114,7 @@ class Gene:
         grid, warp = self.grid, math.log if self.scale == "log" else float
         if isinstance(grid, _FloatGrid):
             return grid.nearest(float(value))
-        right = min(bisect_left(grid, value), len(grid) - 1)  # type: ignore[type-var]
+        right = min(bisect_left(grid, value), len(grid) - 1)
         left = max(right - 1, 0)
         target = warp(float(value))
         return min((left, right), key=lambda i: abs(warp(float(grid[i])) - target))
@@ -150,16 +149,11 @@ class _FloatGrid(Sequence[float]):
         return self.levels
 
     def __getitem__(self, index: int) -> float:  # type: ignore[override]
-        if not 0 <= index < self.levels:
-            raise IndexError(index)
+        index = range(self.levels)[index]
         if index in (0, self.levels - 1):
             return self.low if index == 0 else self.high
         part = index / (self.levels - 1)
-        value = (
-            self.low * (self.high / self.low) ** part
-            if self.log
-            else self.low + part * (self.high - self.low)
-        )
+        value = self.low * (self.high / self.low) ** part if self.log else self.low + part * (self.high - self.low)
         return float(f"{value:.6g}")
 
     def nearest(self, value: float) -> int:
@@ -247,8 +241,7 @@ class GeneTable(Mapping[str, TableGene]):
         for name in genome:
             if name not in active:
                 needs = " and ".join(
-                    f"{parent} is {' or '.join(map(str, options))}"
-                    for parent, options in self[name].when.items()
+                    f"{parent} is {' or '.join(map(str, options))}" for parent, options in self[name].when.items()
                 )
                 raise UserError(f"gene '{name}' applies only when {needs}")
         return genome
@@ -259,9 +252,5 @@ class GeneTable(Mapping[str, TableGene]):
         The same GAN has one key, written short or long, and keeps it when the table grows.
         """
         return digest(
-            {
-                name: value
-                for name, value in self.complete(genome).items()
-                if not same(value, self._genes[name].default)
-            }
+            {name: value for name, value in self.complete(genome).items() if not same(value, self._genes[name].default)}
         )

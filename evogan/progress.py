@@ -63,6 +63,5 @@ class SearchProgress:
     def facts(self) -> str:
         best = "-" if self._best is None else f"{self._best:.4g}"
         return (
-            f"{self._trained} evaluated, {self._cached} cached, {self._failed} failed, "
-            f"best {self._judge.metric} {best}"
+            f"{self._trained} evaluated, {self._cached} cached, {self._failed} failed, best {self._judge.metric} {best}"
         )

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
@@ -82,9 +81,7 @@ class Space:
             for parent, options in table[gene.name].when.items():
                 if parent in searched:
                     mine = self._conditions[gene.name].get(parent, options)
-                    self._conditions[gene.name][parent] = tuple(
-                        v for v in mine if any(same(v, o) for o in options)
-                    )
+                    self._conditions[gene.name][parent] = tuple(v for v in mine if any(same(v, o) for o in options))
                 elif not any(same(settled[parent], option) for option in options):
                     raise UserError(
                         f"gene '{gene.name}' never applies: {parent} is {settled[parent]}, "
@@ -294,4 +291,8 @@ def _one_line(error: ValidationError) -> str:
         return f"{where}: {unknown('field', place[-1], model.model_fields)}"
     field = f": '{place[2]}'" if place[0] == "genes" and len(place) > 2 else ""
     message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{where}{field} {message}, not {first['input']!r}" if first["type"] != "missing" else f"{where}{field} is missing"
+    return (
+        f"{where}{field} {message}, not {first['input']!r}"
+        if first["type"] != "missing"
+        else f"{where}{field} is missing"
+    )

@@ -101,7 +101,7 @@ class Evaluation:
         return self.status != "completed"
 
     def metric(self, name: str, score: Literal["best", "last"] = "best") -> float | None:
-        """The metric at its best checkpoint or at the last one; None where it was not measured."""
+        """The metric at its own best checkpoint or at the last one; None where it was not measured."""
         values = [point[name] for point in self.scores if name in point]
         if not values:
             return None

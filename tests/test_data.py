@@ -67,9 +67,7 @@ def test_digits_are_split_evenly_and_always_alike() -> None:
     assert (digits.images.min(), digits.images.max()) == (0, 255)
     assert digits.labels is not None
     assert digits.held_out_labels is not None
-    shares = np.bincount(digits.held_out_labels) / np.bincount(
-        np.concatenate([digits.labels, digits.held_out_labels])
-    )
+    shares = np.bincount(digits.held_out_labels) / np.bincount(np.concatenate([digits.labels, digits.held_out_labels]))
     assert shares == pytest.approx(0.2, abs=0.01)
     assert digits.fingerprint == "adc37910b65d9ab8"
 

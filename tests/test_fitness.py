@@ -96,9 +96,7 @@ def test_frechet_distance_equals_torch_fidelity() -> None:
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
     real, fake = normal(700, 32), normal(500, 32, seed=1) @ normal(32, 32, seed=2)
-    theirs = fid_statistics_to_metric(
-        fid_features_to_statistics(real), fid_features_to_statistics(fake), verbose=False
-    )
+    theirs = fid_statistics_to_metric(fid_features_to_statistics(real), fid_features_to_statistics(fake), verbose=False)
     ours = frechet_distance(Moments.of(real), Moments.of(fake))
     assert ours == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
 
@@ -124,13 +122,9 @@ def test_frechet_distance_is_a_distance(seed: int, n: int, m: int, d: int) -> No
     assert frechet_distance(b, a) == pytest.approx(distance, rel=1e-5, abs=1e-5)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-5)
     far = normal(1, d, seed=seed + 2)
-    assert frechet_distance(Moments.of(x + far), Moments.of(y + far)) == pytest.approx(
-        distance, rel=1e-5, abs=1e-5
-    )
+    assert frechet_distance(Moments.of(x + far), Moments.of(y + far)) == pytest.approx(distance, rel=1e-5, abs=1e-5)
     turn, _ = torch.linalg.qr(normal(d, d, seed=seed + 3))
-    assert frechet_distance(Moments.of(x @ turn), Moments.of(y @ turn)) == pytest.approx(
-        distance, rel=1e-5, abs=1e-5
-    )
+    assert frechet_distance(Moments.of(x @ turn), Moments.of(y @ turn)) == pytest.approx(distance, rel=1e-5, abs=1e-5)
 
 
 def test_moments_are_numpys() -> None:
@@ -150,10 +144,7 @@ def brute_kid(x: Tensor, y: Tensor) -> float:
 
     def mean(a: Tensor, b: Tensor, same: bool) -> float:
         values = [
-            (float(a[i] @ b[j]) / d + 1) ** 3
-            for i in range(len(a))
-            for j in range(len(b))
-            if not (same and i == j)
+            (float(a[i] @ b[j]) / d + 1) ** 3 for i in range(len(a)) for j in range(len(b)) if not (same and i == j)
         ]
         return sum(values) / len(values)
 
@@ -234,9 +225,7 @@ def test_inputs_are_pinned_to_minus_one_to_one(digits: Dataset) -> None:
     assert frechet_distance(reference, Moments.of(network((held_out + 1) / 2))) > 5 * pinned
 
 
-@pytest.mark.parametrize(
-    ("size", "channels"), [(4, 1), (8, 1), (15, 3), (16, 1), (28, 1), (32, 3), (64, 3), (100, 1)]
-)
+@pytest.mark.parametrize(("size", "channels"), [(4, 1), (8, 1), (15, 3), (16, 1), (28, 1), (32, 3), (64, 3), (100, 1)])
 def test_a_network_for_every_size(size: int, channels: int) -> None:
     network = FeatureNet(FeatureRecord("own", "f", size, channels, 7), torch.Generator().manual_seed(0))
     images = normal(3, channels, size, size).clamp(-1, 1).float()
@@ -345,6 +334,15 @@ def test_worse_images_score_worse(digits: Dataset, scorer: Scorer) -> None:
     assert one_only["fid"] > 10 * scores[0]["fid"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_read_only_images_as_an_object_store_gives_them(digits: Dataset, scorer: Scorer) -> None:
+    images = digits.images.copy()
+    images.setflags(write=False)
+    again = Scorer(replace(digits, images=images), load_features("digits"), samples=300)
+    fake = [held_out_images(digits)[:300]]
+    assert again.score(fake) == scorer.score(fake)
+
+
 def test_samples_are_clamped(digits: Dataset, scorer: Scorer) -> None:
     images = 1.5 * held_out_images(digits)[:300]
     assert scorer.score([images]) == scorer.score([images.clamp(-1, 1)])
@@ -405,9 +403,7 @@ def test_inception_with_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     before = torch.get_rng_state()
     features = load_features("inception")
     assert torch.equal(torch.get_rng_state(), before)
-    images = torch.randint(
-        0, 256, (2, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     expected = extractor(images.expand(-1, 3, -1, -1))[0]
     assert torch.allclose(extract(features, [images]), expected, atol=1e-6)
     assert expected.shape == (2, features.dim)

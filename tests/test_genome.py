@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, reject
@@ -45,7 +46,7 @@ def test_levels_rise_from_low_to_high(gene: Gene) -> None:
     values = list(gene.grid)
     assert values[0] == gene.low
     assert values[-1] == gene.high
-    assert all(a <= b for a, b in zip(values, values[1:], strict=False))
+    assert all(a <= b for a, b in pairwise(values))
     if gene.kind == "int":
         assert len(set(values)) == len(values) <= gene.high - gene.low + 1
 
@@ -89,9 +90,7 @@ def random_genomes() -> st.SearchStrategy[Genome]:
     return st.fixed_dictionaries(
         {},
         optional={
-            gene.name: st.sampled_from(
-                list(gene.values) or [gene.low, gene.default, gene.high]
-            )
+            gene.name: st.sampled_from(list(gene.values) or [gene.low, gene.default, gene.high])
             for gene in GENES.values()
         },
     ).map(lambda values: Genome({n: GENES[n].check(v) for n, v in values.items()}))

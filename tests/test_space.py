@@ -122,7 +122,10 @@ def test_a_recorded_space_is_the_same_space(space: Space) -> None:
         ("[genes.filter]\nkind='int'\nlow=1\nhigh=2", "unknown gene 'filter': did you mean 'filters'"),
         ("[genes.filters]\nkind='int'\nlow=64\nhigh=16", "gene 'filters': low 64 must be below high 16"),
         ("[genes.filters]\nkind='int'\nlow=1\nhigh=16", "'filters': 1 is not allowed: int from 4 to 1024"),
-        ("[genes.clip]\nkind='float'\nlow=0.0\nhigh=1.0\nscale='log'", "'clip': a log scale needs low above 0"),
+        (
+            "[genes.clip]\nkind='float'\nlow=0.0\nhigh=1.0\nscale='log'",
+            "'clip': a log scale needs low above 0",
+        ),
         ("[genes.clip]\nkind='flaot'\nlow=0.1\nhigh=1.0", r"gene 'clip': 'kind' input should be 'float'"),
         ("[genes.clip]\nknd='float'\nlow=0.1\nhigh=1.0", "gene 'clip'"),
         ("[genes.clip]\nkind='float'\nlow=0.1\nhihg=1.0", "unknown field 'hihg': did you mean 'high'"),

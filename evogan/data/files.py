@@ -94,8 +94,7 @@ def _read_npz(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
 def _check_labels(path: Path, labels: npt.NDArray[Any], count: int) -> None:
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (count,):
         raise UserError(
-            f"'labels' in '{path}' is {labels.dtype} of shape {labels.shape}:"
-            f" it must be integers of shape ({count},)"
+            f"'labels' in '{path}' is {labels.dtype} of shape {labels.shape}: it must be integers of shape ({count},)"
         )
     if count and labels.min() < 0:
         raise UserError(f"'labels' in '{path}' has the label {labels.min()}: labels start at 0")

@@ -35,9 +35,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
         images, held_out = resize(images, spec.image_size), resize(held_out, spec.image_size)
     height, width = images.shape[2:]
     if height != width:
-        raise UserError(
-            f"data set '{spec.name}' has images of {width}x{height}: make them square with --image-size"
-        )
+        raise UserError(f"data set '{spec.name}' has images of {width}x{height}: make them square with --image-size")
     contiguous = np.ascontiguousarray
     return Dataset(dataset.name, contiguous(images), labels, contiguous(held_out), held_out_labels)
 
@@ -51,9 +49,7 @@ def _read(spec: DataSpec) -> Dataset:
     if path.is_file() and path.suffix == ".npz":
         return load_npz(path)
     if path.is_file():
-        raise UserError(
-            f"data set '{spec.name}' is a file of another kind: allowed: an .npz file, a folder of images"
-        )
+        raise UserError(f"data set '{spec.name}' is a file of another kind: allowed: an .npz file, a folder of images")
     if "/" in spec.name or path.suffix:
         raise UserError(f"data set '{spec.name}': no such file or folder")
     raise unknown("data set", spec.name, [*DATASETS, "a folder of images", "an .npz file"])
@@ -65,9 +61,7 @@ def _check_classes(name: str, classes: tuple[int, ...], labels: Labels) -> None:
         raise UserError(f"classes {list(classes)} of data set '{name}': name at least one, each once")
     for label in classes:
         if label not in present:
-            raise UserError(
-                f"data set '{name}' has no class {label}: allowed: {', '.join(map(str, present))}"
-            )
+            raise UserError(f"data set '{name}' has no class {label}: allowed: {', '.join(map(str, present))}")
 
 
 def _keep(classes: tuple[int, ...], images: Images, labels: Labels) -> tuple[Images, Labels]:

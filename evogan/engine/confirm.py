@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from evogan.engine.broker import Broker
+from evogan.engine.loop import Judge
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
@@ -16,19 +18,23 @@ FRESH = 1000  # replicates from here on are never used by search
 
 @dataclass(frozen=True)
 class Confirmation:
-    """`name`: how the genome is called in tables. `values`: fitness of each replicate that completed."""
+    """`name`: how the genome is called in tables. `evaluations`: its fresh replicates."""
 
     name: str
     genome: Genome
     key: str
-    values: tuple[float, ...]
-    failures: int
+    judge: Judge
+    evaluations: tuple[Evaluation, ...]
 
-    @classmethod
-    def of(cls, name: str, genome: Genome, key: str, values: Sequence[float | None]) -> Confirmation:
-        """None stands for a replicate that failed."""
-        completed = tuple(value for value in values if value is not None)
-        return cls(name, genome, key, completed, len(values) - len(completed))
+    @cached_property
+    def values(self) -> tuple[float, ...]:
+        """The fitness of each replicate that completed."""
+        values = (self.judge.value(evaluation) for evaluation in self.evaluations)
+        return tuple(value for value in values if value is not None)
+
+    @property
+    def failures(self) -> int:
+        return len(self.evaluations) - len(self.values)
 
     @property
     def mean(self) -> float:
@@ -45,9 +51,6 @@ def confirm(
     broker: Broker, space: Space, task: Task, genomes: Sequence[Genome], replicates: int
 ) -> list[list[Evaluation]]:
     """Train every genome anew with `replicates` fresh seeds, on the full budget; a list for each."""
-    trials = [
-        [Trial(genome, space.key(genome), task, 1.0, FRESH + i) for i in range(replicates)]
-        for genome in genomes
-    ]
+    trials = [[Trial(genome, space.key(genome), task, 1.0, FRESH + i) for i in range(replicates)] for genome in genomes]
     broker.results([trial for group in trials for trial in group])
     return [broker.results(group) for group in trials]

@@ -50,38 +50,33 @@ class RunHistory:
 
     @cached_property
     def confirmations(self) -> list[Confirmation]:
-        """The finalists and the reference genomes, retrained with fresh seeds; as far as that was done."""
+        """The genomes that were retrained with fresh seeds, best of the search first, and the references."""
         finalists: dict[str, tuple[str, Genome]] = {
-            told.row.key: (f"evolved #{told.row.number}", told.row.genome)
-            for told in self.ranking[: self.document["finalists"]]
+            told.row.key: (f"evolved #{told.row.number}", told.row.genome) for told in self.ranking
         }
-        named = finalists | {
-            key: (name, Genome(genome)) for name, key, genome in self.document["reference"]
-        }
-        task = self.document["task"]
-        found = {key: self.store.replicates(key, task, FRESH) for key in named}
+        named = finalists | {key: (name, Genome(genome)) for name, key, genome in self.document["reference"]}
+        fresh = self.store.replicates(self.document["task"], FRESH)
         return [
-            Confirmation.of(*named[key], key, [self.judge.value(evaluation) for evaluation in evaluations])
-            for key, evaluations in found.items()
-            if evaluations
+            Confirmation(name, genome, key, self.judge, tuple(fresh[key]))
+            for key, (name, genome) in named.items()
+            if key in fresh
         ]
 
     @property
     def best(self) -> Told | None:
-        """The best genome: by the mean of its fresh replicates, before these by its one evaluation."""
-        evolved = {c.key: c.mean for c in self.confirmations if c.values}
+        """The best genome: by its fresh replicates (fewest failures, then mean), else by its one evaluation."""
+        evolved = {c.key: (c.failures, c.mean) for c in self.confirmations if c.values}
         confirmed = [told for told in self.ranking if told.row.key in evolved]
         if confirmed:
             return min(confirmed, key=lambda told: evolved[told.row.key])
         return self.ranking[0] if self.ranking else None
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row a proposal: number, key, status, fitness, seconds, scores at the best checkpoint, genes."""
+        """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes."""
         import pandas as pd
 
         rows = []
         for told in self.history:
-            metrics = {name for point in told.evaluation.scores for name in point} - {"fidelity", "kimg"}
             rows.append(
                 {
                     "number": told.row.number,
@@ -90,7 +85,7 @@ class RunHistory:
                     "fitness": told.value,
                     "pushed": told.row.pushed,
                     "training_seconds": told.evaluation.cost.get("seconds"),
-                    **{name: told.evaluation.metric(name, self.judge.score) for name in sorted(metrics)},
+                    **self.judge.point(told.evaluation),
                     **{f"gene_{name}": value for name, value in told.row.genome.items()},
                 }
             )

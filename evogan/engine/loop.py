@@ -9,13 +9,15 @@ store, until there is something new to do.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
 from evogan.engine.broker import Broker
 from evogan.engine.store import ProposalRow
-from evogan.errors import UserError
+from evogan.errors import UserError, unknown
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
@@ -32,9 +34,16 @@ class Judge:
     metric: str
     score: Literal["best", "last"] = "best"
 
+    def point(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The scores at the checkpoint where the fitness is taken; empty if it was measured nowhere."""
+        points = [p for p in evaluation.scores if math.isfinite(p.get(self.metric, math.nan))]
+        if not points:
+            return {}
+        return points[-1] if self.score == "last" else min(points, key=lambda p: p[self.metric])
+
     def value(self, evaluation: Evaluation) -> float | None:
-        """None for a failure."""
-        return None if evaluation.failed else evaluation.metric(self.metric, self.score)
+        """The fitness; None for a failure."""
+        return None if evaluation.failed else self.point(evaluation).get(self.metric)
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,9 @@ class Loop:
         proposal, row, trial = self._pending.pop(0)
         evaluation = self._broker.result(trial)
         value = self._judge.value(evaluation)
+        if value is None and not evaluation.failed:
+            measured = evaluation.scores[0] if evaluation.scores else {}
+            raise unknown("fitness", self._judge.metric, measured or ["none was measured"])
         if value is not None:
             self._worst = value if self._worst is None else max(self._worst, value)
         curve = tuple(

@@ -174,14 +174,15 @@ class Store:
         assert recorded is not None
         return recorded
 
-    def replicates(self, key: str, task: str, first: int) -> list[Evaluation]:
-        """The evaluations of a genome on the full budget whose replicates are `first` or later."""
+    def replicates(self, task: str, first: int) -> dict[str, list[Evaluation]]:
+        """Key -> its evaluations on a task's full budget whose replicates are `first` or later."""
         c = _evaluations.c
-        query = sa.select(_evaluations).where(
-            c.key == key, c.task == task, c.fidelity == 1.0, c.replicate >= first
-        )
+        query = sa.select(_evaluations).where(c.task == task, c.fidelity == 1.0, c.replicate >= first)
+        found: dict[str, list[Evaluation]] = {}
         with self._engine.connect() as connection:
-            return [_evaluation(row) for row in connection.execute(query.order_by(c.replicate))]
+            for row in connection.execute(query.order_by(c.replicate)):
+                found.setdefault(row.key, []).append(_evaluation(row))
+        return found
 
     def evaluations(self) -> Iterator[tuple[Identity, Genome, Evaluation]]:
         """Everything known, in the order of recording."""
@@ -217,9 +218,7 @@ class Store:
 
     def add_run(self, name: str, document: Mapping[str, Any]) -> None:
         with self._engine.begin() as connection:
-            connection.execute(
-                _runs.insert().values(name=name, document=dict(document), created=datetime.now(UTC))
-            )
+            connection.execute(_runs.insert().values(name=name, document=dict(document), created=datetime.now(UTC)))
 
     def run(self, name: str) -> dict[str, Any]:
         """What a run was started with. Errors: UserError if there is no such run."""

@@ -8,6 +8,7 @@ from evogan.fitness.features import (
     feature_table,
     load_features,
     save_network,
+    shipped_records,
 )
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
@@ -39,5 +40,6 @@ __all__ = [
     "kernel_distance",
     "load_features",
     "save_network",
+    "shipped_records",
     "train_features",
 ]

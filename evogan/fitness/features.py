@@ -161,13 +161,15 @@ def read_record(path: Path) -> FeatureRecord:
         raise UserError(f"'{path}' is not a feature network made by 'evogan features train'") from error
 
 
+def shipped_records() -> list[FeatureRecord]:
+    return [read_record(NETWORKS / f"{name}.safetensors") for name in SHIPPED]
+
+
 def feature_table() -> str:
     """The shipped networks' records as a Markdown table."""
-    records = [read_record(NETWORKS / f"{name}.safetensors") for name in SHIPPED]
+    records = shipped_records()
     sizes = sorted({n for record in records for n, _, _ in record.noise})
-    rows = [
-        ["features", "images", "held-out accuracy", "FID(train, held-out)", *[f"FID(n={n:,})" for n in sizes]]
-    ]
+    rows = [["features", "images", "held-out accuracy", "FID(train, held-out)", *[f"FID(n={n:,})" for n in sizes]]]
     rows.append(["---"] * len(rows[0]))
     for record in records:
         noise = {n: f"{mean:.3g} ± {sd:.2g}" for n, mean, sd in record.noise}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from evogan.data import Dataset
+from evogan.data.dataset import Images
 from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
@@ -15,7 +16,7 @@ from evogan.fitness.kid import KernelSample, kernel_distance
 BATCH = 500
 
 
-class NonFiniteSamples(Exception):  # noqa: N818
+class NonFiniteSamples(Exception):
     """A generator made NaN or infinite pixels."""
 
 
@@ -28,18 +29,18 @@ class Scorer:
     def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
         self.features = features
         self.samples = samples
-        real = extract(features, torch.from_numpy(dataset.images).split(BATCH))
+        real = extract(features, batches(dataset.images))
         self._moments = Moments.of(real)
         self._kernel = KernelSample(real)
         _ = self._moments.root, self._kernel.own
 
-    def score(self, batches: Iterable[Tensor]) -> dict[str, float]:
+    def score(self, samples: Iterable[Tensor]) -> dict[str, float]:
         """`fid` and `kid` of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size.
 
         Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
         all, since FID depends on how many there are.
         """
-        fake = extract(self.features, batches)
+        fake = extract(self.features, samples)
         if len(fake) != self.samples:
             raise ValueError(f"scores are of {self.samples} images, not {len(fake)}")
         return {
@@ -53,15 +54,21 @@ def to_unit_range(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
+def batches(images: Images) -> Iterator[Tensor]:
+    """Copies of `BATCH` images at a time: an object store's arrays are read-only, which torch cannot be."""
+    for start in range(0, len(images), BATCH):
+        yield torch.tensor(images[start : start + BATCH])
+
+
 @torch.no_grad()
-def extract(features: Features, batches: Iterable[Tensor]) -> Tensor:
+def extract(features: Features, images: Iterable[Tensor]) -> Tensor:
     """Features (N, d), on the images' device, of images (n, C, H, W): float in [-1, 1], or uint8."""
     found = []
-    for batch in batches:
-        network = features.to(batch.device)
-        for part in batch.split(BATCH):
-            images = to_unit_range(part) if part.dtype == torch.uint8 else part.float()
-            if not images.isfinite().all():
+    for given in images:
+        network = features.to(given.device)
+        for part in given.split(BATCH):
+            batch = to_unit_range(part) if part.dtype == torch.uint8 else part.float()
+            if not batch.isfinite().all():
                 raise NonFiniteSamples("generated images have NaN or infinite pixels")
-            found.append(network(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last)))
+            found.append(network(batch.clamp(-1, 1).contiguous(memory_format=torch.channels_last)))
     return torch.cat(found)

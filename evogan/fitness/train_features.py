@@ -18,7 +18,7 @@ from evogan.data import Dataset
 from evogan.errors import UserError
 from evogan.fitness.features import FeatureNet, FeatureRecord
 from evogan.fitness.frechet import Moments, frechet_distance
-from evogan.fitness.scorer import BATCH, extract, to_unit_range
+from evogan.fitness.scorer import batches, extract, to_unit_range
 from evogan.stable import derive_seed
 
 NOISE_SIZES = (500, 1000, 5000)
@@ -38,16 +38,12 @@ def train_features(
     Raises UserError where `dataset` has no labels or fewer than 2 classes.
     """
     if dataset.labels is None or dataset.class_count is None or dataset.class_count < 2:
-        raise UserError(
-            f"data set '{dataset.name}' cannot train features: it needs labels of at least 2 classes"
-        )
+        raise UserError(f"data set '{dataset.name}' cannot train features: it needs labels of at least 2 classes")
     rng = torch.Generator().manual_seed(derive_seed("features", dataset.fingerprint, seed))
-    record = FeatureRecord(
-        dataset.name, dataset.fingerprint, dataset.image_size, dataset.channels, dataset.class_count
-    )
+    record = FeatureRecord(dataset.name, dataset.fingerprint, dataset.image_size, dataset.channels, dataset.class_count)
     network = FeatureNet(record, rng)
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
-    images, labels = torch.from_numpy(dataset.images), torch.from_numpy(dataset.labels)
+    images, labels = torch.tensor(dataset.images), torch.tensor(dataset.labels)
     steps = epochs * -(-len(images) // batch)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     for epoch in range(epochs):
@@ -70,8 +66,8 @@ def train_features(
 
 def measure(network: FeatureNet, dataset: Dataset) -> FeatureRecord:
     """The network's record with accuracy, floor and noise measured on `dataset`."""
-    features = extract(network, torch.from_numpy(dataset.images).split(BATCH))
-    held_out = extract(network, torch.from_numpy(dataset.held_out).split(BATCH))
+    features = extract(network, batches(dataset.images))
+    held_out = extract(network, batches(dataset.held_out))
     reference = Moments.of(features)
     noise = []
     for n in NOISE_SIZES:
@@ -81,7 +77,7 @@ def measure(network: FeatureNet, dataset: Dataset) -> FeatureRecord:
             fids = [frechet_distance(reference, Moments.of(features[draw])) for draw in draws]
             noise.append((n, statistics.mean(fids), statistics.stdev(fids)))
     with torch.no_grad():
-        right = network.head(held_out).argmax(1) == torch.from_numpy(dataset.held_out_labels)
+        right = network.head(held_out).argmax(1) == torch.tensor(dataset.held_out_labels)
     return replace(
         network.record,
         accuracy=float(right.double().mean()),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from evogan.engine import Confirmation, Told
-from evogan.engine.confirm import FRESH
 from evogan.engine.history import RunHistory
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
@@ -57,8 +56,7 @@ def counts(run: RunHistory) -> dict[str, int]:
 
 def checks(run: RunHistory) -> list[Evaluation]:
     """The fresh replicates of the finalists and of the reference genomes."""
-    task = run.document["task"]
-    return [e for c in run.confirmations for e in run.store.replicates(c.key, task, FRESH)]
+    return [evaluation for c in run.confirmations for evaluation in c.evaluations]
 
 
 @dataclass(frozen=True)

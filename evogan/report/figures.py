@@ -16,14 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from evogan.engine import Confirmation, Told
-from evogan.engine.confirm import FRESH
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.report.facts import best_reference, distinct, metric_name, phenotype, short
 from evogan.report.importance import Importance
 
-WIDTH = 5.2  # inches, at which text can still be read on a phone
+WIDTH = 4.4  # inches, at which text can still be read on a phone
 
 # Stand-ins that matplotlib can draw with; `_svg` puts the page's CSS variables in their place.
 TEXT, MUTED, LINE, BEST, DOT, REFERENCE, FAILED = (f"#0{i}0{i}0{i}" for i in range(1, 8))
@@ -127,14 +126,10 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
             axes.plot(*zip(*curve, strict=True), "o-", ms=3, lw=1.8 - (rank > 0), color=color, label=label)
         values = [value for curve in curves for _, value in curve]
         reference = best_reference(run)
-        for i, evaluation in enumerate(
-            run.store.replicates(reference.key, run.document["task"], FRESH) if reference else []
-        ):
+        for i, evaluation in enumerate(reference.evaluations if reference else ()):
             curve = _curve(evaluation.scores, metric)
             label = reference.name if reference and i == 0 else None
-            axes.plot(
-                [k for k, _ in curve], [v for _, v in curve], "s--", ms=3, lw=1, color=REFERENCE, label=label
-            )
+            axes.plot([k for k, _ in curve], [v for _, v in curve], "s--", ms=3, lw=1, color=REFERENCE, label=label)
             values += [value for _, value in curve]
         _fitness_axis(axes, run, values)
         axes.set_xlabel("thousands of real images shown (kimg)")
@@ -163,9 +158,7 @@ def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | N
                 if gene.name in told.row.genome:
                     x, y = gene.unit(told.row.genome[gene.name]), row - 0.02 - 0.035 * (len(top) - rank)
                     size = 5.5 if rank == 0 else 3.5
-                    axes.plot(
-                        x, y, "o", ms=size, mew=0, color=BEST if rank == 0 else DOT, zorder=3 - rank / 99
-                    )
+                    axes.plot(x, y, "o", ms=size, mew=0, color=BEST if rank == 0 else DOT, zorder=3 - rank / 99)
             value = published.get(gene.name)
             if value is not None and _inside(gene, value):
                 axes.plot(gene.unit(value), row, "D", ms=5, mfc="none", mec=REFERENCE, mew=1.3)
@@ -185,17 +178,17 @@ def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | N
 def _name_levels(axes: Axes, gene: Gene, row: int) -> None:
     """Both bounds of a number; every value of a choice, cut where there is no room."""
     if gene.kind == "choice":
-        room = max(3, 56 // len(gene.values))
+        room = max(3, 52 // len(gene.values))
         for value in gene.values:
             text = short(value)
             text = text if len(text) <= room else text[: room - 1] + "…"
-            axes.text(gene.unit(value), row + 0.1, text, size=7, color=MUTED, ha="center", va="top")
+            axes.text(gene.unit(value), row + 0.13, text, size=7.5, color=MUTED, ha="center", va="top")
             axes.plot([gene.unit(value)] * 2, [row - 0.06, row + 0.06], color=LINE, lw=1, zorder=0)
         return
-    for x, value, side in ((0.0, gene.low, "left"), (1.0, gene.high, "right")):
-        axes.text(x, row + 0.1, short(value), size=7, color=MUTED, ha=side, va="top")
+    for x, bound, side in ((0.0, gene.low, "left"), (1.0, gene.high, "right")):
+        axes.text(x, row + 0.13, short(bound), size=7.5, color=MUTED, ha=side, va="top")
     if gene.scale == "log":
-        axes.text(0.5, row + 0.1, "log", size=7, color=MUTED, ha="center", va="top")
+        axes.text(0.5, row + 0.13, "log", size=7.5, color=MUTED, ha="center", va="top")
 
 
 def _inside(gene: Gene, value: Any) -> bool:

@@ -38,7 +38,7 @@ def gene_importance(run: RunHistory) -> Importance | str:
     from sklearn.inspection import permutation_importance
 
     vectors = np.array([run.space.encode(told.row.genome) for told in run.ranking])
-    forest = RandomForestRegressor(200, min_samples_leaf=2, oob_score=True, random_state=0)
+    forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=0)
     r2 = float(forest.fit(vectors, fitness).oob_score_)
     if r2 < LEAST_R2:
         return (

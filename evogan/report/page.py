@@ -23,7 +23,7 @@ from evogan.report.importance import Importance, gene_importance
 from evogan.report.tables import TOP, varying_genes
 from evogan.trial import Evaluation
 
-LARGEST_PNG = 250_000  # bytes; what is larger is embedded as JPEG, so that the page stays small
+LARGEST_PNG = 250_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,9 @@ def _data_uri(png: bytes) -> str:
         from PIL import Image
 
         buffer = BytesIO()
-        Image.open(BytesIO(png)).convert("RGB").save(buffer, "JPEG", quality=88)
+        image = Image.open(BytesIO(png)).convert("RGB")
+        image.thumbnail((640, 640))
+        image.save(buffer, "JPEG", quality=85)
         kind, content = "jpeg", buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 

@@ -124,11 +124,12 @@ def _number(value: float | None) -> float | str:
 def best_genomes(run: RunHistory) -> Table:
     """The best of the search, a column each, with the genes in which they differ: a space may have many."""
     top = run.ranking[:TOP]
-    rows = [
-        ["proposal", *(told.row.number for told in top)],
-        [metric_name(run.judge.metric), *(_number(told.value) for told in top)],
-        *([name, *(told.row.genome.get(name, "") for told in top)] for name in varying_genes(run, top)),
+    rows: list[Sequence[object]] = [
+        ("proposal", *(told.row.number for told in top)),
+        (metric_name(run.judge.metric), *(_number(told.value) for told in top)),
     ]
+    for gene in varying_genes(run, top):
+        rows.append((gene, *(told.row.genome.get(gene, "") for told in top)))
     title = f"best {len(top)} of the search, one training each"
     return _table(title, ("rank", *(str(rank) for rank in range(1, len(top) + 1))), rows)
 
@@ -191,9 +192,7 @@ def genes(table: GeneTable) -> Table:
             gene.name,
             gene.domain,
             gene.default,
-            "\n".join(
-                f"{parent} = {' or '.join(map(short, options))}" for parent, options in gene.when.items()
-            ),
+            "\n".join(f"{parent} = {' or '.join(map(short, options))}" for parent, options in gene.when.items()),
             gene.meaning,
             gene.source,
         )

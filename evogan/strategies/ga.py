@@ -16,8 +16,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from deap import tools
-from scipy.stats import qmc
 
 from evogan.space import Space
 from evogan.stable import derive_seed
@@ -61,11 +61,16 @@ class GeneticAlgorithm(Strategy):
         self._choices = [i for i, gene in enumerate(space.genes) if gene.kind == "choice"]
         self._numeric = [i for i, gene in enumerate(space.genes) if gene.kind != "choice"]
         self._random = DEAPRandom(derive_seed(seed, "ga"))
-        first = qmc.LatinHypercube(space.dimension, rng=self.rng).random(population)
-        self._queue: list[Sequence[float]] = [list(point) for point in first]
+        self._queue: list[Sequence[float]] = self._latin_hypercube(population)
         self._parents: list[_Individual] = []
         self._told: list[_Individual] = []
         self._expected = population
+
+    def _latin_hypercube(self, n: int) -> list[Sequence[float]]:
+        """`n` points, one in each of `n` slices of every gene (McKay et al., Technometrics 1979)."""
+        slices = self.rng.permuted(np.tile(np.arange(n), (self.space.dimension, 1)), axis=1).T
+        points: list[Sequence[float]] = ((slices + self.rng.random(slices.shape)) / n).tolist()
+        return points
 
     def _ask(self) -> Sequence[float] | None:
         if not self._queue and len(self._told) >= self._expected:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from evogan.genes import GENES
 from evogan.genome import Value
@@ -14,6 +13,8 @@ from evogan.zoo import build
 
 def flops_per_iteration(genome: Mapping[str, Value], image_size: int, channels: int) -> float:
     """Multiplications and additions of one round of the schedule, forward and backward."""
+    from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
+
     gan, pair, rng = build(genome, image_size, channels, seed=0), 2, torch.Generator().manual_seed(0)
     reals = torch.zeros(pair, channels, image_size, image_size)
     total = 0.0

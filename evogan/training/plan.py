@@ -10,7 +10,7 @@ CURVE_POINTS = 32  # points of the learning curve over the full budget
 
 @dataclass(frozen=True)
 class Plan:
-    """The iterations of one training, counted from 1.
+    """The iterations of one training, counted from 1; as many whole ones as come nearest to the budget.
 
     `images`: real images shown to the critic in one iteration. `stops`: iteration -> whether it is scored;
     the last is where the fidelity ends. Stops of a lower fidelity, but for its last, are those of a higher.
@@ -21,7 +21,7 @@ class Plan:
 
     @classmethod
     def of(cls, kimg: float, images: int, fidelity: float, checkpoints: tuple[float, ...]) -> Plan:
-        total = max(1, math.ceil(kimg * 1000 / images))
+        total = max(1, round(kimg * 1000 / images))
 
         def at(part: float) -> int:
             return max(1, math.ceil(part * total - 1e-9))

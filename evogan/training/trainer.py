@@ -14,7 +14,6 @@ from evogan.stable import derive_seed
 from evogan.training.optimizers import make_optimizer
 from evogan.zoo import GAN
 
-
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
 
 
@@ -39,7 +38,8 @@ class Trainer:
         device: torch.device,
         precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
-        self.gan = gan.to(device)
+        self.gan = gan
+        gan.to(device)
         self.iteration = 0
         self.images_seen = 0
         self._images = images.to(device)

@@ -23,12 +23,11 @@ class AdversarialGAN:
         self._loss = ADVERSARIAL[genes["loss"]]
         self._sampler = copy.deepcopy(generator) if genes["ema"] > 0 else generator
         # norms' gains and statistics stay free: clipping them only harms (see docs/decisions.md)
-        self._clipped = [m.weight for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        self._clipped: list[Tensor] = [m.weight for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
-    def to(self, device: torch.device) -> AdversarialGAN:
+    def to(self, device: torch.device) -> None:
         for network in (*self.players.values(), self._sampler):
-            network.to(device=device, memory_format=torch.channels_last)
-        return self
+            network.to(device).to(memory_format=torch.channels_last)
 
     def latents(self, n: int, rng: torch.Generator) -> Tensor:
         """(n, latent) draws from the prior, on the device of `rng`."""
@@ -61,8 +60,8 @@ class AdversarialGAN:
             source, target = self.players["generator"], self._sampler
             for new, average in zip(source.parameters(), target.parameters(), strict=True):
                 average.lerp_(new, 1 - self._genes["ema"])
-            for new, kept in zip(source.buffers(), target.buffers(), strict=True):
-                kept.copy_(new)
+            for statistic, kept in zip(source.buffers(), target.buffers(), strict=True):
+                kept.copy_(statistic)
 
     @property
     def sampler(self) -> nn.Module:

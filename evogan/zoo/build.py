@@ -30,7 +30,9 @@ def build(genome: Mapping[str, Value], image_size: int, channels: int, seed: int
         rng = torch.Generator().manual_seed(derive_seed(seed, "init", name))
         network.to_empty(device="cpu")
         initialise(network, float(genes["init_std"]), rng)
-    return AdversarialGAN(genes, generator, critic).to(torch.device("cpu"))
+    gan = AdversarialGAN(genes, generator, critic)
+    gan.to(torch.device("cpu"))
+    return gan
 
 
 def check_size(genome: Mapping[str, Value], image_size: int) -> None:

@@ -75,9 +75,7 @@ def initialise(network: nn.Module, std: float, rng: torch.Generator) -> None:
                 module.conv.weight.copy_(module.conv.weight[::4].repeat_interleave(4, dim=0))
 
 
-def draw_masks(
-    shapes: list[tuple[int, int, int]], n: int, rate: float, rng: torch.Generator
-) -> tuple[Tensor, ...]:
+def draw_masks(shapes: list[tuple[int, int, int]], n: int, rate: float, rng: torch.Generator) -> tuple[Tensor, ...]:
     """Inverted-dropout masks (n, C, H, W), one a shape, from one draw; none at rate 0."""
     if rate == 0:
         return ()

@@ -75,4 +75,5 @@ class Critic(nn.Module):
             x = F.leaky_relu(block(x), self.slope)
             if masks:
                 x = x * masks[i].to(x.dtype)
-        return self.dense(x.flatten(1)).squeeze(1).float()
+        out: Tensor = self.dense(x.flatten(1))
+        return out.squeeze(1).float()

@@ -1,0 +1,219 @@
+"""Training: the budget is kept, runs are the same bit for bit, a longer one begins as the shorter did."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evogan.api import GANSettings
+from evogan.checkpoint import Generator
+from evogan.evaluation import GANEvaluator
+from evogan.genes import GENES
+from evogan.genome import Genome
+from evogan.training import Diverged, Plan, Trainer
+from evogan.trial import GANTask, Trial
+from evogan.zoo import build
+
+SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[GANTask, GANEvaluator]:
+    return GANSettings(kimg=0.6, samples=200).prepare()
+
+
+def trial(task: GANTask, genome: dict | None = None, fidelity: float = 1.0, replicate: int = 0) -> Trial:
+    read = GENES.read(SMALL if genome is None else genome)
+    return Trial(read, GENES.key(read), task, fidelity, replicate)
+
+
+def trainer(genome: dict, images: torch.Tensor, seed: int = 0) -> Trainer:
+    gan = build(genome, images.shape[-1], images.shape[1], seed)
+    return Trainer(gan, GENES.complete(genome), images, seed=seed, device=torch.device("cpu"))
+
+
+@given(
+    st.floats(0.01, 100),
+    st.integers(1, 5000),
+    st.floats(0.01, 1),
+    st.sampled_from([(1.0,), (0.25, 0.5, 1.0)]),
+)
+def test_a_plan_keeps_the_budget_and_a_lower_fidelity_is_its_beginning(
+    kimg: float, images: int, fidelity: float, checkpoints: tuple[float, ...]
+) -> None:
+    full, part = (Plan.of(kimg, images, f, checkpoints) for f in (1.0, fidelity))
+    last = max(full.stops)
+    assert last == 1 or abs(last * images - kimg * 1000) <= images / 2 * (1 + 1e-6)
+    assert full.stops[last]
+    assert part.stops[max(part.stops)]
+    assert list(part.stops) == sorted(part.stops)
+    for iteration, scored in list(part.stops.items())[:-1]:
+        assert full.stops[iteration] == scored
+
+
+def test_training_is_the_same_bit_for_bit(digits: tuple[GANTask, GANEvaluator]) -> None:
+    task, evaluate = digits
+    one, two = evaluate(trial(task)), evaluate(trial(task))
+    assert one.status == "completed"
+    assert one.curve == two.curve
+    assert [s["fid"] for s in one.scores] == [s["fid"] for s in two.scores]
+    assert one.files == two.files
+    other = evaluate(trial(task, replicate=1))
+    assert other.scores[-1]["fid"] != one.scores[-1]["fid"]
+
+
+def test_a_longer_training_begins_as_the_shorter_did(digits: tuple[GANTask, GANEvaluator]) -> None:
+    task, evaluate = digits
+    full, half = evaluate(trial(task)), evaluate(trial(task, fidelity=0.5))
+    assert half.curve == full.curve[: len(half.curve)]
+    assert [(s["kimg"], s["fid"], s["normalized_loss"]) for s in half.scores] == [
+        (s["kimg"], s["fid"], s["normalized_loss"]) for s in full.scores[: len(half.scores)]
+    ]
+    assert len(full.scores) == 4
+    assert len(half.scores) == 2
+
+
+def test_what_is_recorded(digits: tuple[GANTask, GANEvaluator]) -> None:
+    task, evaluate = digits
+    evaluation = evaluate(trial(task))
+    assert math.isclose(evaluation.scores[-1]["kimg"], 0.608)  # whole iterations of 2 x 16 images
+    assert evaluation.cost["kimg"] == evaluation.scores[-1]["kimg"]
+    assert evaluation.cost["flops"] > 0
+    assert evaluation.metric("fid") == min(s["fid"] for s in evaluation.scores)
+    assert evaluation.metric("fid", "last") == evaluation.scores[-1]["fid"]
+    assert evaluation.provenance["threads"] == 1
+    gan = build(SMALL, 8, 1, 0)
+    parameters = sum(p.numel() for player in gan.players.values() for p in player.parameters())
+    assert evaluation.metric("parameters") == parameters
+    assert set(evaluation.files) == {"samples.png", "generator.safetensors"}
+
+
+def test_the_kept_generator_is_the_one_that_scored_best(digits: tuple[GANTask, GANEvaluator], tmp_path: object) -> None:
+    task, evaluate = digits
+    evaluation = evaluate(trial(task))
+    path = tmp_path / "generator.safetensors"  # type: ignore[operator]
+    path.write_bytes(evaluation.files["generator.safetensors"])
+    generator = Generator(path)
+    assert generator.facts["fid"] == evaluation.metric("fid")
+    assert generator.genome == GENES.read(SMALL)
+    again = evaluate._scorer.score(generator._gan.sample(latents) for latents in _latents(task, generator))
+    assert math.isclose(again["fid"], evaluation.metric("fid") or 0, rel_tol=1e-6)
+
+
+def _latents(task: GANTask, generator: Generator) -> list[torch.Tensor]:
+    from evogan.stable import derive_seed
+
+    rng = torch.Generator().manual_seed(derive_seed(task.key, "score"))
+    return [generator._gan.latents(task.samples, rng)]
+
+
+def test_a_gan_with_nan_is_stopped_at_once_and_called_diverged(
+    digits: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> object:
+        gan = build(*arguments)  # type: ignore[arg-type]
+        with torch.no_grad():
+            gan.players["generator"].dense.weight[0, 0] = float("nan")
+        return gan
+
+    task, evaluate = digits
+    monkeypatch.setattr("evogan.evaluation.build", broken)
+    evaluation = evaluate(trial(task))
+    assert evaluation.status == "diverged"
+    assert "real loss is nan by 0.0 kimg" in evaluation.reason
+    assert evaluation.cost["kimg"] == 0.032
+    assert evaluation.scores == evaluation.curve == ()
+
+
+def test_divergence_after_a_checkpoint_is_a_completed_trial_with_a_flag(
+    digits: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_to = Trainer.run_to
+
+    def late(self: Trainer, iteration: int) -> dict[str, float]:
+        if self.images_seen > 400:
+            raise Diverged("made up")
+        return run_to(self, iteration)
+
+    monkeypatch.setattr(Trainer, "run_to", late)
+    task, evaluate = digits
+    evaluation = evaluate(trial(task))
+    assert evaluation.status == "completed"
+    assert evaluation.reason == "diverged: made up"
+    assert len(evaluation.scores) == 2
+    assert evaluation.files
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    run = trainer(SMALL, torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
+    with torch.no_grad():
+        run.gan.players["generator"].dense.weight.fill_(float("nan"))
+    with pytest.raises(Diverged, match="loss is nan by"):
+        run.run_to(1)
+
+
+def test_every_image_is_shown_once_an_epoch() -> None:
+    images = torch.arange(50, dtype=torch.uint8).reshape(50, 1, 1, 1).expand(50, 1, 8, 8)
+    run = trainer({**SMALL, "batch_size": 10}, images)
+    for _ in range(3):
+        epoch = torch.cat([run._next_reals() for _ in range(5)])
+        seen = ((epoch[:, 0, 0, 0] + 1) * 127.5).round().long()
+        assert sorted(seen.tolist()) == list(range(50))
+
+
+def test_a_player_changes_itself_alone() -> None:
+    run = trainer(SMALL, torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
+    weights = {name: [p.clone() for p in player.parameters()] for name, player in run.gan.players.items()}
+    run._step("critic")
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights["generator"], run.gan.players["generator"].parameters(), strict=True)
+    )
+    after = [p.clone() for p in run.gan.players["critic"].parameters()]
+    assert not all(torch.equal(a, b) for a, b in zip(weights["critic"], after, strict=True))
+    run._step("generator")
+    assert all(torch.equal(a, b) for a, b in zip(after, run.gan.players["critic"].parameters(), strict=True))
+
+
+def test_the_schedule_is_critic_steps_to_one() -> None:
+    run = trainer({**SMALL, "critic_steps": 3}, torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
+    steps: list[str] = []
+    run._step = steps.append  # type: ignore[method-assign]
+    run.run_to(2)
+    assert steps == ["critic"] * 3 + ["generator"] + ["critic"] * 3 + ["generator"]
+    assert run.images_seen == 2 * 3 * 16
+
+
+def test_optimisers_follow_their_genes() -> None:
+    genome = GENES.read({"critic_optimizer": "adam", "critic_beta1": 0.3, "learning_rate": 1e-3, "lr_ratio": 0.25})
+    run = trainer(dict(genome), torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
+    critic, generator = run._optimizers["critic"], run._optimizers["generator"]
+    assert type(critic).__name__ == "Adam"
+    assert critic.defaults["betas"] == (0.3, 0.999)
+    assert type(generator).__name__ == "RMSprop"
+    assert math.isclose(generator.defaults["lr"], 2.5e-4)
+
+
+def test_bf16_is_another_task_and_trains(digits: tuple[GANTask, GANEvaluator]) -> None:
+    task, evaluate = GANSettings(kimg=0.3, samples=200, precision="bf16").prepare()
+    assert task.key != digits[0].key
+    assert evaluate(trial(task)).status == "completed"
+
+
+def test_threads_are_put_back(digits: tuple[GANTask, GANEvaluator]) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    digits[1](trial(digits[0], fidelity=0.1))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def test_a_genome_is_evaluated_the_same_in_any_spelling(digits: tuple[GANTask, GANEvaluator]) -> None:
+    task, evaluate = digits
+    short, long = Genome(SMALL), Genome(GENES.complete(SMALL))
+    assert GENES.key(short) == GENES.key(long)
+    a, b = (evaluate(Trial(g, GENES.key(g), task, 0.25)) for g in (short, long))
+    assert a.curve == b.curve
