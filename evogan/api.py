@@ -211,10 +211,10 @@ def search(
     )
     if objective and gan:
         raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))
-    store = Store(Path(runs or "runs")) if runs or not objective else Store()
+    folder = Path(runs or "runs") if runs or not objective else None
     what = Path(data).stem if settings.gan else "objective"
     name = name or f"{what}-{space.name}-{strategy}-s{seed}"
-    return _go(store, name, settings, space, objective, workers, listener)
+    return _go(folder, name, settings, space, objective, workers, listener)
 
 
 def resume(
@@ -229,13 +229,12 @@ def resume(
 
     Errors: UserError if there is no such run, if it had an objective of the user's own, or if its data changed.
     """
-    store = Store.existing(Path(runs))
-    document = store.run(name)
+    document = Store.existing(Path(runs)).run(name)
     if document["gan"] is None:
         raise UserError(f"run '{name}' has an objective of its own: call search() with it again")
     settings = SearchSettings.of(document | ({"evaluations": evaluations} if evaluations else {}))
     space = Space.from_document(settings.space, GENES)
-    return _go(store, name, settings, space, None, workers, listener)
+    return _go(Path(runs), name, settings, space, None, workers, listener)
 
 
 def open_run(name: str, runs: str | Path = "runs") -> Run:
@@ -252,7 +251,7 @@ def gan_settings(**given: Any) -> GANSettings:
 
 
 def _go(
-    store: Store,
+    folder: Path | None,
     name: str,
     settings: SearchSettings,
     space: Space,
@@ -260,14 +259,17 @@ def _go(
     workers: int | None,
     listener: Listener | None,
 ) -> Run:
+    """Check everything, then open the store, then search: a mistake leaves nothing behind."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
         raise UserError(f"run name '{name}': letters, digits, '.', '_' and '-' only")
     settings.check()
+    workers = count_workers(workers)
     judge = Judge(settings.fitness, settings.score)
     strategy = make_strategy(settings.strategy, space, settings.seed, settings.options)
     references: list[tuple[str, Genome]] = []
     task: Task
     evaluate: Evaluate
+    gan_evaluator = None
     if settings.gan is None:
         assert objective is not None
         task, evaluate = _objective_task(objective, space), _ObjectiveEvaluate(objective)
@@ -277,16 +279,19 @@ def _go(
 
         if settings.fitness not in METRICS:
             raise unknown("fitness", settings.fitness, METRICS)
-        task, evaluate = gan_task, gan_evaluator = settings.gan.prepare()
-        check_size(space.fixed, gan_task.image_size)
-        store.keep_task_file(task.key, "real.png", gan_evaluator.real_grid())
+        task, gan_evaluator = settings.gan.prepare()
+        evaluate = gan_evaluator
+        check_size(space.fixed, task.image_size)
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,
         "data": task.name,
         "reference": [[ref, space.key(genome), dict(genome)] for ref, genome in references],
     }
+    store = Store(folder)
     _register(store, name, {**asdict(settings), **facts})
+    if gan_evaluator is not None:
+        store.keep_task_file(task.key, "real.png", gan_evaluator.real_grid())
     executor = make_executor(evaluate, workers)
     try:
         broker = Broker(store, executor, listener or (lambda event: None))
@@ -328,11 +333,15 @@ def _facts(part: str, value: Any) -> Any:
     return value
 
 
-def make_executor(evaluate: Evaluate, workers: int | None) -> Executor:
-    """`workers` processes on Ray; one works in this process, without the seconds that Ray takes to start."""
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
-    if workers < 1:
+def count_workers(workers: int | None) -> int:
+    """All cores if not said otherwise."""
+    if workers is not None and workers < 1:
         raise UserError(f"workers must be at least 1, not {workers}")
+    return workers or len(os.sched_getaffinity(0))
+
+
+def make_executor(evaluate: Evaluate, workers: int) -> Executor:
+    """`workers` processes on Ray; one works in this process, without the seconds that Ray takes to start."""
     if workers == 1:
         return LocalExecutor(evaluate)
     from evogan.engine.ray_executor import RayExecutor

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rich.progress  # noqa: F401  (draws a random number when it is first imported)
 import torch
 
 from evogan.genome import Gene, Genome

@@ -38,7 +38,6 @@ class RayExecutor:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                configure_logging=False,
             )
         self._evaluate = ray.put(evaluate)
         self._make: Any = ray.remote(num_cpus=1)(_Worker)

@@ -1,0 +1,114 @@
+"""The Python API, as a user's script calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import evogan
+from evogan import Gene, Space, UserError
+
+SMALL = {"kimg": 0.1, "samples": 100, "workers": 1, "finalists": 1, "replicates": 2}
+
+
+def bowl(genes: dict[str, object]) -> float:
+    return (float(genes["x"]) - 0.3) ** 2  # type: ignore[arg-type]
+
+
+SPACE = Space("bowl", [Gene(name="x", kind="float", low=-1.0, high=1.0, levels=21)])
+
+
+def test_search_finds_a_gan_and_hands_it_over(runs: Path) -> None:
+    run = evogan.search("wdcgan", "digits", evaluations=3, runs=runs, **SMALL)
+    assert run.best is not None
+    frame = run.to_dataframe()
+    assert isinstance(frame, pd.DataFrame)
+    assert len(frame) == 3
+    assert frame["fitness"].min() == min(t.value for t in run.history)
+    assert np.allclose(frame["fitness"], frame["fid"])
+    assert {"gene_filters", "kid", "normalized_loss", "training_seconds"} <= set(frame)
+    images = run.load_best().sample(5, seed=1)
+    assert images.shape == (5, 1, 8, 8)
+    assert images.abs().max() <= 1
+    assert torch.equal(images, run.load_best().sample(5, seed=1))
+    assert run.report().is_file()
+    assert [c.name for c in run.confirmations][-1] == "wdcgan"
+    assert all(len(c.values) == 2 for c in run.confirmations)
+    assert evogan.open_run(run.name, runs).best == run.best
+
+
+def test_an_objective_needs_no_gan_in_sight() -> None:
+    run = evogan.search(SPACE, objective=bowl, evaluations=21, workers=1)
+    assert run.best is not None
+    assert run.best.row.genome["x"] == 0.3
+    assert run.best.value == 0
+    assert len({told.row.key for told in run.history}) == 21
+
+
+def test_an_objective_is_remembered_where_a_folder_is_named(runs: Path) -> None:
+    calls: list[object] = []
+
+    def counted(genes: dict[str, object]) -> float:
+        calls.append(genes)
+        return bowl(genes)
+
+    for _ in range(2):
+        evogan.search(SPACE, objective=counted, evaluations=10, workers=1, runs=runs, replicates=0)
+    assert len(calls) == 10
+
+
+def test_an_objective_may_return_metrics_and_may_fail() -> None:
+    def objective(genes: dict[str, object]) -> dict[str, float]:
+        x = float(genes["x"])  # type: ignore[arg-type]
+        if x > 0.5:
+            raise ValueError("too far")
+        return {"loss": float("nan") if x < -0.5 else x * x, "size": 1.0}
+
+    run = evogan.search(SPACE, objective=objective, fitness="loss", evaluations=21, workers=1)
+    statuses = {told.row.genome["x"]: told.evaluation.status for told in run.history}
+    assert statuses[0.6] == "crashed"
+    assert statuses[-0.6] == "diverged"
+    assert run.best is not None
+    assert run.best.row.genome["x"] == 0
+    with pytest.raises(UserError, match="unknown fitness 'lss': did you mean 'loss'"):
+        evogan.search(SPACE, objective=objective, fitness="lss", evaluations=5, workers=1)
+
+
+def test_a_space_of_your_own_is_checked_against_the_zoo(runs: Path) -> None:
+    with pytest.raises(UserError, match="unknown gene 'x'"):
+        evogan.search(SPACE, "digits", runs=runs, **SMALL)
+    own = Space("own", [Gene(name="slope", kind="float", low=0.0, high=0.4, levels=3)], fixed={"filters": 8})
+    run = evogan.search(own, "digits", evaluations=5, runs=runs, **SMALL)
+    assert len({told.row.key for told in run.history}) == 3  # all there is
+    assert all(told.row.genome["filters"] == 8 for told in run.history)
+
+
+def test_keywords_that_do_not_exist_are_named(runs: Path) -> None:
+    with pytest.raises(UserError, match="unknown keyword 'kmig': did you mean 'kimg'"):
+        evogan.search("wdcgan", kmig=3, runs=runs)
+    with pytest.raises(UserError, match="unknown keyword 'kimg'"):
+        evogan.search(SPACE, objective=bowl, kimg=3)
+
+
+def test_one_class_of_colour_images_from_npz(tmp_path: Path, runs: Path) -> None:
+    """A single class, as the book trains; another channel count and size; features named by hand."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (60, 12, 12, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(60) % 3)
+    genome = {"filters": 8, "batch_size": 8}
+    data, settings = str(tmp_path / "data.npz"), {"kimg": 0.1, "samples": 50, "runs": runs}
+    with pytest.raises(UserError, match="inception"):
+        evogan.train(genome, data, **settings)
+    evaluation, folder = evogan.train(genome, data, features="digits", classes=(1,), **settings)
+    assert evaluation.status == "completed"
+    assert evogan.load(folder / "generator.safetensors").sample(2).shape == (2, 3, 12, 12)
+
+
+def test_importing_evogan_is_light() -> None:
+    assert set(evogan.__all__) <= set(dir(evogan)) | {*evogan.__all__}
+    with pytest.raises(AttributeError):
+        evogan.nothing  # noqa: B018

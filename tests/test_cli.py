@@ -1,0 +1,223 @@
+"""The command line: what it prints, and one clear line with exit code 2 for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from evogan import cli
+
+SMALL = "--kimg 0.1 --samples 100 --workers 1 --evaluations 2 --finalists 1 --replicates 1"
+Run = Callable[..., "Result"]
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Call the command line as a shell would, in an empty folder."""
+
+    def call(command: str, *more: str) -> Result:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["evogan", *command.split(), *more])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+            raise SystemExit(0)
+        captured = capsys.readouterr()
+        return Result(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished search."""
+    runs = tmp_path_factory.mktemp("searched")
+    command = [sys.executable, "-m", "evogan", "search", "wdcgan", *SMALL.split(), "--name", "small", "--json"]
+    done = subprocess.run([*command, "--runs", str(runs)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["best"]["value"] > 0
+    assert Path(document["report"]).is_file()
+    return runs
+
+
+def mistake(result: Result, *parts: str) -> None:
+    assert result.code == 2
+    assert result.err.startswith("evogan: ")
+    assert result.err.count("\n") == 1
+    assert "Traceback" not in result.err
+    assert result.out == ""
+    for part in parts:
+        assert part in result.err
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['evogan', '--help']\n"
+        "from evogan.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'ray', 'sqlalchemy', 'pandas', 'optuna', 'deap', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Evolve GANs that work" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("search wdgan", ("unknown space 'wdgan'", "did you mean 'wdcgan'")),
+        ("search wdcgan --strategy gaa", ("unknown strategy 'gaa'", "did you mean 'ga'", "random")),
+        ("search wdcgan --option populaton=4", ("'populaton'", "did you mean 'population'")),
+        ("search wdcgan --option population", ("write name=value",)),
+        ("search wdcgan --data digts", ("unknown data set 'digts'", "did you mean 'digits'")),
+        ("search wdcgan --data no/where", ("no/where",)),
+        ("search wdcgan --data mnist --data-dir nowhere", ("nowhere", "--download", "EVOGAN_DATA")),
+        ("search wdcgan --fitness fdi", ("unknown fitness 'fdi'", "did you mean 'fid'")),
+        ("search wdcgan --score middle", ("unknown score 'middle'", "best", "last")),
+        ("search wdcgan --image-size 30", ("image size 30", "divisible by 4")),
+        ("search wdcgan --device cuda:99", ("device 'cuda:99' is not there",)),
+        ("search wdcgan --device tpu9", ("unknown device 'tpu9'",)),
+        ("search wdcgan --precision fp8", ("unknown precision 'fp8'",)),
+        ("search wdcgan --kimg 0", ("kimg must be above 0",)),
+        ("search wdcgan --evaluations 0", ("evaluations must be at least 1",)),
+        ("search wdcgan --workers 0", ("workers must be at least 1",)),
+        ("search wdcgan --classes five", ("--classes 'five'",)),
+        ("search wdcgan --classes 11", ("11",)),
+        ("search wdcgan --features mnits", ("unknown features 'mnits'", "did you mean 'mnist'")),
+        ("search wdcgan --name ../up", ("run name '../up'",)),
+        ("train wdgcan", ("unknown genome 'wdgcan'", "did you mean 'wdcgan'")),
+        ("train wdcgan --set filter=3", ("unknown gene 'filter'", "did you mean 'filters'")),
+        ("train wdcgan --set clip=99", ("gene 'clip': 99 is not allowed", "0.0001 to 10")),
+        ("resume nothing", ("no store in 'runs'",)),
+        ("runs", ("no store in 'runs'",)),
+        ("show nothing", ("no store in 'runs'",)),
+        ("report nothing", ("no store in 'runs'",)),
+        ("sample nothing.safetensors", ("no file 'nothing.safetensors'",)),
+        ("sample nothing.safetensors -o x.gif", ("output 'x.gif'", ".png")),
+        ("evaluate nothing.safetensors", ("no file 'nothing.safetensors'",)),
+        ("features train digts", ("unknown data set 'digts'",)),
+    ],
+)
+def test_a_mistake_gets_one_line_and_leaves_nothing(
+    run: Run, tmp_path: Path, command: str, parts: tuple[str, ...]
+) -> None:
+    mistake(run(command), *parts)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []
+
+
+def test_files_that_are_not_what_they_should_be(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text("[genes.clip\n")
+    mistake(run("search ./space.toml"), "space.toml", "line 1")
+    (tmp_path / "genome.toml").write_text("[gnes]\nclip = 0.1\n")
+    mistake(run("train ./genome.toml"), "genome.toml", "unknown field 'gnes'", "did you mean 'genes'")
+    (tmp_path / "genome.toml").write_text("[genes]\nclip = 'much'\n")
+    mistake(run("train ./genome.toml"), "genome.toml", "gene 'clip': 'much' is not allowed")
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 cut short")
+    mistake(run("search wdcgan --data broken.npz"), "broken.npz")
+    (tmp_path / "empty").mkdir()
+    mistake(run("search wdcgan --data ./empty"), "empty")
+    (tmp_path / "mixed").mkdir()
+    for size in (8, 12):
+        Image.new("L", (size, size)).save(tmp_path / "mixed" / f"{size}.png")
+    mistake(run("search wdcgan --data ./mixed"), "8x8", "12x12", "--image-size")
+    (tmp_path / "weights.safetensors").write_bytes(b"\x00" * 64)
+    mistake(run("sample weights.safetensors"), "weights.safetensors")
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "evogan.db").write_bytes(b"no database" * 1000)
+    mistake(run("runs"), "evogan.db", "not a database")
+
+
+def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    mistake(run("search wdcgan"), "no room in 'runs'")
+
+
+def test_another_space_under_an_old_name_is_refused(run: Run, searched: Path) -> None:
+    result = run(f"search wdcgan_wide {SMALL} --name small --runs {searched}")
+    mistake(result, "run 'small' exists with another space")
+    mistake(run(f"search wdcgan {SMALL} --seed 1 --name small --runs {searched}"), "another seed")
+    mistake(run(f"resume smal --runs {searched}"), "unknown run 'smal'", "did you mean 'small'")
+
+
+def test_the_same_search_again_trains_nothing(run: Run, searched: Path) -> None:
+    again = run(f"search wdcgan {SMALL} --name small --runs {searched}")
+    assert again.code == 0
+    assert "0 evaluated, 2 cached, 0 failed" in again.err
+    assert "report" in again.out
+
+
+def test_looking_at_runs(run: Run, searched: Path) -> None:
+    assert "small" in run(f"runs --runs {searched}").out
+    (listed,) = json.loads(run(f"runs --json --runs {searched}").out)
+    shown = json.loads(run(f"show small --json --runs {searched}").out)
+    assert listed == shown
+    assert shown["counts"]["evaluations"] == 2
+    assert {c["name"] for c in shown["confirmations"]} >= {"wdcgan"}
+    assert "learning_rate" in run(f"show small --runs {searched}").out
+    assert run(f"report small --runs {searched}").out.strip().endswith("report.html")
+
+
+def test_train_sample_and_evaluate(run: Run, tmp_path: Path) -> None:
+    budget = "--kimg 0.1 --samples 100 --set filters=8 --json"
+    trained = json.loads(run(f"train wdcgan {budget}").out)
+    assert trained["status"] == "completed"
+    generator = f"{trained['files']}/generator.safetensors"
+    assert run(f"sample {generator} -n 10 -o ten.png").code == 0
+    assert Image.open(tmp_path / "ten.png").size[0] > 64
+    assert run(f"sample {generator} -n 10 -o ten.npz").code == 0
+    images = np.load(tmp_path / "ten.npz")["images"]
+    assert images.shape == (10, 1, 8, 8)
+    assert images.dtype == np.uint8
+    scored = json.loads(run(f"evaluate {generator} --samples 200 --json").out)
+    assert scored["fid"] > 0
+    mistake(run(f"evaluate {generator} --image-size 16"), "makes 8x8 images", "16x16")
+
+
+def test_evaluate_agrees_with_training(run: Run) -> None:
+    """Fresh noise, the same generator: the FID differs by sampling noise only."""
+    trained = json.loads(run("train wdcgan --kimg 0.1 --samples 3000 --set filters=8 --json").out)
+    scored = json.loads(run(f"evaluate {trained['files']}/generator.safetensors --samples 3000 --json").out)
+    best = min(point["fid"] for point in trained["scores"])
+    assert abs(scored["fid"] / best - 1) < 0.05
+
+
+def test_lists(run: Run) -> None:
+    assert "wdcgan_wide" in run("spaces").out
+    assert {space["name"] for space in json.loads(run("spaces --json").out)} >= {"wdcgan", "wdcgan_wide"}
+    assert "WDCGAN" in run("zoo").out
+    assert json.loads(run("zoo --json").out)[0]["source"]
+    assert json.loads(run("genes --json").out)["clip"]["default"] == 0.01
+    assert "critic_steps" in run("genes").out
+    assert json.loads(run("strategies --json").out)["ga"]["population"] == 20
+    assert "Goldberg" in run("strategies").out
+    assert {row["name"] for row in json.loads(run("features list --json").out)} == {"digits", "mnist", "fashion_mnist"}
+    assert "digits" in run("features list").out
+
+
+def test_training_a_feature_network(run: Run, tmp_path: Path) -> None:
+    result = run("features train digits -o mine.safetensors --epochs 1")
+    assert result.code == 0
+    assert "epoch 1/1" in result.out
+    trained = run("train wdcgan --kimg 0.1 --samples 100 --set filters=8 --features mine.safetensors --json")
+    assert json.loads(trained.out)["status"] == "completed"
+
+
+def test_threads_are_as_they_were(searched: Path) -> None:
+    assert searched.is_dir()
+    assert torch.get_num_threads() >= 1

@@ -1,0 +1,74 @@
+"""The house: rooms import downwards only, and the two wings never import each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import evogan
+
+ROOT = Path(evogan.__file__).parent
+GROUND = {"errors", "stable", "genome", "genes", "shipped", "trial"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "stable": set(),
+    "genome": {"errors", "stable"},
+    "genes": {"genome"},
+    "shipped": {"errors", "genes", "genome"},
+    "trial": {"genome", "stable"},
+    "space": GROUND,
+    "strategies": GROUND | {"space"},
+    "engine": GROUND | {"space", "strategies"},
+    "data": GROUND,
+    "fitness": GROUND | {"data"},
+    "zoo": GROUND,
+    "training": GROUND | {"zoo", "fitness", "data"},
+    "checkpoint": GROUND | {"zoo"},
+    "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
+    "report": GROUND | {"space", "strategies", "engine"},
+    "api": GROUND | {"space", "strategies", "engine", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"},
+    "progress": GROUND | {"engine"},
+    "cli": {"*"},
+    "__main__": {"cli"},
+    "__init__": {"api", "errors", "genome", "space"},
+}
+SEARCH_WING = ("space", "strategies", "engine", "report")
+GPU_WING = ("genome", "genes", "trial", "shipped", "data", "fitness", "zoo", "training", "checkpoint", "evaluation")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_rooms_import_downwards_only(path: Path) -> None:
+    here = room(path)
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("evogan.")} - {"__version__"}
+    allowed = MAY_IMPORT[here] | {here}
+    if "*" not in allowed:
+        assert {r for r in rooms if r in MAY_IMPORT} <= allowed
+    outside = {name.split(".")[0] for name in imports(path)}
+    if here in SEARCH_WING:
+        assert not outside & {"torch", "torchvision"}
+    if here in GPU_WING:  # these run where nothing but torch and numpy is installed
+        assert not outside & {"ray", "deap", "optuna", "pydantic", "sqlalchemy", "typer", "rich"}
+
+
+def test_there_are_no_circles() -> None:
+    done: set[str] = set()
+    while len(done) < len(MAY_IMPORT) - 1:
+        ready = {name for name, below in MAY_IMPORT.items() if name not in done and below <= done | {"*"}}
+        assert ready, set(MAY_IMPORT) - done
+        done |= ready
