@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -48,10 +49,8 @@ def main() -> None:
                 store.add_run(run, {})
             broker = Broker(store, LocalExecutor(stub), listener)
             made = make_strategy(strategy, space, seed)
-            Loop(
-                run, space, made, TASK, Judge("fid"), broker, seed=seed, evaluations=evaluations, window=8
-            ).go()
-            return [b - a for a, b in zip(times, times[1:], strict=False)]
+            Loop(run, space, made, TASK, Judge("fid"), broker, seed=seed, evaluations=evaluations, window=8).go()
+            return [b - a for a, b in pairwise(times)]
 
         go("fill", "random", STORED, 0)
         for strategy in STRATEGIES:

@@ -120,25 +120,30 @@ class _Training:
         """Score the GAN as it is now, and keep its generator if it is the best so far."""
         started = perf_counter()
         best = min((score["fid"] for score in self.scores), default=float("inf"))
-        score = where | self.scorer.score(self._samples(gan)) | {"normalized_loss": normalized_loss}
+        score = (
+            where
+            | self.scorer.score(self._sample(gan, z) for z in self._latents(gan))
+            | {"normalized_loss": normalized_loss}
+        )
         self.scoring_seconds += perf_counter() - started
         score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
         score["seconds"] = perf_counter() - self.started
         self.scores.append(score)
         if score["fid"] < best:
-            first = next(self._samples(gan))[:GRID]
-            self.files["samples.png"] = grid_png(first)
+            self.files["samples.png"] = grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
             self.files["generator.safetensors"] = pack_generator(
                 gan.sampler, self.trial.genome, self.task, {"key": self.trial.key, "fid": score["fid"]}
             )
 
-    def _samples(self, gan: AdversarialGAN) -> Iterator[Tensor]:
-        """The task's samples: the latent noise is the same for every genome, replicate and checkpoint."""
+    def _latents(self, gan: AdversarialGAN) -> Iterator[Tensor]:
+        """The task's latent noise: the same for every genome, replicate and checkpoint."""
         rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
         for start in range(0, self.task.samples, SAMPLE_BATCH):
-            n = min(SAMPLE_BATCH, self.task.samples - start)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
-                yield gan.sample(gan.latents(n, rng))
+            yield gan.latents(min(SAMPLE_BATCH, self.task.samples - start), rng)
+
+    def _sample(self, gan: AdversarialGAN, latents: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
+            return gan.sample(latents)
 
 
 def provenance(device: torch.device, task: GANTask) -> dict[str, Any]:

@@ -227,7 +227,8 @@ GENES = GeneTable(
             low=0.0,
             high=0.99999,
             default=0.0,
-            meaning="decay per step of the generator's moving average that samples are drawn from; 0 = off",
+            meaning="decay of the generator's moving average that samples are drawn from, "
+            "min(ema, (1 + t)/(10 + t)) at step t; 0 = off",
             source="PGGAN, arXiv:1710.10196",
         ),
     ]

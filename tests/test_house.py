@@ -28,7 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": GROUND | {"zoo"},
     "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
     "report": GROUND | {"space", "strategies", "engine"},
-    "api": GROUND | {"space", "strategies", "engine", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"},
+    "api": GROUND
+    | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"},
+    "campaign": GROUND | {"space", "engine"},
     "progress": GROUND | {"engine"},
     "cli": {"*"},
     "__main__": {"cli"},

@@ -120,8 +120,14 @@ def test_the_average_follows_the_generator_and_is_what_samples_come_from() -> No
     generator, start = gan.players["generator"], gan.sampler.dense.weight.clone()
     with torch.no_grad():
         generator.dense.weight.add_(1.0)
-    gan.after_step("generator")
-    torch.testing.assert_close(gan.sampler.dense.weight, start + 0.1)
+    gan.after_step("generator")  # step 0: decay 1/10
+    torch.testing.assert_close(gan.sampler.dense.weight, start + 0.9)
+    for _ in range(200):
+        gan.after_step("generator")
+    with torch.no_grad():
+        generator.dense.weight.add_(1.0)
+    gan.after_step("generator")  # by now the gene's own decay
+    torch.testing.assert_close(gan.sampler.dense.weight, start + 1.1)
     plain = build({"filters": 8}, 8, 1, 0)
     assert plain.sampler is plain.players["generator"]
 

@@ -21,6 +21,7 @@ class AdversarialGAN:
         self.schedule = (("critic", int(genes["critic_steps"])), ("generator", 1))
         self._genes = genes
         self._loss = ADVERSARIAL[genes["loss"]]
+        self._averaged = 0
         self._sampler = copy.deepcopy(generator) if genes["ema"] > 0 else generator
         # norms' gains and statistics stay free: clipping them only harms (see docs/decisions.md)
         self._clipped: list[Tensor] = [m.weight for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -58,8 +59,11 @@ class AdversarialGAN:
                 weight.clamp_(-clip, clip)
         elif self._sampler is not self.players["generator"]:
             source, target = self.players["generator"], self._sampler
+            # a short memory at first, or a short training would average mostly its initial weights
+            decay = min(self._genes["ema"], (1 + self._averaged) / (10 + self._averaged))
+            self._averaged += 1
             for new, average in zip(source.parameters(), target.parameters(), strict=True):
-                average.lerp_(new, 1 - self._genes["ema"])
+                average.lerp_(new, 1 - decay)
             for statistic, kept in zip(source.buffers(), target.buffers(), strict=True):
                 kept.copy_(statistic)
 
