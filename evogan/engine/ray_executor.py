@@ -24,28 +24,33 @@ class _Worker:
 
 
 class RayExecutor:
-    """`workers` actors on a Ray cluster: a local one is started here, and stopped by `close`.
+    """`workers` actors on a Ray cluster: a local one is started by the first trial, and stopped by `close`.
 
     `evaluate` goes into the object store once, and with it the data set it holds. A lost worker is replaced
     and its trial tried again, then recorded as crashed.
     """
 
     def __init__(self, evaluate: Evaluate, workers: int) -> None:
-        self._own = not ray.is_initialized()
-        if self._own:
-            ray.init(
-                num_cpus=workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        self._evaluate = ray.put(evaluate)
-        self._make: Any = ray.remote(num_cpus=1)(_Worker)
-        self._idle = [self._make.remote(self._evaluate) for _ in range(workers)]
+        self._evaluate, self._workers = evaluate, workers
+        self._own = self._started = False
+        self._idle: list[Any] = []
         self._queue: deque[tuple[Trial, int]] = deque()
         self._out: dict[Any, tuple[Any, Trial, int]] = {}
 
+    def _start(self) -> None:
+        """Takes seconds: a run that finds everything in the store never gets here."""
+        self._started, self._own = True, not ray.is_initialized()
+        if self._own:
+            ray.init(num_cpus=self._workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        self._shared = ray.put(self._evaluate)
+        self._idle = [self._new_worker() for _ in range(self._workers)]
+
+    def _new_worker(self) -> Any:
+        return ray.remote(num_cpus=1)(_Worker).remote(self._shared)
+
     def submit(self, trial: Trial) -> None:
+        if not self._started:
+            self._start()
         self._queue.append((trial, 0))
         self._place()
 
@@ -61,7 +66,7 @@ class RayExecutor:
             try:
                 evaluation: Evaluation | None = ray.get(done)
             except RayActorError:
-                worker, evaluation = self._make.remote(self._evaluate), None
+                worker, evaluation = self._new_worker(), None
             except RayError as error:
                 evaluation = Evaluation(status="crashed", reason=f"{type(error).__name__}: {error}")
             self._idle.append(worker)
