@@ -32,7 +32,7 @@ def main() -> None:
                 runs=Path(folder) / str(seed),
             )
             seconds = perf_counter() - started
-            best = min((c for c in run.confirmations if c.name != "wdcgan"), key=lambda c: (c.failures, c.mean))
+            best = min((c for c in run.confirmations if c.name != "wdcgan"), key=lambda c: c.order)
             reference = next(c for c in run.confirmations if c.name == "wdcgan")
             results[f"seed {seed}"] = {
                 "evolved FID (mean, sd, n)": [round(best.mean, 2), round(best.spread, 2), len(best.values)],

@@ -154,10 +154,11 @@ class Run(RunHistory):
         return write_report(self, self.store.folder / self.name)
 
     def load_best(self) -> Generator:
-        """The best generator, ready to sample."""
-        if self.best is None:
+        """The generator of the best training of the best genome, ready to sample."""
+        training = None if self.best is None else self.best_training(self.best.row.key)
+        if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed")
-        return load(self.store.files(self.best.row.identity) / "generator.safetensors")
+        return load(self.store.files(training[0]) / "generator.safetensors")
 
 
 def search(

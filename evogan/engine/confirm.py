@@ -42,6 +42,11 @@ class Confirmation:
         return statistics.fmean(self.values) if self.values else float("nan")
 
     @property
+    def order(self) -> tuple[int, float]:
+        """Fewest failures first, then the best mean."""
+        return (self.failures, self.mean if self.values else float("inf"))
+
+    @property
     def spread(self) -> float:
         """The standard deviation over replicates; NaN for fewer than two."""
         return statistics.stdev(self.values) if len(self.values) > 1 else float("nan")

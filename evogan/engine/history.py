@@ -10,6 +10,7 @@ from evogan.engine.loop import Judge, Told
 from evogan.engine.store import Store
 from evogan.genome import Genome
 from evogan.space import Space
+from evogan.trial import Identity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +66,18 @@ class RunHistory:
     @property
     def best(self) -> Told | None:
         """The best genome: by its fresh replicates (fewest failures, then mean), else by its one evaluation."""
-        evolved = {c.key: (c.failures, c.mean) for c in self.confirmations if c.values}
+        evolved = {c.key: c.order for c in self.confirmations if c.values}
         confirmed = [told for told in self.ranking if told.row.key in evolved]
         if confirmed:
             return min(confirmed, key=lambda told: evolved[told.row.key])
         return self.ranking[0] if self.ranking else None
+
+    def best_training(self, key: str) -> tuple[Identity, float] | None:
+        """Of a genome's trainings on the full budget, fresh replicates too, the best one and its fitness."""
+        trainings = self.store.trainings(key, self.document["task"])
+        judged = ((identity, self.judge.value(evaluation)) for identity, evaluation in trainings)
+        completed = [(identity, value) for identity, value in judged if value is not None]
+        return min(completed, key=lambda training: training[1], default=None)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes."""

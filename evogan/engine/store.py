@@ -184,6 +184,14 @@ class Store:
                 found.setdefault(row.key, []).append(_evaluation(row))
         return found
 
+    def trainings(self, key: str, task: str) -> list[tuple[Identity, Evaluation]]:
+        """All evaluations of a genome on a task's full budget, by replicate."""
+        c = _evaluations.c
+        query = sa.select(_evaluations).where(c.key == key, c.task == task, c.fidelity == 1.0)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(c.replicate)).all()
+        return [((key, task, 1.0, row.replicate), _evaluation(row)) for row in rows]
+
     def evaluations(self) -> Iterator[tuple[Identity, Genome, Evaluation]]:
         """Everything known, in the order of recording."""
         with self._engine.connect() as connection:

@@ -136,9 +136,8 @@ class Standing:
     genes: str
 
 
-def _by_mean(confirmations: Iterable[Confirmation]) -> list[Confirmation]:
-    """Best first; those that failed on every replicate last."""
-    return sorted(confirmations, key=lambda c: c.mean if c.values else math.inf)
+def _best_first(confirmations: Iterable[Confirmation]) -> list[Confirmation]:
+    return sorted(confirmations, key=lambda c: c.order)
 
 
 def _references(run: RunHistory) -> set[str]:
@@ -148,7 +147,7 @@ def _references(run: RunHistory) -> set[str]:
 def best_reference(run: RunHistory) -> Confirmation | None:
     """The published genome with the best mean; None where none was retrained."""
     known = _references(run)
-    return next((c for c in _by_mean(run.confirmations) if c.key in known), None)
+    return next((c for c in _best_first(run.confirmations) if c.key in known), None)
 
 
 def standings(run: RunHistory) -> list[Standing]:
@@ -162,7 +161,7 @@ def standings(run: RunHistory) -> list[Standing]:
             against="" if reference is None or c is reference else _times(c, reference),
             genes=differences(run, c.genome, reference.genome if reference else None),
         )
-        for rank, c in enumerate(_by_mean(run.confirmations))
+        for rank, c in enumerate(_best_first(run.confirmations))
     ]
 
 
@@ -186,7 +185,7 @@ def verdict(run: RunHistory) -> str:
         return f"Nothing completed: all {statuses.total()} evaluations failed ({said})."
     searched = f"{metric} {short(run.ranking[0].value)} in the search"
     known, reference = _references(run), best_reference(run)
-    evolved = _by_mean(c for c in run.confirmations if c.key not in known)
+    evolved = _best_first(c for c in run.confirmations if c.key not in known)
     if not evolved:
         if run.ranking[0].row.key in known:
             return f"The best genome found is a published one itself ({searched})."

@@ -15,7 +15,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evogan.engine.confirm import FRESH
 from evogan.engine.history import RunHistory
 from evogan.genome import Genome, Value
 from evogan.report import facts, figures
@@ -117,15 +116,13 @@ def _grids(run: RunHistory) -> Iterable[Grid]:
 
 
 def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterable[Grid]:
-    """Of the first fresh replicate; of the search where there is none."""
-    for replicate in (FRESH, 0):
-        identity = (key, run.document["task"], 1.0, replicate)
-        path, evaluation = run.store.files(identity) / "samples.png", run.store.find(identity)
-        if evaluation is not None and path.is_file():
-            value = run.judge.value(evaluation)
-            note = f"{facts.metric_name(run.judge.metric)} {facts.short(value)}"
+    """Of the genome's best training: what `Run.load_best` loads."""
+    training = run.best_training(key)
+    if training is not None:
+        path = run.store.files(training[0]) / "samples.png"
+        if path.is_file():
+            note = f"{facts.metric_name(run.judge.metric)} {facts.short(training[1])}, its best training"
             yield Grid(name, title, note, path.read_bytes())
-            return
 
 
 def _data_uri(png: bytes) -> str:
