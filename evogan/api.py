@@ -1,145 +1,29 @@
-"""Where the two wings are joined: search, resume, train, load."""
+"""Where the two wings are joined: search, resume, train, evaluate, load."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from evogan import shipped
-from evogan.engine import (
-    Broker,
-    Evaluate,
-    Executor,
-    Judge,
-    Listener,
-    LocalExecutor,
-    Loop,
-    Store,
-    confirm,
-)
+from evogan.engine import Broker, Evaluate, Executor, Judge, Listener, LocalExecutor, Loop, Store, confirm
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
+from evogan.objective import Objective, ObjectiveEvaluator
+from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy
-from evogan.trial import Evaluation, GANTask, Task, Trial
+from evogan.trial import Evaluation, Task, Trial
 
 if TYPE_CHECKING:
     from evogan.checkpoint import Generator
-    from evogan.data import Dataset, DataSpec
-    from evogan.evaluation import GANEvaluator
-    from evogan.fitness import Features
-
-Objective = Callable[[dict[str, Value]], float | Mapping[str, float]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GANSettings:
-    """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
-
-    `data`: a built-in data set, an image folder or an .npz. `kimg`: thousands of real images shown to the
-    critic. `features`: feature network of the FID; None takes the one that suits the data.
-    """
-
-    data: str = "digits"
-    image_size: int | None = None
-    classes: tuple[int, ...] | None = None
-    data_dir: str | None = None
-    download: bool = False
-    kimg: float = 20.0
-    features: str | None = None
-    samples: int = 5000
-    precision: Literal["fp32", "bf16"] = "fp32"
-    threads: int = 1
-    device: str = "cpu"
-
-    def data_spec(self) -> DataSpec:
-        from evogan.data import DataSpec
-
-        return DataSpec(self.data, self.image_size, self.classes, self.data_dir, self.download)
-
-    def load_features(self, dataset: Dataset) -> Features:
-        from evogan.fitness import SHIPPED, load_features
-
-        if self.features or dataset.name in SHIPPED:
-            return load_features(self.features or dataset.name)
-        if dataset.channels == 3:
-            return load_features("inception")
-        raise UserError(
-            f"no feature network is known for '{dataset.name}': --features takes {', '.join(SHIPPED)}, "
-            "inception, or a file that `evogan features train` made"
-        )
-
-    def prepare(self) -> tuple[GANTask, GANEvaluator]:
-        """Read the data; the task, and what evaluates trials of it. Errors: UserError."""
-        from evogan.data import load_dataset
-        from evogan.evaluation import GANEvaluator, check_device
-        from evogan.fitness import Scorer
-
-        for name, value in (("kimg", self.kimg), ("samples", self.samples), ("threads", self.threads)):
-            if value <= 0:
-                raise UserError(f"{name} must be above 0, not {value:g}")
-        if self.precision not in ("fp32", "bf16"):
-            raise unknown("precision", self.precision, ("fp32", "bf16"))
-        check_device(self.device)
-        dataset = load_dataset(self.data_spec())
-        features = self.load_features(dataset)
-        task = GANTask(
-            name=dataset.name,
-            fingerprint=dataset.fingerprint,
-            image_size=dataset.image_size,
-            channels=dataset.channels,
-            kimg=float(self.kimg),
-            features=features.id,
-            samples=self.samples,
-            precision=self.precision,
-            threads=self.threads,
-        )
-        return task, GANEvaluator(dataset, Scorer(dataset, features, self.samples), self.device)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """How the search goes: see `search`. `gan` is None for a user's own objective."""
-
-    space: Mapping[str, Any]
-    strategy: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    window: int = 8
-    fitness: str = "fid"
-    score: Literal["best", "last"] = "best"
-    evaluations: int = 100
-    finalists: int = 3
-    replicates: int = 3
-    gan: GANSettings | None = None
-
-    def check(self) -> None:
-        limits = {"evaluations": 1, "window": 1, "finalists": 0, "replicates": 0}
-        for name, least in limits.items():
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if self.score not in ("best", "last"):
-            raise unknown("score", self.score, ("best", "last"))
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> SearchSettings:
-        """Read back what a run recorded."""
-        known = {name: document[name] for name in cls.__dataclass_fields__}
-        if known["gan"] is not None:
-            gan = dict(known["gan"])
-            gan["classes"] = None if gan["classes"] is None else tuple(gan["classes"])
-            known["gan"] = GANSettings(**gan)
-        return cls(**known)
-
 
 MAY_CHANGE = ("evaluations", "replicates")  # of a run that goes on
 
@@ -147,18 +31,20 @@ MAY_CHANGE = ("evaluations", "replicates")  # of a run that goes on
 class Run(RunHistory):
     """A search and what it found: `best`, `history`, `confirmations`, `to_dataframe()`, `report()`."""
 
-    def report(self) -> Path:
-        """Write the HTML report and sample grids beside the store; the path of the HTML file."""
+    def report(self, folder: str | Path | None = None) -> Path:
+        """Write the HTML report and sample grids, beside the store or into `folder`; the path of the page."""
         from evogan.report import write_report
 
-        return write_report(self, self.store.folder / self.name)
+        if folder is None and self.store.in_memory:
+            raise UserError(f"run '{self.name}' is kept in memory: name a folder for its report")
+        return write_report(self, Path(folder or self.store.folder / self.name))
 
     def load_best(self) -> Generator:
         """The generator of the best training of the best genome, ready to sample."""
         training = None if self.best is None else self.best_training(self.best.row.key)
         if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed")
-        return load(self.store.files(training[0]) / "generator.safetensors")
+        return load(self.store.files(training.identity) / "generator.safetensors")
 
 
 def search(
@@ -166,6 +52,7 @@ def search(
     data: str = "digits",
     *,
     objective: Objective | None = None,
+    task: str | None = None,
     strategy: str = "ga",
     options: Mapping[str, Any] | None = None,
     evaluations: int = 100,
@@ -174,7 +61,7 @@ def search(
     seed: int = 0,
     window: int = 8,
     finalists: int = 3,
-    replicates: int = 3,
+    replicates: int | None = None,
     name: str | None = None,
     runs: str | Path | None = None,
     workers: int | None = None,
@@ -187,8 +74,10 @@ def search(
     a mapping of metrics. evaluations: how many different genomes are judged. fitness: the recorded metric to
     minimise (`fid`; an objective's `value`). window: results an ask may be ahead of; the outcome depends on
     (seed, window), never on `workers` (default: all cores). finalists: the best genomes are retrained with
-    `replicates` fresh seeds, beside the space's published reference. runs: the folder of the store (default
-    ./runs; an objective's runs are kept only where one is named). A run that exists under `name` goes on.
+    `replicates` fresh seeds (default 3; 0 for an objective), beside the space's published reference. runs: the
+    folder of the store (default EVOGAN_RUNS or ./runs). A run that exists under `name` goes on.
+    An objective's runs are kept only where `runs` is named, and `task` says what is measured: results
+    are remembered under that name, so give another one when the objective changes.
     Further keywords: those of `GANSettings` (kimg, image_size, classes, features, samples, device, ...).
     Errors: UserError for whatever does not exist or does not fit.
     """
@@ -197,6 +86,10 @@ def search(
         space = load_space(space, table)
     elif space.table is not table:
         space = Space.from_document(space.document(), table)
+    if objective and gan:
+        raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))
+    if objective and runs and not task:
+        raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,
@@ -207,48 +100,94 @@ def search(
         score=score,
         evaluations=evaluations,
         finalists=finalists,
-        replicates=replicates,
-        gan=None if objective else gan_settings(data=data, **gan),
+        replicates=(0 if objective else 3) if replicates is None else replicates,
+        gan=None if objective else GANSettings.of(data=data, **gan),
     )
-    if objective and gan:
-        raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))
-    folder = Path(runs or "runs") if runs or not objective else None
-    what = Path(data).stem if settings.gan else "objective"
-    name = name or f"{what}-{space.name}-{strategy}-s{seed}"
-    return _go(folder, name, settings, space, objective, workers, listener)
+    if name is None:
+        what = task or "objective" if objective else Path(data).resolve().stem
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{what}-{space.name}-{strategy}-s{seed}").lstrip(".-")
+    folder = None if objective and not runs else runs_folder(runs)
+    return _go(folder, name, settings, space, objective, task, workers, listener)
 
 
 def resume(
     name: str,
     *,
-    runs: str | Path = "runs",
+    runs: str | Path | None = None,
     evaluations: int | None = None,
     workers: int | None = None,
     listener: Listener | None = None,
 ) -> Run:
     """Go on with a run exactly where it stopped, if wanted up to more `evaluations`.
 
-    Errors: UserError if there is no such run, if it had an objective of the user's own, or if its data changed.
+    Errors: UserError if there is no such run, if it had an objective of the user's own, or if its data
+    changed.
     """
-    document = Store.existing(Path(runs)).run(name)
+    folder = runs_folder(runs)
+    document = Store.existing(folder).run(name)
     if document["gan"] is None:
         raise UserError(f"run '{name}' has an objective of its own: call search() with it again")
-    settings = SearchSettings.of(document | ({"evaluations": evaluations} if evaluations else {}))
+    settings = SearchSettings.of(document | ({} if evaluations is None else {"evaluations": evaluations}))
     space = Space.from_document(settings.space, GENES)
-    return _go(Path(runs), name, settings, space, None, workers, listener)
+    return _go(folder, name, settings, space, None, None, workers, listener)
 
 
-def open_run(name: str, runs: str | Path = "runs") -> Run:
+def open_run(name: str, runs: str | Path | None = None) -> Run:
     """A run as the store has it; nothing is trained."""
-    return Run(Store.existing(Path(runs)), name)
+    return Run(Store.existing(runs_folder(runs)), name)
 
 
-def gan_settings(**given: Any) -> GANSettings:
-    """Errors: UserError for a keyword that does not exist."""
-    for keyword in given:
-        if keyword not in GANSettings.__dataclass_fields__:
-            raise unknown("keyword", keyword, GANSettings.__dataclass_fields__)
-    return GANSettings(**given)
+def train(
+    genome: str | Mapping[str, Value],
+    data: str = "digits",
+    *,
+    replicate: int = 0,
+    runs: str | Path | None = None,
+    **gan: Any,
+) -> tuple[Evaluation, Path]:
+    """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
+
+    genome: a published one's name, a TOML file, or genes. Further keywords: those of `GANSettings`.
+    Errors: UserError.
+    """
+    from evogan.zoo import check_size
+
+    read = shipped.read_genome(genome).genome if isinstance(genome, str) else GENES.read(genome)
+    task, evaluate = GANSettings.of(data=data, **gan).prepare()
+    check_size(read, task.image_size)
+    store = Store(runs_folder(runs))
+    trial = Trial(read, GENES.key(read), task, 1.0, replicate)
+    evaluation = Broker(store, LocalExecutor(evaluate)).result(trial)
+    return evaluation, store.files(trial.identity)
+
+
+def evaluate(generator: str | Path, data: str = "digits", *, seed: int = 0, **gan: Any) -> dict[str, float]:
+    """Score a trained generator: FID and KID against the images of a data set. Errors: UserError."""
+    from evogan.fitness import Scorer
+
+    settings = GANSettings.of(data=data, **gan)
+    found = load(generator)
+    dataset = settings.load_data()
+    size, channels = found.facts["image_size"], found.facts["channels"]
+    if (dataset.image_size, dataset.channels) != (size, channels):
+        raise UserError(
+            f"the generator makes {size}x{size} images with {channels} channels, '{dataset.name}' has "
+            f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
+        )
+    scorer = Scorer(dataset, settings.load_features(dataset), settings.samples)
+    return scorer.score(found.sample(settings.samples, seed).split(500))
+
+
+def load(path: str | Path) -> Generator:
+    """A trained generator from a .safetensors file, ready to `.sample(n)`. Errors: UserError."""
+    from evogan.checkpoint import Generator
+
+    return Generator(path)
+
+
+def runs_folder(runs: str | Path | None) -> Path:
+    """The folder named, or EVOGAN_RUNS, or ./runs."""
+    return Path(runs or os.environ.get("EVOGAN_RUNS") or "runs")
 
 
 def _go(
@@ -257,32 +196,23 @@ def _go(
     settings: SearchSettings,
     space: Space,
     objective: Objective | None,
+    task_name: str | None,
     workers: int | None,
     listener: Listener | None,
 ) -> Run:
     """Check everything, then open the store, then search: a mistake leaves nothing behind."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-        raise UserError(f"run name '{name}': letters, digits, '.', '_' and '-' only")
-    settings.check()
-    workers = count_workers(workers)
-    judge = Judge(settings.fitness, settings.score)
+    _check_name(name)
+    workers = _count_workers(workers)
     strategy = make_strategy(settings.strategy, space, settings.seed, settings.options)
     references: list[tuple[str, Genome]] = []
+    real_grid = b""
     task: Task
     evaluate: Evaluate
-    gan_evaluator = None
-    if settings.gan is None:
-        assert objective is not None
-        task, evaluate = _objective_task(objective, space), _ObjectiveEvaluate(objective)
+    if objective is not None:
+        task, evaluate = Task(name=f"{task_name or 'objective'} on {space.name}"), ObjectiveEvaluator(objective)
     else:
-        from evogan.fitness import METRICS
-        from evogan.zoo import check_size
-
-        if settings.fitness not in METRICS:
-            raise unknown("fitness", settings.fitness, METRICS)
-        task, gan_evaluator = settings.gan.prepare()
-        evaluate = gan_evaluator
-        check_size(space.fixed, task.image_size)
+        assert settings.gan is not None
+        task, evaluate, real_grid = _prepare_gans(settings.gan, space, settings.fitness)
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,
@@ -291,11 +221,12 @@ def _go(
     }
     store = Store(folder)
     _register(store, name, {**asdict(settings), **facts})
-    if gan_evaluator is not None:
-        store.keep_task_file(task.key, "real.png", gan_evaluator.real_grid())
-    executor = make_executor(evaluate, workers)
+    if real_grid:
+        store.keep_task_file(task.key, "real.png", real_grid)
+    executor = _make_executor(evaluate, workers)
+    judge = Judge(settings.fitness, settings.score)
+    broker = Broker(store, executor, listener or (lambda event: None))
     try:
-        broker = Broker(store, executor, listener or (lambda event: None))
         Loop(
             name,
             space,
@@ -307,120 +238,77 @@ def _go(
             evaluations=settings.evaluations,
             window=settings.window,
         ).go()
-        run = Run(store, name)
-        finalists = [told.row.genome for told in run.ranking[: settings.finalists]]
-        confirm(broker, space, task, finalists + [genome for _, genome in references], settings.replicates)
+        finalists = Run(store, name).ranking[: settings.finalists if settings.replicates else 0]
+        store.add_finalists(name, (told.row.key for told in finalists))
+        genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
+        confirm(broker, space, task, genomes, settings.replicates)
     finally:
         executor.close()
     return Run(store, name)
 
 
+def _prepare_gans(gan: GANSettings, space: Space, fitness: str) -> tuple[Task, Evaluate, bytes]:
+    from evogan.fitness import METRICS
+    from evogan.zoo import check_size
+
+    if fitness not in METRICS:
+        raise unknown("fitness", fitness, METRICS)
+    task, evaluate = gan.prepare()
+    check_size(space.fixed, task.image_size)
+    return task, evaluate, evaluate.real_grid()
+
+
+def _check_name(name: str) -> None:
+    """A run's folder lies beside the store's own files."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise UserError(f"run name '{name}': letters, digits, '.', '_' and '-' only")
+    if name in ("evaluations", "tasks") or name.startswith("evogan.db"):
+        raise UserError(f"run name '{name}' is taken by the store itself")
+
+
 def _register(store: Store, name: str, document: dict[str, Any]) -> None:
-    """A new run, or the same one again; UserError if a run of this name was started with something else."""
+    """A new run, or the same one again, with another budget if so; UserError if something else differs."""
     document = json.loads(json.dumps(document))
     known = store.runs().get(name)
     if known is None:
         store.add_run(name, document)
         return
-    for part, value in document.items():
-        if part not in MAY_CHANGE and _facts(part, known[part]) != _facts(part, value):
-            raise UserError(f"run '{name}' exists with another {part}: choose another --name, or resume it as it was")
+    before, now = _what_counts(known), _what_counts(document)
+    for part in [*now, *before]:
+        if before.get(part) != now.get(part):
+            raise UserError(
+                f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
+                "choose another name"
+            )
+    budget = {part: document[part] for part in MAY_CHANGE}
+    if budget != {part: known[part] for part in MAY_CHANGE}:
+        store.extend_run(name, budget)
 
 
-def _facts(part: str, value: Any) -> Any:
-    """Where data lies and what it is computed on does not make another run: the task tells the rest."""
-    if part == "gan" and value is not None:
-        return {k: v for k, v in value.items() if k not in ("data", "data_dir", "download", "device")}
-    return value
+def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """What makes a run another run, flat. Where data lies is none of it: the task has its fingerprint."""
+    ignored = {*MAY_CHANGE, "space.description", "gan.data", "gan.data_dir", "gan.download", "gan.device"}
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict) and value:
+            flat |= _what_counts(value, f"{place}{name}.")
+        elif f"{place}{name}" not in ignored:
+            flat[f"{place}{name}"] = value
+    return flat
 
 
-def count_workers(workers: int | None) -> int:
-    """All cores if not said otherwise."""
+def _count_workers(workers: int | None) -> int:
+    """All cores that this process may use, if not said otherwise."""
     if workers is not None and workers < 1:
         raise UserError(f"workers must be at least 1, not {workers}")
-    return workers or len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return workers or cores or 1
 
 
-def make_executor(evaluate: Evaluate, workers: int) -> Executor:
+def _make_executor(evaluate: Evaluate, workers: int) -> Executor:
     """`workers` processes on Ray; one works in this process, without the seconds that Ray takes to start."""
     if workers == 1:
         return LocalExecutor(evaluate)
     from evogan.engine.ray_executor import RayExecutor
 
     return RayExecutor(evaluate, workers)
-
-
-def _objective_task(objective: Objective, space: Space) -> Task:
-    where = getattr(objective, "__module__", "")
-    what = getattr(objective, "__qualname__", type(objective).__qualname__)
-    return Task(name=f"{where}.{what} on {space.name}")
-
-
-class _ObjectiveEvaluate:
-    """A user's function as an evaluator: numbers that are not finite count as diverged."""
-
-    def __init__(self, objective: Objective) -> None:
-        self._objective = objective
-
-    def __call__(self, trial: Trial) -> Evaluation:
-        started = perf_counter()
-        answer = self._objective(dict(trial.genome))
-        metrics = dict(answer) if isinstance(answer, Mapping) else {"value": answer}
-        scores = {name: float(value) for name, value in metrics.items()}
-        cost = {"seconds": perf_counter() - started}
-        bad = [name for name, value in scores.items() if not math.isfinite(value)]
-        if bad:
-            return Evaluation(status="diverged", reason=f"{bad[0]} is {scores[bad[0]]}", cost=cost)
-        return Evaluation(status="completed", scores=(scores,), cost=cost)
-
-
-def train(
-    genome: str | Mapping[str, Value],
-    data: str = "digits",
-    *,
-    replicate: int = 0,
-    runs: str | Path = "runs",
-    listener: Listener | None = None,
-    **gan: Any,
-) -> tuple[Evaluation, Path]:
-    """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
-
-    genome: a published one's name, a TOML file, or genes. Further keywords: those of `GANSettings`.
-    Errors: UserError.
-    """
-    from evogan.zoo import check_size
-
-    read = shipped.read_genome(genome).genome if isinstance(genome, str) else GENES.read(genome)
-    task, evaluate = gan_settings(data=data, **gan).prepare()
-    check_size(read, task.image_size)
-    store = Store(Path(runs))
-    trial = Trial(read, GENES.key(read), task, 1.0, replicate)
-    executor = LocalExecutor(evaluate)
-    evaluation = Broker(store, executor, listener or (lambda event: None)).result(trial)
-    return evaluation, store.files(trial.identity)
-
-
-def load(path: str | Path) -> Generator:
-    """A trained generator from a .safetensors file, ready to `.sample(n)`. Errors: UserError."""
-    from evogan.checkpoint import Generator
-
-    return Generator(path)
-
-
-def evaluate(generator: str | Path, data: str = "digits", *, seed: int = 0, **gan: Any) -> dict[str, float]:
-    """Score a trained generator: FID and KID against the images of a data set. Errors: UserError."""
-    from evogan.data import load_dataset
-    from evogan.fitness import Scorer
-
-    settings = gan_settings(data=data, **gan)
-    found = load(generator)
-    dataset = load_dataset(settings.data_spec())
-    size, channels = found.facts["image_size"], found.facts["channels"]
-    if (dataset.image_size, dataset.channels) != (size, channels):
-        raise UserError(
-            f"the generator makes {size}x{size} images with {channels} channels, '{dataset.name}' has "
-            f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
-        )
-    return Scorer(dataset, settings.load_features(dataset), settings.samples).score(
-        found.sample(settings.samples, seed).split(500)
-    )

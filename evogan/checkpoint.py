@@ -50,13 +50,16 @@ class Generator:
             raise UserError(f"'{path}' is no generator: {error}") from None
         if header is None:
             raise UserError(f"'{path}' holds weights, but not of an evogan generator")
-        self.facts: dict[str, Any] = json.loads(header)
-        self.genome: Genome = GENES.read(self.facts.pop("genome"))
-        self._gan = build(self.genome, self.facts["image_size"], self.facts["channels"], seed=0)
-        self._gan.sampler.load_state_dict(state)
+        try:
+            self.facts: dict[str, Any] = json.loads(header)
+            self.genome: Genome = GENES.read(self.facts.pop("genome"))
+            self._gan = build(self.genome, self.facts["image_size"], self.facts["channels"], seed=0)
+            self._gan.sampler.load_state_dict(state)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise UserError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from None
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same seed, whatever `n` comes after."""
+        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n` and seed."""
         rng = torch.Generator().manual_seed(seed)
         latents = self._gan.latents(n, rng)
         return torch.cat([self._gan.sample(part) for part in latents.split(500)])

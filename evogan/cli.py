@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -423,24 +420,27 @@ def train_features(
     say(f"{output}  held-out accuracy {network.record.accuracy:.2%}, FID floor {network.record.floor:.3g}")
 
 
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """A mistake of the user's, or a full disk: one line and exit code 2."""
-    try:
-        yield
-    except UserError as error:
-        print(f"evogan: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        print(f"evogan: no room left on disk: {error.filename or ''}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("evogan: stopped; the same command, or `evogan resume`, goes on", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
 def main() -> None:
-    with _one_line():
-        app()
+    """Run a command. A mistake of the user's, or a fault of the disk, is one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        _stop(str(error), 2)
+    except OSError as error:
+        _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 2)
+    except _UsageError as error:
+        _stop(error.format_message(), 2)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        _stop("stopped; the same command, or `evogan resume`, goes on", 130)
+    raise SystemExit(code)
+
+
+def _stop(line: str, code: int) -> NoReturn:
+    print(f"evogan: {' '.join(line.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+# typer brings its own click and names only its descendants
+_UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

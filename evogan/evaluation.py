@@ -18,7 +18,7 @@ import evogan
 from evogan.checkpoint import pack_generator
 from evogan.data import Dataset
 from evogan.errors import UserError
-from evogan.fitness import NonFiniteSamples, Scorer
+from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
 from evogan.genes import GENES
 from evogan.stable import derive_seed
 from evogan.training import Diverged, Plan, Trainer
@@ -36,7 +36,9 @@ def check_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"unknown device '{name}': cpu, cuda or cuda:N") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"unknown device '{name}': cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device '{name}' is not there: {torch.cuda.device_count()} CUDA devices found")
     return device
@@ -51,12 +53,11 @@ class GANEvaluator:
     def __call__(self, trial: Trial) -> Evaluation:
         assert isinstance(trial.task, GANTask)
         with _threads(trial.task.threads):
-            return _Training(trial, trial.task, self._dataset, self._scorer, check_device(self._device)).run()
+            return _Training(trial, trial.task, self._dataset, self._scorer, torch.device(self._device)).run()
 
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""
-        images = torch.from_numpy(self._dataset.images[:GRID])
-        return grid_png(images.float() / 127.5 - 1)
+        return grid_png(to_unit_range(torch.from_numpy(self._dataset.images[:GRID])))
 
 
 @dataclass
@@ -71,15 +72,39 @@ class _Training:
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=perf_counter)
     scoring_seconds: float = 0.0
+    cost: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> Evaluation:
+        """Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag."""
         status: Status = "completed"
         reason = ""
-        gan = build(self.trial.genome, self.task.image_size, self.task.channels, self.trial.seed)
-        genes = GENES.complete(self.trial.genome)
+        try:
+            self._train()
+        except (Diverged, NonFiniteSamples) as error:
+            status, reason = "diverged", str(error)
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+            status, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
+        except Exception as error:
+            status, reason = "crashed", _first_line(error)
+        if self.scores and status != "completed":
+            status, reason = "completed", f"{status.replace('_', ' ')}: {reason}"
+        return Evaluation(
+            status=status,
+            reason=reason,
+            scores=tuple(self.scores),
+            curve=tuple(self.curve),
+            cost=self.cost | {"seconds": perf_counter() - self.started, "scoring_seconds": self.scoring_seconds},
+            provenance=provenance(self.device, self.task),
+            files=self.files,
+        )
+
+    def _train(self) -> None:
+        size, channels = self.task.image_size, self.task.channels
+        flops = flops_per_iteration(self.trial.genome, size, channels)
+        gan = build(self.trial.genome, size, channels, self.trial.seed)
         trainer = Trainer(
             gan,
-            genes,
+            GENES.complete(self.trial.genome),
             torch.from_numpy(self.dataset.images),
             seed=self.trial.seed,
             device=self.device,
@@ -87,34 +112,16 @@ class _Training:
         )
         images = trainer.images_per_iteration
         plan = Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
-        try:
-            for iteration, scored in plan.stops.items():
+        for iteration, scored in plan.stops.items():
+            try:
                 losses = trainer.run_to(iteration)
+            finally:
                 kimg = trainer.images_seen / 1000
-                self.curve.append({"kimg": kimg, **losses})
-                if scored:
-                    part = min(1.0, kimg / self.task.kimg)
-                    self._score(gan, {"kimg": kimg, "fidelity": part}, trainer.normalized_loss())
-        except (Diverged, NonFiniteSamples) as error:
-            reason = f"diverged: {error}"
-            status = "completed" if self.scores else "diverged"
-        except torch.OutOfMemoryError as error:
-            status, reason = "out_of_memory", str(error).splitlines()[0]
-        flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
-        return Evaluation(
-            status=status,
-            reason=reason,
-            scores=tuple(self.scores),
-            curve=tuple(self.curve),
-            cost={
-                "seconds": perf_counter() - self.started,
-                "scoring_seconds": self.scoring_seconds,
-                "kimg": trainer.images_seen / 1000,
-                "flops": flops * trainer.iteration,
-            },
-            provenance=provenance(self.device, self.task),
-            files=self.files,
-        )
+                self.cost = {"kimg": kimg, "flops": flops * trainer.iteration}
+            self.curve.append({"kimg": kimg, **losses})
+            if scored:
+                part = min(1.0, kimg / self.task.kimg)
+                self._score(gan, {"kimg": kimg, "fidelity": part}, trainer.normalized_loss())
 
     def _score(self, gan: AdversarialGAN, where: dict[str, float], normalized_loss: float) -> None:
         """Score the GAN as it is now, and keep its generator if it is the best so far."""
@@ -127,7 +134,7 @@ class _Training:
         )
         self.scoring_seconds += perf_counter() - started
         score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
-        score["seconds"] = perf_counter() - self.started
+        score["seconds"] = perf_counter() - self.started - self.scoring_seconds
         self.scores.append(score)
         if score["fid"] < best:
             self.files["samples.png"] = grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
@@ -167,6 +174,19 @@ def grid_png(images: Tensor, columns: int = 8) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(big.squeeze(2).numpy()).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """On the CPU torch says it with a plain RuntimeError."""
+    return (
+        not isinstance(error, RuntimeError)
+        or isinstance(error, torch.OutOfMemoryError)
+        or ("not enough memory" in str(error) or "can't allocate memory" in str(error))
+    )
 
 
 @contextmanager

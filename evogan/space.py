@@ -119,8 +119,10 @@ class Space:
         for gene in self._order:
             if holds(self._conditions[gene.name], active):
                 active[gene.name] = value_of[gene.name]
-        ordered = ((gene.name, active[gene.name]) for gene in self.genes if gene.name in active)
-        return Genome((*self.fixed.items(), *ordered))
+        ordered = {gene.name: active[gene.name] for gene in self.genes if gene.name in active}
+        genome = self.fixed | ordered
+        applies = genome if self.table is None else self.table.complete(genome)
+        return Genome((name, value) for name, value in genome.items() if name in applies)
 
     def decode(self, vector: Sequence[float]) -> Genome:
         """The genome at a point of the unit cube, snapped to levels, with active genes only."""
@@ -206,7 +208,9 @@ class Space:
             if gene.kind == "choice":
                 entry["values"] = list(gene.values)
             else:
-                entry |= {"low": gene.low, "high": gene.high, "scale": gene.scale, "levels": len(gene.grid)}
+                entry |= {"low": gene.low, "high": gene.high, "scale": gene.scale}
+                if gene.levels is not None:
+                    entry["levels"] = gene.levels
             if gene.when:
                 entry["when"] = {parent: list(options) for parent, options in gene.when.items()}
             genes[gene.name] = entry

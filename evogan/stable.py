@@ -9,10 +9,10 @@ from typing import Any
 
 def canonical(value: Any) -> Any:
     """`value` with floats at 12 significant digits, so that a key survives a change of last bits."""
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
     if isinstance(value, bool | int | str) or value is None:
         return value
-    if isinstance(value, float):
-        return f"{value:.12g}"
     if isinstance(value, dict):
         return {str(name): canonical(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,6 +13,7 @@ from evogan.stable import derive_seed, digest
 Status = Literal["completed", "diverged", "out_of_memory", "timed_out", "crashed"]
 Identity = tuple[str, str, float, int]
 
+COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
 RECIPE = 1  # rises when the same genome would train differently
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 

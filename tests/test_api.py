@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +59,54 @@ def test_an_objective_is_remembered_where_a_folder_is_named(runs: Path) -> None:
         return bowl(genes)
 
     for _ in range(2):
-        evogan.search(SPACE, objective=counted, evaluations=10, workers=1, runs=runs, replicates=0)
+        evogan.search(SPACE, objective=counted, task="bowl", evaluations=10, workers=1, runs=runs)
     assert len(calls) == 10
+    with pytest.raises(UserError, match="needs a name: task="):
+        evogan.search(SPACE, objective=counted, evaluations=10, workers=1, runs=runs)
+
+
+def test_a_run_in_memory_writes_its_report_where_it_is_told(tmp_path: Path) -> None:
+    run = evogan.search(SPACE, objective=bowl, evaluations=12, workers=1)
+    with pytest.raises(UserError, match="name a folder for its report"):
+        run.report()
+    assert run.report(tmp_path).read_text().startswith("<!doctype html>")
+
+
+def test_names_made_up_for_runs_are_names() -> None:
+    space = Space("my space", SPACE.genes)
+    assert evogan.search(space, objective=bowl, evaluations=2, workers=1).name == "objective-my_space-ga-s0"
+
+
+def test_an_extended_budget_is_remembered(runs: Path) -> None:
+    for n in (5, 9):
+        evogan.search(SPACE, objective=bowl, task="bowl", evaluations=n, workers=1, runs=runs, name="grows")
+    assert evogan.open_run("grows", runs).document["evaluations"] == 9
+
+
+def test_a_run_sees_only_its_own_fresh_replicates(runs: Path) -> None:
+    """Another run with more finalists and replicates on the same task changes nothing here."""
+    small = {"kimg": 0.1, "samples": 100, "workers": 1, "runs": runs, "evaluations": 4}
+    one = evogan.search("wdcgan", finalists=1, replicates=1, name="one", **small)
+    evogan.search("wdcgan", finalists=4, replicates=3, name="two", **small)
+    again = evogan.open_run("one", runs)
+    assert [(c.name, c.values) for c in again.confirmations] == [(c.name, c.values) for c in one.confirmations]
+    assert len(again.confirmations) == 2
+    assert again.best == one.best
+
+
+def test_a_fixed_gene_that_does_not_apply_is_left_out(runs: Path) -> None:
+    own = Space(
+        "own",
+        [Gene(name="critic_optimizer", kind="choice", values=("adam", "rmsprop"))],
+        fixed={"filters": 8, "critic_beta1": 0.3},
+    )
+    run = evogan.search(own, "digits", evaluations=2, runs=runs, **SMALL)
+    assert {("critic_beta1" in t.row.genome, t.row.genome["critic_optimizer"]) for t in run.history} == {
+        (True, "adam"),
+        (False, "rmsprop"),
+    }
+    for told in run.history:
+        evogan.load(run.store.files(told.row.identity) / "generator.safetensors")
 
 
 def test_an_objective_may_return_metrics_and_may_fail() -> None:
@@ -109,6 +157,8 @@ def test_one_class_of_colour_images_from_npz(tmp_path: Path, runs: Path) -> None
 
 
 def test_importing_evogan_is_light() -> None:
-    assert set(evogan.__all__) <= set(dir(evogan)) | {*evogan.__all__}
+    code = "import evogan, sys; assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert all(getattr(evogan, name) is not None for name in evogan.__all__)
     with pytest.raises(AttributeError):
         evogan.nothing  # noqa: B018

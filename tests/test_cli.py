@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save
 
 from evogan import cli
 
@@ -94,12 +96,20 @@ def test_help_imports_nothing_heavy() -> None:
         ("search wdcgan --device tpu9", ("unknown device 'tpu9'",)),
         ("search wdcgan --precision fp8", ("unknown precision 'fp8'",)),
         ("search wdcgan --kimg 0", ("kimg must be above 0",)),
+        ("search wdcgan --kimg nan", ("kimg must be above 0",)),
+        ("search wdcgan --samples 1", ("samples must be at least 2",)),
+        ("search wdcgan --image-size 0", ("image_size must be at least 1",)),
+        ("search wdcgan --device mps", ("unknown device 'mps'", "cuda")),
+        ("search wdcgan --kmig 3", ("--kmig",)),
+        ("search", ("space",)),
+        ("search wdcgan --evaluations many", ("'--evaluations'", "integer")),
         ("search wdcgan --evaluations 0", ("evaluations must be at least 1",)),
         ("search wdcgan --workers 0", ("workers must be at least 1",)),
         ("search wdcgan --classes five", ("--classes 'five'",)),
         ("search wdcgan --classes 11", ("11",)),
         ("search wdcgan --features mnits", ("unknown features 'mnits'", "did you mean 'mnist'")),
         ("search wdcgan --name ../up", ("run name '../up'",)),
+        ("search wdcgan --name evogan.db", ("run name 'evogan.db' is taken",)),
         ("train wdgcan", ("unknown genome 'wdgcan'", "did you mean 'wdcgan'")),
         ("train wdcgan --set filter=3", ("unknown gene 'filter'", "did you mean 'filters'")),
         ("train wdcgan --set clip=99", ("gene 'clip': 99 is not allowed", "0.0001 to 10")),
@@ -117,8 +127,7 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(
     run: Run, tmp_path: Path, command: str, parts: tuple[str, ...]
 ) -> None:
     mistake(run(command), *parts)
-    left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert left == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_that_are_not_what_they_should_be(run: Run, tmp_path: Path) -> None:
@@ -138,21 +147,25 @@ def test_files_that_are_not_what_they_should_be(run: Run, tmp_path: Path) -> Non
     mistake(run("search wdcgan --data ./mixed"), "8x8", "12x12", "--image-size")
     (tmp_path / "weights.safetensors").write_bytes(b"\x00" * 64)
     mistake(run("sample weights.safetensors"), "weights.safetensors")
+    for header in ("no json", "{}", '{"genome": {"filters": 8}, "image_size": 8, "channels": 1}'):
+        (tmp_path / "w.safetensors").write_bytes(save({"a": torch.zeros(1)}, metadata={"evogan.generator": header}))
+        mistake(run("sample w.safetensors"), "'w.safetensors' is damaged")
     assert not (tmp_path / "runs").exists()
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "evogan.db").write_bytes(b"no database" * 1000)
     mistake(run("runs"), "evogan.db", "not a database")
 
 
-def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     mistake(run("search wdcgan"), "no room in 'runs'")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_space_under_an_old_name_is_refused(run: Run, searched: Path) -> None:
     result = run(f"search wdcgan_wide {SMALL} --name small --runs {searched}")
-    mistake(result, "run 'small' exists with another space")
-    mistake(run(f"search wdcgan {SMALL} --seed 1 --name small --runs {searched}"), "another seed")
+    mistake(result, "run 'small' was started with another space.name: wdcgan, not wdcgan_wide")
+    mistake(run(f"search wdcgan {SMALL} --seed 1 --name small --runs {searched}"), "another seed: 0, not 1")
     mistake(run(f"resume smal --runs {searched}"), "unknown run 'smal'", "did you mean 'small'")
 
 

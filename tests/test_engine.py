@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene, Genome
 from evogan.space import Space
-from evogan.strategies import STRATEGIES, Fitness, Proposal, Strategy, make_strategy
+from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Task, Trial
 from tests.conftest import TASK, evaluate, mixed_space
 
@@ -67,7 +69,7 @@ def facts(outcome: Outcome) -> list[tuple[object, ...]]:
     return [(t.row.number, t.row.vector, t.row.genome, t.evaluation.status, t.value) for t in outcome.history]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["ga", "random"])
 @given(workers=st.integers(1, 20), order=st.integers(0, 10**6), window=st.sampled_from([1, 3, 8]))
 @settings(max_examples=15, deadline=None)
 def test_same_result_on_any_number_of_workers(strategy: str, workers: int, order: int, window: int) -> None:
@@ -127,7 +129,7 @@ def test_fidelity_replicate_and_task_make_another_trial() -> None:
     assert len({trial.seed for trial in trials}) == 4  # the fidelity does not enter a seed
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["ga", "random"])
 def test_what_is_told_is_finite_and_a_failure_worse_than_any_completed(strategy: str) -> None:
     told: list[Fitness] = []
     space = mixed_space()
@@ -179,7 +181,7 @@ def test_a_strategy_that_repeats_itself_is_pushed_to_a_new_neighbour() -> None:
 def test_a_space_smaller_than_the_budget_ends_with_the_reason() -> None:
     space = Space("tiny", [Gene(name="x", kind="int", low=1, high=5)])
     executor = LocalExecutor(lambda t: Evaluation(status="completed", scores=({"value": float(t.genome["x"])},)))
-    for strategy in STRATEGIES:
+    for strategy in ("ga", "random"):
         outcome = run(executor, strategy=strategy, space=space, evaluations=50)
         assert outcome.ended == "the space has only 5 genomes, all evaluated"
         assert {told.row.genome["x"] for told in outcome.history} == {1, 2, 3, 4, 5}
@@ -269,7 +271,7 @@ def test_what_is_no_store_is_refused_and_left_as_it_was(runs: Path) -> None:
     runs.mkdir()
     path = runs / "evogan.db"
     path.write_bytes(b"not a database at all, " * 100)
-    with pytest.raises(UserError, match="cannot be opened: file is not a database"):
+    with pytest.raises(UserError, match="file is not a database"):
         Store(runs)
     assert path.read_bytes() == b"not a database at all, " * 100
     path.unlink()
@@ -289,4 +291,28 @@ def test_no_room_is_said_before_anything_is_written(runs: Path, monkeypatch: pyt
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     with pytest.raises(UserError, match="no room in"):
         Store(runs)
-    assert not (runs / "evogan.db").exists()
+    assert not runs.exists()
+
+
+def test_a_store_that_was_hardly_begun_is_finished(runs: Path) -> None:
+    """As `kill -9` between two statements leaves it."""
+    runs.mkdir()
+    with sqlite3.connect(runs / "evogan.db") as connection:
+        connection.execute("CREATE TABLE evogan (id INTEGER PRIMARY KEY, schema_version INTEGER NOT NULL)")
+    Store(runs)
+    assert Store(runs).runs() == {}
+
+
+def test_many_processes_may_open_a_fresh_store(runs: Path) -> None:
+    code = "import sys; from pathlib import Path; from evogan.engine import Store; Store(Path(sys.argv[1])).runs()"
+    started = [subprocess.Popen([sys.executable, "-c", code, str(runs)], stderr=subprocess.PIPE) for _ in range(6)]
+    assert [process.communicate()[1].decode() for process in started] == [""] * 6
+    with sqlite3.connect(runs / "evogan.db") as connection:
+        assert connection.execute("SELECT * FROM evogan").fetchall() == [(1, 1)]
+
+
+def test_costs_have_no_best_checkpoint() -> None:
+    points = tuple({"seconds": float(i), "fid": 9.0 - i} for i in range(1, 5))
+    evaluation = Evaluation(status="completed", scores=points)
+    assert Judge("seconds").value(evaluation) == 4.0
+    assert Judge("fid").value(evaluation) == 5.0

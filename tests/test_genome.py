@@ -127,10 +127,10 @@ def test_inactive_genes_never_enter_a_key() -> None:
 def test_keys_and_seeds_are_golden() -> None:
     """Stored results are found by these: a change of them forgets everything."""
     assert GENES.key({}) == "44136fa355b3678a"
-    assert GENES.key({"filters": 16, "clip": 0.02}) == "b5e488d45b2f4091"
+    assert GENES.key({"filters": 16, "clip": 0.02}) == "65da290bc33e2161"
     assert derive_seed("key", "task", 0) == 8365956904408200520
     assert digest({"b": 0.1 + 0.2, "a": [1, True, None, "x"]}) == digest({"a": [1, True, None, "x"], "b": 0.3})
-    assert digest(1) != digest(1.0) != digest(True)
+    assert len({digest(value) for value in (1, 1.0, True, "1", "1.0")}) == 5
 
 
 def test_keys_do_not_depend_on_the_process() -> None:

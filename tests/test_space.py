@@ -114,6 +114,13 @@ def test_a_recorded_space_is_the_same_space(space: Space) -> None:
     assert again.decode(vector) == space.decode(vector)
 
 
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(2, 30), st.sampled_from(["linear", "log"]))
+def test_rounded_levels_survive_the_record(low: int, span: int, levels: int, scale: str) -> None:
+    gene = Gene(name="x", kind="int", low=low, high=low + span, scale=scale, levels=levels)
+    (again,) = Space.from_document(Space("s", [gene]).document()).genes
+    assert list(again.grid) == list(gene.grid)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -66,7 +66,10 @@ def test_every_choice_builds_and_has_gradients_everywhere(gene: str, value: str)
         total = torch.stack(list(gan.loss(player, batch).values())).sum()
         gradients = torch.autograd.grad(total, list(network.parameters()))
         assert all(g.isfinite().all() for g in gradients)
-        assert sum(float(g.abs().sum()) > 0 for g in gradients) >= len(gradients) // 2
+        named = zip(network.named_parameters(), gradients, strict=True)
+        dead = {name for (name, _), gradient in named if not gradient.any()}
+        # a norm takes away what a bias before it adds; the last critic bias moves real and fake scores alike
+        assert not {name for name in dead if not name.endswith("bias")}
 
 
 def test_weights_depend_on_the_seed_alone() -> None:

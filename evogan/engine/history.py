@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evogan.engine.confirm import FRESH, Confirmation
 from evogan.engine.loop import Judge, Told
 from evogan.engine.store import Store
 from evogan.genome import Genome
 from evogan.space import Space
-from evogan.trial import Identity
+from evogan.trial import Evaluation, Identity
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Training(NamedTuple):
+    identity: Identity
+    evaluation: Evaluation
+    value: float
 
 
 class RunHistory:
@@ -51,17 +57,24 @@ class RunHistory:
 
     @cached_property
     def confirmations(self) -> list[Confirmation]:
-        """The genomes that were retrained with fresh seeds, best of the search first, and the references."""
-        finalists: dict[str, tuple[str, Genome]] = {
-            told.row.key: (f"evolved #{told.row.number}", told.row.genome) for told in self.ranking
-        }
-        named = finalists | {key: (name, Genome(genome)) for name, key, genome in self.document["reference"]}
-        fresh = self.store.replicates(self.document["task"], FRESH)
-        return [
-            Confirmation(name, genome, key, self.judge, tuple(fresh[key]))
-            for key, (name, genome) in named.items()
-            if key in fresh
+        """The finalists, best of the search first, and the references, on this run's fresh replicates."""
+        finalists = self.store.finalists(self.name)
+        named = [
+            (f"evolved #{told.row.number}", told.row.genome, told.row.key)
+            for told in self.ranking
+            if told.row.key in finalists
         ]
+        named += [
+            (name, Genome(genome), key) for name, key, genome in self.document["reference"] if key not in finalists
+        ]
+        judged = [Confirmation(*one, self.judge, tuple(self._fresh(one[2]).values())) for one in named]
+        return [confirmation for confirmation in judged if confirmation.evaluations]
+
+    def _fresh(self, key: str) -> dict[Identity, Evaluation]:
+        """This run's fresh replicates of a genome, as far as they are done."""
+        identities = [(key, self.document["task"], 1.0, FRESH + i) for i in range(self.document["replicates"])]
+        found = {identity: self.store.find(identity) for identity in identities}
+        return {identity: evaluation for identity, evaluation in found.items() if evaluation is not None}
 
     @property
     def best(self) -> Told | None:
@@ -72,12 +85,15 @@ class RunHistory:
             return min(confirmed, key=lambda told: evolved[told.row.key])
         return self.ranking[0] if self.ranking else None
 
-    def best_training(self, key: str) -> tuple[Identity, float] | None:
-        """Of a genome's trainings on the full budget, fresh replicates too, the best one and its fitness."""
-        trainings = self.store.trainings(key, self.document["task"])
-        judged = ((identity, self.judge.value(evaluation)) for identity, evaluation in trainings)
-        completed = [(identity, value) for identity, value in judged if value is not None]
-        return min(completed, key=lambda training: training[1], default=None)
+    def best_training(self, key: str) -> Training | None:
+        """Of this run's trainings of a genome, fresh replicates too, the one with the best fitness."""
+        searched = {told.row.identity: told.evaluation for told in self.history if told.row.key == key}
+        completed = [
+            Training(identity, evaluation, value)
+            for identity, evaluation in (searched | self._fresh(key)).items()
+            if (value := self.judge.value(evaluation)) is not None
+        ]
+        return min(completed, key=lambda training: training.value, default=None)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes."""

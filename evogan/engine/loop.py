@@ -22,14 +22,14 @@ from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy
-from evogan.trial import Evaluation, Task, Trial
+from evogan.trial import COSTS, Evaluation, Task, Trial
 
 REPEATS = 10  # known genomes proposed in a row before the engine moves one to a new neighbour
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Which recorded metric is the fitness: at its best checkpoint, or at the last."""
+    """Which recorded metric is the fitness: at its best checkpoint, or at the last (costs always)."""
 
     metric: str
     score: Literal["best", "last"] = "best"
@@ -39,7 +39,7 @@ class Judge:
         points = [p for p in evaluation.scores if math.isfinite(p.get(self.metric, math.nan))]
         if not points:
             return {}
-        return points[-1] if self.score == "last" else min(points, key=lambda p: p[self.metric])
+        return points[-1] if self.score == "last" or self.metric in COSTS else min(points, key=lambda p: p[self.metric])
 
     def value(self, evaluation: Evaluation) -> float | None:
         """The fitness; None for a failure."""

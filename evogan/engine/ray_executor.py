@@ -43,7 +43,8 @@ class RayExecutor:
         if self._own:
             ray.init(num_cpus=self._workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         self._shared = ray.put(self._evaluate)
-        self._idle = [self._new_worker() for _ in range(self._workers)]
+        cores = int(ray.cluster_resources().get("CPU", 1))  # an actor without one would wait for ever
+        self._idle = [self._new_worker() for _ in range(min(self._workers, cores))]
 
     def _new_worker(self) -> Any:
         return ray.remote(num_cpus=1)(_Worker).remote(self._shared)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from evogan.errors import UserError, unknown
+from evogan.files import write_whole
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Identity, Trial
 
@@ -23,7 +23,12 @@ SCHEMA_VERSION = 1
 LEAST_FREE_BYTES = 50_000_000
 
 _tables = sa.MetaData()
-_meta = sa.Table("evogan", _tables, sa.Column("schema_version", sa.Integer, nullable=False))
+_meta = sa.Table(
+    "evogan",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),  # there is one row, 1
+    sa.Column("schema_version", sa.Integer, nullable=False),
+)
 _tasks = sa.Table(
     "tasks",
     _tables,
@@ -55,6 +60,19 @@ _runs = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("document", sa.JSON, nullable=False),
     sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+)
+_extensions = sa.Table(  # of a run's budget; the last one counts
+    "extensions",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String, sa.ForeignKey("runs.name"), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+_finalists = sa.Table(  # genomes that a run checked on fresh replicates
+    "finalists",
+    _tables,
+    sa.Column("run", sa.String, sa.ForeignKey("runs.name"), primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
 )
 _proposals = sa.Table(
     "proposals",
@@ -96,18 +114,20 @@ class Store:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.in_memory = folder is None
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="evogan-")
             self.folder = Path(self._temporary.name)
-            engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+            self._engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
         else:
             self.folder = folder
-            _make_room(folder)
-            engine = sa.create_engine(f"sqlite:///{folder / 'evogan.db'}", connect_args={"timeout": 60})
-        sa.event.listen(engine, "connect", _configure_sqlite)
-        self._engine = engine
+            if not (folder / "evogan.db").exists():
+                _make_room(folder)
+            self._engine = sa.create_engine(f"sqlite:///{folder / 'evogan.db'}", connect_args={"timeout": 60})
+        sa.event.listen(self._engine, "connect", _configure_sqlite)
         self._known_tasks: set[str] = set()
-        self._check_schema()
+        with self._connection() as connection:
+            self._check_schema(connection)
 
     @classmethod
     def existing(cls, folder: Path) -> Store:
@@ -116,33 +136,39 @@ class Store:
             raise UserError(f"no store in '{folder}': nothing was run there yet (--runs names the folder)")
         return cls(folder)
 
-    def _check_schema(self) -> None:
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        """A transaction. What the database cannot do is said in one line."""
         try:
-            tables = sa.inspect(self._engine).get_table_names()
-            if not tables:
-                _tables.create_all(self._engine)
-                with self._engine.begin() as connection:
-                    connection.execute(_meta.insert().values(schema_version=SCHEMA_VERSION))
-                return
-            if _meta.name not in tables:
-                raise UserError(f"'{self._engine.url.database}' is a database, but no evogan store")
             with self._engine.begin() as connection:
-                found = connection.execute(sa.select(_meta.c.schema_version)).scalar_one()
-                if found > SCHEMA_VERSION:
-                    raise UserError(
-                        f"'{self._engine.url.database}' has schema {found}, this evogan knows up to "
-                        f"{SCHEMA_VERSION}: install a newer one"
-                    )
-                for version in range(found, SCHEMA_VERSION):
-                    _MIGRATIONS[version](connection)
-                connection.execute(_meta.update().values(schema_version=SCHEMA_VERSION))
-        except sa.exc.DatabaseError as error:
-            raise UserError(f"'{self._engine.url.database}' cannot be opened: {error.orig}") from None
+                yield connection
+        except sa.exc.DBAPIError as error:
+            raise UserError(f"store '{self._engine.url.database}': {error.orig}") from None
+
+    def _check_schema(self, connection: sa.Connection) -> None:
+        tables = sa.inspect(connection).get_table_names()
+        if tables and _meta.name not in tables:
+            raise UserError(f"'{self._engine.url.database}' is a database, but no evogan store")
+        version = sa.select(_meta.c.schema_version)
+        if not tables or connection.execute(version).first() is None:
+            # each statement may have been done before, by a process that died here or one beside this
+            for table in (_meta, *(table for table in _tables.sorted_tables if table is not _meta)):
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            connection.execute(_insert_or_ignore(_meta).values(id=1, schema_version=SCHEMA_VERSION))
+        found = connection.execute(version).scalar_one()
+        if found > SCHEMA_VERSION:
+            raise UserError(
+                f"'{self._engine.url.database}' has schema {found}, this evogan knows up to {SCHEMA_VERSION}: "
+                "install a newer one"
+            )
+        for old in range(found, SCHEMA_VERSION):
+            _MIGRATIONS[old](connection)
+            connection.execute(_meta.update().values(schema_version=old + 1))
 
     # --- evaluations
 
     def find(self, identity: Identity) -> Evaluation | None:
-        with self._engine.connect() as connection:
+        with self._connection() as connection:
             row = connection.execute(sa.select(_evaluations).where(_same(identity))).first()
         return None if row is None else _evaluation(row)
 
@@ -151,11 +177,11 @@ class Store:
         self._add_task(trial)
         target = self.files(trial.identity)
         for name, content in evaluation.files.items():
-            _write(target / name, content)
+            write_whole(target / name, content)
         key, task, fidelity, replicate = trial.identity
-        with self._engine.begin() as connection:
+        with self._connection() as connection:
             connection.execute(
-                self._insert_or_ignore(_evaluations).values(
+                _insert_or_ignore(_evaluations).values(
                     key=key,
                     task=task,
                     fidelity=fidelity,
@@ -174,27 +200,9 @@ class Store:
         assert recorded is not None
         return recorded
 
-    def replicates(self, task: str, first: int) -> dict[str, list[Evaluation]]:
-        """Key -> its evaluations on a task's full budget whose replicates are `first` or later."""
-        c = _evaluations.c
-        query = sa.select(_evaluations).where(c.task == task, c.fidelity == 1.0, c.replicate >= first)
-        found: dict[str, list[Evaluation]] = {}
-        with self._engine.connect() as connection:
-            for row in connection.execute(query.order_by(c.replicate)):
-                found.setdefault(row.key, []).append(_evaluation(row))
-        return found
-
-    def trainings(self, key: str, task: str) -> list[tuple[Identity, Evaluation]]:
-        """All evaluations of a genome on a task's full budget, by replicate."""
-        c = _evaluations.c
-        query = sa.select(_evaluations).where(c.key == key, c.task == task, c.fidelity == 1.0)
-        with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(c.replicate)).all()
-        return [((key, task, 1.0, row.replicate), _evaluation(row)) for row in rows]
-
     def evaluations(self) -> Iterator[tuple[Identity, Genome, Evaluation]]:
         """Everything known, in the order of recording."""
-        with self._engine.connect() as connection:
+        with self._connection() as connection:
             for row in connection.execute(sa.select(_evaluations).order_by(_evaluations.c.id)):
                 yield (row.key, row.task, row.fidelity, row.replicate), Genome(row.genome), _evaluation(row)
 
@@ -210,13 +218,13 @@ class Store:
     def keep_task_file(self, task: str, name: str, content: bytes) -> None:
         path = self.task_file(task, name)
         if not path.exists():
-            _write(path, content)
+            write_whole(path, content)
 
     def _add_task(self, trial: Trial) -> None:
         if trial.task.key not in self._known_tasks:
-            with self._engine.begin() as connection:
+            with self._connection() as connection:
                 connection.execute(
-                    self._insert_or_ignore(_tasks).values(
+                    _insert_or_ignore(_tasks).values(
                         key=trial.task.key, name=trial.task.name, document=trial.task.identity
                     )
                 )
@@ -236,14 +244,31 @@ class Store:
         return documents[name]
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """Name -> what it was started with, oldest first."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(_runs).order_by(_runs.c.created)).all()
-        return {row.name: row.document for row in rows}
+        """Name -> what it was started with and extended to, oldest first."""
+        with self._connection() as connection:
+            found = {row.name: row.document for row in connection.execute(sa.select(_runs).order_by(_runs.c.created))}
+            for row in connection.execute(sa.select(_extensions).order_by(_extensions.c.id)):
+                found[row.run] = found[row.run] | row.document
+        return found
+
+    def extend_run(self, name: str, document: Mapping[str, Any]) -> None:
+        """Other values for what may change of a run: its budget."""
+        with self._connection() as connection:
+            connection.execute(_extensions.insert().values(run=name, document=dict(document)))
+
+    def add_finalists(self, run: str, keys: Iterable[str]) -> None:
+        with self._connection() as connection:
+            for key in keys:
+                connection.execute(_insert_or_ignore(_finalists).values(run=run, key=key))
+
+    def finalists(self, run: str) -> set[str]:
+        """The keys of the genomes that a run checked."""
+        with self._connection() as connection:
+            return set(connection.scalars(sa.select(_finalists.c.key).where(_finalists.c.run == run)))
 
     def add_proposal(self, run: str, trial: Trial, row: ProposalRow) -> None:
         self._add_task(trial)
-        with self._engine.begin() as connection:
+        with self._connection() as connection:
             connection.execute(
                 _proposals.insert().values(
                     run=run,
@@ -261,7 +286,7 @@ class Store:
     def proposals(self, run: str) -> list[ProposalRow]:
         """The proposals of a run in the order of their numbers."""
         query = sa.select(_proposals).where(_proposals.c.run == run).order_by(_proposals.c.number)
-        with self._engine.connect() as connection:
+        with self._connection() as connection:
             return [
                 ProposalRow(
                     row.number,
@@ -276,15 +301,15 @@ class Store:
                 for row in connection.execute(query)
             ]
 
-    def _insert_or_ignore(self, table: sa.Table) -> Any:
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table).on_conflict_do_nothing()
-
     def close(self) -> None:
         self._engine.dispose()
 
 
 _MIGRATIONS: dict[int, Any] = {}  # version -> what brings a store from it to the next
+
+
+def _insert_or_ignore(table: sa.Table) -> sqlite.Insert:
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _same(identity: Identity) -> sa.ColumnElement[bool]:
@@ -312,26 +337,10 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
 
 def _make_room(folder: Path) -> None:
     try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if free < LEAST_FREE_BYTES:
+            raise UserError(f"no room in '{folder}': {free // 10**6} MB free, {LEAST_FREE_BYTES // 10**6} needed")
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
     except OSError as error:
         raise UserError(f"cannot use '{folder}' for runs: {error.strerror}") from None
-    if free < LEAST_FREE_BYTES:
-        raise UserError(f"no room in '{folder}': {free // 10**6} MB free, {LEAST_FREE_BYTES // 10**6} needed")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(path) as half:
-        half.write_bytes(content)
-        os.replace(half, path)
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield half
-    finally:
-        half.unlink(missing_ok=True)

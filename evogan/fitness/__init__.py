@@ -13,15 +13,15 @@ from evogan.fitness.features import (
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.normalized_loss import NormalizedLoss
-from evogan.fitness.scorer import NonFiniteSamples, Scorer
+from evogan.fitness.scorer import NonFiniteSamples, Scorer, to_unit_range
 from evogan.fitness.train_features import train_features
 
 METRICS: dict[str, tuple[str, str]] = {
     "fid": ("Frechet distance between the features of generated and of training images", "min"),
     "kid": ("kernel distance (unbiased MMD^2) between the same features", "min"),
     "normalized_loss": ("the losses' recent means within their own running range", "min"),
-    "parameters": ("trainable parameters of the generator", "min"),
-    "seconds": ("wall-clock time of the training", "min"),
+    "parameters": ("trainable parameters of generator and critic", "min"),
+    "seconds": ("wall-clock time of the training, scoring left out", "min"),
 }
 
 __all__ = [
@@ -41,5 +41,6 @@ __all__ = [
     "load_features",
     "save_network",
     "shipped_records",
+    "to_unit_range",
     "train_features",
 ]

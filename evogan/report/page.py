@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shlex
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evogan.engine.history import RunHistory
+from evogan.files import write_whole
 from evogan.genome import Genome, Value
 from evogan.report import facts, figures
 from evogan.report.importance import Importance, gene_importance
@@ -44,9 +44,9 @@ def write_report(run: RunHistory, folder: Path) -> Path:
     grids = list(_grids(run))
     folder.mkdir(parents=True, exist_ok=True)
     for grid in grids:
-        _write(folder / f"{grid.name}.png", grid.png)
+        write_whole(folder / f"{grid.name}.png", grid.png)
     page = folder / "report.html"
-    _write(page, render(run, grids).encode())
+    write_whole(page, render(run, grids).encode())
     return page
 
 
@@ -105,7 +105,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
 def _grids(run: RunHistory) -> Iterable[Grid]:
     """Real images, the published GANs' and the best genome's, as far as there are any."""
     task = run.document["task"]
-    real = run.store.folder / "tasks" / f"{task}-real.png"
+    real = run.store.task_file(task, "real.png")
     if real.is_file():
         yield Grid("real", "real", run.document["data"], real.read_bytes())
     for name, key, _ in run.document["reference"]:
@@ -119,10 +119,10 @@ def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterable[Grid]
     """Of the genome's best training: what `Run.load_best` loads."""
     training = run.best_training(key)
     if training is not None:
-        path = run.store.files(training[0]) / "samples.png"
-        if path.is_file():
-            note = f"{facts.metric_name(run.judge.metric)} {facts.short(training[1])}, its best training"
-            yield Grid(name, title, note, path.read_bytes())
+        path = run.store.files(training.identity) / "samples.png"
+        if path.is_file():  # the weights kept are those of the checkpoint with the best FID
+            fid = training.evaluation.metric("fid")
+            yield Grid(name, title, f"FID {facts.short(fid)}, its best training", path.read_bytes())
 
 
 def _data_uri(png: bytes) -> str:
@@ -162,10 +162,10 @@ def _toml_key(name: str) -> str:
 def _train_command(gan: Mapping[str, Any]) -> str:
     """The protocol under which the run judged its genomes."""
     words = ["evogan", "train", "best.toml"]
-    for option in ("data", "image_size", "classes", "kimg", "features", "samples", "precision"):
+    for option in ("data", "data_dir", "image_size", "classes", "kimg", "features", "samples", "precision"):
         value = gan[option]
         if value is not None:
-            text = ",".join(map(str, value)) if option == "classes" else facts.short(value)
+            text = ",".join(map(str, value)) if option == "classes" else str(value)
             words += [f"--{option.replace('_', '-')}", text]
     return shlex.join(words)
 
@@ -174,13 +174,3 @@ def _provenance(evaluations: list[Evaluation]) -> list[tuple[dict[str, Any], int
     """Different provenances, and how many evaluations have each."""
     known = Counter(json.dumps(e.provenance, sort_keys=True) for e in evaluations if e.provenance)
     return [(json.loads(text), n) for text, n in known.most_common()]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_bytes(content)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)

@@ -53,6 +53,7 @@ class Trainer:
             name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
         }
         self._meter = _Meter()
+        self._looks_every_iteration = device.type == "cpu"  # elsewhere a look would wait for the device
         self._normalized = NormalizedLoss()
 
     @property
@@ -70,6 +71,8 @@ class Trainer:
                     self._step(player)
             self.iteration += 1
             self.images_seen += self.images_per_iteration
+            if self._looks_every_iteration and not self._meter.finite():
+                break
         means = self._meter.read()
         for name, mean in means.items():
             if not math.isfinite(mean):
@@ -117,6 +120,9 @@ class _Meter:
             value = term.detach()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
+
+    def finite(self) -> bool:
+        return all(math.isfinite(total) for total in self._sums.values())
 
     def read(self) -> dict[str, float]:
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}

@@ -1,0 +1,127 @@
+"""What a search or a training is asked to do, as plain data that a run records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from evogan.errors import UserError, unknown
+from evogan.trial import GANTask
+
+if TYPE_CHECKING:
+    from evogan.data import Dataset
+    from evogan.evaluation import GANEvaluator
+    from evogan.fitness import Features
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANSettings:
+    """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
+
+    `data`: a built-in data set, an image folder or an .npz. `kimg`: thousands of real images shown to the
+    critic. `features`: feature network of the FID; None takes the one that suits the data.
+    Errors: UserError for a keyword or value that makes no sense.
+    """
+
+    data: str = "digits"
+    image_size: int | None = None
+    classes: tuple[int, ...] | None = None
+    data_dir: str | None = None
+    download: bool = False
+    kimg: float = 20.0
+    features: str | None = None
+    samples: int = 5000
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 1
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        known = {field.name for field in fields(cls)}
+        for keyword in given:
+            if keyword not in known:
+                raise unknown("keyword", keyword, sorted(known))
+        if isinstance(given.get("classes"), list):  # as JSON has it
+            given["classes"] = tuple(given["classes"])
+        settings = cls(**given)
+        if not 0 < settings.kimg < math.inf:
+            raise UserError(f"kimg must be above 0, not {settings.kimg:g}")
+        for name, least in (("samples", 2), ("threads", 1), ("image_size", 1)):
+            value = getattr(settings, name)
+            if value is not None and value < least:
+                raise UserError(f"{name} must be at least {least}, not {value}")
+        if settings.precision not in ("fp32", "bf16"):
+            raise unknown("precision", settings.precision, ("fp32", "bf16"))
+        return settings
+
+    def load_data(self) -> Dataset:
+        from evogan.data import DataSpec, load_dataset
+
+        return load_dataset(DataSpec(self.data, self.image_size, self.classes, self.data_dir, self.download))
+
+    def load_features(self, dataset: Dataset) -> Features:
+        from evogan.fitness import SHIPPED, load_features
+
+        if self.features or self.data in SHIPPED:
+            return load_features(self.features or self.data)
+        if dataset.channels == 3:
+            return load_features("inception")
+        raise UserError(
+            f"no feature network is known for '{dataset.name}': --features takes {', '.join(SHIPPED)}, "
+            "inception, or a file that `evogan features train` made"
+        )
+
+    def prepare(self) -> tuple[GANTask, GANEvaluator]:
+        """Read the data; the task, and what evaluates trials of it."""
+        from evogan.evaluation import GANEvaluator, check_device
+        from evogan.fitness import Scorer
+
+        check_device(self.device)
+        dataset = self.load_data()
+        features = self.load_features(dataset)
+        task = GANTask(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            image_size=dataset.image_size,
+            channels=dataset.channels,
+            kimg=float(self.kimg),
+            features=features.id,
+            samples=self.samples,
+            precision=self.precision,
+            threads=self.threads,
+        )
+        return task, GANEvaluator(dataset, Scorer(dataset, features, self.samples), self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How a search goes. `gan` is None for a user's own objective. Errors: UserError for a budget of nothing."""
+
+    space: Mapping[str, Any]
+    strategy: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    window: int = 8
+    fitness: str = "fid"
+    score: Literal["best", "last"] = "best"
+    evaluations: int = 100
+    finalists: int = 3
+    replicates: int = 3
+    gan: GANSettings | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("evaluations", 1), ("window", 1), ("finalists", 0), ("replicates", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.score not in ("best", "last"):
+            raise unknown("score", self.score, ("best", "last"))
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read back what a run recorded."""
+        known = {field.name: document[field.name] for field in fields(cls)}
+        if known["gan"] is not None:
+            known["gan"] = GANSettings.of(**known["gan"])
+        return cls(**known)
