@@ -19,7 +19,7 @@ from evogan.genome import Genome, Value
 from evogan.objective import Objective, ObjectiveEvaluator
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
-from evogan.strategies import make_strategy
+from evogan.strategies import make_strategy, strategy_options
 from evogan.trial import Evaluation, Task, Trial
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def search(
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,
-        options=dict(options or {}),
+        options=_planned(strategy, evaluations) | dict(options or {}),
         seed=seed,
         window=window,
         fitness=fitness or ("value" if objective else "fid"),
@@ -256,6 +256,11 @@ def _prepare_gans(gan: GANSettings, space: Space, fitness: str) -> tuple[Task, E
     task, evaluate = gan.prepare()
     check_size(space.fixed, task.image_size)
     return task, evaluate, evaluate.real_grid()
+
+
+def _planned(strategy: str, evaluations: int) -> dict[str, Any]:
+    """A strategy that plans over its budget is told it; an extended run keeps the plan that it began with."""
+    return {"evaluations": max(evaluations, 4)} if "evaluations" in strategy_options(strategy) else {}
 
 
 def _check_name(name: str) -> None:

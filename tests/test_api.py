@@ -83,6 +83,11 @@ def test_an_extended_budget_is_remembered(runs: Path) -> None:
     assert evogan.open_run("grows", runs).document["evaluations"] == 9
 
 
+def test_a_strategy_that_plans_over_its_budget_is_told_it() -> None:
+    run = evogan.search(SPACE, objective=bowl, strategy="l-shade", evaluations=15, workers=1)
+    assert run.document["options"] == {"evaluations": 15}
+
+
 def test_a_run_sees_only_its_own_fresh_replicates(runs: Path) -> None:
     """Another run with more finalists and replicates on the same task changes nothing here."""
     small = {"kimg": 0.1, "samples": 100, "workers": 1, "runs": runs, "evaluations": 4}

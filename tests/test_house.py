@@ -10,16 +10,18 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "stable", "genome", "genes", "shipped", "trial"}
+GROUND = {"errors", "files", "stable", "genome", "genes", "shipped", "trial"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "stable": set(),
+    "files": set(),
     "genome": {"errors", "stable"},
     "genes": {"genome"},
     "shipped": {"errors", "genes", "genome"},
     "trial": {"genome", "stable"},
     "space": GROUND,
     "strategies": GROUND | {"space"},
+    "optuna": GROUND | {"space", "strategies"},
     "engine": GROUND | {"space", "strategies"},
     "data": GROUND,
     "fitness": GROUND | {"data"},
@@ -28,15 +30,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": GROUND | {"zoo"},
     "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
     "report": GROUND | {"space", "strategies", "engine"},
+    "settings": GROUND | {"data", "fitness", "evaluation"},
+    "objective": GROUND,
     "api": GROUND
-    | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"},
+    | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"}
+    | {"settings", "objective"},
     "campaign": GROUND | {"space", "engine"},
     "progress": GROUND | {"engine"},
     "cli": {"*"},
     "__main__": {"cli"},
     "__init__": {"api", "errors", "genome", "space"},
 }
-SEARCH_WING = ("space", "strategies", "engine", "report")
+SEARCH_WING = ("space", "strategies", "optuna", "engine", "report")
 GPU_WING = ("genome", "genes", "trial", "shipped", "data", "fitness", "zoo", "training", "checkpoint", "evaluation")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,9 +14,19 @@ import pytest
 from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.space import Space
-from evogan.strategies import STRATEGIES, Fitness, Proposal, Strategy, make_strategy, strategy_options
-from evogan.strategies.base import imputed
+from evogan.strategies import MODEL_BASED, STRATEGIES, Fitness, Proposal, Strategy, make_strategy, strategy_options
+from evogan.strategies.aging import AgingEvolution
+from evogan.strategies.base import DEAPRandom, Individual, imputed, reflected
+from evogan.strategies.cma_es import CMAES, with_margin
+from evogan.strategies.de import VARIANTS, DifferentialEvolution, binomial, mutant
+from evogan.strategies.es import ESComma, ESPlus
+from evogan.strategies.ga import SteadyStateGA
+from evogan.strategies.grid import GridSearch
+from evogan.strategies.shade import LSHADE, SHADE
+from evogan.strategies.sobol import SobolSearch
 from tests.conftest import mixed_space, score
+
+MODEL_FREE = [name for name in STRATEGIES if name not in MODEL_BASED]  # tests/test_optuna.py has the others
 
 SPACES = {
     "float": Space("s", [Gene(name=f"x{i}", kind="float", low=-1.0, high=1.0) for i in range(3)]),
@@ -21,6 +34,15 @@ SPACES = {
     "log": Space("s", [Gene(name="x", kind="float", low=1e-6, high=1.0, scale="log")]),
     "choice": Space("s", [Gene(name=f"x{i}", kind="choice", values=("a", "b", "c", "d")) for i in range(3)]),
     "mixed": mixed_space(),
+    "conditional": Space(
+        "s",
+        [
+            Gene(name="a", kind="choice", values=("off", "on")),
+            Gene(name="b", kind="int", low=1, high=5, when={"a": ("on",)}),
+            Gene(name="c", kind="choice", values=("p", "q", "r"), when={"b": (2, 3)}),
+            Gene(name="d", kind="float", low=0.0, high=1.0, when={"c": ("q",)}),
+        ],
+    ),
     "one-level": Space(
         "s",
         [
@@ -29,6 +51,9 @@ SPACES = {
         ],
     ),
 }
+
+BASELINES = {"random", "sobol", "grid"}
+NEVER_WAIT = {"ga-steady", "aging", "random", "sobol", "grid"}
 
 
 def _smooth(number: int, vector: tuple[float, ...]) -> Fitness:
@@ -61,7 +86,7 @@ def drive(strategy: Strategy, objective: Callable[..., Fitness], n: int, window:
     return asked
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
 class TestContract:
@@ -98,8 +123,34 @@ class TestContract:
                     assert proposal == expected
                 strategy.tell(proposal, objective(proposal.number, proposal.vector))
 
+    def test_a_rebuilt_strategy_that_is_told_the_record_goes_on_as_if_never_stopped(
+        self, name: str, space: Space, objective: Callable[..., Fitness]
+    ) -> None:
+        whole = drive(make_strategy(name, space, 7), objective, 50)
+        half = drive(make_strategy(name, space, 7), objective, 25)
+        assert half == whole[:25]
+        record = [objective(proposal.number, proposal.vector) for proposal in half]
+        assert whole == drive(
+            make_strategy(name, space, 7),
+            lambda number, vector: record[number] if number < 25 else objective(number, vector),
+            50,
+        )
 
-@pytest.mark.parametrize("name", STRATEGIES)
+
+@pytest.mark.parametrize("name", MODEL_FREE)
+def test_asks_while_results_are_pending(name: str) -> None:
+    """Whatever the window; and the generations of one that waits do not depend on it."""
+    space = mixed_space()
+    runs = [drive(make_strategy(name, space, 3), OBJECTIVES["some failed"], 60, window) for window in range(1, 13)]
+    assert all(len(run) == 60 for run in runs)
+    if name not in NEVER_WAIT:
+        assert all(run == runs[0] for run in runs)
+    untold = make_strategy(name, space, 3)
+    asked = [untold.ask() for _ in range(200)]
+    assert (None in asked) == (name not in NEVER_WAIT)
+
+
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_vector_that_the_engine_moved_is_accepted(name: str) -> None:
     space = mixed_space()
     strategy = make_strategy(name, space, 0)
@@ -110,20 +161,24 @@ def test_a_vector_that_the_engine_moved_is_accepted(name: str) -> None:
         strategy.tell(moved, _smooth(moved.number, moved.vector))
 
 
-def test_the_ga_learns() -> None:
-    """Over 20 seeds the median best of 150 is far better than random search's."""
-    space, best = mixed_space(), {}
-    for name in ("ga", "random"):
-        found = []
-        for seed in range(20):
-            asked = drive(
-                make_strategy(name, space, seed),
-                lambda number, vector: Fitness(False, score(space.decode(vector))),
-                150,
-            )
-            found.append(min(score(space.decode(proposal.vector)) for proposal in asked))
-        best[name] = float(np.median(found))
-    assert best["ga"] < 0.5 * best["random"]
+@cache
+def _median_best(name: str) -> float:
+    """Of 150 evaluations, over 20 seeds."""
+    space, found = mixed_space(), []
+    for seed in range(20):
+        asked = drive(
+            make_strategy(name, space, seed),
+            lambda number, vector: Fitness(False, score(space.decode(vector))),
+            150,
+        )
+        found.append(min(score(space.decode(proposal.vector)) for proposal in asked))
+    return float(np.median(found))
+
+
+@pytest.mark.parametrize("name", [name for name in MODEL_FREE if name not in BASELINES])
+def test_it_learns(name: str) -> None:
+    """The median best of 150 is far better than random search's."""
+    assert _median_best(name) < 0.35 * _median_best("random")
 
 
 def test_the_ga_keeps_its_elite_and_never_copies_failures() -> None:
@@ -179,6 +234,19 @@ def test_failures_are_imputed_behind_the_worst_completed() -> None:
         ("ga", {"crossover": 1.5}, r"crossover must lie in \[0, 1\], not 1.5"),
         ("ga", {"population": "many"}, "population must be a int, not 'many'"),
         ("ga", {"population": 2.5}, "population must be a int, not 2.5"),
+        ("ga-steady", {"population": 1}, "strategy 'ga-steady': population must be at least 2, not 1"),
+        ("de", {"population": 3}, "population must be at least 4, not 3"),
+        ("de", {"weight": 0.0}, "weight must be above 0 and at most 2, not 0"),
+        ("de", {"variant": "rand/2/bin"}, "unknown variant of strategy 'de' 'rand/2/bin': did you mean 'rand/1/bin'"),
+        ("shade", {"memory": 0}, "memory must be at least 1, not 0"),
+        ("l-shade", {"population": 3}, "strategy 'l-shade': population must be at least 4, not 3"),
+        ("l-shade", {"evaluations": 3}, "evaluations must be at least 4, not 3"),
+        ("es-plus", {"sigma": 0.0}, "sigma must be above 0 and at most 1, not 0"),
+        ("es-comma", {"parents": 5, "offspring": 5}, "offspring - parents must be at least 1, not 0"),
+        ("cma-es", {"sigma": -1.0}, "sigma must be above 0 and at most 1, not -1"),
+        ("cma-es", {"population": 3}, "population must be at least 4, not 3"),
+        ("aging", {"population": 5, "sample": 6}, "population - sample must be at least 0, not -1"),
+        ("grid", {"points": 0}, "points must be at least 1, not 0"),
         ("random", {"population": 2}, "unknown option of strategy 'random' 'population'"),
     ],
 )
@@ -187,6 +255,332 @@ def test_wrong_options_get_one_line(name: str, options: dict[str, object], messa
         make_strategy(name, mixed_space(), 0, options)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_options_are_what_the_constructor_takes(name: str) -> None:
     make_strategy(name, mixed_space(), 0, strategy_options(name))
+
+
+def floats(n: int, levels: int = 100001) -> Space:
+    return Space("s", [Gene(name=f"x{i}", kind="float", low=-1.0, high=1.0, levels=levels) for i in range(n)])
+
+
+def tell(strategy: Strategy, values: list[float | None]) -> list[Proposal]:
+    """Ask as many as there are values, then tell all; None fails."""
+    asked = []
+    for _ in values:
+        proposal = strategy.ask()
+        assert proposal is not None
+        asked.append(proposal)
+    for proposal, value in zip(asked, values, strict=True):
+        strategy.tell(proposal, Fitness(value is None, 1e6 if value is None else value))
+    return asked
+
+
+def test_deap_draws_from_its_own_state_of_both_global_generators() -> None:
+    def draw(state: DEAPRandom) -> tuple[float, float, float]:
+        with state.installed():
+            return random.random(), random.gauss(0, 1), float(np.random.standard_normal())
+
+    before = random.getstate(), np.random.get_state()
+    one, same, other = DEAPRandom(1), DEAPRandom(1), DEAPRandom(2)
+    first = [draw(one), draw(one), draw(one)]
+    try:
+        random.seed(5)
+        np.random.seed(5)
+        assert [draw(same), draw(same), draw(same)] == first
+        assert len({*first, draw(other)}) == 4
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+    with pytest.raises(ZeroDivisionError), DEAPRandom(3).installed():  # put back then too: conftest looks
+        random.choice([1 / (random.random() * 0)])
+
+
+def test_reflection_folds_any_number_into_the_cube() -> None:
+    for outside, inside in [(-0.1, 0.1), (1.2, 0.8), (2.3, 0.3), (-1.7, 0.3), (0.0, 0.0), (1.0, 1.0), (0.4, 0.4)]:
+        assert reflected(outside) == pytest.approx(inside)
+
+
+def test_a_child_may_take_a_parents_place_if_it_is_no_worse() -> None:
+    good, bad = Individual((0.5,), Fitness(False, 1.0)), Individual((0.5,), Fitness(False, 2.0))
+    failed, later = Individual((0.5,), Fitness(True, 3.0)), Individual((0.5,), Fitness(True, 9.0))
+    assert good.no_worse_than(good) and good.better_than(bad) and bad.better_than(failed)
+    assert not failed.no_worse_than(bad)
+    assert failed.no_worse_than(later) and later.no_worse_than(failed) and not failed.better_than(later)
+
+
+class TestDifferentialEvolution:
+    def test_mutant_is_the_published_sum(self) -> None:
+        rng = np.random.default_rng(0)
+        v = mutant(rng, floats(2), (0.5, 0.2), 0.5, [((0.9, 0.1), (0.1, 0.5)), ((0.2, 0.2), (0.4, 0.8))])
+        assert v == pytest.approx([0.5 + 0.4 - 0.1, 0.2 - 0.2 - 0.3])
+
+    def test_a_choice_of_the_mutant_is_a_donors(self) -> None:
+        rng, space = np.random.default_rng(0), SPACES["choice"]
+        a, b, base = (0.1, 0.1, 0.4), (0.2, 0.9, 0.9), (0.6, 0.6, 0.6)  # cells 0 0 1, 0 3 3, 2 2 2
+        seen = [mutant(rng, space, base, 0.4, [(a, b)]) for _ in range(1000)]
+        assert {v[0] for v in seen} == {0.6}  # a and b agree: no difference
+        assert {v[1] for v in seen} == {0.1, 0.6}
+        assert sum(v[1] == 0.1 for v in seen) / 1000 == pytest.approx(0.4, abs=0.05)
+        assert mutant(rng, space, base, 1.0, [(a, b)])[1:] == [0.1, 0.4]
+
+    def test_one_gene_at_least_crosses_over(self) -> None:
+        rng = np.random.default_rng(0)
+        crossed = [tuple(binomial(rng, [0.0] * 4, [1.0] * 4, 0.0)) for _ in range(100)]
+        assert all(sum(u) == 1 for u in crossed) and len(set(crossed)) == 4
+        assert binomial(rng, [0.0] * 4, [1.0] * 4, 1.0) == [1.0] * 4
+        counts = [sum(binomial(rng, [0.0] * 4, [1.0] * 4, 0.5)) for _ in range(2000)]
+        assert np.mean(counts) == pytest.approx(1 + 3 * 0.5, abs=0.1)  # j_rand, and half of the others
+
+    @pytest.mark.parametrize("variant", VARIANTS)
+    def test_parents_are_distinct(self, variant: str) -> None:
+        """With CR = 1 a trial is the mutant: of all combinations of distinct others, one must give it."""
+        strategy = DifferentialEvolution(floats(3), 1, population=5, variant=variant, weight=0.3, crossover=1.0)
+        x = [np.array(p.vector) for p in tell(strategy, [3.0, 1.0, 2.0, 5.0, 4.0])]
+        for i in range(5):
+            trial = strategy.ask()
+            assert trial is not None
+            found = False
+            others = [k for k in range(5) if k != i and (variant == "rand/1/bin" or k != 1)]
+            for r1, r2, r3 in (
+                itertools.permutations(others, 3)
+                if variant == "rand/1/bin"
+                else ((1, *pair) for pair in itertools.permutations(others, 2))
+            ):
+                base = x[i] + 0.3 * (x[1] - x[i]) if variant.startswith("current") else x[r1]
+                found |= np.allclose([reflected(u) for u in base + 0.3 * (x[r2] - x[r3])], trial.vector)
+            assert found, i
+
+    def test_selection_is_one_to_one_and_waits_for_the_generation(self) -> None:
+        strategy = DifferentialEvolution(floats(3), 1, population=4)
+        first = tell(strategy, [1.0, 2.0, None, 4.0])
+        before = strategy._parents
+        trials = tell(strategy, [1.0, 3.0, 5.0, None])
+        assert before is not strategy._parents
+        strategy.ask()
+        assert [one.vector for one in strategy._parents] == [
+            trials[0].vector,
+            first[1].vector,
+            trials[2].vector,
+            first[3].vector,
+        ]
+
+
+class TestSHADE:
+    DRAWN = ((0.5, 0.2), (0.8, 0.6), (0.9, 0.9), (0.1, 0.1))
+
+    def _after_a_generation(self, strategy: SHADE) -> list[Proposal]:
+        """Two trials improve, by 1 and by 3; one is equal, one worse."""
+        parents = tell(strategy, [10.0] * 4)
+        first = strategy.ask()
+        assert first is not None
+        strategy._drawn = list(self.DRAWN)
+        trials = [first] + [p for p in (strategy.ask() for _ in range(3)) if p]
+        for trial, value in zip(trials, [9.0, 7.0, 10.0, 12.0], strict=True):
+            strategy.tell(trial, Fitness(False, value))
+        assert strategy.ask() is not None
+        kept = [one.vector for one in strategy._parents]
+        assert kept == [p.vector for p in (*trials[:3], parents[3])][: len(kept)]
+        return parents
+
+    def test_memory_and_archive(self) -> None:
+        strategy = SHADE(floats(3), 0, population=4, memory=3)
+        parents = self._after_a_generation(strategy)
+        assert strategy._memory_f == pytest.approx([(0.25 * 0.25 + 0.75 * 0.64) / (0.25 * 0.5 + 0.75 * 0.8), 0.5, 0.5])
+        assert strategy._memory_cr == pytest.approx([0.25 * 0.2 + 0.75 * 0.6, 0.5, 0.5])
+        assert strategy._entry == 1
+        assert strategy._archive == [parents[0].vector, parents[1].vector]
+
+    def test_memory_of_l_shade(self) -> None:
+        strategy = LSHADE(floats(3), 0, evaluations=1000, population=4, memory=3)
+        self._after_a_generation(strategy)
+        assert strategy._memory_cr == pytest.approx([(0.25 * 0.04 + 0.75 * 0.36) / (0.25 * 0.2 + 0.75 * 0.6), 0.5, 0.5])
+        strategy._entry = 2
+        strategy._remember([0.5], [0.0], [1.0])
+        assert strategy._memory_cr[2] is None
+        strategy._entry = 2
+        strategy._remember([0.5], [0.7], [1.0])
+        assert strategy._memory_cr[2] is None  # for ever
+        strategy._memory_cr = [None]
+        strategy._memory_f = [0.5]
+        assert {strategy._draw()[1] for _ in range(20)} == {0.0}
+
+    def test_draws(self) -> None:
+        strategy = SHADE(floats(3), 0, memory=1)
+        f, cr = np.array([strategy._draw() for _ in range(4000)]).T
+        assert f.min() > 0 and f.max() == 1 and cr.min() >= 0 and cr.max() <= 1
+        assert np.median(f) == pytest.approx(0.5, abs=0.02)
+        assert np.quantile(f, [0.25, 0.75]) == pytest.approx([0.4, 0.6], abs=0.03)  # a Cauchy's quartiles
+        assert (np.mean(cr), np.std(cr)) == pytest.approx((0.5, 0.1), abs=0.01)
+
+    def test_the_population_of_l_shade_shrinks_over_its_budget(self) -> None:
+        strategy = LSHADE(floats(2), 0, evaluations=200, population=20)
+        assert [strategy.planned(n) for n in (0, 50, 100, 200, 300)] == [20, 16, 12, 4, 4]
+        sizes = []
+        for _ in range(260):
+            proposal = strategy.ask()
+            assert proposal is not None
+            if proposal.number == strategy._start:
+                sizes.append(len(strategy._generation))
+            strategy.tell(proposal, Fitness(False, 1.0))
+        assert sizes[:4] == [20, 20, strategy.planned(40), strategy.planned(40 + strategy.planned(40))]
+        assert sizes[-1] == 4
+        assert LSHADE(floats(2), 0, evaluations=10000).population == 36
+        assert LSHADE(floats(20), 0, evaluations=200).population == 20
+
+
+class TestEvolutionStrategies:
+    def test_step_sizes_are_log_normal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        n, sigma = 4, 0.1
+        strategy = ESPlus(floats(n), 0, parents=1, offspring=1, sigma=sigma, crossover=0.0)
+        (parent,) = tell(strategy, [1.0])
+        normal = [0.3, *(v for j in range(n) for v in (0.1 * j, -0.2 * j))]
+        script = iter(normal)
+        monkeypatch.setattr(random, "gauss", lambda mean, deviation: next(script))
+        child = strategy.ask()
+        assert child is not None
+        for j in range(n):
+            step = sigma * math.exp(0.3 / math.sqrt(2 * n) + 0.1 * j / math.sqrt(2 * math.sqrt(n)))
+            assert strategy._carried[0][0][j] == pytest.approx(step)
+            assert child.vector[j] == pytest.approx(reflected(parent.vector[j] + step * -0.2 * j))
+
+    def test_plus_keeps_its_parents_and_comma_does_not(self) -> None:
+        plus = ESPlus(floats(2), 0, parents=2, offspring=4)
+        comma = ESComma(floats(2), 0, parents=2, offspring=4)
+        for strategy in (plus, comma):
+            first = tell(strategy, [1.0, 3.0, None, 2.0])
+            second = tell(strategy, [5.0, None, 4.0, 1.5])
+            strategy.ask()
+            kept = {one.vector for one, _ in strategy._selected}
+            expected = {first[0], second[3]} if strategy is plus else {second[3], second[2]}
+            assert kept == {proposal.vector for proposal in expected}
+
+    def test_step_sizes_and_rates_stay_in_bounds(self) -> None:
+        space = mixed_space()
+        strategy = ESComma(space, 0)
+        drive(strategy, OBJECTIVES["constant"], 600)
+        steps = np.array([carried[0] for carried in strategy._carried])
+        assert (steps >= [0.25 / 21, 0.25 / 9, 0.25 / 11]).all() and (steps <= 1).all()
+        assert all(1 / 3 <= rate <= 0.5 for _, rate in strategy._carried)
+
+
+class TestCMAES:
+    def test_it_learns_an_ellipsoid(self) -> None:
+        """Axes that differ 30-fold in scale; the package `cmaes` needs 545 evaluations (median of 15)."""
+
+        def ellipsoid(number: int, vector: tuple[float, ...]) -> Fitness:
+            return Fitness(False, sum(1e3 ** (i / 4) * (u - 0.4) ** 2 for i, u in enumerate(vector)))
+
+        needed = []
+        for seed in range(7):
+            asked = drive(CMAES(floats(5), seed), ellipsoid, 1200)
+            values = [ellipsoid(0, p.vector).value for p in asked]
+            needed.append(next((k for k, value in enumerate(values) if value < 1e-5), 9999))
+        assert np.median(needed) < 700
+
+    def test_it_finds_a_corner(self) -> None:
+        found = []
+        for seed in range(5):
+            asked = drive(CMAES(floats(4), seed), lambda number, v: Fitness(False, sum(v)), 400)
+            found.append(min(sum(p.vector) for p in asked))
+        assert np.median(found) < 0.03
+
+    def test_the_better_choice_becomes_likely_and_no_choice_impossible(self) -> None:
+        space = SPACES["choice"]
+        strategy = CMAES(space, 0)
+        for shares in strategy._shares:
+            assert shares == pytest.approx([0.25] * 4)
+        drive(
+            strategy,
+            lambda number, v: Fitness(False, float(sum(space.decode(v)[g.name] != "c" for g in space.genes))),
+            300,
+        )
+        for shares in strategy._shares:
+            assert shares.argmax() == 2 and shares[2] > 0.7
+            assert shares.min() >= (1 - 0.73 ** (1 / 3)) / 3 - 1e-12
+            assert shares.sum() == pytest.approx(1)
+
+    def test_margin(self) -> None:
+        shares = with_margin(np.array([0.0, 0.1, 0.9]), 0.05)
+        assert shares.sum() == pytest.approx(1) and shares.min() == pytest.approx(0.05)
+        assert with_margin(np.array([0.2, 0.8]), 0.05) == pytest.approx([0.2, 0.8])
+
+    @pytest.mark.parametrize("broken", [math.nan, math.inf, -1.0])
+    def test_numbers_that_fail_start_it_anew(self, broken: float) -> None:
+        strategy = CMAES(floats(3), 0)
+        tell(strategy, [1.0] * strategy.population)
+        strategy._normal.C = np.full((3, 3), broken)
+        for proposal in tell(strategy, [1.0] * strategy.population):
+            assert all(0 <= u <= 1 for u in proposal.vector)
+        assert strategy.restarts == 1
+        assert strategy._sound()
+
+    def test_no_gene_freezes_within_a_level(self) -> None:
+        strategy = CMAES(SPACES["int"], 0)
+        for _ in range(100):
+            proposal = strategy.ask()
+            assert proposal is not None
+            strategy.tell(proposal, _smooth(0, proposal.vector))
+            normal = strategy._normal
+            assert (normal.sigma * np.sqrt(np.diag(normal.C)) >= 0.25 / 21 - 1e-12).all()
+
+
+class TestAgingEvolution:
+    def test_the_oldest_dies_even_if_it_is_the_best(self) -> None:
+        strategy = AgingEvolution(floats(2), 0, population=4, sample=4)
+        first = tell(strategy, [0.0, 1.0, 2.0, 3.0])
+        assert [one.vector for one in strategy._living] == [p.vector for p in first]
+        (child,) = tell(strategy, [9.0])
+        assert [one.vector for one in strategy._living] == [p.vector for p in (*first[1:], child)]
+
+    def test_a_child_is_the_best_of_the_sample_with_one_active_gene_at_another_level(self) -> None:
+        space = SPACES["conditional"]
+        strategy = AgingEvolution(space, 0, population=4, sample=4)
+        first = tell(strategy, [3.0, 0.0, 1.0, 2.0])
+        parent = first[1].vector
+        for _ in range(50):
+            child = strategy.ask()
+            assert child is not None
+            assert sum(a != b for a, b in zip(child.vector, parent, strict=True)) == 1
+            assert space.decode(child.vector) != space.decode(parent)
+
+
+def test_the_steady_state_ga_replaces_its_worst() -> None:
+    strategy = SteadyStateGA(floats(2), 0, population=3)
+    first = tell(strategy, [1.0, None, 2.0])
+    better, worse, failed = tell(strategy, [1.5, 5.0, None])
+    assert {one.vector for one in strategy._parents} == {p.vector for p in (first[0], better, first[2])}
+    assert worse.vector != failed.vector
+
+
+def test_sobol_points_lie_one_to_a_slice() -> None:
+    strategy = SobolSearch(floats(3), 0)
+    points = np.array([p.vector for p in (strategy.ask() for _ in range(128)) if p])
+    for column in (points[:64].T, points[64:].T):
+        for gene in column:
+            assert sorted((gene * 64).astype(int)) == list(range(64))
+
+
+class TestGrid:
+    @pytest.mark.parametrize("name", ["choice", "conditional", "mixed"])
+    def test_it_walks_every_genome_once_then_again(self, name: str) -> None:
+        space = SPACES[name]
+        most = 64 if name == "choice" else 100_000
+        strategy = GridSearch(space, 0, points=most)
+        genomes = [space.decode(p.vector) for p in (strategy.ask() for _ in range(2 * space.size)) if p]
+        assert len(set(genomes[: space.size])) == space.size
+        assert genomes[space.size :] == genomes[: space.size]
+        other = GridSearch(space, 1, points=most)
+        assert [space.decode(p.vector) for p in (other.ask() for _ in range(space.size)) if p] != genomes[: space.size]
+
+    def test_a_large_space_is_made_coarser_evenly_and_keeps_its_choices(self) -> None:
+        strategy = GridSearch(mixed_space(), 0, points=200)
+        assert [len(levels) for levels in strategy.levels][2] == 3
+        assert math.prod(map(len, strategy.levels)) <= 200
+        assert strategy.levels[1][0] == 0 and strategy.levels[1][-1] == 8
+        assert [len(levels) for levels in GridSearch(floats(1, 101), 0, points=11).levels] == [7]
+
+    def test_too_many_choices_are_sampled(self) -> None:
+        space = Space("s", [Gene(name=f"x{i}", kind="choice", values=("a", "b", "c")) for i in range(40)])
+        strategy = GridSearch(space, 0, points=50)
+        assert len({space.decode(p.vector) for p in (strategy.ask() for _ in range(50)) if p}) == 50

@@ -165,7 +165,9 @@ def _train_command(gan: Mapping[str, Any]) -> str:
     for option in ("data", "data_dir", "image_size", "classes", "kimg", "features", "samples", "precision"):
         value = gan[option]
         if value is not None:
-            text = ",".join(map(str, value)) if option == "classes" else str(value)
+            text = f"{value:.12g}" if isinstance(value, float) else str(value)
+            if option == "classes":
+                text = ",".join(map(str, value))
             words += [f"--{option.replace('_', '-')}", text]
     return shlex.join(words)
 

@@ -8,11 +8,19 @@ from typing import Any, NamedTuple
 
 from evogan.errors import UserError, unknown
 from evogan.space import Space
+from evogan.strategies.aging import AgingEvolution
 from evogan.strategies.base import Fitness, Proposal, Strategy
-from evogan.strategies.ga import GeneticAlgorithm
+from evogan.strategies.cma_es import CMAES
+from evogan.strategies.de import DifferentialEvolution
+from evogan.strategies.es import ESComma, ESPlus
+from evogan.strategies.from_optuna import GP, TPE, OptunaCMAES, OptunaNSGA2, OptunaQMC
+from evogan.strategies.ga import GeneticAlgorithm, SteadyStateGA
+from evogan.strategies.grid import GridSearch
 from evogan.strategies.random_search import RandomSearch
+from evogan.strategies.shade import LSHADE, SHADE
+from evogan.strategies.sobol import SobolSearch
 
-__all__ = ["STRATEGIES", "Fitness", "Proposal", "Strategy", "make_strategy", "strategy_options"]
+__all__ = ["MODEL_BASED", "STRATEGIES", "Fitness", "Proposal", "Strategy", "make_strategy", "strategy_options"]
 
 
 class Entry(NamedTuple):
@@ -23,8 +31,26 @@ class Entry(NamedTuple):
 
 STRATEGIES: Mapping[str, Entry] = {
     "ga": Entry(GeneticAlgorithm, "generational genetic algorithm with elitism", "Goldberg 1989; DEAP"),
+    "ga-steady": Entry(SteadyStateGA, "steady-state genetic algorithm, asynchronous", "Whitley 1989; DEAP"),
+    "de": Entry(DifferentialEvolution, "differential evolution, three variants", "Storn and Price 1997"),
+    "shade": Entry(SHADE, "differential evolution with success-history adaptation", "Tanabe and Fukunaga 2013"),
+    "l-shade": Entry(LSHADE, "SHADE with a population that shrinks over the budget", "Tanabe and Fukunaga 2014"),
+    "es-plus": Entry(ESPlus, "(mu + lambda) evolution strategy, self-adaptive", "Beyer and Schwefel 2002; DEAP"),
+    "es-comma": Entry(ESComma, "(mu, lambda) evolution strategy, self-adaptive", "Beyer and Schwefel 2002; DEAP"),
+    "cma-es": Entry(CMAES, "CMA-ES; choices by their probabilities", "Hansen and Ostermeier 2001; DEAP"),
+    "aging": Entry(AgingEvolution, "regularised (aging) evolution, asynchronous", "Real et al. 2019"),
     "random": Entry(RandomSearch, "uniform random search", "Bergstra and Bengio 2012"),
+    "sobol": Entry(SobolSearch, "scrambled Sobol' sequence", "Sobol' 1967; SciPy"),
+    "grid": Entry(GridSearch, "grid search in random order", "Bergstra and Bengio 2012"),
+    "tpe": Entry(TPE, "Optuna's tree-structured Parzen estimator", "Bergstra et al. 2011; Optuna"),
+    "gp": Entry(GP, "Optuna's Gaussian process, expected improvement", "Ament et al. 2023; Optuna"),
+    "optuna-cma-es": Entry(OptunaCMAES, "Optuna's CMA-ES; choices at random", "Hansen 2016; cmaes, Optuna"),
+    "optuna-nsga2": Entry(OptunaNSGA2, "Optuna's NSGA-II on one objective", "Deb et al. 2002; Optuna"),
+    "optuna-qmc": Entry(OptunaQMC, "Optuna's scrambled Sobol' or Halton points", "Sobol' 1967; SciPy, Optuna"),
 }
+
+# A reduced contract (tests/test_optuna.py) holds these, which are slow to ask.
+MODEL_BASED = frozenset({"tpe", "gp", "optuna-cma-es", "optuna-nsga2", "optuna-qmc"})
 
 
 def strategy_options(name: str) -> dict[str, Any]:

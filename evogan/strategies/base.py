@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evogan.errors import UserError
+from evogan.genome import Gene
 from evogan.space import Space
 from evogan.stable import derive_seed
 
@@ -76,10 +77,92 @@ class Strategy(ABC):
     def tell(self, proposal: Proposal, fitness: Fitness) -> None: ...
 
 
+@dataclass(frozen=True)
+class Individual:
+    """A point that was judged."""
+
+    vector: tuple[float, ...]
+    fitness: Fitness
+
+    def no_worse_than(self, other: Individual) -> bool:
+        """Whether it may take the place of `other`; all failures are alike."""
+        return (self.fitness.failed and other.fitness.failed) or self.fitness.order <= other.fitness.order
+
+    def better_than(self, other: Individual) -> bool:
+        return not other.no_worse_than(self)
+
+
+class Generational(Strategy):
+    """A strategy of generations: `_breed` makes the next one when the last has been told completely.
+
+    `_breed` is given the last generation in the order in which it proposed it; nothing before the first one.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        super().__init__(space, seed)
+        self._generation: list[Sequence[float]] = []
+        self._told: dict[int, Individual] = {}
+        self._start = 0
+
+    def _ask(self) -> Sequence[float] | None:
+        if self._asked == self._start + len(self._generation):
+            if len(self._told) < len(self._generation):
+                return None
+            told = [self._told[number] for number in sorted(self._told)]
+            self._start, self._told = self._asked, {}
+            self._generation = self._breed(told)
+        return self._generation[self._asked - self._start]
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        self._told[proposal.number] = Individual(proposal.vector, fitness)
+
+    @abstractmethod
+    def _breed(self, told: list[Individual]) -> list[Sequence[float]]: ...
+
+
+def numbers(space: Space) -> list[int]:
+    """Where the genes lie that have an order."""
+    return [i for i, gene in enumerate(space.genes) if gene.kind != "choice"]
+
+
+def choices(space: Space) -> list[int]:
+    """Where the genes lie that have none."""
+    return [i for i, gene in enumerate(space.genes) if gene.kind == "choice"]
+
+
+def cell(gene: Gene, u: float) -> int:
+    """The index of the level whose cell holds `u`."""
+    return min(int(u * len(gene.grid)), len(gene.grid) - 1)
+
+
+def centre(gene: Gene, level: int) -> float:
+    """The middle of a level's cell."""
+    return (level + 0.5) / len(gene.grid)
+
+
+def reflected(u: float) -> float:
+    """`u` folded back into [0, 1] at both ends, however far outside it lies."""
+    u %= 2.0
+    return 2.0 - u if u > 1.0 else u
+
+
+def latin_hypercube(rng: np.random.Generator, n: int, dimension: int) -> list[Sequence[float]]:
+    """`n` points, one in each of `n` slices of every gene (McKay et al., Technometrics 1979)."""
+    slices = rng.permuted(np.tile(np.arange(n), (dimension, 1)), axis=1).T
+    points: list[Sequence[float]] = ((slices + rng.random(slices.shape)) / n).tolist()
+    return points
+
+
 def at_least(strategy: str, option: str, value: float, least: float) -> None:
     """UserError if an option of a strategy is too small."""
     if value < least:
         raise UserError(f"strategy '{strategy}': {option} must be at least {least:g}, not {value:g}")
+
+
+def within(strategy: str, option: str, value: float, high: float) -> None:
+    """UserError if an option of a strategy lies outside (0, high]."""
+    if not 0 < value <= high:
+        raise UserError(f"strategy '{strategy}': {option} must be above 0 and at most {high:g}, not {value:g}")
 
 
 def share(strategy: str, option: str, value: float) -> None:
@@ -89,20 +172,23 @@ def share(strategy: str, option: str, value: float) -> None:
 
 
 class DEAPRandom:
-    """Random state for DEAP's operators, which draw from Python's global generator.
+    """Random state for DEAP's operators, which draw from the global generators of Python and NumPy.
 
-    Inside `with state.installed():` the global generator is this one; afterwards it is as it was.
+    Inside `with state.installed():` the global generators are these; afterwards they are as they were.
     """
 
     def __init__(self, seed: int) -> None:
         self._state = random.Random(seed).getstate()
+        self._numpy = np.random.RandomState(np.random.MT19937(seed)).get_state()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        outside = random.getstate()
+        outside = random.getstate(), np.random.get_state()
         random.setstate(self._state)
+        np.random.set_state(self._numpy)
         try:
             yield
         finally:
-            self._state = random.getstate()
-            random.setstate(outside)
+            self._state, self._numpy = random.getstate(), np.random.get_state()
+            random.setstate(outside[0])
+            np.random.set_state(outside[1])

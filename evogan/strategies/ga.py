@@ -14,24 +14,32 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 from deap import tools
 
 from evogan.space import Space
 from evogan.stable import derive_seed
-from evogan.strategies.base import DEAPRandom, Fitness, Proposal, Strategy, at_least, share
-
-
-@dataclass(frozen=True)
-class _Individual:
-    vector: tuple[float, ...]
-    fitness: Fitness
+from evogan.strategies.base import (
+    DEAPRandom,
+    Fitness,
+    Individual,
+    Proposal,
+    Strategy,
+    at_least,
+    cell,
+    centre,
+    choices,
+    latin_hypercube,
+    numbers,
+    share,
+)
 
 
 class GeneticAlgorithm(Strategy):
     """`mutation` is the expected number of genes that mutate in a child."""
+
+    title: ClassVar[str] = "ga"
 
     def __init__(
         self,
@@ -47,30 +55,24 @@ class GeneticAlgorithm(Strategy):
         mutation_eta: float = 5.0,
     ) -> None:
         super().__init__(space, seed)
-        at_least("ga", "population", population, 2)
-        at_least("ga", "elites", elites, 0)
-        at_least("ga", "population - elites", population - elites, 1)
-        at_least("ga", "tournament", tournament, 1)
-        at_least("ga", "mutation", mutation, 0)
-        at_least("ga", "crossover_eta", crossover_eta, 0)
-        at_least("ga", "mutation_eta", mutation_eta, 0)
-        share("ga", "crossover", crossover)
+        at_least(self.title, "population", population, 2)
+        at_least(self.title, "elites", elites, 0)
+        at_least(self.title, "population - elites", population - elites, 1)
+        at_least(self.title, "tournament", tournament, 1)
+        at_least(self.title, "mutation", mutation, 0)
+        at_least(self.title, "crossover_eta", crossover_eta, 0)
+        at_least(self.title, "mutation_eta", mutation_eta, 0)
+        share(self.title, "crossover", crossover)
         self.population, self.elites, self.tournament = population, elites, tournament
         self.crossover, self.mutation = crossover, min(1.0, mutation / space.dimension)
         self.crossover_eta, self.mutation_eta = crossover_eta, mutation_eta
-        self._choices = [i for i, gene in enumerate(space.genes) if gene.kind == "choice"]
-        self._numeric = [i for i, gene in enumerate(space.genes) if gene.kind != "choice"]
+        self._choices = choices(space)
+        self._numeric = numbers(space)
         self._random = DEAPRandom(derive_seed(seed, "ga"))
-        self._queue: list[Sequence[float]] = self._latin_hypercube(population)
-        self._parents: list[_Individual] = []
-        self._told: list[_Individual] = []
+        self._queue: list[Sequence[float]] = latin_hypercube(self.rng, population, space.dimension)
+        self._parents: list[Individual] = []
+        self._told: list[Individual] = []
         self._expected = population
-
-    def _latin_hypercube(self, n: int) -> list[Sequence[float]]:
-        """`n` points, one in each of `n` slices of every gene (McKay et al., Technometrics 1979)."""
-        slices = self.rng.permuted(np.tile(np.arange(n), (self.space.dimension, 1)), axis=1).T
-        points: list[Sequence[float]] = ((slices + self.rng.random(slices.shape)) / n).tolist()
-        return points
 
     def _ask(self) -> Sequence[float] | None:
         if not self._queue and len(self._told) >= self._expected:
@@ -78,7 +80,7 @@ class GeneticAlgorithm(Strategy):
         return self._queue.pop(0) if self._queue else None
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
-        self._told.append(_Individual(proposal.vector, fitness))
+        self._told.append(Individual(proposal.vector, fitness))
 
     def _next_generation(self) -> None:
         elite = sorted(self._parents, key=lambda one: one.fitness.order)[: self.elites]
@@ -111,12 +113,63 @@ class GeneticAlgorithm(Strategy):
         return one, two
 
     def _mutate(self, child: list[float]) -> None:
-        numbers = [child[i] for i in self._numeric]
-        tools.mutPolynomialBounded(numbers, self.mutation_eta, 0.0, 1.0, self.mutation)
-        for i, u in zip(self._numeric, numbers, strict=True):
+        units = [child[i] for i in self._numeric]
+        tools.mutPolynomialBounded(units, self.mutation_eta, 0.0, 1.0, self.mutation)
+        for i, u in zip(self._numeric, units, strict=True):
             child[i] = u
         for i in self._choices:
-            options = len(self.space.genes[i].grid)
-            if options > 1 and random.random() < self.mutation:
-                others = [k for k in range(options) if k != min(int(child[i] * options), options - 1)]
-                child[i] = (random.choice(others) + 0.5) / options
+            gene = self.space.genes[i]
+            others = [k for k in range(len(gene.grid)) if k != cell(gene, child[i])]
+            if others and random.random() < self.mutation:
+                child[i] = centre(gene, random.choice(others))
+
+
+class SteadyStateGA(GeneticAlgorithm):
+    """Steady state (Whitley, GENITOR, ICGA 1989): every child has its parents from the population as it is now.
+
+    A child that was told takes the place of the worst, if it is no worse. It waits for nothing: while the first
+    population is out, the parents are those that have been told, and before the first of them points are uniform.
+    """
+
+    title = "ga-steady"
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        *,
+        population: int = 10,
+        tournament: int = 3,
+        crossover: float = 0.9,
+        mutation: float = 1.5,
+        crossover_eta: float = 5.0,
+        mutation_eta: float = 5.0,
+    ) -> None:
+        super().__init__(
+            space,
+            seed,
+            population=population,
+            elites=0,
+            tournament=tournament,
+            crossover=crossover,
+            mutation=mutation,
+            crossover_eta=crossover_eta,
+            mutation_eta=mutation_eta,
+        )
+
+    def _ask(self) -> Sequence[float]:
+        if self._queue:
+            return self._queue.pop(0)
+        if not self._parents:
+            return list(self.rng.random(self.space.dimension))
+        with self._random.installed():
+            return self._mate()[0]
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        child = Individual(proposal.vector, fitness)
+        if len(self._parents) < self.population:
+            self._parents.append(child)
+            return
+        worst = max(range(self.population), key=lambda i: self._parents[i].fitness.order)
+        if child.no_worse_than(self._parents[worst]):
+            self._parents[worst] = child

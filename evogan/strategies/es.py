@@ -1,0 +1,187 @@
+"""Evolution strategies (mu + lambda) and (mu, lambda) with self-adaptive step sizes.
+
+Schwefel, Evolution and Optimum Seeking (1995); Beyer and Schwefel, Evolution Strategies: A Comprehensive
+Introduction, Natural Computing 1 (2002). A child blends two parents, numbers and step sizes alike, and then, for n
+numeric genes,
+
+    sigma_j' = sigma_j exp(tau_0 N(0, 1) + tau N_j(0, 1)),   tau_0 = 1/sqrt(2 n),  tau = 1/sqrt(2 sqrt(n))
+    x_j'     = x_j + sigma_j' N_j(0, 1), reflected into [0, 1]
+
+with N(0, 1) drawn once for the child and N_j for each gene. The next parents are the mu best of parents and children
+(plus), or of the children alone (comma). These are DEAP's `cxESBlend` and `mutESLogNormal`; a step size is kept between
+a quarter of its gene's level cell, below which it would change nothing, and 1.
+
+Choices are inherited from either parent and mutate to another value with a probability that adapts itself too (Li et
+al., Mixed Integer Evolution Strategies for Parameter Optimization, Evolutionary Computation 21, 2013), for m choices:
+
+    p' = 1 / (1 + (1 - p)/p exp(-tau_p N(0, 1))),  tau_p = 1/sqrt(2 m),  kept in [1/(3 m), 1/2], 1/m at first
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from deap import tools
+
+from evogan.space import Space
+from evogan.stable import derive_seed
+from evogan.strategies.base import (
+    DEAPRandom,
+    Generational,
+    Individual,
+    at_least,
+    cell,
+    centre,
+    choices,
+    latin_hypercube,
+    numbers,
+    reflected,
+    share,
+    within,
+)
+
+
+class Steps(list[float]):
+    """Numeric genes with a step size each in `strategy`, as DEAP's operators want them."""
+
+    def __init__(self, units: Iterable[float], strategy: Iterable[float]) -> None:
+        super().__init__(units)
+        self.strategy = list(strategy)
+
+
+class EvolutionStrategy(Generational):
+    title: ClassVar[str]
+
+    def _set_up(self, seed: int, parents: int, offspring: int, sigma: float, crossover: float, blend: float) -> None:
+        at_least(self.title, "parents", parents, 1)
+        at_least(self.title, "offspring", offspring, 1)
+        within(self.title, "sigma", sigma, 1)
+        share(self.title, "crossover", crossover)
+        at_least(self.title, "blend", blend, 0)
+        self.parents, self.offspring, self.sigma = parents, offspring, sigma
+        self.crossover, self.blend = crossover, blend
+        self._numbers, self._choices = numbers(self.space), choices(self.space)
+        self._least = [0.25 / len(self.space.genes[i].grid) for i in self._numbers]
+        self._random = DEAPRandom(derive_seed(seed, self.title))
+        # what a child carries beside its vector: its step sizes and its rate of choice mutation
+        self._carried: list[tuple[list[float], float]] = []
+        self._selected: list[tuple[Individual, tuple[list[float], float]]] = []
+
+    def _breed(self, told: list[Individual]) -> list[Sequence[float]]:
+        if not told:
+            count = max(self.parents, self.offspring)
+            start = [self._kept_step(j, self.sigma) for j in range(len(self._numbers))]
+            self._carried = [(start, self._kept_rate(1.0))] * count
+            return latin_hypercube(self.rng, count, self.space.dimension)
+        rivals = self._rivals(list(zip(told, self._carried, strict=True)))
+        self._selected = sorted(rivals, key=lambda one: one[0].fitness.order)[: self.parents]
+        children: list[Sequence[float]] = []
+        self._carried = []
+        with self._random.installed():
+            while len(children) < self.offspring:
+                vector, carried = self._child()
+                children.append(vector)
+                self._carried.append(carried)
+        return children
+
+    def _rivals(
+        self, told: list[tuple[Individual, tuple[list[float], float]]]
+    ) -> list[tuple[Individual, tuple[list[float], float]]]:
+        """Those of whom the best become the next parents."""
+        raise NotImplementedError
+
+    def _child(self) -> tuple[list[float], tuple[list[float], float]]:
+        one, (steps, rate) = random.choice(self._selected)
+        vector, child = list(one.vector), Steps((one.vector[i] for i in self._numbers), steps)
+        if random.random() < self.crossover:
+            two, (steps, other_rate) = random.choice(self._selected)
+            tools.cxESBlend(child, Steps((two.vector[i] for i in self._numbers), copy.copy(steps)), self.blend)
+            child.strategy = [self._kept_step(j, step) for j, step in enumerate(child.strategy)]
+            rate = (rate + other_rate) / 2
+            for i in self._choices:
+                if random.random() < 0.5:
+                    vector[i] = two.vector[i]
+        if child:
+            tools.mutESLogNormal(child, c=1.0, indpb=1.0)
+        for i, u in zip(self._numbers, child, strict=True):
+            vector[i] = reflected(u)
+        rate = self._mutate_choices(vector, rate)
+        return vector, ([self._kept_step(j, step) for j, step in enumerate(child.strategy)], rate)
+
+    def _mutate_choices(self, vector: list[float], rate: float) -> float:
+        """Mutates the choices of `vector`; returns the rate with which it did."""
+        if not self._choices:
+            return rate
+        tau = 1 / math.sqrt(2 * len(self._choices))
+        rate = self._kept_rate(1 / (1 + (1 - rate) / rate * math.exp(-tau * random.gauss(0, 1))))
+        for i in self._choices:
+            gene = self.space.genes[i]
+            others = [k for k in range(len(gene.grid)) if k != cell(gene, vector[i])]
+            if others and random.random() < rate:
+                vector[i] = centre(gene, random.choice(others))
+        return rate
+
+    def _kept_step(self, j: int, step: float) -> float:
+        return min(max(step, self._least[j]), 1.0)
+
+    def _kept_rate(self, rate: float) -> float:
+        m = max(len(self._choices), 1)
+        return min(max(rate, 1 / (3 * m)), 0.5)
+
+
+class ESPlus(EvolutionStrategy):
+    """`parents` is mu, `offspring` lambda; `sigma` the first step size, in cube widths.
+
+    `crossover` is the probability that a child has two parents, `blend` how far beyond them it may lie (alpha).
+    """
+
+    title = "es-plus"
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        *,
+        parents: int = 5,
+        offspring: int = 10,
+        sigma: float = 0.15,
+        crossover: float = 0.7,
+        blend: float = 0.1,
+    ) -> None:
+        super().__init__(space, seed)
+        self._set_up(seed, parents, offspring, sigma, crossover, blend)
+
+    def _rivals(
+        self, told: list[tuple[Individual, tuple[list[float], float]]]
+    ) -> list[tuple[Individual, tuple[list[float], float]]]:
+        return told + self._selected  # children first: of equals, the younger stay
+
+
+class ESComma(EvolutionStrategy):
+    """`parents` is mu, `offspring` lambda, which must be larger; otherwise as `es-plus`."""
+
+    title = "es-comma"
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        *,
+        parents: int = 3,
+        offspring: int = 14,
+        sigma: float = 0.15,
+        crossover: float = 0.7,
+        blend: float = 0.1,
+    ) -> None:
+        super().__init__(space, seed)
+        self._set_up(seed, parents, offspring, sigma, crossover, blend)
+        at_least(self.title, "offspring - parents", offspring - parents, 1)
+
+    def _rivals(
+        self, told: list[tuple[Individual, tuple[list[float], float]]]
+    ) -> list[tuple[Individual, tuple[list[float], float]]]:
+        return told

@@ -1,0 +1,253 @@
+"""Optuna's samplers as strategies: `tpe`, `gp`, `optuna-cma-es`, `optuna-nsga2`, `optuna-qmc`.
+
+Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019. The samplers are Optuna's
+own with Optuna's defaults, seeded; the one exception is that the Sobol sequence of `optuna-qmc` is scrambled,
+because without that every seed gives the same run.
+
+Define-by-run: for every ask a trial is opened in a study in memory, and the genes are suggested parents first, the
+active ones only. So a condition of the space is a conditional parameter there, of which each sampler makes what it
+can (parameters that not all trials share are sampled one by one: TPE models them singly, the others draw them at
+random; a choice is random for CMA-ES).
+
+How a gene is suggested. A choice is categorical. A number is the *index of its level*, an integer: levels are evenly
+spaced on the gene's scale, so the index keeps a log scale, and what the sampler is told is exactly what was judged.
+A float that the space snaps afterwards would be told with a value that was never judged, would give the two outer
+levels half the chance of the others, and would hide from a sampler that it repeats itself. Only an int gene on a log
+scale that has all its values as levels is suggested by its value, with Optuna's own log scale.
+
+What is told. A failure is told as a failed trial, which every one of these samplers treats as if it had never
+been (see docs/strategies.md for what follows). A proposal that the engine moved: its trial is closed as failed, and
+the genome that was really judged is added as a trial of its own, in the same generation. Learning curves are not
+reported: none of these samplers reads them in trials that have completed. Trials that are open are known to
+TPE (as bad ones) and to GP (batch expected improvement).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from evogan.errors import UserError
+from evogan.genome import Gene, Value, holds
+from evogan.space import Space
+from evogan.stable import derive_seed
+from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, cell, centre, share
+
+if TYPE_CHECKING:  # optuna takes its time to import: only who builds one of these pays for it
+    from optuna import Trial
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Optuna's log at errors only, and no word that a sampler is experimental; afterwards as it was."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(level, optuna.logging.ERROR))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A gene as a parameter of Optuna's: `first` stands for its level 0."""
+
+    name: str
+    first: int
+    last: int
+    log: bool
+    choice: bool
+
+    @classmethod
+    def of(cls, gene: Gene) -> _Axis:
+        by_value = gene.kind == "int" and gene.scale == "log" and isinstance(gene.grid, range)
+        first = gene.grid[0] if by_value else 0
+        assert isinstance(first, int)
+        return cls(gene.name, first, first + len(gene.grid) - 1, by_value, gene.kind == "choice")
+
+    def suggest(self, trial: Trial) -> int:
+        """The level that the sampler wants."""
+        if self.choice:
+            return trial.suggest_categorical(self.name, range(self.last + 1))
+        return trial.suggest_int(self.name, self.first, self.last, log=self.log) - self.first
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        if self.choice:
+            return CategoricalDistribution(range(self.last + 1))
+        return IntDistribution(self.first, self.last, log=self.log)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A trial that waits for its result: its number in the study, and the levels it stands for."""
+
+    number: int
+    levels: Mapping[str, int]
+
+
+class FromOptuna(Strategy):
+    """`make` builds the sampler from a seed."""
+
+    def __init__(self, space: Space, seed: int, make: Callable[[int], BaseSampler]) -> None:
+        super().__init__(space, seed)
+        import optuna
+
+        with _quietly():
+            self._study = optuna.create_study(sampler=make(derive_seed(seed, "optuna") % 2**32))
+        self._axes = {gene.name: _Axis.of(gene) for gene in space.genes}
+        self._open: dict[int, _Open] = {}
+
+    def _ask(self) -> Sequence[float]:
+        active: dict[str, Value] = {}
+        units: dict[str, float] = {}
+        with _quietly():
+            trial = self._study.ask()
+            for gene in self.space._order:
+                if holds(self.space._conditions[gene.name], active):
+                    level = self._axes[gene.name].suggest(trial)
+                    active[gene.name], units[gene.name] = gene.grid[level], centre(gene, level)
+        vector = [units.get(gene.name, 0.5) for gene in self.space.genes]
+        self._open[self._asked] = _Open(trial.number, self._levels(vector))
+        return vector
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        from optuna.trial import TrialState
+
+        asked, judged = self._open.pop(proposal.number), self._levels(proposal.vector)
+        moved = judged != asked.levels
+        with _quietly():
+            if fitness.failed or moved:
+                self._study.tell(asked.number, state=TrialState.FAIL)
+            else:
+                self._study.tell(asked.number, fitness.value)
+            if moved and not fitness.failed:
+                self._add(asked.number, judged, fitness.value)
+
+    def _levels(self, vector: Sequence[float]) -> dict[str, int]:
+        genome = self.space.decode(vector)
+        genes = zip(self.space.genes, vector, strict=True)
+        return {gene.name: cell(gene, u) for gene, u in genes if gene.name in genome}
+
+    def _add(self, number: int, levels: Mapping[str, int], value: float) -> None:
+        """A completed trial in place of `number`, in the same generation of CMA-ES or NSGA-II."""
+        from optuna.trial import create_trial
+
+        kept = self._study.get_trials(deepcopy=False)[number].system_attrs
+        self._study.add_trial(
+            create_trial(
+                value=value,
+                params={name: self._axes[name].first + level for name, level in levels.items()},
+                distributions={name: self._axes[name].distribution for name in levels},
+                system_attrs={name: entry for name, entry in kept.items() if name.endswith(":generation")},
+            )
+        )
+
+
+class TPE(FromOptuna):
+    """Multivariate tree-structured Parzen estimator: random until `n_startup_trials` have completed."""
+
+    def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 10, n_ei_candidates: int = 24) -> None:
+        at_least("tpe", "n_startup_trials", n_startup_trials, 1)
+        at_least("tpe", "n_ei_candidates", n_ei_candidates, 1)
+
+        def make(seed: int) -> BaseSampler:
+            from optuna.samplers import TPESampler
+
+            return TPESampler(seed=seed, n_startup_trials=n_startup_trials, n_ei_candidates=n_ei_candidates)
+
+        super().__init__(space, seed, make)
+
+
+class GP(FromOptuna):
+    """Gaussian process with expected improvement: random until `n_startup_trials` have completed."""
+
+    def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 10) -> None:
+        at_least("gp", "n_startup_trials", n_startup_trials, 1)
+
+        def make(seed: int) -> BaseSampler:
+            from optuna.samplers import GPSampler
+
+            return GPSampler(seed=seed, n_startup_trials=n_startup_trials, warn_independent_sampling=False)
+
+        super().__init__(space, seed, make)
+
+
+class OptunaCMAES(FromOptuna):
+    """CMA-ES of the `cmaes` package: `popsize` 0 is its own choice, 4 + floor(3 ln dimension)."""
+
+    def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 1, popsize: int = 0) -> None:
+        at_least("optuna-cma-es", "n_startup_trials", n_startup_trials, 1)
+        if popsize:
+            at_least("optuna-cma-es", "popsize", popsize, 4)
+
+        if find_spec("cmaes") is None:
+            raise UserError("strategy 'optuna-cma-es' needs the package 'cmaes': pip install cmaes")
+
+        def make(seed: int) -> BaseSampler:
+            from optuna.samplers import CmaEsSampler
+
+            return CmaEsSampler(
+                seed=seed,
+                n_startup_trials=n_startup_trials,
+                popsize=popsize or None,
+                warn_independent_sampling=False,
+            )
+
+        super().__init__(space, seed, make)
+
+
+class OptunaNSGA2(FromOptuna):
+    """NSGA-II on one objective: elitist, uniform crossover, mutation redraws a gene at random."""
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        *,
+        population_size: int = 50,
+        crossover_prob: float = 0.9,
+        swapping_prob: float = 0.5,
+    ) -> None:
+        at_least("optuna-nsga2", "population_size", population_size, 2)
+        share("optuna-nsga2", "crossover_prob", crossover_prob)
+        share("optuna-nsga2", "swapping_prob", swapping_prob)
+
+        def make(seed: int) -> BaseSampler:
+            from optuna.samplers import NSGAIISampler
+
+            return NSGAIISampler(
+                seed=seed,
+                population_size=population_size,
+                crossover_prob=crossover_prob,
+                swapping_prob=swapping_prob,
+            )
+
+        super().__init__(space, seed, make)
+
+
+class OptunaQMC(FromOptuna):
+    """Scrambled Sobol or Halton points: `qmc_type` is 'sobol' or 'halton'."""
+
+    def __init__(self, space: Space, seed: int, *, qmc_type: str = "sobol") -> None:
+        if qmc_type not in ("sobol", "halton"):
+            raise UserError(f"strategy 'optuna-qmc': qmc_type must be 'sobol' or 'halton', not {qmc_type!r}")
+
+        def make(seed: int) -> BaseSampler:
+            from optuna.samplers import QMCSampler
+
+            return QMCSampler(seed=seed, qmc_type=qmc_type, scramble=True, warn_independent_sampling=False)
+
+        super().__init__(space, seed, make)

@@ -1,0 +1,67 @@
+"""Grid search: every genome of a space, or of a coarser grid in it, in a random order.
+
+The baseline of Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13 (2012). While the space has
+more cells than `points`, the number with most levels is given half as many, evenly spread with both ends among them,
+down to two; choices stay whole. Where even that is too much, `points` different cells of that grid are drawn. Cells
+that differ only in inactive genes are one. After the last point the walk begins again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+from evogan.space import Space
+from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre, numbers
+
+
+class GridSearch(Strategy):
+    """`points`: the most points that the grid may have."""
+
+    def __init__(self, space: Space, seed: int, *, points: int = 1000) -> None:
+        super().__init__(space, seed)
+        at_least("grid", "points", points, 1)
+        self.levels = self._coarsened(points)
+        cells = list(dict.fromkeys(map(self._canonical, self._cells(points))))
+        self._walk = [cells[k] for k in self.rng.permutation(len(cells))]
+
+    def _coarsened(self, points: int) -> list[list[int]]:
+        """For each gene the levels that the grid has."""
+        counts = [len(gene.grid) for gene in self.space.genes]
+        while math.prod(counts) > points:
+            widest = max(numbers(self.space), key=counts.__getitem__, default=None)
+            if widest is None or counts[widest] <= 2:
+                break
+            counts[widest] = (counts[widest] + 1) // 2
+        return [
+            [round(k * (len(gene.grid) - 1) / max(n - 1, 1)) for k in range(n)]
+            for n, gene in zip(counts, self.space.genes, strict=True)
+        ]
+
+    def _cells(self, points: int) -> Iterator[tuple[int, ...]]:
+        if math.prod(map(len, self.levels)) <= points:
+            yield from itertools.product(*self.levels)
+            return
+        seen: set[tuple[int, ...]] = set()
+        while len(seen) < points:
+            drawn = tuple(levels[int(self.rng.integers(len(levels)))] for levels in self.levels)
+            if drawn not in seen:
+                seen.add(drawn)
+                yield drawn
+
+    def _canonical(self, cell: tuple[int, ...]) -> tuple[int, ...]:
+        """The same genome's cell with every inactive gene at its first level."""
+        genome = self.space.decode(self._vector(cell))
+        return tuple(k if gene.name in genome else 0 for k, gene in zip(cell, self.space.genes, strict=True))
+
+    def _vector(self, cell: tuple[int, ...]) -> list[float]:
+        return [centre(gene, k) for k, gene in zip(cell, self.space.genes, strict=True)]
+
+    def _ask(self) -> Sequence[float]:
+        """Anywhere in the next cell."""
+        at = self._walk[self._asked % len(self._walk)]
+        return [(k + float(self.rng.random())) / len(g.grid) for k, g in zip(at, self.space.genes, strict=True)]
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        """Nothing is learned."""
