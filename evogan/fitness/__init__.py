@@ -6,12 +6,12 @@ from evogan.fitness.features import (
     FeatureRecord,
     Features,
     feature_table,
-    load_features,
     save_network,
     shipped_records,
 )
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
+from evogan.fitness.load import load_features
 from evogan.fitness.normalized_loss import NormalizedLoss
 from evogan.fitness.scorer import NonFiniteSamples, Scorer, to_unit_range
 from evogan.fitness.train_features import train_features

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError
 
 SHIPPED = ("digits", "mnist", "fashion_mnist")
 NETWORKS = Path(__file__).parent / "networks"
@@ -112,18 +112,6 @@ def _layers(record: FeatureRecord) -> tuple[nn.Sequential, nn.Linear]:
             side //= 2
     layers += [nn.Flatten(), nn.Linear(width * side * side, 64), nn.ReLU()]
     return nn.Sequential(*layers), nn.Linear(64, record.classes)
-
-
-def load_features(name: str) -> Features:
-    """A shipped network's name, 'inception', or the path of a file that `evogan features train` wrote."""
-    if name == "inception":
-        from evogan.fitness.inception import load_inception
-
-        return load_inception()
-    path = NETWORKS / f"{name}.safetensors" if name in SHIPPED else Path(name).expanduser()
-    if name not in SHIPPED and len(path.parts) == 1 and path.suffix != ".safetensors":
-        raise unknown("features", name, [*SHIPPED, "inception", "a .safetensors file"])
-    return load_network(path)
 
 
 def save_network(network: FeatureNet, path: Path) -> None:
