@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # the demo's size; `.ci/run` uses a shorter one
-EVALUATIONS ?= 28
-KIMG ?= 8
+EVALUATIONS ?= 32
+KIMG ?= 10
 DEMO ?= demo
 DEMO_FLAGS ?= --finalists 2 --replicates 3
 

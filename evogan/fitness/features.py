@@ -81,6 +81,7 @@ class FeatureNet(Features):
                     nn.init.kaiming_normal_(parameter, nonlinearity="relu", generator=rng)
                 else:
                     parameter.zero_()
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], of any size and channels -> features (N, 64), >= 0."""

@@ -13,7 +13,7 @@ from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
 
-BATCH = 500
+BATCH = 100  # on a CPU this stays in its caches: twice as fast as 500
 
 
 class NonFiniteSamples(Exception):
