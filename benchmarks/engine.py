@@ -16,7 +16,7 @@ from _record import record
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Store
 from evogan.genes import GENES
 from evogan.space import load_space
-from evogan.strategies import STRATEGIES, make_strategy
+from evogan.strategies import make_strategy
 from evogan.trial import Evaluation, Task, Trial
 
 STORED, MEASURED = 10_000, 1_000
@@ -53,7 +53,7 @@ def main() -> None:
             return [b - a for a, b in pairwise(times)]
 
         go("fill", "random", STORED, 0)
-        for strategy in STRATEGIES:
+        for strategy in ("ga", "random"):  # the engine is measured here, not the strategies
             times = go(f"measure {strategy}", strategy, MEASURED, 1)
             results[f"{strategy}: ms per new genome (median)"] = round(1e3 * statistics.median(times), 3)
             results[f"{strategy}: ms per new genome (mean)"] = round(1e3 * statistics.fmean(times), 3)
