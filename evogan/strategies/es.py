@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -88,11 +89,11 @@ class EvolutionStrategy(Generational):
                 self._carried.append(carried)
         return children
 
+    @abstractmethod
     def _rivals(
         self, told: list[tuple[Individual, tuple[list[float], float]]]
     ) -> list[tuple[Individual, tuple[list[float], float]]]:
         """Those of whom the best become the next parents."""
-        raise NotImplementedError
 
     def _child(self) -> tuple[list[float], tuple[list[float], float]]:
         one, (steps, rate) = random.choice(self._selected)
