@@ -30,8 +30,9 @@ class Space:
     """An ordered set of genes, and the map between unit cube and genomes.
 
     `fixed` genes have one value in every genome. With a `table` (the zoo's), genes must be ones it allows and
-    keys are its keys; without one, a genome is keyed on all its values and the space's name. `reference` names
-    the published genomes that a search here is held against.
+    keys are its keys; without one, a genome is keyed on all its values and the space's name. `conditions` are those
+    of the genes and of the table together; `parents_first` has the genes in an order in which they can be decided.
+    `reference` names the published genomes that a search here is held against.
     Errors: UserError naming the gene for whatever does not fit together.
     """
 
@@ -51,10 +52,10 @@ class Space:
             raise UserError(f"space '{name}' has no genes")
         if table is not None:
             self._check_against(table)
-        self._conditions = {gene.name: dict(gene.when) for gene in self.genes}
+        self.conditions = {gene.name: dict(gene.when) for gene in self.genes}
         if table is not None:
             self._add_conditions_of(table)
-        self._order = self._parents_first()
+        self.parents_first = self._sorted()
 
     def _check_against(self, table: GeneTable) -> None:
         self.fixed = {name: table[name].check(value) for name, value in self.fixed.items()}
@@ -80,19 +81,19 @@ class Space:
         for gene in self.genes:
             for parent, options in table[gene.name].when.items():
                 if parent in searched:
-                    mine = self._conditions[gene.name].get(parent, options)
-                    self._conditions[gene.name][parent] = tuple(v for v in mine if any(same(v, o) for o in options))
+                    mine = self.conditions[gene.name].get(parent, options)
+                    self.conditions[gene.name][parent] = tuple(v for v in mine if any(same(v, o) for o in options))
                 elif not any(same(settled[parent], option) for option in options):
                     raise UserError(
                         f"gene '{gene.name}' never applies: {parent} is {settled[parent]}, "
                         f"not {' or '.join(map(str, options))}"
                     )
 
-    def _parents_first(self) -> tuple[Gene, ...]:
+    def _sorted(self) -> tuple[Gene, ...]:
         by_name = {gene.name: gene for gene in self.genes}
         if len(by_name) < len(self.genes):
             raise UserError(f"space '{self.name}' has the same gene twice")
-        for name, when in self._conditions.items():
+        for name, when in self.conditions.items():
             for parent, options in when.items():
                 if parent not in by_name:
                     raise UserError(f"gene '{name}': condition on the missing gene '{parent}'")
@@ -102,7 +103,7 @@ class Space:
                     raise UserError(f"gene '{name}' never applies: no value of '{parent}' allows it")
         order: dict[str, Gene] = {}
         while len(order) < len(by_name):
-            ready = [n for n in by_name if n not in order and all(p in order for p in self._conditions[n])]
+            ready = [n for n in by_name if n not in order and all(p in order for p in self.conditions[n])]
             if not ready:
                 circle = ", ".join(name for name in by_name if name not in order)
                 raise UserError(f"conditions go round in a circle: {circle}")
@@ -116,8 +117,8 @@ class Space:
     def _select(self, value_of: Mapping[str, Value]) -> Genome:
         """The genome of these values: fixed genes and the active ones, in the space's order."""
         active: dict[str, Value] = {}
-        for gene in self._order:
-            if holds(self._conditions[gene.name], active):
+        for gene in self.parents_first:
+            if holds(self.conditions[gene.name], active):
                 active[gene.name] = value_of[gene.name]
         ordered = {gene.name: active[gene.name] for gene in self.genes if gene.name in active}
         genome = self.fixed | ordered
@@ -186,18 +187,18 @@ class Space:
     @property
     def size(self) -> int:
         """The number of different genomes."""
-        parents = [g for g in self._order if any(g.name in when for when in self._conditions.values())]
-        rest = [gene for gene in self._order if gene not in parents]
+        parents = [g for g in self.parents_first if any(g.name in when for when in self.conditions.values())]
+        rest = [gene for gene in self.parents_first if gene not in parents]
         total = 0
         for picked in itertools.product(*(gene.grid for gene in parents)):
             active: dict[str, Value] = {}
             for gene, value in zip(parents, picked, strict=True):
-                if holds(self._conditions[gene.name], active):
+                if holds(self.conditions[gene.name], active):
                     active[gene.name] = value
                 elif not same(value, gene.grid[0]):
                     break  # one stands for all values of an inactive gene
             else:
-                total += math.prod(len(g.grid) for g in rest if holds(self._conditions[g.name], active))
+                total += math.prod(len(g.grid) for g in rest if holds(self.conditions[g.name], active))
         return total
 
     def document(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 
 import numpy as np
 import optuna
@@ -32,9 +31,7 @@ from evogan.strategies.from_optuna import FromOptuna
 from tests.conftest import mixed_space, score
 from tests.test_strategies import MODEL_FREE, OBJECTIVES, SPACES, drive
 
-HAVE_CMAES = find_spec("cmaes") is not None
-needs_cmaes = pytest.mark.skipif(not HAVE_CMAES, reason="the package cmaes is not installed")
-NAMES = [pytest.param(n, marks=needs_cmaes if n == "optuna-cma-es" else ()) for n in sorted(MODEL_BASED)]
+NAMES = sorted(MODEL_BASED)
 FAST = {"gp": {"n_startup_trials": 3}, "tpe": {"n_startup_trials": 4}, "optuna-nsga2": {"population_size": 6}}
 
 
@@ -241,12 +238,6 @@ def test_wrong_options_get_one_line(name: str, options: dict[str, object], messa
 @pytest.mark.parametrize("name", NAMES)
 def test_options_are_what_the_constructor_takes(name: str) -> None:
     make_strategy(name, mixed_space(), 0, strategy_options(name))
-
-
-@pytest.mark.skipif(HAVE_CMAES, reason="the package cmaes is installed")
-def test_a_missing_package_is_named() -> None:
-    with pytest.raises(UserError, match="pip install cmaes"):
-        make_strategy("optuna-cma-es", mixed_space(), 0)
 
 
 # --- our strategies as Optuna samplers ---------------------------------------------------------------------------

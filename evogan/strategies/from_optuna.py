@@ -28,7 +28,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from evogan.errors import UserError
@@ -115,8 +114,8 @@ class FromOptuna(Strategy):
         units: dict[str, float] = {}
         with _quietly():
             trial = self._study.ask()
-            for gene in self.space._order:
-                if holds(self.space._conditions[gene.name], active):
+            for gene in self.space.parents_first:
+                if holds(self.space.conditions[gene.name], active):
                     level = self._axes[gene.name].suggest(trial)
                     active[gene.name], units[gene.name] = gene.grid[level], centre(gene, level)
         vector = [units.get(gene.name, 0.5) for gene in self.space.genes]
@@ -192,9 +191,6 @@ class OptunaCMAES(FromOptuna):
         at_least("optuna-cma-es", "n_startup_trials", n_startup_trials, 1)
         if popsize:
             at_least("optuna-cma-es", "popsize", popsize, 4)
-
-        if find_spec("cmaes") is None:
-            raise UserError("strategy 'optuna-cma-es' needs the package 'cmaes': pip install cmaes")
 
         def make(seed: int) -> BaseSampler:
             from optuna.samplers import CmaEsSampler
