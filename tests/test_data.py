@@ -269,6 +269,16 @@ def test_npz_truncated_or_corrupt(cut: float, flip: bool, tmp_path_factory: pyte
         refuses(DataSpec(str(path)), "cannot read", "own.npz")
 
 
+def test_npz_with_any_byte_damaged_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    np.savez_compressed(path, images=pixels(9, 8, 8))
+    whole = path.read_bytes()
+    for where in range(len(whole)):
+        path.write_bytes(whole[:where] + bytes([whole[where] ^ 0xFF]) + whole[where + 1 :])
+        with contextlib.suppress(UserError):
+            load_dataset(DataSpec(str(path)))
+
+
 # ------------------------------------------------------------------------------------------- choices
 
 

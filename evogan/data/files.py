@@ -87,7 +87,16 @@ def _read_npz(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
             if "images" not in file:
                 raise UserError(f"'{path}' has no array 'images': it has {', '.join(file) or 'none'}")
             return file["images"], file.get("labels")
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        RuntimeError,
+        SyntaxError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UserError(f"cannot read '{path}': damaged, or not an .npz file of plain arrays") from error
 
 
