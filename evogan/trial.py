@@ -61,13 +61,18 @@ class GANTask(Task):
 
 @dataclass(frozen=True)
 class Trial:
-    """A request: train and judge this genome. `fidelity` in (0, 1], `replicate` from 0."""
+    """A request: train and judge this genome. `fidelity` in (0, 1], `replicate` from 0.
+
+    `earlier` is what the same trial gave at a lower fidelity, with its files: a training may go on from there, and
+    must end as if it had been trained straight through.
+    """
 
     genome: Genome
     key: str
     task: Task
     fidelity: float = 1.0
     replicate: int = 0
+    earlier: Evaluation | None = field(default=None, compare=False, repr=False)
 
     @property
     def identity(self) -> Identity:
@@ -85,8 +90,8 @@ class Evaluation:
     """The recorded fact that answers a trial.
 
     `scores`: one mapping a checkpoint, with `kimg` and every metric there. `curve`: losses through training.
-    `cost`: seconds and the like. `provenance`: versions, device, threads. `files`: what was made, by name
-    (bytes on their way to the store, which keeps them as files).
+    `cost`: seconds and the like that this very evaluation took. `provenance`: versions, device, threads. `files`: what
+    was made, by name (bytes on their way to the store, which keeps them as files).
     """
 
     status: Status

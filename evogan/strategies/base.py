@@ -30,12 +30,18 @@ class Fitness:
     """How a proposal did, minimised. Failures order behind everything completed.
 
     `value` is finite, also for failures: worse than any completed one told before. `curve`: (fidelity, value)
-    pairs of the score checkpoints.
+    pairs of the score checkpoints. `others`: the further objectives, where there are several.
     """
 
     failed: bool
     value: float
     curve: tuple[tuple[float, float], ...] = ()
+    others: tuple[float, ...] = ()
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Every objective."""
+        return (self.value, *self.others)
 
     @property
     def order(self) -> tuple[bool, float]:
