@@ -6,7 +6,7 @@ BIN := .venv/bin
 EVALUATIONS ?= 32
 KIMG ?= 10
 DEMO ?= demo
-DEMO_FLAGS ?= --finalists 2 --replicates 3
+DEMO_FLAGS ?= --finalists 2 --confirm 3
 
 # bytecode is worth keeping: every command and worker imports torch
 unexport PYTHONDONTWRITEBYTECODE

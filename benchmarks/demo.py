@@ -27,7 +27,7 @@ def main() -> None:
                 evaluations=32,
                 kimg=10,
                 finalists=2,
-                replicates=3,
+                confirm=3,
                 seed=seed,
                 runs=Path(folder) / str(seed),
             )

@@ -58,7 +58,7 @@ def main() -> None:
             results[f"{strategy}: ms per new genome (median)"] = round(1e3 * statistics.median(times), 3)
             results[f"{strategy}: ms per new genome (mean)"] = round(1e3 * statistics.fmean(times), 3)
 
-        identities = [row.identity for row in store.proposals("measure random")]
+        identities = [row.identity() for row in store.proposals("measure random")]
         started = perf_counter()
         for identity in identities:
             assert store.find(identity) is not None

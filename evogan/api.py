@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from evogan.errors import UserError, unknown
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.objective import Objective, ObjectiveEvaluator
+from evogan.seeds import read_seeds
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy, strategy_options
@@ -25,7 +26,7 @@ from evogan.trial import Evaluation, Task, Trial
 if TYPE_CHECKING:
     from evogan.checkpoint import Generator
 
-MAY_CHANGE = ("evaluations", "replicates")  # of a run that goes on
+MAY_CHANGE = ("evaluations", "confirm")  # of a run that goes on
 
 
 class Run(RunHistory):
@@ -60,8 +61,12 @@ def search(
     score: Literal["best", "last"] = "best",
     seed: int = 0,
     window: int = 8,
+    replicates: int = 1,
+    average: Literal["mean", "median"] = "mean",
+    race: bool = False,
+    seed_genomes: str | Sequence[str | Mapping[str, Value]] = (),
     finalists: int = 3,
-    replicates: int | None = None,
+    confirm: int | None = None,
     name: str | None = None,
     runs: str | Path | None = None,
     workers: int | None = None,
@@ -71,11 +76,14 @@ def search(
     """Search `space` for the GAN that fits `data` best, or for the best value of your own `objective`.
 
     space: a shipped space, a TOML file, or a `Space`. objective: genome as a dict -> a number to minimise, or
-    a mapping of metrics. evaluations: how many different genomes are judged. fitness: the recorded metric to
-    minimise (`fid`; an objective's `value`). window: results an ask may be ahead of; the outcome depends on
-    (seed, window), never on `workers` (default: all cores). finalists: the best genomes are retrained with
-    `replicates` fresh seeds (default 3; 0 for an objective), beside the space's published reference. runs: the
-    folder of the store (default EVOGAN_RUNS or ./runs). A run that exists under `name` goes on.
+    a mapping of metrics. evaluations: the budget, in full trainings. fitness: the recorded metric to minimise
+    (`fid`; an objective's `value`), or several with commas between, for strategies that take several. window:
+    results an ask may be ahead of; the outcome depends on (seed, window), never on `workers` (default: all cores).
+    replicates: trainings of each genome, whose `average` ("mean", "median") counts; as a `race`, only genomes that
+    compete for the lead get more than one. seed_genomes: what to begin with: "published", names or files of
+    genomes, names of earlier runs (their best five), genes. finalists: the best genomes are retrained with
+    `confirm` fresh seeds (default 3; 0 for an objective), beside the space's published reference. runs: the folder
+    of the store (default EVOGAN_RUNS or ./runs). A run that exists under `name` goes on.
     An objective's runs are kept only where `runs` is named, and `task` says what is measured: results
     are remembered under that name, so give another one when the objective changes.
     Further keywords: those of `GANSettings` (kimg, image_size, classes, features, samples, device, ...).
@@ -90,6 +98,7 @@ def search(
         raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))
     if objective and runs and not task:
         raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
+    folder = None if objective and not runs else runs_folder(runs)
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,
@@ -99,14 +108,17 @@ def search(
         fitness=fitness or ("value" if objective else "fid"),
         score=score,
         evaluations=evaluations,
+        replicates=replicates,
+        average=average,
+        race=race,
+        seed_genomes=tuple(dict(seed.genome) for seed in read_seeds(seed_genomes, space, folder)),
         finalists=finalists,
-        replicates=(0 if objective else 3) if replicates is None else replicates,
+        confirm=(0 if objective else 3) if confirm is None else confirm,
         gan=None if objective else GANSettings.of(data=data, **gan),
     )
     if name is None:
         what = task or "objective" if objective else Path(data).resolve().stem
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{what}-{space.name}-{strategy}-s{seed}").lstrip(".-")
-    folder = None if objective and not runs else runs_folder(runs)
     return _go(folder, name, settings, space, objective, task, workers, listener)
 
 
@@ -203,7 +215,9 @@ def _go(
     """Check everything, then open the store, then search: a mistake leaves nothing behind."""
     _check_name(name)
     workers = _count_workers(workers)
-    strategy = make_strategy(settings.strategy, space, settings.seed, settings.options)
+    judge = Judge.of(settings.fitness, settings.score, settings.average)
+    objectives = len(judge.metrics)
+    strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=objectives)
     references: list[tuple[str, Genome]] = []
     real_grid = b""
     task: Task
@@ -212,7 +226,7 @@ def _go(
         task, evaluate = Task(name=f"{task_name or 'objective'} on {space.name}"), ObjectiveEvaluator(objective)
     else:
         assert settings.gan is not None
-        task, evaluate, real_grid = _prepare_gans(settings.gan, space, settings.fitness)
+        task, evaluate, real_grid = _prepare_gans(settings.gan, space, judge)
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,
@@ -224,7 +238,6 @@ def _go(
     if real_grid:
         store.keep_task_file(task.key, "real.png", real_grid)
     executor = _make_executor(evaluate, workers)
-    judge = Judge(settings.fitness, settings.score)
     broker = Broker(store, executor, listener or (lambda event: None))
     try:
         Loop(
@@ -237,22 +250,31 @@ def _go(
             seed=settings.seed,
             evaluations=settings.evaluations,
             window=settings.window,
+            replicates=settings.replicates,
+            race=settings.race,
+            seeds=[Genome(genes) for genes in settings.seed_genomes],
         ).go()
-        finalists = Run(store, name).ranking[: settings.finalists if settings.replicates else 0]
+        run = Run(store, name)
+        finalists = run.leaders(settings.finalists if settings.confirm else 0)
         store.add_finalists(name, (told.row.key for told in finalists))
         genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
-        confirm(broker, space, task, genomes, settings.replicates)
+        confirm(broker, space, task, genomes, settings.confirm)
+        for told in run.history:
+            if told.row.fidelity < 1:
+                for replicate in range(len(told.evaluations)):
+                    store.drop_state(told.row.identity(replicate))
     finally:
         executor.close()
     return Run(store, name)
 
 
-def _prepare_gans(gan: GANSettings, space: Space, fitness: str) -> tuple[Task, Evaluate, bytes]:
+def _prepare_gans(gan: GANSettings, space: Space, judge: Judge) -> tuple[Task, Evaluate, bytes]:
     from evogan.fitness import METRICS
     from evogan.zoo import check_size
 
-    if fitness not in METRICS:
-        raise unknown("fitness", fitness, METRICS)
+    for metric in judge.metrics:
+        if metric not in METRICS:
+            raise unknown("fitness", metric, METRICS)
     task, evaluate = gan.prepare()
     check_size(space.fixed, task.image_size)
     return task, evaluate, evaluate.real_grid()

@@ -90,13 +90,21 @@ def search(
     data: Data = "digits",
     strategy: Annotated[str, typer.Option(help="See `evogan strategies`.")] = "ga",
     option: Annotated[list[str] | None, typer.Option(help="Option of the strategy, name=value.")] = None,
-    evaluations: Annotated[int, typer.Option(help="Budget: different genomes judged.")] = 100,
-    fitness: Annotated[str, typer.Option(help="Metric to minimise.")] = "fid",
+    evaluations: Annotated[int, typer.Option(help="Budget, in full trainings.")] = 100,
+    fitness: Annotated[str, typer.Option(help="Metric to minimise; several with commas between.")] = "fid",
     score: Annotated[str, typer.Option(help="Judge the best checkpoint or the last.")] = "best",
     seed: int = 0,
     window: Annotated[int, typer.Option(help="Results an ask may be ahead of; part of the outcome.")] = 8,
+    replicates: Annotated[int, typer.Option(help="Trainings of each genome, whose average counts.")] = 1,
+    average: Annotated[str, typer.Option(help="Of replicates: mean or median.")] = "mean",
+    race: Annotated[
+        bool, typer.Option("--race", help="Replicates only for genomes that compete for the lead.")
+    ] = False,
+    seed_genomes: Annotated[
+        list[str] | None, typer.Option(help="Begin with: published, a genome's name or file, an earlier run.")
+    ] = None,
     finalists: Annotated[int, typer.Option(help="Best genomes that are checked.")] = 3,
-    replicates: Annotated[int, typer.Option(help="Fresh trainings of each finalist and reference.")] = 3,
+    confirm: Annotated[int, typer.Option(help="Fresh trainings of each finalist and reference.")] = 3,
     name: Annotated[str | None, typer.Option(help="Name of the run; an existing one goes on.")] = None,
     kimg: Kimg = 20.0,
     image_size: ImageSize = None,
@@ -114,10 +122,16 @@ def search(
     """Evolve a GAN: search a space on a data set, check the winners, write the report."""
     from evogan import api
     from evogan.engine import Judge
+    from evogan.genes import GENES
     from evogan.progress import SearchProgress
+    from evogan.seeds import read_seeds
+    from evogan.space import load_space
 
-    judge = Judge(fitness, score)  # type: ignore[arg-type]
-    with SearchProgress(judge, evaluations, (finalists + 1) * replicates, console()) as progress:
+    for seed_genome in read_seeds(seed_genomes or (), load_space(space, GENES), runs):
+        for move in seed_genome.moves:
+            console().print(f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False)
+    judge = Judge.of(fitness, score, average)  # type: ignore[arg-type]
+    with SearchProgress(judge, evaluations, (finalists + 1) * confirm, console()) as progress:
         run = api.search(
             space,
             data,
@@ -128,8 +142,12 @@ def search(
             score=score,  # type: ignore[arg-type]
             seed=seed,
             window=window,
-            finalists=finalists,
             replicates=replicates,
+            average=average,  # type: ignore[arg-type]
+            race=race,
+            seed_genomes=seed_genomes or (),
+            finalists=finalists,
+            confirm=confirm,
             name=name,
             runs=runs,
             workers=workers,
@@ -161,7 +179,7 @@ def resume(
 
     run = api.open_run(name, runs)
     total = evaluations or run.document["evaluations"]
-    checks = (run.document["finalists"] + len(run.document["reference"])) * run.document["replicates"]
+    checks = (run.document["finalists"] + len(run.document["reference"])) * run.document["confirm"]
     with SearchProgress(run.judge, total, checks, console()) as progress:
         run = api.resume(name, runs=runs, evaluations=evaluations, workers=workers, listener=progress)
     _tell(run, as_json)

@@ -1,4 +1,9 @@
-"""Trial -> Evaluation: the zoo builds the GAN, training trains it, fitness scores it."""
+"""Trial -> Evaluation: the zoo builds the GAN, training trains it, fitness scores it.
+
+A training that stops early leaves its state, from which one at a higher fidelity goes on and ends as if it had been
+trained straight through. The end of a fidelity need not be one of the task's checkpoints; what is looked at and scored
+there belongs to that fidelity alone, so the state is then that of before the look.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -21,14 +26,14 @@ from evogan.errors import UserError
 from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
 from evogan.genes import GENES
 from evogan.stable import derive_seed
-from evogan.training import Diverged, Plan, Trainer
+from evogan.training import Diverged, Plan, State, Trainer
 from evogan.training.flops import flops_per_iteration
-from evogan.trial import Evaluation, GANTask, Status, Trial
-from evogan.zoo import build
-from evogan.zoo.adversarial import AdversarialGAN
+from evogan.trial import STATE, Evaluation, GANTask, Status, Trial
+from evogan.zoo import GAN, build
 
 SAMPLE_BATCH = 500
 GRID = 64  # images in a sample grid
+BEST = ("generator.safetensors", "samples.png")  # files of the best generator so far
 
 
 def check_device(name: str) -> torch.device:
@@ -60,6 +65,15 @@ class GANEvaluator:
         return grid_png(to_unit_range(torch.from_numpy(self._dataset.images[:GRID])))
 
 
+class _Moment(NamedTuple):
+    """Where a training stands. `scores` and `curve` say how much of them belongs to it."""
+
+    training: State
+    scores: int
+    curve: int
+    files: dict[str, bytes]
+
+
 @dataclass
 class _Training:
     trial: Trial
@@ -71,8 +85,10 @@ class _Training:
     curve: list[dict[str, float]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=perf_counter)
+    before: float = 0.0  # seconds that an earlier evaluation spent on this training
     scoring_seconds: float = 0.0
     cost: dict[str, float] = field(default_factory=dict)
+    continued: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> Evaluation:
         """Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag."""
@@ -94,36 +110,94 @@ class _Training:
             scores=tuple(self.scores),
             curve=tuple(self.curve),
             cost=self.cost | {"seconds": perf_counter() - self.started, "scoring_seconds": self.scoring_seconds},
-            provenance=provenance(self.device, self.task),
+            provenance=provenance(self.device, self.task) | self.continued,
             files=self.files,
         )
 
     def _train(self) -> None:
-        size, channels = self.task.image_size, self.task.channels
-        flops = flops_per_iteration(self.trial.genome, size, channels)
-        gan = build(self.trial.genome, size, channels, self.trial.seed)
-        trainer = Trainer(
-            gan,
+        flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
+        trainer = self._begin()
+        images, begun, moment = trainer.images_per_iteration, trainer.iteration, None
+        plan = Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
+        try:
+            for iteration, scored in list(plan.stops.items())[len(self.curve) :]:
+                trainer.run_to(iteration)
+                if iteration == plan.last and not plan.on_checkpoint:
+                    moment = self._moment(trainer)
+                kimg = trainer.images_seen / 1000
+                self.curve.append({"kimg": kimg, **trainer.losses()})
+                if scored:
+                    part = min(1.0, kimg / self.task.kimg)
+                    self._score(trainer.gan, {"kimg": kimg, "fidelity": part}, trainer.normalized_loss())
+        finally:
+            done = trainer.iteration - begun
+            self.cost = {"kimg": done * images / 1000, "flops": done * flops}
+        if self.trial.fidelity < 1:
+            self.files[STATE] = self._pack(moment or self._moment(trainer))
+
+    def _begin(self) -> Trainer:
+        """The training, gone on with where that is possible."""
+        trainer = self._build()
+        if self.trial.earlier is None or STATE not in self.trial.earlier.files:
+            return trainer
+        try:
+            self._restore(trainer, self.trial.earlier)
+        except Exception as error:  # whatever is wrong with the file: from the start it ends the same
+            self.continued = {"not_continued": _first_line(error)}
+            return self._build()
+        return trainer
+
+    def _build(self) -> Trainer:
+        return Trainer(
+            build(self.trial.genome, self.task.image_size, self.task.channels, self.trial.seed),
             GENES.complete(self.trial.genome),
             torch.from_numpy(self.dataset.images),
             seed=self.trial.seed,
             device=self.device,
             precision=self.task.precision,
         )
-        images = trainer.images_per_iteration
-        plan = Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
-        for iteration, scored in plan.stops.items():
-            try:
-                losses = trainer.run_to(iteration)
-            finally:
-                kimg = trainer.images_seen / 1000
-                self.cost = {"kimg": kimg, "flops": flops * trainer.iteration}
-            self.curve.append({"kimg": kimg, **losses})
-            if scored:
-                part = min(1.0, kimg / self.task.kimg)
-                self._score(gan, {"kimg": kimg, "fidelity": part}, trainer.normalized_loss())
 
-    def _score(self, gan: AdversarialGAN, where: dict[str, float], normalized_loss: float) -> None:
+    def _moment(self, trainer: Trainer) -> _Moment:
+        return _Moment(trainer.state(), len(self.scores), len(self.curve), dict(self.files))
+
+    def _pack(self, moment: _Moment) -> bytes:
+        """The state file, with the best generator at the moment where a later look has replaced it."""
+        replaced = {
+            f"file.{name}": torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            for name, content in moment.files.items()
+            if content is not self.files[name]
+        }
+        numbers = {
+            "owner": self._owner(),
+            "fidelity": self.trial.fidelity,
+            "scores": moment.scores,
+            "curve": moment.curve,
+            "training": moment.training.numbers,
+        }
+        return State(moment.training.tensors | replaced, numbers).pack()
+
+    def _restore(self, trainer: Trainer, earlier: Evaluation) -> None:
+        """Errors: any, unless the state is one of this very training at a lower fidelity."""
+        state = State.unpack(earlier.files[STATE])
+        numbers = state.numbers
+        if numbers["owner"] != self._owner() or numbers["fidelity"] >= self.trial.fidelity:
+            raise ValueError("the state of another training")
+        replaced = {name: tensor.numpy().tobytes() for name, tensor in state.part("file.").items()}
+        files = {name: replaced.get(name) or earlier.files[name] for name in BEST if numbers["scores"]}
+        seconds = earlier.scores[-1]["seconds"]
+        trainer.restore(State(state.tensors, numbers["training"]))
+        self.scores = [dict(score) for score in earlier.scores[: numbers["scores"]]]
+        self.curve = [dict(point) for point in earlier.curve[: numbers["curve"]]]
+        self.files = files
+        self.before = seconds - (perf_counter() - self.started)  # set up once, as in a training straight through
+        self.continued = {"continued_from": numbers["fidelity"]}
+
+    def _owner(self) -> dict[str, Any]:
+        """What a state belongs to. Elsewhere and with other versions the same training rounds otherwise."""
+        names = {"key": self.trial.key, "task": self.task.key, "replicate": self.trial.replicate}
+        return names | provenance(self.device, self.task)
+
+    def _score(self, gan: GAN, where: dict[str, float], normalized_loss: float) -> None:
         """Score the GAN as it is now, and keep its generator if it is the best so far."""
         started = perf_counter()
         best = min((score["fid"] for score in self.scores), default=float("inf"))
@@ -134,7 +208,7 @@ class _Training:
         )
         self.scoring_seconds += perf_counter() - started
         score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
-        score["seconds"] = perf_counter() - self.started - self.scoring_seconds
+        score["seconds"] = self.before + perf_counter() - self.started - self.scoring_seconds
         self.scores.append(score)
         if score["fid"] < best:
             self.files["samples.png"] = grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
@@ -142,13 +216,13 @@ class _Training:
                 gan.sampler, self.trial.genome, self.task, {"key": self.trial.key, "fid": score["fid"]}
             )
 
-    def _latents(self, gan: AdversarialGAN) -> Iterator[Tensor]:
+    def _latents(self, gan: GAN) -> Iterator[Tensor]:
         """The task's latent noise: the same for every genome, replicate and checkpoint."""
         rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
         for start in range(0, self.task.samples, SAMPLE_BATCH):
             yield gan.latents(min(SAMPLE_BATCH, self.task.samples - start), rng)
 
-    def _sample(self, gan: AdversarialGAN, latents: Tensor) -> Tensor:
+    def _sample(self, gan: GAN, latents: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
             return gan.sample(latents)
 

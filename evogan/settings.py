@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from evogan.errors import UserError, unknown
+from evogan.genome import Value
 from evogan.trial import GANTask
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class GANSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How a search goes. `gan` is None for a user's own objective. Errors: UserError for a budget of nothing."""
+    """How a search goes: the parameters of `evogan.search`. `gan` is None for a user's own objective.
+
+    Errors: UserError for a budget of nothing, and for what is not among the allowed.
+    """
 
     space: Mapping[str, Any]
     strategy: str
@@ -107,21 +111,30 @@ class SearchSettings:
     fitness: str = "fid"
     score: Literal["best", "last"] = "best"
     evaluations: int = 100
+    replicates: int = 1
+    average: Literal["mean", "median"] = "mean"
+    race: bool = False
+    seed_genomes: tuple[Mapping[str, Value], ...] = ()
     finalists: int = 3
-    replicates: int = 3
+    confirm: int = 3
     gan: GANSettings | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("evaluations", 1), ("window", 1), ("finalists", 0), ("replicates", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if self.score not in ("best", "last"):
-            raise unknown("score", self.score, ("best", "last"))
+        least = {"evaluations": 1, "window": 1, "replicates": 1, "finalists": 0, "confirm": 0}
+        for name in least:
+            if getattr(self, name) < least[name]:
+                raise UserError(f"{name} must be at least {least[name]}, not {getattr(self, name)}")
+        for name, allowed in (("score", ("best", "last")), ("average", ("mean", "median"))):
+            if getattr(self, name) not in allowed:
+                raise unknown(name, getattr(self, name), allowed)
+        if self.race and self.replicates < 2:
+            raise UserError("a race needs at least 2 replicates")
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read back what a run recorded."""
         known = {field.name: document[field.name] for field in fields(cls)}
+        known["seed_genomes"] = tuple(known["seed_genomes"])
         if known["gan"] is not None:
             known["gan"] = GANSettings.of(**known["gan"])
         return cls(**known)

@@ -9,7 +9,7 @@ from typing import Any
 
 from evogan.errors import UserError, unknown
 from evogan.genes import GENES
-from evogan.genome import Genome
+from evogan.genome import GeneTable, Genome
 
 _PACKAGE = Path(__file__).parent
 
@@ -55,9 +55,10 @@ class GenomeFile:
     genome: Genome
 
 
-def read_genome(name_or_path: str) -> GenomeFile:
+def read_genome(name_or_path: str, table: GeneTable | None = GENES) -> GenomeFile:
     """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`.
 
+    Without a `table` its genes are taken as they are.
     Errors: UserError naming the file for what does not parse, an unknown gene or a value not allowed.
     """
     path = find("genomes", name_or_path)
@@ -69,7 +70,7 @@ def read_genome(name_or_path: str) -> GenomeFile:
     if not isinstance(genes, dict):
         raise UserError(f"{path}: 'genes' must be a table")
     try:
-        genome = GENES.read(genes)
+        genome = Genome(genes) if table is None else table.read(genes)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     title = str(document.get("title", path.stem))

@@ -14,7 +14,7 @@ import torch
 import evogan
 from evogan import Gene, Space, UserError
 
-SMALL = {"kimg": 0.1, "samples": 100, "workers": 1, "finalists": 1, "replicates": 2}
+SMALL = {"kimg": 0.1, "samples": 100, "workers": 1, "finalists": 1, "confirm": 2}
 
 
 def bowl(genes: dict[str, object]) -> float:
@@ -91,8 +91,8 @@ def test_a_strategy_that_plans_over_its_budget_is_told_it() -> None:
 def test_a_run_sees_only_its_own_fresh_replicates(runs: Path) -> None:
     """Another run with more finalists and replicates on the same task changes nothing here."""
     small = {"kimg": 0.1, "samples": 100, "workers": 1, "runs": runs, "evaluations": 4}
-    one = evogan.search("wdcgan", finalists=1, replicates=1, name="one", **small)
-    evogan.search("wdcgan", finalists=4, replicates=3, name="two", **small)
+    one = evogan.search("wdcgan", finalists=1, confirm=1, name="one", **small)
+    evogan.search("wdcgan", finalists=4, confirm=3, name="two", **small)
     again = evogan.open_run("one", runs)
     assert [(c.name, c.values) for c in again.confirmations] == [(c.name, c.values) for c in one.confirmations]
     assert len(again.confirmations) == 2
@@ -111,7 +111,7 @@ def test_a_fixed_gene_that_does_not_apply_is_left_out(runs: Path) -> None:
         (False, "rmsprop"),
     }
     for told in run.history:
-        evogan.load(run.store.files(told.row.identity) / "generator.safetensors")
+        evogan.load(run.store.files(told.row.identity()) / "generator.safetensors")
 
 
 def test_an_objective_may_return_metrics_and_may_fail() -> None:

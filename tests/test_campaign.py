@@ -37,7 +37,7 @@ def test_quartiles_over_runs() -> None:
     table = anytime(runs)
     assert list(table.index) == list(range(1, 21))
     assert table["runs"].iloc[-1] == 3
-    ends = pd.Series([best_so_far(run)[-1] for run in runs[1:]])
+    ends = pd.Series([best_so_far(run).iloc[-1] for run in runs[1:]])
     assert table["median"].iloc[-1] == pytest.approx(ends.median())
     assert (table["low"] <= table["median"]).all()
     assert (table["median"] <= table["high"]).all()

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from evogan import cli
 
-SMALL = "--kimg 0.1 --samples 100 --workers 1 --evaluations 2 --finalists 1 --replicates 1"
+SMALL = "--kimg 0.1 --samples 100 --workers 1 --evaluations 2 --finalists 1 --confirm 1"
 Run = Callable[..., "Result"]
 
 

@@ -22,6 +22,9 @@ from evogan.trial import Evaluation, Task, Trial
 from tests.conftest import TASK, evaluate, mixed_space
 
 
+VALUE = Judge("value")
+
+
 class ShuffledExecutor:
     """Up to `workers` trials at once, finished in an order that `seed` makes up."""
 
@@ -54,15 +57,33 @@ def run(
     space: Space | None = None,
     task: Task = TASK,
     listener: object = None,
+    judge: Judge = VALUE,
+    **more: object,
 ) -> Outcome:
     space, store = space or mixed_space(), store or Store()
     if name not in store.runs():
-        store.add_run(name, {"space": space.document(), "fitness": "value", "score": "best", "task": task.key})
+        store.add_run(name, document(space, task, judge, more))
     if isinstance(strategy, str):
         strategy = make_strategy(strategy, space, seed, {"population": 8} if strategy == "ga" else {})
     broker = Broker(store, executor, listener or (lambda event: None))  # type: ignore[arg-type]
-    judge = Judge("value")
-    return Loop(name, space, strategy, task, judge, broker, seed=seed, evaluations=evaluations, window=window).go()
+    budget = {"evaluations": evaluations, "window": window}
+    return Loop(name, space, strategy, task, judge, broker, seed=seed, **budget, **more).go()  # type: ignore[arg-type]
+
+
+def document(space: Space, task: Task, judge: Judge, more: dict[str, object]) -> dict[str, object]:
+    """What the history of a run needs to know of it."""
+    return {
+        "space": space.document(),
+        "fitness": ",".join(judge.metrics),
+        "score": judge.score,
+        "average": judge.average,
+        "task": task.key,
+        "data": task.name,
+        "replicates": more.get("replicates", 1),
+        "race": more.get("race", False),
+        "finalists": 2,
+        "reference": [],
+    }
 
 
 def facts(outcome: Outcome) -> list[tuple[object, ...]]:
@@ -223,8 +244,6 @@ def test_a_replay_that_differs_from_the_record_is_refused() -> None:
 def test_history_is_what_was_told() -> None:
     store = Store()
     outcome = run(LocalExecutor(evaluate), store=store)
-    document = {"fitness": "value", "score": "best", "task": TASK.key, "finalists": 2, "reference": []}
-    store.add_run("view", document)
     history = RunHistory(store, "run").history
     assert [(t.row, t.evaluation, t.value) for t in history] == [
         (t.row, t.evaluation, t.value) for t in outcome.history

@@ -32,9 +32,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": GROUND | {"space", "strategies", "engine"},
     "settings": GROUND | {"data", "fitness", "evaluation"},
     "objective": GROUND,
+    "seeds": GROUND | {"space", "engine"},
     "api": GROUND
     | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"}
-    | {"settings", "objective"},
+    | {"settings", "objective", "seeds"},
     "campaign": GROUND | {"space", "engine"},
     "progress": GROUND | {"engine"},
     "cli": {"*"},

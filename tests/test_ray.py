@@ -54,7 +54,7 @@ def test_a_search_has_the_same_history_on_one_and_two_workers(runs: Path) -> Non
             kimg=0.3,
             samples=200,
             finalists=1,
-            replicates=1,
+            confirm=1,
             workers=workers,
             runs=runs / str(workers),
             window=4,

@@ -92,7 +92,7 @@ def make_run(
     gan: Mapping[str, Any] | None = GAN,
     fitness: str = "fid",
     evaluations: int = 30,
-    replicates: int = 3,
+    fresh: int = 3,
     name: str = "a-run",
 ) -> RunHistory:
     """What `evogan.search` does, with any evaluator."""
@@ -106,8 +106,11 @@ def make_run(
         "fitness": fitness,
         "score": "best",
         "evaluations": evaluations,
+        "replicates": 1,
+        "average": "mean",
+        "race": False,
         "finalists": 3,
-        "replicates": replicates,
+        "confirm": fresh,
         "gan": gan,
         "task": task.key,
         "data": task.name,
@@ -116,11 +119,12 @@ def make_run(
     store.add_run(name, json.loads(json.dumps(document)))
     broker = Broker(store, LocalExecutor(evaluate))
     strategy = make_strategy("random", space, 3)
-    Loop(name, space, strategy, task, Judge(fitness), broker, seed=3, evaluations=evaluations, window=8).go()
-    finalists = RunHistory(store, name).ranking[: 3 if replicates else 0]
+    judge = Judge.of(fitness)
+    Loop(name, space, strategy, task, judge, broker, seed=3, evaluations=evaluations, window=8).go()
+    finalists = RunHistory(store, name).leaders(3 if fresh else 0)
     store.add_finalists(name, (told.row.key for told in finalists))
     genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
-    confirm(broker, space, task, genomes, replicates)
+    confirm(broker, space, task, genomes, fresh)
     return RunHistory(store, name)
 
 
@@ -311,7 +315,7 @@ def verdict_of(evolved: list[float | None], published: list[float | None], repli
             return Evaluation(status="diverged", reason="diverged")
         return Evaluation(status="completed", scores=({"fid": value},))
 
-    return facts.verdict(make_run(Store(), space, evaluate, evaluations=2, replicates=replicates))
+    return facts.verdict(make_run(Store(), space, evaluate, evaluations=2, fresh=replicates))
 
 
 def test_verdict_better_in_every_replicate() -> None:
@@ -347,7 +351,7 @@ def test_verdict_of_one_replicate_has_no_spread() -> None:
 
 
 def test_verdict_without_confirmations() -> None:
-    run = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=9, replicates=0)
+    run = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=9, fresh=0)
     assert "not checked on fresh replicates" in facts.verdict(run)
     assert f"{run.ranking[0].value:.4g}" in facts.verdict(run)
 
@@ -400,7 +404,15 @@ def test_document_is_json_and_true(run: RunHistory) -> None:
     assert document["best"]["genome"] == dict(best.row.genome)
     assert document["best"]["value"] == best.value
     failed = sum(told.value is None for told in run.history)
-    assert document["counts"] == {"proposals": 60, "evaluations": 60, "failed": failed, "pushed": 0}
+    assert document["counts"] == {
+        "proposals": 60,
+        "evaluations": 60,
+        "genomes": 60,
+        "failed": failed,
+        "pushed": 0,
+        "spent": 60.0,
+    }
+    assert document["front"][0]["values"] == {"fid": run.ranking[0].value}
     named = {c["name"]: c for c in document["confirmations"]}
     assert len(named) == 4
     assert named["wdcgan"]["replicates"] == 3

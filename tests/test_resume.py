@@ -18,7 +18,7 @@ from evogan.errors import UserError
 
 SEARCH = (
     "search wdcgan --evaluations 10 --option population=4 --kimg 0.3 --samples 200 --finalists 1 "
-    "--replicates 2 --name killed --window 4 --workers 1"
+    "--confirm 2 --name killed --window 4 --workers 1"
 ).split()
 
 
@@ -73,7 +73,7 @@ def test_killed_and_resumed_the_history_is_that_of_an_undisturbed_run(tmp_path: 
 
 
 def test_a_run_that_is_finished_trains_nothing_again(tmp_path: Path) -> None:
-    options = "--evaluations 3 --option population=3 --kimg 0.1 --samples 100 --replicates 1 --workers 1"
+    options = "--evaluations 3 --option population=3 --kimg 0.1 --samples 100 --confirm 1 --workers 1"
     for _ in range(2):
         process = evogan("search", "wdcgan", *options.split(), runs=tmp_path)
         _, errors = process.communicate()

@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -20,13 +21,16 @@ from evogan.strategies.base import DEAPRandom, Individual, imputed, reflected
 from evogan.strategies.cma_es import CMAES, with_margin
 from evogan.strategies.de import VARIANTS, DifferentialEvolution, binomial, mutant
 from evogan.strategies.es import ESComma, ESPlus
+from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.ga import SteadyStateGA
 from evogan.strategies.grid import GridSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
 from tests.conftest import mixed_space, score
 
-MODEL_FREE = [name for name in STRATEGIES if name not in MODEL_BASED]  # tests/test_optuna.py has the others
+OURS = [name for name in STRATEGIES if name not in MODEL_BASED]  # tests/test_optuna.py has the others
+MULTI_FIDELITY = {name for name in OURS if issubclass(STRATEGIES[name].make, MultiFidelity)}
+MODEL_FREE = [name for name in OURS if name not in MULTI_FIDELITY]  # these may drive an Optuna study
 
 SPACES = {
     "float": Space("s", [Gene(name=f"x{i}", kind="float", low=-1.0, high=1.0) for i in range(3)]),
@@ -52,8 +56,8 @@ SPACES = {
     ),
 }
 
-BASELINES = {"random", "sobol", "grid"}
-NEVER_WAIT = {"ga-steady", "aging", "random", "sobol", "grid"}
+BASELINES = {"random", "sobol", "grid", "successive-halving", "hyperband"}  # the points they begin with are random
+NEVER_WAIT = {"ga-steady", "aging", "random", "sobol", "grid", *MULTI_FIDELITY}
 
 
 def _smooth(number: int, vector: tuple[float, ...]) -> Fitness:
@@ -86,7 +90,7 @@ def drive(strategy: Strategy, objective: Callable[..., Fitness], n: int, window:
     return asked
 
 
-@pytest.mark.parametrize("name", MODEL_FREE)
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
 class TestContract:
@@ -137,7 +141,7 @@ class TestContract:
         )
 
 
-@pytest.mark.parametrize("name", MODEL_FREE)
+@pytest.mark.parametrize("name", OURS)
 def test_asks_while_results_are_pending(name: str) -> None:
     """Whatever the window; and the generations of one that waits do not depend on it."""
     space = mixed_space()
@@ -150,14 +154,14 @@ def test_asks_while_results_are_pending(name: str) -> None:
     assert (None in asked) == (name not in NEVER_WAIT)
 
 
-@pytest.mark.parametrize("name", MODEL_FREE)
+@pytest.mark.parametrize("name", OURS)
 def test_a_vector_that_the_engine_moved_is_accepted(name: str) -> None:
     space = mixed_space()
     strategy = make_strategy(name, space, 0)
     for _ in range(60):
         proposal = strategy.ask()
         assert proposal is not None
-        moved = Proposal(proposal.number, tuple(1 - u for u in proposal.vector))
+        moved = replace(proposal, vector=tuple(1 - u for u in proposal.vector))
         strategy.tell(moved, _smooth(moved.number, moved.vector))
 
 
@@ -175,7 +179,7 @@ def _median_best(name: str) -> float:
     return float(np.median(found))
 
 
-@pytest.mark.parametrize("name", [name for name in MODEL_FREE if name not in BASELINES])
+@pytest.mark.parametrize("name", [name for name in OURS if name not in BASELINES])
 def test_it_learns(name: str) -> None:
     """The median best of 150 is far better than random search's."""
     assert _median_best(name) < 0.35 * _median_best("random")
@@ -246,6 +250,8 @@ def test_failures_are_imputed_behind_the_worst_completed() -> None:
         ("cma-es", {"sigma": -1.0}, "sigma must be above 0 and at most 1, not -1"),
         ("cma-es", {"population": 3}, "population must be at least 4, not 3"),
         ("aging", {"population": 5, "sample": 6}, "population - sample must be at least 0, not -1"),
+        ("nsga2", {"population": 3}, "strategy 'nsga2': population must be at least 4, not 3"),
+        ("nsga2", {"crossover": 1.5}, r"strategy 'nsga2': crossover must lie in \[0, 1\], not 1.5"),
         ("grid", {"points": 0}, "points must be at least 1, not 0"),
         ("random", {"population": 2}, "unknown option of strategy 'random' 'population'"),
     ],
@@ -255,7 +261,7 @@ def test_wrong_options_get_one_line(name: str, options: dict[str, object], messa
         make_strategy(name, mixed_space(), 0, options)
 
 
-@pytest.mark.parametrize("name", MODEL_FREE)
+@pytest.mark.parametrize("name", OURS)
 def test_options_are_what_the_constructor_takes(name: str) -> None:
     make_strategy(name, mixed_space(), 0, strategy_options(name))
 

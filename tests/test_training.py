@@ -53,6 +53,7 @@ def test_a_plan_keeps_the_budget_and_a_lower_fidelity_is_its_beginning(
     assert list(part.stops) == sorted(part.stops)
     for iteration, scored in list(part.stops.items())[:-1]:
         assert full.stops[iteration] == scored
+    assert part.on_checkpoint == full.stops.get(part.last, False)
 
 
 def test_training_is_the_same_bit_for_bit(digits: tuple[GANTask, GANEvaluator]) -> None:
@@ -134,10 +135,10 @@ def test_divergence_after_a_checkpoint_is_a_completed_trial_with_a_flag(
 ) -> None:
     run_to = Trainer.run_to
 
-    def late(self: Trainer, iteration: int) -> dict[str, float]:
+    def late(self: Trainer, iteration: int) -> None:
         if self.images_seen > 400:
             raise Diverged("made up")
-        return run_to(self, iteration)
+        run_to(self, iteration)
 
     monkeypatch.setattr(Trainer, "run_to", late)
     task, evaluate = digits

@@ -10,30 +10,34 @@ import pandas as pd
 from evogan.engine.history import RunHistory
 
 
-def best_so_far(run: RunHistory) -> list[float]:
-    """The best fitness after each different genome of a run; NaN as long as none completed."""
-    curve: list[float] = []
-    seen: set[str] = set()
-    for told in run.history:
-        if told.row.key not in seen:
-            seen.add(told.row.key)
-            values = [curve[-1] if curve else math.nan, math.nan if told.value is None else told.value]
-            curve.append(min((v for v in values if not math.isnan(v)), default=math.nan))
-    return curve
+def best_so_far(run: RunHistory) -> pd.Series:
+    """The best fitness at full fidelity, indexed by what was spent (full trainings); NaN while none completed."""
+    curve: dict[float, float] = {}
+    best = math.nan
+    for told, spent in zip(run.history, run.spent, strict=True):
+        if told.value is not None and told.row.fidelity == 1.0:
+            best = min(told.value, math.inf if math.isnan(best) else best)
+        curve[spent] = best
+    return pd.Series(curve, dtype=float)
 
 
 def anytime(runs: Sequence[RunHistory]) -> pd.DataFrame:
-    """Best-so-far over evaluations: `median`, `low` and `high` quartile and `runs`, indexed by evaluations.
+    """Best-so-far over the budget: `median`, `low` and `high` quartile and `runs`, indexed by evaluations.
 
-    Evaluations count from 1; only runs that got that far enter a row.
+    Evaluations are full trainings spent, from 1; only runs that got that far enter a row.
     """
-    curves = pd.DataFrame({i: pd.Series(best_so_far(run)) for i, run in enumerate(runs)})
-    curves.index = pd.RangeIndex(1, len(curves) + 1, name="evaluations")
+    curves = {}
+    for i, run in enumerate(runs):
+        curve = best_so_far(run)
+        whole = pd.RangeIndex(1, int(curve.index[-1]) + 1 if len(curve) else 1)
+        curves[i] = curve.reindex(curve.index.union(whole)).ffill().reindex(whole)
+    table = pd.DataFrame(curves)
+    table.index = pd.RangeIndex(1, len(table) + 1, name="evaluations")
     return pd.DataFrame(
         {
-            "median": curves.median(axis=1),
-            "low": curves.quantile(0.25, axis=1),
-            "high": curves.quantile(0.75, axis=1),
-            "runs": curves.count(axis=1),
+            "median": table.median(axis=1),
+            "low": table.quantile(0.25, axis=1),
+            "high": table.quantile(0.75, axis=1),
+            "runs": table.count(axis=1),
         }
     )

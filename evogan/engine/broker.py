@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evogan.engine.executor import Executor
@@ -40,7 +40,7 @@ class Broker:
             self.listener(Event("cached", trial, known))
         else:
             self._in_flight.add(identity)
-            self._executor.submit(trial)
+            self._executor.submit(replace(trial, earlier=self.store.earlier(identity)))
             self.listener(Event("submitted", trial))
 
     def result(self, trial: Trial) -> Evaluation:

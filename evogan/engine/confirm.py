@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from evogan.engine.broker import Broker
-from evogan.engine.loop import Judge
+from evogan.engine.judge import Judge
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial

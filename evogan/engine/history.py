@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evogan.engine.confirm import FRESH, Confirmation
-from evogan.engine.loop import Judge, Told
-from evogan.engine.store import Store
+from evogan.engine.judge import Judge, Replication
+from evogan.engine.ledger import Ledger
+from evogan.engine.loop import Told
+from evogan.engine.pareto import ranks, spread_out
+from evogan.engine.store import ProposalRow, Store
 from evogan.genome import Genome
 from evogan.space import Space
-from evogan.trial import Evaluation, Identity
+from evogan.trial import Evaluation, Identity, Task, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +31,7 @@ class RunHistory:
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
         self.document: dict[str, Any] = store.run(name)
-        self.judge = Judge(self.document["fitness"], self.document["score"])
+        self.judge = Judge.of(*(self.document[part] for part in ("fitness", "score", "average")))
 
     @cached_property
     def space(self) -> Space:
@@ -39,21 +42,59 @@ class RunHistory:
     def history(self) -> list[Told]:
         """What was told so far, in the order of numbers."""
         history = []
+        replication = Replication(self.judge, self.document["replicates"], self.document["race"])
         for row in self.store.proposals(self.name):
-            evaluation = self.store.find(row.identity)
-            if evaluation is None:
+            evaluations = replication.gather(row.fidelity, partial(self._find, row))
+            if evaluations is None:
                 break
-            history.append(Told(row, evaluation, self.judge.value(evaluation)))
+            history.append(Told(row, tuple(evaluations), self.judge.over(evaluations)))
         return history
+
+    def _find(self, row: ProposalRow, replicate: int) -> Evaluation | None:
+        return self.store.find(row.identity(replicate))
+
+    @cached_property
+    def spent(self) -> list[float]:
+        """What of the budget was spent by the end of each step of the history, in full trainings."""
+        ledger, spent = Ledger(), []
+        task = Task(name=self.document["data"])
+        for told in self.history:
+            for replicate in range(len(told.evaluations)):
+                ledger.add(Trial(told.row.genome, told.row.key, task, told.row.fidelity, replicate))
+            spent.append(ledger.spent)
+        return spent
+
+    @cached_property
+    def top_fidelity(self) -> float:
+        """The highest at which a genome completed."""
+        return max((told.row.fidelity for told in self.history if told.values is not None), default=1.0)
 
     @cached_property
     def ranking(self) -> list[Told]:
-        """The different genomes that completed, best first."""
+        """The different genomes that completed at the highest fidelity reached, best first.
+
+        With several objectives: front after front, each by its first objective.
+        """
         first: dict[str, Told] = {}
         for told in self.history:
-            if told.value is not None:
+            if told.values is not None and told.row.fidelity == self.top_fidelity:
                 first.setdefault(told.row.key, told)
-        return sorted(first.values(), key=lambda told: told.value or 0.0)
+        values = [told.values or () for told in first.values()]
+        order = ranks(values) if self.judge.others else [0] * len(values)
+        ranked = sorted(zip(order, first.values(), strict=True), key=lambda pair: (pair[0], pair[1].values))
+        return [told for _, told in ranked]
+
+    @property
+    def front(self) -> list[Told]:
+        """The genomes of the ranking that no other dominates; of one objective the best."""
+        values = [told.values or () for told in self.ranking]
+        return [told for told, rank in zip(self.ranking, ranks(values), strict=True) if rank == 0]
+
+    def leaders(self, n: int) -> list[Told]:
+        """The `n` genomes to check: the best, or with several objectives a spread over the front."""
+        if not self.judge.others:
+            return self.ranking[:n]
+        return [self.front[i] for i in spread_out([told.values or () for told in self.front], n)]
 
     @cached_property
     def confirmations(self) -> list[Confirmation]:
@@ -72,7 +113,7 @@ class RunHistory:
 
     def _fresh(self, key: str) -> dict[Identity, Evaluation]:
         """This run's fresh replicates of a genome, as far as they are done."""
-        identities = [(key, self.document["task"], 1.0, FRESH + i) for i in range(self.document["replicates"])]
+        identities = [(key, self.document["task"], 1.0, FRESH + i) for i in range(self.document["confirm"])]
         found = {identity: self.store.find(identity) for identity in identities}
         return {identity: evaluation for identity, evaluation in found.items() if evaluation is not None}
 
@@ -87,7 +128,8 @@ class RunHistory:
 
     def best_training(self, key: str) -> Training | None:
         """Of this run's trainings of a genome, fresh replicates too, the one with the best fitness."""
-        searched = {told.row.identity: told.evaluation for told in self.history if told.row.key == key}
+        mine = [told for told in self.history if told.row.key == key]
+        searched = {told.row.identity(i): e for told in mine for i, e in enumerate(told.evaluations)}
         completed = [
             Training(identity, evaluation, value)
             for identity, evaluation in (searched | self._fresh(key)).items()
@@ -96,19 +138,25 @@ class RunHistory:
         return min(completed, key=lambda training: training.value, default=None)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes."""
+        """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.
+
+        `fidelity` and `replicates` say what it was judged on, `spent` what the run had cost by then, in full trainings.
+        """
         import pandas as pd
 
         rows = []
-        for told in self.history:
+        for told, spent in zip(self.history, self.spent, strict=True):
             rows.append(
                 {
                     "number": told.row.number,
                     "key": told.row.key,
                     "status": told.evaluation.status,
                     "fitness": told.value,
+                    "fidelity": told.row.fidelity,
+                    "replicates": len(told.evaluations),
+                    "spent": spent,
                     "pushed": told.row.pushed,
-                    "training_seconds": told.evaluation.cost.get("seconds"),
+                    "training_seconds": sum(e.cost.get("seconds", 0.0) for e in told.evaluations),
                     **self.judge.point(told.evaluation),
                     **{f"gene_{name}": value for name, value in told.row.genome.items()},
                 }

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from evogan.errors import UserError, unknown
 from evogan.files import write_whole
 from evogan.genome import Genome
-from evogan.trial import Evaluation, Identity, Trial
+from evogan.trial import STATE, Evaluation, Identity, Trial
 
 SCHEMA_VERSION = 1
 LEAST_FREE_BYTES = 50_000_000
@@ -84,7 +84,6 @@ _proposals = sa.Table(
     sa.Column("key", sa.String, nullable=False),
     sa.Column("task", sa.String, sa.ForeignKey("tasks.key"), nullable=False),
     sa.Column("fidelity", sa.Float, nullable=False),
-    sa.Column("replicate", sa.Integer, nullable=False),
     sa.Column("pushed", sa.Boolean, nullable=False),
 )
 
@@ -99,12 +98,10 @@ class ProposalRow:
     key: str
     task: str
     fidelity: float
-    replicate: int
     pushed: bool
 
-    @property
-    def identity(self) -> Identity:
-        return (self.key, self.task, self.fidelity, self.replicate)
+    def identity(self, replicate: int = 0) -> Identity:
+        return (self.key, self.task, self.fidelity, replicate)
 
 
 class Store:
@@ -200,6 +197,24 @@ class Store:
         assert recorded is not None
         return recorded
 
+    def earlier(self, identity: Identity) -> Evaluation | None:
+        """What the same trial gave at the highest lower fidelity, with its files; None if no training can go on."""
+        key, task, fidelity, replicate = identity
+        c = _evaluations.c
+        lower = sa.and_(c.key == key, c.task == task, c.fidelity < fidelity, c.replicate == replicate)
+        with self._connection() as connection:
+            rows = list(connection.execute(sa.select(_evaluations).where(lower).order_by(c.fidelity.desc())))
+        for row in rows:
+            folder = self.files((key, task, row.fidelity, replicate))
+            if (folder / STATE).is_file():
+                files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+                return replace(_evaluation(row), files=files)
+        return None
+
+    def drop_state(self, identity: Identity) -> None:
+        """Forget where a training stopped: its continuation would start anew, and end the same."""
+        (self.files(identity) / STATE).unlink(missing_ok=True)
+
     def evaluations(self) -> Iterator[tuple[Identity, Genome, Evaluation]]:
         """Everything known, in the order of recording."""
         with self._connection() as connection:
@@ -278,7 +293,6 @@ class Store:
                     key=row.key,
                     task=row.task,
                     fidelity=row.fidelity,
-                    replicate=row.replicate,
                     pushed=row.pushed,
                 )
             )
@@ -295,7 +309,6 @@ class Store:
                     row.key,
                     row.task,
                     row.fidelity,
-                    row.replicate,
                     row.pushed,
                 )
                 for row in connection.execute(query)

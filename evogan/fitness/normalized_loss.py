@@ -13,7 +13,9 @@ the first step always. It compares a GAN with its own past only: see docs/fitnes
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,7 +35,7 @@ class NormalizedLoss:
         if name in self._running:
             self._running[name].add(loss)
         else:
-            self._running[name] = _Running(loss)
+            self._running[name] = _Running(loss, loss, loss, 1)
 
     def value(self) -> float:
         """The fitness of the losses since the last call, in [0, 1]; NaN if any loss ever was.
@@ -43,6 +45,16 @@ class NormalizedLoss:
         real, fake, generator = (self._take(name) for name in ("real", "fake", "generator"))
         return ((1 - real) + (1 - generator) + fake) / 3
 
+    def state(self) -> dict[str, Any]:
+        """All it remembers, as plain data."""
+        return {name: [float(r.low), float(r.high), float(r.sum), r.count] for name, r in self._running.items()}
+
+    def restore(self, state: Mapping[LossName, Any], device: torch.device) -> None:
+        """Go on from what `state` gave."""
+        for name, (*loss, count) in state.items():
+            low, high, total = torch.tensor(loss, dtype=torch.float64, device=device)
+            self._running[name] = _Running(low, high, total, count)
+
     def _take(self, name: LossName) -> float:
         running = self._running.get(name)
         if running is None or running.count == 0:
@@ -50,11 +62,14 @@ class NormalizedLoss:
         return running.take()
 
 
+@dataclass
 class _Running:
     """Lowest and highest loss so far, and the sum since the last `take`."""
 
-    def __init__(self, loss: Tensor) -> None:
-        self.low, self.high, self.sum, self.count = loss, loss, loss, 1
+    low: Tensor
+    high: Tensor
+    sum: Tensor
+    count: int
 
     def add(self, loss: Tensor) -> None:
         self.low, self.high = torch.minimum(self.low, loss), torch.maximum(self.high, loss)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from evogan.engine import Confirmation, Told
+from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
@@ -39,18 +39,22 @@ def figure(confirmation: Confirmation) -> str:
 # --- what was evaluated
 
 
-def distinct(run: RunHistory) -> list[Told]:
-    """What was told, each evaluation once: a strategy may propose a genome again."""
-    return list({told.row.identity: told for told in reversed(run.history)}.values())[::-1]
+def evaluations(run: RunHistory) -> list[Evaluation]:
+    """What the search had evaluated, each once: a strategy may propose a genome again."""
+    found = {told.row.identity(i): e for told in run.history for i, e in enumerate(told.evaluations)}
+    return list(found.values())
 
 
-def counts(run: RunHistory) -> dict[str, int]:
-    """Proposals told, different genomes among them, those that failed, and proposals the engine moved."""
+def counts(run: RunHistory) -> dict[str, float]:
+    """Proposals told, different evaluations and genomes among them, genomes that failed, proposals that the engine
+    moved, and what the run has spent of its budget, in full trainings."""
     return {
         "proposals": len(run.history),
-        "evaluations": len({told.row.key for told in run.history}),
+        "evaluations": len(evaluations(run)),
+        "genomes": len({told.row.key for told in run.history}),
         "failed": len({told.row.key for told in run.history if told.value is None}),
         "pushed": sum(told.row.pushed for told in run.history),
+        "spent": run.spent[-1] if run.spent else 0.0,
     }
 
 
@@ -180,7 +184,7 @@ def verdict(run: RunHistory) -> str:
     if not run.history:
         return "Nothing was evaluated yet."
     if not run.ranking:
-        statuses = Counter(told.evaluation.status for told in distinct(run))
+        statuses = Counter(evaluation.status for evaluation in evaluations(run))
         said = ", ".join(f"{status.replace('_', ' ')} {n}" for status, n in statuses.most_common())
         return f"Nothing completed: all {statuses.total()} evaluations failed ({said})."
     searched = f"{metric} {short(run.ranking[0].value)} in the search"

@@ -19,7 +19,7 @@ from evogan.engine import Confirmation, Told
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene
-from evogan.report.facts import best_reference, distinct, metric_name, phenotype, short
+from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
 from evogan.report.importance import Importance
 
 WIDTH = 4.4  # inches, at which text can still be read on a phone
@@ -70,7 +70,9 @@ class Drawn:
 
 def best_so_far(run: RunHistory) -> Drawn | None:
     """Fitness of every proposal, the best so far, and the reference on fresh replicates."""
-    told = [t for t in run.history if t.value is not None]
+    completed = [t for t in run.history if t.value is not None]
+    told = [t for t in completed if t.row.fidelity == run.top_fidelity]
+    lower = [t for t in completed if t.row.fidelity < run.top_fidelity]
     if not told:
         return None
     with mpl.rc_context(STYLE):
@@ -78,8 +80,18 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         values = [t.value or 0.0 for t in told]
         reference = best_reference(run)
         axes.plot([t.row.number for t in told], values, "o", ms=3.5, color=DOT, mew=0, label="evaluated")
+        if lower:
+            axes.plot(
+                [t.row.number for t in lower],
+                [t.value or 0.0 for t in lower],
+                ".",
+                ms=2.5,
+                color=MUTED,
+                label="lower fidelity",
+            )
+            values = [*values, *(t.value or 0.0 for t in lower)]
         ends = [*(t.row.number for t in told), run.history[-1].row.number]
-        bests = np.minimum.accumulate([*values, values[-1]])
+        bests = np.minimum.accumulate([t.value or 0.0 for t in (*told, told[-1])])
         axes.step(ends, bests, where="post", color=BEST, lw=1.8, label="best so far")
         failed = [t.row.number for t in run.history if t.value is None]
         if failed:
@@ -101,10 +113,35 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         axes.set_xlabel("proposal")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper center", ncols=4)
-        caption = "A dot is a proposal, judged on one training; the step line is the best so far."
+        trainings = (
+            "one training" if run.document["replicates"] == 1 else f"up to {run.document['replicates']} trainings"
+        )
+        caption = f"A dot is a proposal, judged on {trainings}; the step line is the best so far."
         if reference is not None and reference.values:
             caption += f" The band is {reference.name} on fresh replicates: mean and spread."
         return Drawn(_svg(figure, "best-so-far", caption), caption)
+
+
+def front(run: RunHistory) -> Drawn | None:
+    """The first two objectives of every genome, and the Pareto front."""
+    if not run.judge.others or not run.ranking:
+        return None
+    names = [metric_name(name) for name in run.judge.metrics]
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(3.2)
+        points = np.array([told.values for told in run.ranking], dtype=float)
+        best = np.array(sorted(told.values or () for told in run.front), dtype=float)
+        axes.plot(points[:, 0], points[:, 1], "o", ms=3.5, mew=0, color=DOT, label="evaluated")
+        axes.step(best[:, 0], best[:, 1], "o-", where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
+        axes.set_xlabel(names[0])
+        axes.set_ylabel(names[1])
+        for axis, values in (("x", points[:, 0]), ("y", points[:, 1])):
+            if values.min() > 0 and values.max() > 10 * values.min():
+                getattr(axes, f"set_{axis}scale")("log")
+        figure.legend(loc="outside upper center", ncols=2)
+        others = f" (of {len(names)} objectives the first two)" if len(names) > 2 else ""
+        caption = f"{names[0]} against {names[1]}{others}: nothing evaluated is better in both than one on the front."
+        return Drawn(_svg(figure, "front", caption), caption)
 
 
 def _band(axes: Axes, reference: Confirmation) -> None:
@@ -251,7 +288,7 @@ def loss_against_fid(run: RunHistory) -> Drawn | None:
 
 def seconds(run: RunHistory) -> Drawn | None:
     """How long trials took."""
-    found = [t.evaluation.cost["seconds"] for t in distinct(run) if "seconds" in t.evaluation.cost]
+    found = [evaluation.cost["seconds"] for evaluation in evaluations(run) if "seconds" in evaluation.cost]
     if len(found) < 2:
         return None
     with mpl.rc_context(STYLE):

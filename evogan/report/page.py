@@ -60,11 +60,12 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
-    searched, checked = [told.evaluation for told in facts.distinct(run)], facts.checks(run)
+    searched, checked = facts.evaluations(run), facts.checks(run)
     top, best = run.ranking[:TOP], run.best
     importance = gene_importance(run)
     drawn = {
         "best_so_far": figures.best_so_far(run),
+        "front": figures.front(run),
         "learning": figures.learning_curves(run),
         "genes": figures.best_genes(run, top, facts.best_reference(run)),
         "importance": figures.importance(importance) if isinstance(importance, Importance) else None,

@@ -44,6 +44,15 @@ def as_document(run: RunHistory) -> dict[str, Any]:
             "genome": dict(best.row.genome),
             "value": best.value,
         },
+        "front": [
+            {
+                "number": told.row.number,
+                "key": told.row.key,
+                "values": dict(zip(run.judge.metrics, told.values or (), strict=True)),
+                "genome": dict(told.row.genome),
+            }
+            for told in run.front
+        ],
         "confirmations": [
             {
                 "name": c.name,
@@ -126,11 +135,17 @@ def best_genomes(run: RunHistory) -> Table:
     top = run.ranking[:TOP]
     rows: list[Sequence[object]] = [
         ("proposal", *(told.row.number for told in top)),
-        (metric_name(run.judge.metric), *(_number(told.value) for told in top)),
+        *(
+            (metric_name(metric), *(_number((told.values or (None,))[i]) for told in top))
+            for i, metric in enumerate(run.judge.metrics)
+        ),
     ]
+    if run.judge.others:
+        rows.append(("Pareto front", *("yes" if told in run.front else "" for told in top)))
     for gene in varying_genes(run, top):
         rows.append((gene, *(told.row.genome.get(gene, "") for told in top)))
-    title = f"best {len(top)} of the search, one training each"
+    trainings = "one training" if run.document["replicates"] == 1 else f"up to {run.document['replicates']} trainings"
+    title = f"best {len(top)} of the search, {trainings} each"
     return _table(title, ("rank", *(str(rank) for rank in range(1, len(top) + 1))), rows)
 
 
@@ -153,7 +168,7 @@ def runs(found: Iterable[RunHistory]) -> Table:
                 document["space"]["name"],
                 document["strategy"],
                 document["seed"],
-                f"{counted['evaluations']}/{document['evaluations']}",
+                f"{counted['spent']:g}/{document['evaluations']}",
                 counted["failed"],
                 metric_name(document["fitness"]),
                 _number(run.best.value) if run.best else "",

@@ -9,13 +9,19 @@ from typing import Any, NamedTuple
 from evogan.errors import UserError, unknown
 from evogan.space import Space
 from evogan.strategies.aging import AgingEvolution
+from evogan.strategies.assisted import AssistedEvolution
 from evogan.strategies.base import Fitness, Proposal, Strategy
 from evogan.strategies.cma_es import CMAES
 from evogan.strategies.de import DifferentialEvolution
+from evogan.strategies.dehb import DEHB
 from evogan.strategies.es import ESComma, ESPlus
+from evogan.strategies.fidelity import read_numbers
 from evogan.strategies.from_optuna import GP, TPE, OptunaCMAES, OptunaNSGA2, OptunaQMC
 from evogan.strategies.ga import GeneticAlgorithm, SteadyStateGA
 from evogan.strategies.grid import GridSearch
+from evogan.strategies.halving import SuccessiveHalving
+from evogan.strategies.hyperband import Hyperband
+from evogan.strategies.nsga2 import NSGA2
 from evogan.strategies.random_search import RandomSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
@@ -39,6 +45,11 @@ STRATEGIES: Mapping[str, Entry] = {
     "es-comma": Entry(ESComma, "(mu, lambda) evolution strategy, self-adaptive", "Beyer and Schwefel 2002; DEAP"),
     "cma-es": Entry(CMAES, "CMA-ES; choices by their probabilities", "Hansen and Ostermeier 2001; DEAP"),
     "aging": Entry(AgingEvolution, "regularised (aging) evolution, asynchronous", "Real et al. 2019"),
+    "nsga2": Entry(NSGA2, "NSGA-II, for several objectives", "Deb et al. 2002; DEAP"),
+    "successive-halving": Entry(SuccessiveHalving, "successive halving (ASHA), asynchronous", "Li et al. 2020"),
+    "hyperband": Entry(Hyperband, "brackets of successive halving, asynchronous", "Li et al. 2018"),
+    "dehb": Entry(DEHB, "differential evolution on Hyperband's rungs, asynchronous", "Awad et al. 2021"),
+    "assisted": Entry(AssistedEvolution, "evolution screened by a Gaussian process that knows of noise", "Jin 2011"),
     "random": Entry(RandomSearch, "uniform random search", "Bergstra and Bengio 2012"),
     "sobol": Entry(SobolSearch, "scrambled Sobol' sequence", "Sobol' 1967; SciPy"),
     "grid": Entry(GridSearch, "grid search in random order", "Bergstra and Bengio 2012"),
@@ -50,7 +61,7 @@ STRATEGIES: Mapping[str, Entry] = {
 }
 
 # A reduced contract (tests/test_optuna.py) holds these, which are slow to ask.
-MODEL_BASED = frozenset({"tpe", "gp", "optuna-cma-es", "optuna-nsga2", "optuna-qmc"})
+MODEL_BASED = frozenset({"assisted", "tpe", "gp", "optuna-cma-es", "optuna-nsga2", "optuna-qmc"})
 
 
 def strategy_options(name: str) -> dict[str, Any]:
@@ -61,13 +72,33 @@ def strategy_options(name: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def make_strategy(name: str, space: Space, seed: int, options: Mapping[str, Any] | None = None) -> Strategy:
-    """Build a strategy. Errors: UserError for an unknown name or option, a value of a wrong type or size."""
+def make_strategy(
+    name: str, space: Space, seed: int, options: Mapping[str, Any] | None = None, *, objectives: int = 1
+) -> Strategy:
+    """Build a strategy. Errors: UserError for an unknown name or option, a value of a wrong type or size, or more
+    objectives than it takes."""
     allowed = strategy_options(name)
+    make = STRATEGIES[name].make
+    if objectives > 1 and not make.several:
+        able = ", ".join(other for other, entry in STRATEGIES.items() if entry.make.several)
+        raise UserError(f"strategy '{name}' takes one objective, not {objectives}; these take several: {able}")
+    chosen = {}
     for option, value in (options or {}).items():
         if option not in allowed:
             raise unknown(f"option of strategy '{name}'", option, allowed or ["none"])
-        kind = type(allowed[option])
-        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-            raise UserError(f"strategy '{name}': {option} must be a {kind.__name__}, not {value!r}")
-    return STRATEGIES[name].make(space, seed, **(options or {}))
+        chosen[option] = _read_option(name, option, value, allowed[option])
+    return make(space, seed, **chosen)
+
+
+def _read_option(name: str, option: str, value: Any, default: Any) -> Any:
+    """`value` as the type of the default; lists of numbers may be given as text."""
+    kind = type(default)
+    if kind is tuple:
+        numbers = read_numbers(value)
+        if numbers is None:
+            example = ",".join(f"{number:g}" for number in default)
+            raise UserError(f"strategy '{name}': {option} must be numbers such as {example}, not {value!r}")
+        return numbers
+    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+        raise UserError(f"strategy '{name}': {option} must be a {kind.__name__}, not {value!r}")
+    return value

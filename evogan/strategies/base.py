@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -61,12 +62,16 @@ class Strategy(ABC):
     """Subclasses give `_ask` and `tell`; options are keyword parameters of their constructors.
 
     `tell` may bring another vector than was asked: the engine moves proposals that keep repeating.
+    `several`: it takes several objectives.
     """
+
+    several: ClassVar[bool] = False
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space
         self.rng = np.random.default_rng(derive_seed(seed, "strategy"))
         self._asked = 0
+        self._fidelity = 1.0  # of the proposal that `_ask` makes
 
     def ask(self) -> Proposal | None:
         """The next proposal; None: wait for results first (a generation is still out)."""
@@ -74,7 +79,7 @@ class Strategy(ABC):
         if vector is None:
             return None
         self._asked += 1
-        return Proposal(self._asked - 1, tuple(float(u) for u in vector))
+        return Proposal(self._asked - 1, tuple(float(u) for u in vector), self._fidelity)
 
     @abstractmethod
     def _ask(self) -> Sequence[float] | None: ...

@@ -36,6 +36,58 @@ from evogan.strategies.base import (
 )
 
 
+class Variation:
+    """Crossover and mutation of vectors, as the module says; to be used where DEAP's random state is installed.
+
+    `mutation` is the expected number of genes that mutate in a child.
+    """
+
+    def __init__(
+        self,
+        strategy: str,
+        space: Space,
+        *,
+        crossover: float,
+        mutation: float,
+        crossover_eta: float,
+        mutation_eta: float,
+    ) -> None:
+        at_least(strategy, "mutation", mutation, 0)
+        at_least(strategy, "crossover_eta", crossover_eta, 0)
+        at_least(strategy, "mutation_eta", mutation_eta, 0)
+        share(strategy, "crossover", crossover)
+        self.space = space
+        self.crossover, self.mutation = crossover, min(1.0, mutation / space.dimension)
+        self.crossover_eta, self.mutation_eta = crossover_eta, mutation_eta
+        self._choices, self._numeric = choices(space), numbers(space)
+
+    def children(self, one: Sequence[float], two: Sequence[float]) -> tuple[list[float], list[float]]:
+        """Two children of two parents."""
+        one, two = list(one), list(two)
+        if random.random() < self.crossover:
+            a, b = [one[i] for i in self._numeric], [two[i] for i in self._numeric]
+            tools.cxSimulatedBinaryBounded(a, b, self.crossover_eta, 0.0, 1.0)
+            for i, u, v in zip(self._numeric, a, b, strict=True):
+                one[i], two[i] = u, v
+            for i in self._choices:
+                if random.random() < 0.5:
+                    one[i], two[i] = two[i], one[i]
+        self.mutate(one)
+        self.mutate(two)
+        return one, two
+
+    def mutate(self, child: list[float]) -> None:
+        units = [child[i] for i in self._numeric]
+        tools.mutPolynomialBounded(units, self.mutation_eta, 0.0, 1.0, self.mutation)
+        for i, u in zip(self._numeric, units, strict=True):
+            child[i] = u
+        for i in self._choices:
+            gene = self.space.genes[i]
+            others = [k for k in range(len(gene.grid)) if k != cell(gene, child[i])]
+            if others and random.random() < self.mutation:
+                child[i] = centre(gene, random.choice(others))
+
+
 class GeneticAlgorithm(Strategy):
     """`mutation` is the expected number of genes that mutate in a child."""
 
@@ -59,15 +111,15 @@ class GeneticAlgorithm(Strategy):
         at_least(self.title, "elites", elites, 0)
         at_least(self.title, "population - elites", population - elites, 1)
         at_least(self.title, "tournament", tournament, 1)
-        at_least(self.title, "mutation", mutation, 0)
-        at_least(self.title, "crossover_eta", crossover_eta, 0)
-        at_least(self.title, "mutation_eta", mutation_eta, 0)
-        share(self.title, "crossover", crossover)
         self.population, self.elites, self.tournament = population, elites, tournament
-        self.crossover, self.mutation = crossover, min(1.0, mutation / space.dimension)
-        self.crossover_eta, self.mutation_eta = crossover_eta, mutation_eta
-        self._choices = choices(space)
-        self._numeric = numbers(space)
+        self._variation = Variation(
+            self.title,
+            space,
+            crossover=crossover,
+            mutation=mutation,
+            crossover_eta=crossover_eta,
+            mutation_eta=mutation_eta,
+        )
         self._random = DEAPRandom(derive_seed(seed, "ga"))
         self._queue: list[Sequence[float]] = latin_hypercube(self.rng, population, space.dimension)
         self._parents: list[Individual] = []
@@ -94,34 +146,12 @@ class GeneticAlgorithm(Strategy):
         self._queue = children[:count]
         self._expected = count
 
-    def _select(self) -> list[float]:
-        contest = [random.choice(self._parents) for _ in range(self.tournament)]
-        return list(min(contest, key=lambda one: one.fitness.order).vector)
-
     def _mate(self) -> tuple[list[float], list[float]]:
-        one, two = self._select(), self._select()
-        if random.random() < self.crossover:
-            a, b = [one[i] for i in self._numeric], [two[i] for i in self._numeric]
-            tools.cxSimulatedBinaryBounded(a, b, self.crossover_eta, 0.0, 1.0)
-            for i, u, v in zip(self._numeric, a, b, strict=True):
-                one[i], two[i] = u, v
-            for i in self._choices:
-                if random.random() < 0.5:
-                    one[i], two[i] = two[i], one[i]
-        self._mutate(one)
-        self._mutate(two)
-        return one, two
+        return self._variation.children(self._select(), self._select())
 
-    def _mutate(self, child: list[float]) -> None:
-        units = [child[i] for i in self._numeric]
-        tools.mutPolynomialBounded(units, self.mutation_eta, 0.0, 1.0, self.mutation)
-        for i, u in zip(self._numeric, units, strict=True):
-            child[i] = u
-        for i in self._choices:
-            gene = self.space.genes[i]
-            others = [k for k in range(len(gene.grid)) if k != cell(gene, child[i])]
-            if others and random.random() < self.mutation:
-                child[i] = centre(gene, random.choice(others))
+    def _select(self) -> tuple[float, ...]:
+        contest = [random.choice(self._parents) for _ in range(self.tournament)]
+        return min(contest, key=lambda one: one.fitness.order).vector
 
 
 class SteadyStateGA(GeneticAlgorithm):

@@ -19,6 +19,8 @@ from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre
 class GridSearch(Strategy):
     """`points`: the most points that the grid may have."""
 
+    several = True
+
     def __init__(self, space: Space, seed: int, *, points: int = 1000) -> None:
         super().__init__(space, seed)
         at_least("grid", "points", points, 1)

@@ -11,6 +11,8 @@ from evogan.strategies.base import Fitness, Proposal, Strategy
 
 
 class RandomSearch(Strategy):
+    several = True
+
     def _ask(self) -> Sequence[float]:
         return list(self.rng.random(self.space.dimension))
 

@@ -17,6 +17,8 @@ BLOCK = 64
 
 
 class SobolSearch(Strategy):
+    several = True
+
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space, seed)
         self._sequence: Any = None

@@ -1,6 +1,7 @@
 """Trains a GAN for a budget."""
 
 from evogan.training.plan import Plan
+from evogan.training.state import State
 from evogan.training.trainer import Diverged, Trainer
 
-__all__ = ["Diverged", "Plan", "Trainer"]
+__all__ = ["Diverged", "Plan", "State", "Trainer"]

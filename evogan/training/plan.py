@@ -14,10 +14,12 @@ class Plan:
 
     `images`: real images shown to the critic in one iteration. `stops`: iteration -> whether it is scored;
     the last is where the fidelity ends. Stops of a lower fidelity, but for its last, are those of a higher.
+    `on_checkpoint`: the last is one of them too, scored at a higher fidelity as here.
     """
 
     images: int
     stops: dict[int, bool]
+    on_checkpoint: bool
 
     @classmethod
     def of(cls, kimg: float, images: int, fidelity: float, checkpoints: tuple[float, ...]) -> Plan:
@@ -28,5 +30,11 @@ class Plan:
 
         last = at(fidelity)
         curve = {at(i / CURVE_POINTS) for i in range(1, CURVE_POINTS + 1)}
-        scored = {at(part) for part in checkpoints if at(part) <= last} | {last}
-        return cls(images, {i: i in scored for i in sorted(curve | scored) if i <= last})
+        checked = {at(part) for part in checkpoints if at(part) <= last}
+        scored = checked | {last}
+        stops = {i: i in scored for i in sorted(curve | scored) if i <= last}
+        return cls(images, stops, on_checkpoint=last in checked)
+
+    @property
+    def last(self) -> int:
+        return max(self.stops)

@@ -12,6 +12,7 @@ from torch import Tensor
 from evogan.fitness.normalized_loss import LossName, NormalizedLoss
 from evogan.stable import derive_seed
 from evogan.training.optimizers import make_optimizer
+from evogan.training.state import State
 from evogan.zoo import GAN
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
@@ -25,7 +26,7 @@ class Trainer:
     """Trains `gan` on `images`, uint8 (N, C, H, W), resident on `device`.
 
     `genes` is the complete phenotype. Data order and noise come from generators of their own, derived from
-    `seed`. An iteration is one round of the schedule; `images_seen` counts reals shown to the critic.
+    `seed`. An iteration is one round of the schedule.
     """
 
     def __init__(
@@ -41,7 +42,6 @@ class Trainer:
         self.gan = gan
         gan.to(device)
         self.iteration = 0
-        self.images_seen = 0
         self._images = images.to(device)
         self._batch_size = int(genes["batch_size"])
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -60,28 +60,69 @@ class Trainer:
     def images_per_iteration(self) -> int:
         return self._batch_size * dict(self.gan.schedule)["critic"]
 
-    def run_to(self, iteration: int) -> dict[str, float]:
-        """Train up to the end of this iteration; the mean of every loss since the last call.
+    @property
+    def images_seen(self) -> int:
+        """Real images shown to the critic."""
+        return self.iteration * self.images_per_iteration
 
-        Errors: Diverged if any loss on the way was not finite.
+    def run_to(self, iteration: int) -> None:
+        """Train up to the end of this iteration.
+
+        Errors: Diverged if any loss since `losses` was last asked for was not finite.
         """
         while self.iteration < iteration:
             for player, steps in self.gan.schedule:
                 for _ in range(steps):
                     self._step(player)
             self.iteration += 1
-            self.images_seen += self.images_per_iteration
             if self._looks_every_iteration and not self._meter.finite():
                 break
-        means = self._meter.read()
-        for name, mean in means.items():
+        for name, mean in self._meter.means().items():
             if not math.isfinite(mean):
                 raise Diverged(f"{name} loss is {mean} by {self.images_seen / 1000:.1f} kimg")
+
+    def losses(self) -> dict[str, float]:
+        """The mean of every loss since the last call."""
+        means = self._meter.means()
+        self._meter = _Meter()
         return means
 
     def normalized_loss(self) -> float:
         """The classic fitness over the steps since the last call."""
         return self._normalized.value()
+
+    def state(self) -> State:
+        """All that the rest of the training depends on. Its tensors are the training's own: pack it before a step."""
+        tensors = {"order": self._order.get_state(), "noise": self._noise.get_state(), "queue": self._queue.int()}
+        for name, network in self.gan.networks.items():
+            tensors |= {f"network.{name}.{key}": tensor for key, tensor in network.state_dict().items()}
+        for player, optimizer in self._optimizers.items():
+            for i, parameter in enumerate(self._parameters[player]):
+                kept = optimizer.state[parameter].items()
+                tensors |= {f"optimizer.{player}.{i}.{key}": value for key, value in kept if value is not None}
+        return State(
+            tensors,
+            {"iteration": self.iteration, "meter": self._meter.state(), "normalized_loss": self._normalized.state()},
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave in a training built alike. After an error this one is of no use any more."""
+        device = self._images.device
+        for name, network in self.gan.networks.items():
+            network.load_state_dict(state.part(f"network.{name}."))
+        for player, optimizer in self._optimizers.items():
+            for i, parameter in enumerate(self._parameters[player]):
+                optimizer.state[parameter] = {
+                    # where its parameter is and laid out alike, as the optimiser would have made it
+                    key: value if key == "step" else torch.empty_like(parameter).copy_(value)
+                    for key, value in state.part(f"optimizer.{player}.{i}.").items()
+                }
+        self._order.set_state(state.tensors["order"])
+        self._noise.set_state(state.tensors["noise"])
+        self._queue = state.tensors["queue"].to(device, torch.long)
+        self._meter.restore(state.numbers["meter"], device)
+        self._normalized.restore(state.numbers["normalized_loss"], device)
+        self.iteration = int(state.numbers["iteration"])
 
     def _step(self, player: str) -> None:
         batch = self.gan.draw(player, self._next_reals(), self._noise)
@@ -124,7 +165,12 @@ class _Meter:
     def finite(self) -> bool:
         return all(math.isfinite(total) for total in self._sums.values())
 
-    def read(self) -> dict[str, float]:
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        return means
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+    def state(self) -> dict[str, Any]:
+        return {name: [float(total), self._counts[name]] for name, total in self._sums.items()}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self._sums = {name: torch.tensor(total, device=device) for name, (total, _) in state.items()}
+        self._counts = {name: count for name, (_, count) in state.items()}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from evogan.zoo.average import MovingAverage
 from evogan.zoo.gan import Batch
 from evogan.zoo.losses import ADVERSARIAL, LossTerms
 
@@ -18,16 +18,16 @@ class AdversarialGAN:
 
     def __init__(self, genes: Mapping[str, Any], generator: nn.Module, critic: nn.Module) -> None:
         self.players: Mapping[str, nn.Module] = {"critic": critic, "generator": generator}
+        self._average = MovingAverage(generator, genes["ema"]) if genes["ema"] > 0 else None
+        self.networks = self.players if self._average is None else {**self.players, "average": self._average}
         self.schedule = (("critic", int(genes["critic_steps"])), ("generator", 1))
         self._genes = genes
         self._loss = ADVERSARIAL[genes["loss"]]
-        self._averaged = 0
-        self._sampler = copy.deepcopy(generator) if genes["ema"] > 0 else generator
         # norms' gains and statistics stay free: clipping them only harms (see docs/decisions.md)
         self._clipped: list[Tensor] = [m.weight for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
     def to(self, device: torch.device) -> None:
-        for network in (*self.players.values(), self._sampler):
+        for network in self.networks.values():
             network.to(device).to(memory_format=torch.channels_last)
 
     def latents(self, n: int, rng: torch.Generator) -> Tensor:
@@ -57,25 +57,18 @@ class AdversarialGAN:
             clip = self._genes["clip"]
             for weight in self._clipped:
                 weight.clamp_(-clip, clip)
-        elif self._sampler is not self.players["generator"]:
-            source, target = self.players["generator"], self._sampler
-            # a short memory at first, or a short training would average mostly its initial weights
-            decay = min(self._genes["ema"], (1 + self._averaged) / (10 + self._averaged))
-            self._averaged += 1
-            for new, average in zip(source.parameters(), target.parameters(), strict=True):
-                average.lerp_(new, 1 - decay)
-            for statistic, kept in zip(source.buffers(), target.buffers(), strict=True):
-                kept.copy_(statistic)
+        elif self._average is not None:
+            self._average.follow(self.players["generator"])
 
     @property
     def sampler(self) -> nn.Module:
         """The network that samples come from: the generator, or its moving average."""
-        return self._sampler
+        return self.players["generator"] if self._average is None else self._average.network
 
     @torch.no_grad()
     def sample(self, latent: Tensor) -> Tensor:
         """(N, latent) -> images (N, C, H, W) in [-1, 1]; each depends on its own latent alone."""
-        self._sampler.eval()
-        images: Tensor = self._sampler(latent)
-        self._sampler.train()
+        self.sampler.eval()
+        images: Tensor = self.sampler(latent)
+        self.sampler.train()
         return images.float()

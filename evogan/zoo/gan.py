@@ -27,10 +27,18 @@ class Batch:
 
 
 class GAN(Protocol):
-    """`schedule` says how many steps each player makes in one iteration, in order."""
+    """`schedule` says how many steps each player makes in one iteration, in order.
+
+    `networks`: the players and what follows them; their state dicts are all that a GAN remembers. `sampler`: the one
+    that samples come from.
+    """
 
     @property
     def players(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def networks(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def sampler(self) -> nn.Module: ...
     @property
     def schedule(self) -> tuple[tuple[str, int], ...]: ...
     def draw(self, player: str, real: Tensor, rng: torch.Generator) -> Batch: ...

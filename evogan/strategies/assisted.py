@@ -1,0 +1,179 @@
+"""Model-assisted evolution: many children are bred, a Gaussian process of all results picks the one that is trained.
+
+Jin, Surrogate-assisted evolutionary computation, Swarm and Evolutionary Computation 1 (2011); Jones, Schonlau and
+Welch, Efficient global optimization, Journal of Global Optimization 13 (1998). After a Latin hypercube of `initial`
+points, each ask breeds children of the genomes that the model believes best: by uniform crossover, by differences (DE)
+and by mutation of a gene or two; the children with the largest expected improvement
+
+    EI(x) = (f* - m(x)) Phi(z) + s(x) phi(z),   z = (f* - m(x)) / s(x)
+
+are parents of the next generation of children, for a few generations, and the best of all is proposed. The process
+knows of noise: m and s are of the mean fitness, not of one lucky training, and f* is the least m of what was
+evaluated. Fitness enters through a power transform (Yeo and Johnson, Biometrika 2000; as in HEBO, Cowen-Rivers et al.
+2022), so that FIDs of 20 and 30 differ as much as those of 200 and 300. Failures are no values: where there are any, a
+second process learns where, and EI is multiplied with the probability that training completes (Gelbart, Snoek and
+Adams, UAI 2014). Points still being trained are believed to turn out as predicted, so that asks while results are
+pending differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from evogan.genome import Gene, same
+from evogan.space import Space
+from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre, latin_hypercube
+from evogan.strategies.gaussian_process import Array, GaussianProcess
+
+CHILDREN = 300  # of one generation under the model
+GENERATIONS = 4
+Cells = tuple[int, ...]  # a genome as the index of each gene's level
+MOST = 300  # results that the model is fitted to
+
+
+class AssistedEvolution(Strategy):
+    """`initial`: points before the first model. `parents`: how many of the best breed."""
+
+    def __init__(self, space: Space, seed: int, *, initial: int = 10, parents: int = 12) -> None:
+        super().__init__(space, seed)
+        at_least("assisted", "initial", initial, 2)
+        at_least("assisted", "parents", parents, 2)
+        self.initial, self.parents = initial, parents
+        self._first = latin_hypercube(self.rng, initial, space.dimension)
+        self._counts = np.array([len(gene.grid) for gene in space.genes])
+        self._choice = np.array([gene.kind == "choice" for gene in space.genes])
+        self._conditions = [_conditions(space, gene) for gene in space.genes]
+        self._pending: dict[int, Cells] = {}
+        self._cells: list[Cells] = []
+        self._told: list[Fitness] = []
+        self._start: Array | None = None
+
+    def _ask(self) -> Sequence[float]:
+        if self._asked < self.initial or sum(not fitness.failed for fitness in self._told) < 2:
+            blind = list(self.rng.random(self.space.dimension))
+            point = self._first[self._asked] if self._asked < self.initial else blind
+            self._pending[self._asked] = self._settled([point])[0]
+            return point
+        with threadpool_limits(1, "blas"):  # more do not pay for matrices this small, and change sums
+            best = self._best_child()
+        self._pending[self._asked] = best
+        return [centre(gene, k) for gene, k in zip(self.space.genes, best, strict=True)]
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        self._pending.pop(proposal.number)
+        self._cells += self._settled([proposal.vector])
+        self._told.append(fitness)
+
+    def _settled(self, vectors: Sequence[Sequence[float]]) -> list[Cells]:
+        """The levels of points; an inactive gene at its middle one, so that it never counts."""
+        cells = np.minimum((np.asarray(vectors) * self._counts).astype(int), self._counts - 1)
+        return self._neutral(cells)
+
+    def _neutral(self, cells: npt.NDArray[np.int_]) -> list[Cells]:
+        active = np.ones(cells.shape, dtype=bool)
+        for gene in self.space.parents_first:
+            i = self.space.genes.index(gene)
+            for parent, allowed in self._conditions[i]:
+                active[:, i] &= active[:, parent] & allowed[cells[:, parent]]
+        return list(map(tuple, np.where(active, cells, self._counts // 2).tolist()))
+
+    def _units(self, cells: Sequence[Sequence[int]]) -> Array:
+        units: Array = (np.asarray(cells, dtype=float) + 0.5) / self._counts
+        return units
+
+    def _model(self) -> GaussianProcess:
+        """Of the fitness of what completed; the best, where that is too much."""
+        completed = [i for i, fitness in enumerate(self._told) if not fitness.failed]
+        chosen = sorted(completed, key=lambda i: self._told[i].value)[:MOST]
+        values = np.array([self._told[i].value for i in chosen])
+        x = self._units([self._cells[i] for i in chosen])
+        return GaussianProcess(x, normal(values), self._choice, self._start)
+
+    def _risk(self) -> GaussianProcess | None:
+        """Of failure, if anything failed: 1 where training fails, 0 where it completes."""
+        failed = np.array([float(fitness.failed) for fitness in self._told[-MOST:]])
+        return GaussianProcess(self._units(self._cells[-MOST:]), failed, self._choice) if failed.any() else None
+
+    def estimate(self, vectors: Sequence[Sequence[float]]) -> Array:
+        """What the model believes of points, on its own scale: the less the better."""
+        with threadpool_limits(1, "blas"):
+            return self._model().predict(self._units(self._settled(vectors)))[0]
+
+    def _best_child(self) -> Cells:
+        model, risk = self._model(), self._risk()
+        self._start = model.hyperparameters  # the next model begins where this one ended
+        completed = [cells for cells, fitness in zip(self._cells, self._told, strict=True) if not fitness.failed]
+        mean, _ = model.predict(self._units(completed))
+        if self._pending:
+            model = model.believing(self._units(list(self._pending.values())))
+        elite = list(dict.fromkeys(completed[i] for i in np.argsort(mean, kind="stable")))[: self.parents]
+        known = {*self._cells, *self._pending.values()}
+        pool: dict[Cells, float] = {}
+        parents = elite
+        for _ in range(GENERATIONS):
+            children = [child for child in dict.fromkeys(self._breed(parents)) if not (child in known or child in pool)]
+            if children:
+                x = self._units(children)
+                gain = improvement(*model.predict(x), float(mean.min()))
+                if risk is not None:
+                    gain = gain * np.clip(1 - risk.predict(x)[0], 0.01, 1)
+                pool.update(zip(children, gain.tolist(), strict=True))
+            parents = sorted(pool, key=pool.__getitem__, reverse=True)[: self.parents] or elite
+        return max(pool, key=pool.__getitem__, default=elite[0])
+
+    def _breed(self, parents: Sequence[Cells]) -> list[Cells]:
+        """Children of the parents: crossed over or moved by a difference, then mutated; and a few from nowhere."""
+        rng, population = self.rng, np.array(parents)
+        n, d = CHILDREN, self.space.dimension
+        one, two, three = (population[rng.integers(len(population), size=n)] for _ in range(3))
+        crossed = np.where(rng.random((n, d)) < 0.5, one, two)
+        moved = np.where(self._choice, crossed, one + np.rint(0.5 * (two - three)).astype(int))
+        children = np.where((rng.random(n) < 0.5)[:, None], crossed, moved)
+        children = np.where((rng.random(n) < 0.3)[:, None], one, children)
+        widths = np.exp(rng.uniform(math.log(0.02), math.log(0.4), (n, 1)))
+        steps = rng.normal(0, widths, (n, d)) * self._counts
+        steps = np.where(steps < 0, np.floor(steps), np.ceil(steps)).astype(int)  # a level at least
+        mutated = np.where(self._choice, rng.integers(self._counts, size=(n, d)), children + steps)
+        genes = np.minimum(rng.geometric(0.5, n), d)[:, None]
+        chosen = rng.random((n, d)).argsort(axis=1).argsort(axis=1) < genes
+        children = np.where(chosen, mutated, children)
+        children[: n // 10] = rng.integers(self._counts, size=(n // 10, d))
+        return self._neutral(np.clip(children, 0, self._counts - 1))
+
+
+def _conditions(space: Space, gene: Gene) -> list[tuple[int, npt.NDArray[np.bool_]]]:
+    """The genes that one depends on, by place, and which of their levels allow it."""
+    places = {other.name: i for i, other in enumerate(space.genes)}
+    return [
+        (
+            places[parent],
+            np.array([any(same(value, option) for option in options) for value in space.genes[places[parent]].grid]),
+        )
+        for parent, options in space.conditions[gene.name].items()
+    ]
+
+
+def improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """Expected improvement on `best`, minimising."""
+    from scipy.special import ndtr
+
+    z = (best - mean) / deviation
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    gain: Array = (best - mean) * ndtr(z) + deviation * density
+    return gain
+
+
+def normal(values: npt.NDArray[np.float64]) -> Array:
+    """Values brought near a normal distribution by the power transform that makes them likeliest."""
+    from scipy.stats import yeojohnson
+
+    width = float(values.std())
+    if width == 0:
+        return np.zeros_like(values)
+    transformed: Array = yeojohnson((values - np.median(values)) / width)[0]
+    return transformed if np.isfinite(transformed).all() else (values - values.mean()) / width

@@ -1,0 +1,69 @@
+"""What strategies share that choose how much of its full training a genome gets.
+
+A ladder is the fidelities they choose from: rising, in (0, 1], the last of them 1. Its steps are rungs, the lowest is
+rung 0. Values of different fidelities are never compared with each other.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from evogan.errors import UserError
+from evogan.space import Space
+from evogan.strategies.base import Strategy, at_least
+
+LADDER = (0.25, 0.5, 1.0)  # where trainings are scored anyway
+
+
+class MultiFidelity(Strategy):
+    """Subclasses give `_next`, a point and the rung where it is to be judged; 1 in `eta` is promoted to the next."""
+
+    title: ClassVar[str]
+
+    def __init__(self, space: Space, seed: int, fidelities: Sequence[float], eta: int) -> None:
+        super().__init__(space, seed)
+        check_ladder(self.title, fidelities)
+        at_least(self.title, "eta", eta, 2)
+        self.fidelities, self.eta = tuple(fidelities), eta
+
+    @property
+    def top(self) -> int:
+        """The rung of full trainings."""
+        return len(self.fidelities) - 1
+
+    def _ask(self) -> Sequence[float]:
+        vector, rung = self._next()
+        self._fidelity = self.fidelities[rung]
+        return vector
+
+    @abstractmethod
+    def _next(self) -> tuple[Sequence[float], int]: ...
+
+
+def check_ladder(strategy: str, fidelities: Sequence[float]) -> None:
+    """UserError if these are not the fidelities of a ladder."""
+    if not fidelities:
+        raise UserError(f"strategy '{strategy}': fidelities must not be empty")
+    for fidelity in fidelities:
+        if not 0 < fidelity <= 1:
+            raise UserError(f"strategy '{strategy}': fidelities must lie in (0, 1], not {fidelity:g}")
+    for low, high in pairwise(fidelities):
+        if low >= high:
+            raise UserError(f"strategy '{strategy}': fidelities must rise, not go from {low:g} to {high:g}")
+    if fidelities[-1] != 1:
+        raise UserError(f"strategy '{strategy}': fidelities must end at 1, not {fidelities[-1]:g}")
+
+
+def read_numbers(value: Any) -> tuple[float, ...] | None:
+    """A list of numbers, or a text such as "1/9, 1/3, 1"; None if it is neither."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(part, bool) for part in parts):
+        return None
+    try:
+        return tuple(float(Fraction(part)) for part in parts)
+    except (ArithmeticError, TypeError, ValueError):
+        return None

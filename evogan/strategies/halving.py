@@ -1,0 +1,53 @@
+"""Asynchronous successive halving (ASHA): many short trainings, and longer ones for those that look best.
+
+Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht and Talwalkar, A System for Massively Parallel
+Hyperparameter Tuning, MLSys 2020, arXiv:1810.05934. The rungs k = 0 .. K have rising fidelities; n_k results are in at
+rung k. At each ask, from k = K - 1 down to 0:
+
+    the best of the first floor(n_k / eta) at rung k that has not been promoted is judged again, at rung k + 1
+
+and if there is none, a uniform point is judged at rung 0. So nothing waits, and with time 1 in eta of each rung has
+been promoted (and a few that only seemed to belong there). Failures are counted in n_k, but never promoted.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evogan.space import Space
+from evogan.strategies.base import Fitness, Proposal
+from evogan.strategies.fidelity import LADDER, MultiFidelity
+
+
+@dataclass
+class Candidate:
+    """A point that was judged at a rung."""
+
+    vector: tuple[float, ...]
+    fitness: Fitness
+    promoted: bool = False
+
+
+class SuccessiveHalving(MultiFidelity):
+    """`eta`: 1 in so many is promoted from each rung to the next of the `fidelities`."""
+
+    title = "successive-halving"
+
+    def __init__(self, space: Space, seed: int, *, fidelities: tuple[float, ...] = LADDER, eta: int = 2) -> None:
+        super().__init__(space, seed, fidelities, eta)
+        self._rungs: list[list[Candidate]] = [[] for _ in self.fidelities]  # best first
+
+    def _next(self) -> tuple[Sequence[float], int]:
+        for rung in reversed(range(self.top)):
+            ranked = self._rungs[rung]
+            for candidate in ranked[: len(ranked) // self.eta]:
+                if not candidate.promoted and not candidate.fitness.failed:
+                    candidate.promoted = True
+                    return candidate.vector, rung + 1
+        return list(self.rng.random(self.space.dimension)), 0
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        ranked = self._rungs[self.fidelities.index(proposal.fidelity)]
+        insort(ranked, Candidate(proposal.vector, fitness), key=lambda one: one.fitness.order)

@@ -1,0 +1,119 @@
+"""NSGA-II: a genetic algorithm for several objectives, from DEAP's operators.
+
+Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, IEEE Transactions on
+Evolutionary Computation 6 (2002). a dominates b if it is no worse in every objective and better in one. Of parents and
+children together the next parents are the first fronts, and of the front that does not fit in the most lonely:
+
+    front 1: those that nobody dominates;    front k + 1: those that only members of the fronts 1 .. k dominate
+    crowding of i = sum_m (f_m(i+) - f_m(i-)) / (max f_m - min f_m) over its neighbours i-, i+ by each objective,
+                    infinite for the best and the worst of a front
+
+Parents of children win a tournament of two, by dominance, then by crowding. Crossover and mutation are those of `ga`;
+a child that is the same genome as a parent or another child is mutated again, since copies crowd a front. Failures
+form the last front: everything completed dominates them. With one objective it is an elitist genetic algorithm.
+
+The paper's operators are crossover_eta=20, mutation_eta=20, mutation=1; the defaults here are for small budgets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from deap import tools
+
+from evogan.genome import Genome
+from evogan.space import Space
+from evogan.stable import derive_seed
+from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, at_least, latin_hypercube
+from evogan.strategies.ga import Variation
+
+AGAIN = 10  # mutations of a child that is known, at most: a space may be smaller than a population
+
+
+@dataclass
+class Objectives:
+    """A fitness as DEAP's operators want it. A failure is infinitely bad in every objective."""
+
+    values: tuple[float, ...]
+    crowding_dist: float = field(default=0.0, compare=False)
+
+    @classmethod
+    def of(cls, fitness: Fitness) -> Objectives:
+        return cls((math.inf,) * len(fitness.values) if fitness.failed else fitness.values)
+
+    @property
+    def wvalues(self) -> tuple[float, ...]:
+        """What DEAP maximises; its fast sort needs two values at least."""
+        return tuple(-value for value in self.values) * (2 if len(self.values) == 1 else 1)
+
+    def dominates(self, other: Objectives) -> bool:
+        return self.values != other.values and all(a <= b for a, b in zip(self.values, other.values, strict=True))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A point that was judged, for DEAP's operators."""
+
+    vector: tuple[float, ...]
+    fitness: Objectives
+
+
+class NSGA2(Generational):
+    """`mutation` is the expected number of genes that mutate in a child."""
+
+    several = True
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        *,
+        population: int = 12,
+        crossover: float = 0.9,
+        mutation: float = 1.5,
+        crossover_eta: float = 5.0,
+        mutation_eta: float = 5.0,
+    ) -> None:
+        super().__init__(space, seed)
+        at_least("nsga2", "population", population, 4)
+        self.population = population
+        self._variation = Variation(
+            "nsga2",
+            space,
+            crossover=crossover,
+            mutation=mutation,
+            crossover_eta=crossover_eta,
+            mutation_eta=mutation_eta,
+        )
+        self._random = DEAPRandom(derive_seed(seed, "nsga2"))
+        self._parents: list[Member] = []
+
+    def _breed(self, told: list[Individual]) -> list[Sequence[float]]:
+        if not told:
+            return latin_hypercube(self.rng, self.population, self.space.dimension)
+        children = [Member(one.vector, Objectives.of(one.fitness)) for one in told]
+        self._parents = tools.selNSGA2(self._parents + children, self.population, nd="log")
+        with self._random.installed():
+            return self._children()
+
+    def _children(self) -> list[Sequence[float]]:
+        contest = [*self._parents, *self._parents[: -self.population % 4]]  # DEAP's tournament takes them by fours
+        winners = tools.selTournamentDCD(contest, len(contest))
+        known = {self.space.decode(parent.vector) for parent in self._parents}
+        children: list[Sequence[float]] = []
+        for one, two in zip(winners[::2], winners[1::2], strict=True):
+            children += [self._renewed(child, known) for child in self._variation.children(one.vector, two.vector)]
+        return children[: self.population]
+
+    def _renewed(self, child: list[float], known: set[Genome]) -> list[float]:
+        """`child`, mutated until it is not among the `known`, where it is entered."""
+        genome = self.space.decode(child)
+        for _ in range(AGAIN):
+            if genome not in known:
+                break
+            self._variation.mutate(child)
+            genome = self.space.decode(child)
+        known.add(genome)
+        return child

@@ -1,0 +1,165 @@
+"""The model behind `assisted` against mathematics and scikit-learn's; what it makes of noise, failures, choices."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from evogan.genes import GENES
+from evogan.genome import Gene
+from evogan.space import Space, load_space
+from evogan.strategies import Fitness, make_strategy
+from evogan.strategies.assisted import AssistedEvolution, improvement, normal
+from evogan.strategies.gaussian_process import GaussianProcess
+from tests.conftest import mixed_space
+
+
+@pytest.fixture(scope="module")
+def model() -> GaussianProcess:
+    rng = np.random.default_rng(0)
+    x = rng.random((30, 4))
+    x[:, 3] = rng.integers(3, size=30) / 3
+    y = np.sin(5 * x[:, 0]) + x[:, 1] ** 2 + (x[:, 3] == 0) + 0.1 * rng.normal(size=30)
+    return GaussianProcess(x, y, np.array([False, False, False, True]))
+
+
+def test_gradient_is_that_of_the_density(model: GaussianProcess) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        at = model._prior.mean + rng.normal(size=6)
+        error = check_grad(lambda h: model._loss(h)[0], lambda h: model._loss(h)[1], at)
+        assert error < 1e-4 * np.linalg.norm(model._loss(at)[1]) + 1e-4
+
+
+def test_predictions_are_those_of_scikit_learn(model: GaussianProcess) -> None:
+    """On numbers alone, with the hyperparameters found here."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    rng = np.random.default_rng(2)
+    x, y, new = rng.random((25, 3)), rng.normal(size=25), rng.random((40, 3))
+    mine = GaussianProcess(x, y, np.zeros(3, dtype=bool))
+    *lengths, scale, noise = np.exp(mine.hyperparameters)
+    kernel = ConstantKernel(scale) * Matern(lengths, nu=2.5)
+    theirs = GaussianProcessRegressor(kernel + WhiteKernel(noise + 1e-8), optimizer=None, normalize_y=True).fit(x, y)
+    mean, deviation = theirs.predict(new, return_std=True)
+    noisy = np.sqrt(mine.predict(new)[1] ** 2 + (noise + 1e-8) * y.var())
+    assert mine.predict(new)[0] == pytest.approx(mean, abs=1e-8)
+    assert noisy == pytest.approx(deviation, rel=1e-6)
+
+
+def test_a_choice_has_no_order(model: GaussianProcess) -> None:
+    """Naming the values of a choice in another order changes nothing."""
+    rng = np.random.default_rng(3)
+    x, y = rng.random((20, 2)), rng.normal(size=20)
+    x[:, 1] = rng.integers(3, size=20)
+    swapped = x.copy()
+    swapped[:, 1] = np.array([2, 0, 1])[x[:, 1].astype(int)]
+    choice = np.array([False, True])
+    one, two = GaussianProcess(x, y, choice), GaussianProcess(swapped, y, choice)
+    assert one.predict(x)[0] == pytest.approx(two.predict(swapped)[0], abs=1e-6)
+
+
+def test_believing_its_own_predictions_keeps_the_mean_and_lowers_the_doubt(model: GaussianProcess) -> None:
+    rng = np.random.default_rng(4)
+    new = rng.random((5, 4))
+    believer = model.believing(new)
+    assert believer.predict(new)[0] == pytest.approx(model.predict(new)[0], abs=1e-6)
+    assert (believer.predict(new)[1] < model.predict(new)[1]).all()
+
+
+def test_noise_is_told_from_shape() -> None:
+    """Many noisy values of a line: the mean is the line, not the values."""
+    rng = np.random.default_rng(5)
+    x = np.linspace(0, 1, 60)[:, None]
+    y = 2 * x[:, 0] + 0.3 * rng.normal(size=60)
+    found = GaussianProcess(x, y, np.array([False]))
+    assert np.abs(found.predict(x)[0] - 2 * x[:, 0]).max() < 0.3
+    assert 0.15 < math.sqrt(math.exp(found.hyperparameters[-1])) * y.std() < 0.45
+
+
+def test_expected_improvement_is_an_expectation() -> None:
+    rng = np.random.default_rng(6)
+    for mean, deviation, best in [(0.0, 1.0, 0.3), (1.0, 0.5, 0.2), (-1.0, 2.0, 0.0)]:
+        drawn = np.maximum(best - rng.normal(mean, deviation, 400_000), 0).mean()
+        assert improvement(np.array([mean]), np.array([deviation]), best)[0] == pytest.approx(drawn, rel=0.02)
+
+
+def test_the_transform_keeps_the_order_and_mends_the_skew() -> None:
+    from scipy.stats import skew
+
+    values = np.exp(np.random.default_rng(7).normal(4, 1, 200))
+    transformed = normal(values)
+    assert (np.argsort(transformed) == np.argsort(values)).all()
+    assert abs(skew(transformed)) < 0.3 < skew(values)
+    assert (normal(np.ones(5)) == 0).all()
+
+
+@pytest.mark.parametrize("space", [mixed_space(), load_space("wdcgan_wide", GENES)], ids=["mixed", "wdcgan_wide"])
+def test_points_of_one_genome_are_one(space: Space) -> None:
+    strategy = AssistedEvolution(space, 0)
+    rng = np.random.default_rng(8)
+    vectors = [list(rng.random(space.dimension)) for _ in range(100)]
+    cells = strategy._settled(vectors)
+    genomes = [space.decode(vector) for vector in vectors]
+    assert len(set(cells)) == len(set(genomes))
+    for cell, genome in zip(cells, genomes, strict=True):
+        assert cell == strategy._settled([space.encode(genome)])[0]
+
+
+def run(strategy: AssistedEvolution, n: int, noise: float = 0.0, fail: float = 0.0) -> list[tuple[float, ...]]:
+    rng = np.random.default_rng(9)
+    vectors = []
+    for _ in range(n):
+        proposal = strategy.ask()
+        assert proposal is not None
+        value = bowl(proposal.vector) + noise * rng.normal()
+        strategy.tell(proposal, Fitness(rng.random() < fail, value))
+        vectors.append(proposal.vector)
+    return vectors
+
+
+def bowl(vector: tuple[float, ...]) -> float:
+    return float(sum((u - 0.7) ** 2 for u in vector))
+
+
+FLOATS = Space("floats", [Gene(name=f"x{i}", kind="float", low=0.0, high=1.0, levels=1001) for i in range(6)])
+
+
+def test_it_finds_more_than_random_search_does() -> None:
+    found, blind = [], []
+    for seed in range(3):
+        found.append(min(map(bowl, run(AssistedEvolution(FLOATS, seed), 40, fail=0.1))))
+        rng = np.random.default_rng(seed)
+        blind.append(min(bowl(rng.random(6)) for _ in range(400)))
+    assert np.median(found) < 0.3 * np.median(blind)
+
+
+def test_its_estimate_is_nearer_to_the_truth_than_what_it_was_told() -> None:
+    strategy = AssistedEvolution(FLOATS, 0)
+    vectors = run(strategy, 60, noise=0.2)
+    truth = np.array([bowl(vector) for vector in vectors])
+    told = np.array([fitness.value for fitness in strategy._told])
+    believed = strategy.estimate(vectors)
+    assert np.corrcoef(believed, truth)[0, 1] > np.corrcoef(told, truth)[0, 1]
+    assert truth[np.argmin(believed)] <= truth[np.argmin(told)] + 0.05
+
+
+def test_asking_for_an_estimate_changes_nothing() -> None:
+    quiet, asked = AssistedEvolution(FLOATS, 3), AssistedEvolution(FLOATS, 3)
+    vectors = run(quiet, 16)
+    run(asked, 15)
+    asked.estimate(vectors)
+    proposal = asked.ask()
+    assert proposal is not None and proposal.vector == vectors[15]
+
+
+def test_what_is_being_trained_is_not_proposed_again() -> None:
+    strategy = make_strategy("assisted", mixed_space(), 0)
+    run(strategy, 12)  # type: ignore[arg-type]
+    out = [strategy.ask() for _ in range(6)]
+    genomes = {mixed_space().decode(proposal.vector) for proposal in out if proposal}
+    assert len(genomes) == 6

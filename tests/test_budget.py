@@ -1,0 +1,224 @@
+"""What a run spends its budget on: replicates, races, lower fidelities, seeds; and several objectives."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evogan.engine import Judge, LocalExecutor, Outcome, Replication, Store
+from evogan.engine.history import RunHistory
+from evogan.engine.pareto import dominates, ranks, spread_out
+from evogan.genome import Gene
+from evogan.space import Space
+from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
+from evogan.trial import Evaluation, Trial
+from tests.conftest import evaluate, mixed_space, score
+from tests.test_engine import ShuffledExecutor, facts, run
+
+
+def noisy(trial: Trial) -> Evaluation:
+    """Another value for each replicate; some fail."""
+    if trial.seed % 11 == 0:
+        return Evaluation(status="diverged")
+    return Evaluation(status="completed", scores=({"value": score(trial.genome) + trial.seed % 1000 / 500},))
+
+
+def values(*found: float | None) -> list[Evaluation]:
+    return [
+        Evaluation(status="crashed") if v is None else Evaluation(status="completed", scores=({"value": v},))
+        for v in found
+    ]
+
+
+class Recording(LocalExecutor):
+    def __init__(self) -> None:
+        super().__init__(noisy)
+        self.trained: list[Trial] = []
+
+    def submit(self, trial: Trial) -> None:
+        self.trained.append(trial)
+        super().submit(trial)
+
+
+# --- replicates
+
+
+def test_the_mean_forgives_no_failure_and_the_median_fewer_than_half() -> None:
+    mean, median = Judge("value"), Judge("value", average="median")
+    assert mean.over(values(1, 2, 6)) == (3.0,)
+    assert median.over(values(1, 2, 6)) == (2.0,)
+    assert mean.over(values(1, 2, None)) is None
+    assert median.over(values(1, 2, None)) == (2.0,)
+    assert median.over(values(1, None)) is None
+    assert median.over(values(1, None, None)) is None
+
+
+def test_every_genome_gets_its_replicates_and_each_costs() -> None:
+    executor = Recording()
+    outcome = run(executor, evaluations=30, replicates=3)
+    assert set(Counter(trial.key for trial in executor.trained).values()) == {3}
+    assert len(executor.trained) == 30
+    for told in outcome.history:
+        single = [Judge("value").value(evaluation) for evaluation in told.evaluations]
+        expected = None if None in single else statistics.fmean(v for v in single if v is not None)
+        assert told.value == pytest.approx(expected)
+
+
+def test_a_race_spends_replicates_on_the_lead_only() -> None:
+    executor, store = Recording(), Store()
+    outcome = run(executor, store=store, evaluations=60, strategy="random", replicates=4, race=True)
+    lead = None
+    for told in outcome.history:
+        averages = [Judge("value").over(told.evaluations[:n]) for n in range(1, len(told.evaluations) + 1)]
+        for average in averages[:-1]:  # each further replicate was earned
+            assert average is not None
+            assert lead is None or average[0] <= lead
+        last = averages[-1]
+        if len(told.evaluations) < 4:
+            assert last is None or (lead is not None and last[0] > lead)
+        elif last is not None:
+            lead = last[0] if lead is None else min(lead, last[0])
+    assert 60 <= len(executor.trained) < 64
+    counts = Counter(len(told.evaluations) for told in outcome.history)
+    assert counts[1] > counts[4] > 0
+    assert [(t.row, t.values) for t in RunHistory(store, "run").history] == [(t.row, t.values) for t in outcome.history]
+    assert RunHistory(store, "run").spent[-1] == len(executor.trained)
+
+
+@given(workers=st.integers(1, 9), order=st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_a_race_is_the_same_on_any_number_of_workers(workers: int, order: int) -> None:
+    budget = {"evaluations": 15, "strategy": "ga-steady", "replicates": 3, "race": True}
+    executor = ShuffledExecutor(workers, order)
+    assert facts(run(executor, **budget)) == facts(run(LocalExecutor(evaluate), **budget))  # type: ignore[arg-type]
+
+
+def test_genomes_race_within_their_fidelity() -> None:
+    replication = Replication(Judge("value"), 2, race=True)
+    good, bad = values(1.0, 1.0), values(5.0, 5.0)
+    assert replication.gather(1.0, good.__getitem__) == good
+    assert replication.gather(1.0, bad.__getitem__) == bad[:1]
+    assert replication.gather(0.5, bad.__getitem__) == bad
+
+
+# --- fidelity
+
+
+class Ladder(Strategy):
+    """Each new point at every fidelity of a ladder."""
+
+    LADDER = (0.25, 0.5, 1.0)
+
+    def ask(self) -> Proposal:
+        step, rung = divmod(self._asked, len(self.LADDER))
+        self._asked += 1
+        return Proposal(self._asked - 1, ((step % 50 + 0.5) / 50,), self.LADDER[rung])
+
+    def _ask(self) -> Sequence[float]:
+        raise NotImplementedError
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        pass
+
+
+LINE = Space("line", [Gene(name="x", kind="int", low=0, high=49)])
+
+
+def by_fidelity(trial: Trial) -> Evaluation:
+    return Evaluation(status="completed", scores=({"value": float(trial.genome["x"]) - 100 * (trial.fidelity < 1)},))
+
+
+def test_going_on_costs_the_difference() -> None:
+    store = Store()
+    outcome = run(LocalExecutor(by_fidelity), store=store, strategy=Ladder(LINE, 0), space=LINE, evaluations=10)
+    assert len(outcome.history) == 30
+    history = RunHistory(store, "run")
+    assert history.spent == [i // 3 + Ladder.LADDER[i % 3] for i in range(30)]
+    assert [told.value for told in history.ranking] == list(range(10)), "only the highest fidelity ranks"
+
+
+def test_a_small_space_ends_whatever_the_fidelity() -> None:
+    outcome = run(LocalExecutor(by_fidelity), strategy=Ladder(LINE, 0), space=LINE, evaluations=100)
+    assert outcome.ended == "the space has only 50 genomes, all evaluated"
+
+    class Low(Ladder):
+        LADDER = (0.5,)
+
+    outcome = run(LocalExecutor(by_fidelity), strategy=Low(LINE, 0), space=LINE, evaluations=100)
+    assert outcome.ended == "the space has only 50 genomes, and nothing new was proposed"
+
+
+# --- seeds
+
+
+@pytest.mark.parametrize("strategy", ["ga", "de", "cma-es", "grid", "tpe"])
+def test_seeds_take_the_place_of_the_first_proposals(strategy: str) -> None:
+    space = mixed_space()
+    seeds = [space.decode([(i + 0.5) / 4] * space.dimension) for i in range(4)]
+    outcome = run(LocalExecutor(evaluate), strategy=strategy, space=space, evaluations=12, seeds=seeds)
+    assert [told.row.genome for told in outcome.history[:4]] == seeds
+    assert [told.row.number for told in outcome.history] == list(range(len(outcome.history)))
+
+
+def test_seeds_displace_no_promotion_and_known_ones_are_skipped() -> None:
+    seeds = [LINE.decode([0.99]), LINE.decode([0.01]), LINE.decode([0.99]), LINE.decode([0.97])]
+    outcome = run(LocalExecutor(by_fidelity), strategy=Ladder(LINE, 0), space=LINE, evaluations=3, seeds=seeds)
+    asked = [(told.row.genome["x"], told.row.fidelity) for told in outcome.history[:6]]
+    assert asked == [(49, 0.25), (0, 0.5), (0, 1.0), (48, 0.25), (1, 0.5), (1, 1.0)]
+
+
+# --- several objectives
+
+
+def two_objectives(trial: Trial) -> Evaluation:
+    x = float(trial.genome["x"])
+    if x == 7:
+        return Evaluation(status="diverged")
+    return Evaluation(status="completed", scores=({"value": abs(x - 30), "size": x},))
+
+
+def pareto_run(strategy: str) -> tuple[Outcome, RunHistory]:
+    store = Store()
+    judge = Judge.of("value, size")
+    made = make_strategy(strategy, LINE, 0, objectives=2)
+    outcome = run(LocalExecutor(two_objectives), store=store, strategy=made, space=LINE, evaluations=40, judge=judge)
+    return outcome, RunHistory(store, "run")
+
+
+@pytest.mark.parametrize("strategy", ["random", "nsga2"])
+def test_the_front_is_what_nothing_dominates(strategy: str) -> None:
+    outcome, history = pareto_run(strategy)
+    found = {told.row.genome["x"]: told.values for told in outcome.history if told.values}
+    expected = {x for x, v in found.items() if not any(dominates(w, v) for w in found.values())}
+    assert {told.row.genome["x"] for told in history.front} == expected
+    assert history.ranking[: len(expected)] == history.front
+    assert {told.row.key for told in history.leaders(3)} <= {told.row.key for told in history.front}
+
+
+points = st.lists(st.tuples(*[st.integers(0, 6)] * 2), min_size=1, max_size=20)
+
+
+@given(points)
+def test_ranks_are_fronts(found: list[tuple[int, int]]) -> None:
+    order = ranks(found)
+    for rank in range(max(order) + 1):
+        front = [p for p, r in zip(found, order, strict=True) if r == rank]
+        assert front
+        assert not any(dominates(a, b) for a, b in itertools.permutations(front, 2))
+        behind = [p for p, r in zip(found, order, strict=True) if r == rank + 1]
+        assert all(any(dominates(a, b) for a in front) for b in behind)
+
+
+@given(points, st.integers(1, 5))
+def test_checked_genomes_are_spread_over_the_front(found: list[tuple[int, int]], n: int) -> None:
+    picked = spread_out(found, n)
+    assert len(set(picked)) == len(picked) == min(n, len(found))
+    assert min(p[0] for p in found) == found[picked[0]][0]
+    if n > 1 and len(picked) > 1:
+        assert min(p[1] for p in found) in {found[i][1] for i in picked}

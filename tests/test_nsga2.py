@@ -1,0 +1,165 @@
+"""NSGA-II against hand-made fronts, brute force, and the known front of ZDT1."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from evogan.errors import UserError
+from evogan.genome import Gene
+from evogan.space import Space
+from evogan.strategies import STRATEGIES, Fitness, Proposal, Strategy, make_strategy
+from evogan.strategies.base import Individual
+from evogan.strategies.nsga2 import NSGA2, Objectives
+from tests.conftest import mixed_space
+from tests.test_strategies import OBJECTIVES, SPACES, drive, floats
+
+Values = tuple[float, ...]
+
+
+def fitness(values: Values | None) -> Fitness:
+    return Fitness(True, 1e6, others=(1e6,)) if values is None else Fitness(False, values[0], others=values[1:])
+
+
+def generation(strategy: Strategy, told: list[Values | None]) -> list[Proposal]:
+    """Ask as many as there are values, then tell all; None fails."""
+    asked = [strategy.ask() for _ in told]
+    proposals = [proposal for proposal in asked if proposal]
+    for proposal, values in zip(proposals, told, strict=True):
+        strategy.tell(proposal, fitness(values))
+    return proposals
+
+
+def dominates(a: Values, b: Values) -> bool:
+    return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+
+
+def ranks(points: list[Values]) -> list[int]:
+    """By the definition: peel off those that nobody left dominates."""
+    rank, left, found = 0, set(range(len(points))), [0] * len(points)
+    while left:
+        front = {i for i in left if not any(dominates(points[k], points[i]) for k in left)}
+        for i in front:
+            found[i] = rank
+        left, rank = left - front, rank + 1
+    return found
+
+
+def test_the_first_fronts_survive_and_of_the_last_the_most_lonely() -> None:
+    strategy = NSGA2(floats(3), 0, population=4)
+    first = generation(strategy, [(0.0, 4.0), (4.0, 0.0), (5.0, 5.0), (6.0, 6.0)])
+    second = generation(strategy, [(1.0, 2.0), (1.5, 1.5), (4.5, 4.5), (2.5, 1.0)])
+    strategy.ask()
+    kept = {member.vector: member.fitness.crowding_dist for member in strategy._parents}
+    # the front is (0 4) (1 2) (1.5 1.5) (2.5 1) (4 0); each range is 4, and DEAP halves the sum of two objectives
+    expected = {
+        first[0].vector: math.inf,
+        first[1].vector: math.inf,
+        second[0].vector: (1.5 / 4 + 2.5 / 4) / 2,
+        second[3].vector: (2.5 / 4 + 1.5 / 4) / 2,
+    }
+    assert kept == pytest.approx(expected)  # (1.5 1.5), at (1.5 / 4 + 1 / 4) / 2, had to go
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize("population", [4, 5, 6, 7, 10])
+def test_nobody_of_a_worse_front_survives_one_of_a_better(objectives: int, population: int) -> None:
+    """Whether or not DEAP's tournament, which takes members by fours, comes out even."""
+    strategy, rng = NSGA2(floats(2), 0, population=population), np.random.default_rng(population)
+    there: dict[Values, Values] = {}
+    points = strategy._breed([])
+    for _ in range(8):
+        told = {tuple(point): tuple(map(float, rng.integers(0, 6, objectives))) for point in points}
+        there |= told
+        points = strategy._breed([Individual(point, fitness(values)) for point, values in told.items()])
+        kept = {member.vector for member in strategy._parents}
+        assert len(kept) == len(points) == population
+        rank = dict(zip(there, ranks(list(there.values())), strict=True))
+        assert max(rank[v] for v in kept) <= min((rank[v] for v in there if v not in kept), default=99)
+        there = {vector: there[vector] for vector in there if vector in kept}
+
+
+def test_everything_completed_dominates_a_failure_and_failures_are_alike() -> None:
+    good, bad = Objectives.of(fitness((1e9, 1e9))), Objectives.of(fitness(None))
+    other = Objectives.of(Fitness(True, 3.0, others=(5.0,)))
+    assert good.dominates(bad) and not bad.dominates(good)
+    assert bad == other and not bad.dominates(other) and not other.dominates(bad)
+    strategy = NSGA2(floats(3), 0, population=4)
+    first = generation(strategy, [None, (9.0, 9.0), None, None])
+    second = generation(strategy, [None, (10.0, 10.0), (11.0, 11.0), None])
+    strategy.ask()
+    kept = {member.vector for member in strategy._parents}
+    assert {first[1].vector, second[1].vector, second[2].vector} <= kept and len(kept) == 4
+
+
+def test_children_are_other_genomes_than_their_parents_and_each_other() -> None:
+    """Without crossover 1 child in 16 would be a copy, and more the same genome."""
+    space = mixed_space()
+    strategy = NSGA2(space, 0, population=8, crossover=0.0, mutation=2.0)
+    points = strategy._breed([])
+    for _ in range(20):
+        points = strategy._breed([Individual(tuple(point), OBJECTIVES["well-behaved"](0, point)) for point in points])
+        parents = {space.decode(member.vector) for member in strategy._parents}
+        children = {space.decode(point) for point in points}
+        assert len(children - parents) == 8
+    assert len(drive(make_strategy("nsga2", SPACES["one-level"], 0), OBJECTIVES["constant"], 60)) == 60
+
+
+def test_one_objective_keeps_the_best_of_parents_and_children() -> None:
+    strategy = NSGA2(floats(3), 0, population=4)
+    first = generation(strategy, [(3.0,), (1.0,), (7.0,), (5.0,)])
+    second = generation(strategy, [(2.0,), (9.0,), (4.0,), (8.0,)])
+    strategy.ask()
+    assert [member.vector for member in strategy._parents] == [
+        proposal.vector for proposal in (first[1], second[0], first[0], second[2])
+    ]
+
+
+def zdt1(vector: Values) -> Values:
+    g = 1 + 9 * float(np.mean(vector[1:]))
+    return vector[0], g * (1 - math.sqrt(vector[0] / g))
+
+
+def hypervolume(points: list[Values], reference: float = 1.1) -> float:
+    area, height = 0.0, reference
+    for f, g in sorted(points):
+        if f < reference and g < height:
+            area, height = area + (reference - f) * (height - g), g
+    return area
+
+
+def test_hypervolume_of_zdt1() -> None:
+    true = 0.1 + 2 / 3 + 0.11  # the integral of 1.1 - (1 - sqrt f) up to 1, and a strip beyond
+    assert hypervolume([zdt1((f, 0.0, 0.0)) for f in np.linspace(0, 1, 5001)]) == pytest.approx(true, abs=1e-3)
+    found = {}
+    for name in ("nsga2", "random"):
+        areas = []
+        for seed in range(7):
+            strategy = make_strategy(name, floats(4), seed, objectives=2)
+            asked = drive(strategy, lambda number, vector: fitness(zdt1(vector)), 300)
+            areas.append(hypervolume([zdt1(proposal.vector) for proposal in asked]))
+        found[name] = float(np.median(areas))
+    assert found["nsga2"] > 0.8 * true > 2 * found["random"]
+
+
+def test_only_some_strategies_take_several_objectives() -> None:
+    able = {name for name, entry in STRATEGIES.items() if entry.make.several}
+    assert able == {"nsga2", "random", "sobol", "grid"}
+    for name in able:
+        make_strategy(name, mixed_space(), 0, objectives=3)
+    make_strategy("ga", mixed_space(), 0, objectives=1)
+    with pytest.raises(UserError, match="'ga' takes one objective, not 2; these take several: nsga2, random, sobol"):
+        make_strategy("ga", mixed_space(), 0, objectives=2)
+
+
+def test_a_space_of_choices_alone_works() -> None:
+    space = Space("s", [Gene(name=f"x{i}", kind="choice", values=("a", "b", "c")) for i in range(6)])
+
+    def ones(number: int, vector: Values) -> Fitness:
+        values = list(space.decode(vector).values())
+        return fitness((float(values.count("a")), float(values.count("b"))))
+
+    asked = drive(make_strategy("nsga2", space, 0), ones, 150)
+    assert min(sum(ones(0, p.vector).values) for p in asked) == 0  # all are c
