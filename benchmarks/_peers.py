@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -311,5 +312,37 @@ def pymoo_nsga2(
             mutation=PM(prob=1.0, prob_var=mutation / len(meter.problem.genes), eta=mutation_eta),
         )
         _pymoo_run(meter, seed, algorithm, n_obj=2)
+
+    return run
+
+
+def dehb(rungs: int, eta: int, weight: float, crossover: float) -> Runner:
+    """The package of DEHB's authors, on the unit cube (its ConfigSpace side needs an older ConfigSpace)."""
+
+    def run(meter: Meter, seed: int) -> None:
+        from dehb import DEHB
+        from loguru import logger
+
+        logger.disable("dehb")
+        with TemporaryDirectory() as folder:
+            made = DEHB(
+                dimensions=len(meter.problem.genes),
+                mutation_factor=weight,
+                crossover_prob=crossover,
+                strategy="rand1_bin",
+                min_fidelity=eta ** (1.0 - rungs) * (1 + 1e-9),
+                max_fidelity=1.0,
+                eta=eta,
+                n_workers=1,
+                seed=seed,
+                save_freq="end",
+                output_path=folder,
+            )
+            assert len(made.fidelities) == rungs
+            while True:
+                job = made.ask()
+                genome = meter.problem.space.decode(job["config"])
+                values = meter(genome, float(job["fidelity"]))
+                made.tell(job, {"fitness": values[0], "cost": float(job["fidelity"])})
 
     return run

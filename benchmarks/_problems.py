@@ -159,6 +159,47 @@ def conditional(target: float, seed: int) -> Problem:
     return Problem(tuple(genes), judge, below(target))
 
 
+# Several fidelities: a goal counts at the full one only ---------------------------------------------------------------
+
+
+def counting_ones(dimension: int, target: float, seed: int) -> Problem:
+    """Falkner, Klein and Hutter, BOHB, ICML 2018: as many numbers as choices, all to be 1; the numbers are
+    probabilities, of which 4 to 108 coin throws, by the fidelity, tell. The goal is on the true mean share of ones."""
+    genes = tuple(
+        gene
+        for i in range(dimension // 2)
+        for gene in (
+            Gene(name=f"choice{i}", kind="choice", values=(0, 1)),
+            Gene(name=f"x{i}", kind="float", low=0.0, high=1.0, levels=100_001),
+        )
+    )
+    rng = np.random.default_rng([2029, seed])
+
+    def judge(genome: Genome, fidelity: float) -> Values:
+        throws = round(108 * fidelity)
+        ones = [float(v) if name.startswith("c") else rng.binomial(throws, v) / throws for name, v in genome.items()]
+        return (1 - sum(ones) / dimension,)
+
+    def reached(genome: Genome, values: Values, fidelity: float) -> bool:
+        return fidelity == 1 and 1 - float(np.mean(array(genome))) <= target
+
+    return Problem(genes, judge, lambda: reached)
+
+
+def biased(name: str, dimension: int, target: float, seed: int) -> Problem:
+    """A function whose optimum lies elsewhere the lower the fidelity: by up to 1, a tenth of the range, each way."""
+    function, shift = FUNCTIONS[name], optimum(dimension, seed)
+    away = np.random.default_rng([2030, dimension, seed]).uniform(-1, 1, dimension)
+
+    def judge(genome: Genome, fidelity: float) -> Values:
+        return (function(array(genome) - shift - (1 - fidelity) * away),)
+
+    def reached(genome: Genome, values: Values, fidelity: float) -> bool:
+        return fidelity == 1 and values[0] <= target
+
+    return Problem(floats(dimension, -5.0, 5.0, 1_000_001), judge, lambda: reached)
+
+
 # Two objectives: Zitzler, Deb and Thiele, Evolutionary Computation 8 (2000) ------------------------------------------
 
 REFERENCE = 1.1  # of the hypervolume, in both objectives

@@ -1,11 +1,17 @@
-"""A Gaussian process over genomes, with noise: the model behind `assisted`.
+"""A Gaussian process over genomes, with noise and fidelities: the model behind `assisted`.
 
 Rasmussen and Williams, Gaussian Processes for Machine Learning (2006). A Matern-5/2 kernel with a length for each gene,
 
     k(x, x') = s (1 + a + a^2/3) exp(-a),  a = sqrt(5) r,  r^2 = sum_i d_i(x, x')^2 / l_i^2,
 
 where d_i is the difference of a number's unit values, and 0 or 1 for the same or another value of a choice, which
-has no order. Lengths, scale and noise are those of the largest posterior density, with the prior of Hvarfner, Hellsten
+has no order. What the same training gave on two rungs of a ladder of fidelities shares its noise, and what two genomes
+gave on different rungs is related less, both by a correlation to the power of the distance between the rungs
+(an intrinsic coregionalisation, Bonilla, Chai and Williams, NIPS 2007):
+
+    cov = k(x, x') rho^|rung - rung'| + noise tau^|rung - rung'| [same training].
+
+Lengths, scale, noise and correlations are those of the largest posterior density, with the prior of Hvarfner, Hellsten
 and Nardi (ICML 2024), log l ~ N(sqrt 2 + log(d)/2, 3), under which a model of 20 genes and 30 results stays sensible.
 (The density is that of l; over log l, in which it is maximised here, its mode lies 3 lower.)
 """
@@ -21,8 +27,11 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 ROOT5 = math.sqrt(5.0)
-NOISE = (math.log(0.1), 1.0)  # mean and deviation of the logarithm of the noise's share of a standardised variance
-SCALE = (0.0, 0.5)
+# mean and deviation of what follows the lengths among the hyperparameters
+SCALE = (0.0, 0.5)  # its logarithm
+NOISE = (math.log(0.1), 1.0)  # the logarithm of its share of a standardised variance
+RHO = (2.5, 1.0)  # its log odds
+TAU = (1.0, 1.0)
 JITTER = 1e-8
 ITERATIONS = 60
 
@@ -35,91 +44,129 @@ def squared_differences(a: Array, b: Array, choice: npt.NDArray[np.bool_]) -> Ar
     return squared
 
 
-@dataclass(frozen=True)
-class Prior:
-    """Normal densities of the logarithms of all lengths, the scale and the noise."""
+def _prior(dimension: int) -> tuple[Array, Array]:
+    """Mean and deviation of every hyperparameter."""
+    length = math.sqrt(2.0) + math.log(dimension) / 2 - 3.0
+    mean, deviation = zip(*[(length, math.sqrt(3.0))] * dimension, SCALE, NOISE, RHO, TAU, strict=True)
+    return np.array(mean), np.array(deviation)
 
-    mean: Array
-    deviation: Array
+
+@dataclass(frozen=True)
+class Results:
+    """Points `x`, (n, d) in the unit cube, and their values `y`, (n,); the rung of each, and which training gave it."""
+
+    x: Array
+    y: Array
+    rung: npt.NDArray[np.int_]
+    training: npt.NDArray[np.int_]
 
     @classmethod
-    def of(cls, dimension: int) -> Prior:
-        length = math.sqrt(2.0) + math.log(dimension) / 2 - 3.0
-        mean = np.array([length] * dimension + [SCALE[0], NOISE[0]])
-        return cls(mean, np.array([math.sqrt(3.0)] * dimension + [SCALE[1], NOISE[1]]))
+    def of(cls, x: Array, y: Array) -> Results:
+        """Each a training of its own, all on one rung."""
+        return cls(x, y, np.zeros(len(y), dtype=int), np.arange(len(y)))
+
+    def __add__(self, other: Results) -> Results:
+        parts = ("x", "y", "rung", "training")
+        return Results(*(np.concatenate([getattr(self, part), getattr(other, part)]) for part in parts))
 
 
 class GaussianProcess:
-    """Fitted to points `x`, (n, d) in the unit cube, and values `y`, (n,), standardised within.
+    """Fitted to results, which are standardised within. `choice` marks the genes without order.
 
-    `choice` marks the genes without order. `start` are hyperparameters to begin with, as an earlier model found them.
+    `start` are hyperparameters to begin with, as an earlier model found them.
     """
 
-    def __init__(self, x: Array, y: Array, choice: npt.NDArray[np.bool_], start: Array | None = None) -> None:
+    def __init__(self, results: Results, choice: npt.NDArray[np.bool_], start: Array | None = None) -> None:
         from scipy.optimize import minimize  # takes a third of a second to import
 
-        self._x, self._choice = x, choice
-        self._shift, self._width = float(y.mean()), float(y.std()) or 1.0
-        self._y = (y - self._shift) / self._width
-        self._prior = Prior.of(x.shape[1])
-        self._d2 = squared_differences(x, x, choice)
-        begin = self._prior.mean if start is None else start
-        bounds = [(m - 4 * s, m + 4 * s) for m, s in zip(self._prior.mean, self._prior.deviation, strict=True)]
-        found = minimize(self._loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS})
+        self._shift, self._width = float(results.y.mean()), float(results.y.std()) or 1.0
+        self._choice = choice
+        self._prior = _prior(results.x.shape[1])
+        self._see(results)
+        mean, deviation = self._prior
+        found = minimize(
+            self._loss,
+            mean if start is None else start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True)),
+            options={"maxiter": ITERATIONS},
+        )
         self.hyperparameters: Array = found.x
         self._condition()
 
-    def _kernel(self, d2: Array, hyperparameters: Array) -> tuple[Array, Array]:
-        """The kernel, and -2 times its derivative by r^2."""
-        inverse = np.exp(-2 * hyperparameters[:-2])
-        a = ROOT5 * np.sqrt(np.maximum(np.tensordot(inverse, d2, 1), 0.0))
-        decay = math.exp(hyperparameters[-2]) * np.exp(-a)
+    def _see(self, results: Results) -> None:
+        self._results, self._y = results, (results.y - self._shift) / self._width
+        self._d2 = squared_differences(results.x, results.x, self._choice)
+        self._apart = np.abs(results.rung[:, None] - results.rung)
+        self._same = results.training[:, None] == results.training
+
+    def _covariance(self, d2: Array, apart: npt.NDArray[np.int_], hyperparameters: Array) -> tuple[Array, Array]:
+        """Of the mean fitness, and -2 times its derivative by r^2."""
+        lengths, (scale, _, rho, _) = hyperparameters[:-4], hyperparameters[-4:]
+        a = ROOT5 * np.sqrt(np.maximum(np.tensordot(np.exp(-2 * lengths), d2, 1), 0.0))
+        decay = math.exp(scale) * np.exp(-a) * _odds(rho) ** apart
         return (1 + a + a**2 / 3) * decay, (5 / 3) * (1 + a) * decay
+
+    def _noise(self, hyperparameters: Array) -> Array:
+        noise: Array = math.exp(hyperparameters[-3]) * self._same * _odds(hyperparameters[-1]) ** self._apart
+        return noise
 
     def _loss(self, hyperparameters: Array) -> tuple[float, Array]:
         """The negative logarithm of the posterior density, and its gradient."""
         from scipy.linalg import cho_solve, cholesky
 
-        n = len(self._y)
-        kernel, slope = self._kernel(self._d2, hyperparameters)
-        noise = math.exp(hyperparameters[-1])
-        root = cholesky(kernel + (noise + JITTER) * np.eye(n), lower=True)
+        eye = np.eye(len(self._y))
+        kernel, slope = self._covariance(self._d2, self._apart, hyperparameters)
+        noise = self._noise(hyperparameters)
+        root = cholesky(kernel + noise + JITTER * eye, lower=True)
         alpha = cho_solve((root, True), self._y)
-        inverse = cho_solve((root, True), np.eye(n))
-        weights = inverse - np.outer(alpha, alpha)
-        z = (hyperparameters - self._prior.mean) / self._prior.deviation
+        weights = cho_solve((root, True), eye) - np.outer(alpha, alpha)
+        mean, deviation = self._prior
+        z = (hyperparameters - mean) / deviation
         loss = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * z @ z
-        lengths = 0.5 * np.tensordot(self._d2, weights * slope, 2) * np.exp(-2 * hyperparameters[:-2])
-        scale, noisy = 0.5 * (weights * kernel).sum(), 0.5 * noise * np.trace(weights)
-        return float(loss), np.concatenate([lengths, [scale, noisy]]) + z / self._prior.deviation
+        lengths = np.tensordot(self._d2, weights * slope, 2) * np.exp(-2 * hyperparameters[:-4])
+        rho, tau = _odds(hyperparameters[-2]), _odds(hyperparameters[-1])
+        others = [
+            (weights * kernel).sum(),
+            (weights * noise).sum(),
+            (weights * kernel * self._apart).sum() * (1 - rho),
+            (weights * noise * self._apart).sum() * (1 - tau),
+        ]
+        return float(loss), 0.5 * np.concatenate([lengths, others]) + z / deviation
 
     def _condition(self) -> None:
         from scipy.linalg import cho_solve, cholesky
 
-        kernel, _ = self._kernel(self._d2, self.hyperparameters)
-        noise = math.exp(self.hyperparameters[-1])
-        self._root = cholesky(kernel + (noise + JITTER) * np.eye(len(self._y)), lower=True)
+        kernel, _ = self._covariance(self._d2, self._apart, self.hyperparameters)
+        noisy = kernel + self._noise(self.hyperparameters) + JITTER * np.eye(len(self._y))
+        self._root = cholesky(noisy, lower=True)
         self._alpha = cho_solve((self._root, True), self._y)
 
-    def believing(self, x: Array) -> GaussianProcess:
+    def believing(self, x: Array, rung: npt.NDArray[np.int_]) -> GaussianProcess:
         """This model, as if it had seen its own predictions at `x` (Ginsbourger et al. 2010: the kriging believer)."""
-        mean, _ = self.predict(x)
+        fresh = self._results.training.max() + 1 + np.arange(len(x))
         other = object.__new__(GaussianProcess)
         other.__dict__.update(self.__dict__)
-        other._x = np.concatenate([self._x, x])
-        other._y = np.concatenate([self._y, (mean - self._shift) / self._width])
-        other._d2 = squared_differences(other._x, other._x, self._choice)
+        other._see(self._results + Results(x, self.predict(x, rung)[0], rung, fresh))
         other._condition()
         return other
 
-    def predict(self, x: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation, without the noise, at each of `x`: (m,), (m,)."""
+    def predict(self, x: Array, rung: npt.NDArray[np.int_] | int = 0) -> tuple[Array, Array]:
+        """Mean and standard deviation, without the noise, at each of `x` on a rung: (m,), (m,)."""
         from scipy.linalg import solve_triangular
 
-        kernel, _ = self._kernel(squared_differences(x, self._x, self._choice), self.hyperparameters)
+        apart = np.abs(np.broadcast_to(rung, len(x))[:, None] - self._results.rung)
+        d2 = squared_differences(x, self._results.x, self._choice)
+        kernel, _ = self._covariance(d2, apart, self.hyperparameters)
         v = solve_triangular(self._root, kernel.T, lower=True)
-        variance = math.exp(self.hyperparameters[-2]) - (v**2).sum(axis=0)
+        variance = math.exp(self.hyperparameters[-4]) - (v**2).sum(axis=0)
         return (
             kernel @ self._alpha * self._width + self._shift,
             np.sqrt(np.maximum(variance, 1e-12)) * self._width,
         )
+
+
+def _odds(x: float) -> float:
+    """The probability with these log odds."""
+    return float(1 / (1 + math.exp(-x)))
