@@ -330,7 +330,7 @@ def dehb(rungs: int, eta: int, weight: float, crossover: float) -> Runner:
                 mutation_factor=weight,
                 crossover_prob=crossover,
                 strategy="rand1_bin",
-                min_fidelity=eta ** (1.0 - rungs) * (1 + 1e-9),
+                min_fidelity=eta ** (1.0 - rungs) * (1 - 1e-9),
                 max_fidelity=1.0,
                 eta=eta,
                 n_workers=1,

@@ -16,11 +16,11 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
-from evogan.objective import Objective, ObjectiveEvaluator
+from evogan.objective import Objective, ObjectiveEvaluator, takes_fidelity
 from evogan.seeds import read_seeds
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
-from evogan.strategies import make_strategy, strategy_options
+from evogan.strategies import AUTO, choose, make_strategy, strategy_options
 from evogan.trial import Evaluation, Task, Trial
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def search(
     *,
     objective: Objective | None = None,
     task: str | None = None,
-    strategy: str = "ga",
+    strategy: str = AUTO,
     options: Mapping[str, Any] | None = None,
     evaluations: int = 100,
     fitness: str | None = None,
@@ -76,14 +76,16 @@ def search(
     """Search `space` for the GAN that fits `data` best, or for the best value of your own `objective`.
 
     space: a shipped space, a TOML file, or a `Space`. objective: genome as a dict -> a number to minimise, or
-    a mapping of metrics. evaluations: the budget, in full trainings. fitness: the recorded metric to minimise
-    (`fid`; an objective's `value`), or several with commas between, for strategies that take several. window:
-    results an ask may be ahead of; the outcome depends on (seed, window), never on `workers` (default: all cores).
-    replicates: trainings of each genome, whose `average` ("mean", "median") counts; as a `race`, only genomes that
-    compete for the lead get more than one. seed_genomes: what to begin with: "published", names or files of
-    genomes, names of earlier runs (their best five), genes. finalists: the best genomes are retrained with
-    `confirm` fresh seeds (default 3; 0 for an objective), beside the space's published reference. runs: the folder
-    of the store (default EVOGAN_RUNS or ./runs). A run that exists under `name` goes on.
+    a mapping of metrics; with a parameter `fidelity` it can be asked for less than its full effort. strategy: one
+    of `evogan strategies`; "auto" is the one that did best on recorded GANs. evaluations: the budget, in full
+    trainings. fitness: the recorded metric to minimise (`fid`; an objective's `value`), or several with commas
+    between, for strategies that take several. window: results an ask may be ahead of; the outcome depends on
+    (seed, window), never on `workers` (default: all cores). replicates: trainings of each genome, whose `average`
+    ("mean", "median") counts; as a `race`, only genomes that compete for the lead get more than one. seed_genomes:
+    what to begin with: "published", names or files of genomes, names of earlier runs (their best five), genes.
+    finalists: the best genomes are retrained with `confirm` fresh seeds (default 3; 0 for an objective), beside the
+    space's published reference. runs: the folder of the store (default EVOGAN_RUNS or ./runs). A run that exists
+    under `name` goes on.
     An objective's runs are kept only where `runs` is named, and `task` says what is measured: results
     are remembered under that name, so give another one when the objective changes.
     Further keywords: those of `GANSettings` (kimg, image_size, classes, features, samples, device, ...).
@@ -99,13 +101,18 @@ def search(
     if objective and runs and not task:
         raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
     folder = None if objective and not runs else runs_folder(runs)
+    fitness = fitness or ("value" if objective else "fid")
+    if strategy == AUTO:
+        early = objective is None or takes_fidelity(objective)
+        strategy, chosen = choose(evaluations=evaluations, objectives=fitness.count(",") + 1, early=early)
+        options = chosen | dict(options or {})
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,
         options=_planned(strategy, evaluations) | dict(options or {}),
         seed=seed,
         window=window,
-        fitness=fitness or ("value" if objective else "fid"),
+        fitness=fitness,
         score=score,
         evaluations=evaluations,
         replicates=replicates,
@@ -218,6 +225,10 @@ def _go(
     judge = Judge.of(settings.fitness, settings.score, settings.average)
     objectives = len(judge.metrics)
     strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=objectives)
+    if objective is not None and min(strategy.fidelities) < 1 and not takes_fidelity(objective):
+        raise UserError(
+            f"strategy '{settings.strategy}' asks for fidelities below 1: give the objective a parameter 'fidelity'"
+        )
     references: list[tuple[str, Genome]] = []
     real_grid = b""
     task: Task
@@ -255,7 +266,7 @@ def _go(
             seeds=[Genome(genes) for genes in settings.seed_genomes],
         ).go()
         run = Run(store, name)
-        finalists = run.leaders(settings.finalists if settings.confirm else 0)
+        finalists = run.leaders(settings.finalists if settings.confirm else 0, strategy.estimate)
         store.add_finalists(name, (told.row.key for told in finalists))
         genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
         confirm(broker, space, task, genomes, settings.confirm)

@@ -88,7 +88,7 @@ def _pairs(what: str, texts: list[str]) -> dict[str, Any]:
 def search(
     space: Annotated[str, typer.Argument(help="A shipped space (`evogan spaces`) or a TOML file.")],
     data: Data = "digits",
-    strategy: Annotated[str, typer.Option(help="See `evogan strategies`.")] = "ga",
+    strategy: Annotated[str, typer.Option(help="See `evogan strategies`; auto takes the best known.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="Option of the strategy, name=value.")] = None,
     evaluations: Annotated[int, typer.Option(help="Budget, in full trainings.")] = 100,
     fitness: Annotated[str, typer.Option(help="Metric to minimise; several with commas between.")] = "fid",

@@ -74,7 +74,7 @@ def test_a_run_in_memory_writes_its_report_where_it_is_told(tmp_path: Path) -> N
 
 def test_names_made_up_for_runs_are_names() -> None:
     space = Space("my space", SPACE.genes)
-    assert evogan.search(space, objective=bowl, evaluations=2, workers=1).name == "objective-my_space-ga-s0"
+    assert evogan.search(space, objective=bowl, evaluations=2, workers=1).name == "objective-my_space-assisted-s0"
 
 
 def test_an_extended_budget_is_remembered(runs: Path) -> None:
@@ -167,3 +167,59 @@ def test_importing_evogan_is_light() -> None:
     assert all(getattr(evogan, name) is not None for name in evogan.__all__)
     with pytest.raises(AttributeError):
         evogan.nothing  # noqa: B018
+
+
+# --- fidelities, seeds, several objectives
+
+
+def test_a_promoted_gan_goes_on_from_where_it_stopped(runs: Path) -> None:
+    options = {"fidelities": [0.25, 1.0], "initial": 4, "eta": 2}
+    small = {**SMALL, "kimg": 0.4, "finalists": 0, "confirm": 0}
+    run = evogan.search("wdcgan", strategy="assisted", options=options, evaluations=4, window=2, runs=runs, **small)
+    promoted = [told for told in run.history if told.row.fidelity == 1]
+    assert promoted
+    for told in promoted:
+        assert told.evaluation.provenance["continued_from"] == 0.25
+        straight, _ = evogan.train(told.row.genome, runs=runs / "straight", kimg=0.4, samples=100)
+        assert [s["fid"] for s in straight.scores] == [s["fid"] for s in told.evaluation.scores]
+    assert not list(runs.rglob("training.safetensors")), "states are of no use when a run is over"
+    assert run.spent[-1] == pytest.approx(4)
+
+
+def test_auto_says_what_it_chose(runs: Path) -> None:
+    assert evogan.search(SPACE, objective=bowl, evaluations=5, workers=1).document["strategy"] == "assisted"
+    run = evogan.search(
+        SPACE, objective=lambda genes: {"a": bowl(genes), "b": 1.0}, fitness="a,b", evaluations=5, workers=1
+    )
+    assert run.document["strategy"] == "nsga2"
+    assert len(run.front) == 1
+
+    def partial(genes: dict[str, object], fidelity: float) -> float:
+        return bowl(genes) + 1 - fidelity
+
+    run = evogan.search(SPACE, objective=partial, evaluations=12, workers=1)
+    assert {told.row.fidelity for told in run.history} == {0.25, 1.0}
+    assert run.best is not None and run.best.row.fidelity == 1.0
+
+
+def test_an_objective_without_fidelities_is_not_asked_for_less() -> None:
+    with pytest.raises(UserError, match="give the objective a parameter 'fidelity'"):
+        evogan.search(SPACE, objective=bowl, strategy="hyperband", evaluations=5, workers=1)
+
+
+def test_a_search_begins_with_its_seeds(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[genes]\nx = 0.31\n")
+    kept = {"objective": bowl, "workers": 1, "runs": runs, "task": "bowl"}
+    first = evogan.search(SPACE, evaluations=6, seed_genomes=str(file), strategy="random", name="first", **kept)
+    assert first.history[0].row.genome["x"] == 0.3
+    second = evogan.search(
+        SPACE, evaluations=6, seed_genomes=["first", {"x": -1.0}], strategy="tpe", name="second", **kept
+    )
+    asked = dict.fromkeys(told.row.genome["x"] for told in second.history)
+    assert list(asked) == [*(told.row.genome["x"] for told in first.ranking[:5]), -1.0]
+
+
+def test_published_seeds_are_those_that_lie_inside(runs: Path) -> None:
+    run = evogan.search("wdcgan", evaluations=1, seed_genomes="published", runs=runs, **SMALL)
+    assert run.document["seed_genomes"][0]["critic_steps"] == 5

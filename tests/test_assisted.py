@@ -13,7 +13,7 @@ from evogan.genome import Gene
 from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
 from evogan.strategies.assisted import AssistedEvolution, improvement, normal
-from evogan.strategies.gaussian_process import GaussianProcess
+from evogan.strategies.gaussian_process import GaussianProcess, Results
 from tests.conftest import mixed_space
 
 
@@ -23,13 +23,13 @@ def model() -> GaussianProcess:
     x = rng.random((30, 4))
     x[:, 3] = rng.integers(3, size=30) / 3
     y = np.sin(5 * x[:, 0]) + x[:, 1] ** 2 + (x[:, 3] == 0) + 0.1 * rng.normal(size=30)
-    return GaussianProcess(x, y, np.array([False, False, False, True]))
+    return GaussianProcess(Results.of(x, y), np.array([False, False, False, True]))
 
 
 def test_gradient_is_that_of_the_density(model: GaussianProcess) -> None:
     rng = np.random.default_rng(1)
     for _ in range(3):
-        at = model._prior.mean + rng.normal(size=6)
+        at = model._prior[0] + rng.normal(size=8)
         error = check_grad(lambda h: model._loss(h)[0], lambda h: model._loss(h)[1], at)
         assert error < 1e-4 * np.linalg.norm(model._loss(at)[1]) + 1e-4
 
@@ -41,8 +41,8 @@ def test_predictions_are_those_of_scikit_learn(model: GaussianProcess) -> None:
 
     rng = np.random.default_rng(2)
     x, y, new = rng.random((25, 3)), rng.normal(size=25), rng.random((40, 3))
-    mine = GaussianProcess(x, y, np.zeros(3, dtype=bool))
-    *lengths, scale, noise = np.exp(mine.hyperparameters)
+    mine = GaussianProcess(Results.of(x, y), np.zeros(3, dtype=bool))
+    *lengths, scale, noise = np.exp(mine.hyperparameters[:-2])
     kernel = ConstantKernel(scale) * Matern(lengths, nu=2.5)
     theirs = GaussianProcessRegressor(kernel + WhiteKernel(noise + 1e-8), optimizer=None, normalize_y=True).fit(x, y)
     mean, deviation = theirs.predict(new, return_std=True)
@@ -59,14 +59,14 @@ def test_a_choice_has_no_order(model: GaussianProcess) -> None:
     swapped = x.copy()
     swapped[:, 1] = np.array([2, 0, 1])[x[:, 1].astype(int)]
     choice = np.array([False, True])
-    one, two = GaussianProcess(x, y, choice), GaussianProcess(swapped, y, choice)
+    one, two = GaussianProcess(Results.of(x, y), choice), GaussianProcess(Results.of(swapped, y), choice)
     assert one.predict(x)[0] == pytest.approx(two.predict(swapped)[0], abs=1e-6)
 
 
 def test_believing_its_own_predictions_keeps_the_mean_and_lowers_the_doubt(model: GaussianProcess) -> None:
     rng = np.random.default_rng(4)
     new = rng.random((5, 4))
-    believer = model.believing(new)
+    believer = model.believing(new, np.zeros(5, dtype=int))
     assert believer.predict(new)[0] == pytest.approx(model.predict(new)[0], abs=1e-6)
     assert (believer.predict(new)[1] < model.predict(new)[1]).all()
 
@@ -76,9 +76,9 @@ def test_noise_is_told_from_shape() -> None:
     rng = np.random.default_rng(5)
     x = np.linspace(0, 1, 60)[:, None]
     y = 2 * x[:, 0] + 0.3 * rng.normal(size=60)
-    found = GaussianProcess(x, y, np.array([False]))
+    found = GaussianProcess(Results.of(x, y), np.array([False]))
     assert np.abs(found.predict(x)[0] - 2 * x[:, 0]).max() < 0.3
-    assert 0.15 < math.sqrt(math.exp(found.hyperparameters[-1])) * y.std() < 0.45
+    assert 0.15 < math.sqrt(math.exp(found.hyperparameters[-3])) * y.std() < 0.45
 
 
 def test_expected_improvement_is_an_expectation() -> None:
@@ -142,7 +142,7 @@ def test_its_estimate_is_nearer_to_the_truth_than_what_it_was_told() -> None:
     strategy = AssistedEvolution(FLOATS, 0)
     vectors = run(strategy, 60, noise=0.2)
     truth = np.array([bowl(vector) for vector in vectors])
-    told = np.array([fitness.value for fitness in strategy._told])
+    told = np.array([fitness.value for fitness in strategy._rungs[0].values()])
     believed = strategy.estimate(vectors)
     assert np.corrcoef(believed, truth)[0, 1] > np.corrcoef(told, truth)[0, 1]
     assert truth[np.argmin(believed)] <= truth[np.argmin(told)] + 0.05

@@ -84,7 +84,7 @@ def test_help_imports_nothing_heavy() -> None:
     [
         ("search wdgan", ("unknown space 'wdgan'", "did you mean 'wdcgan'")),
         ("search wdcgan --strategy gaa", ("unknown strategy 'gaa'", "did you mean 'ga'", "random")),
-        ("search wdcgan --option populaton=4", ("'populaton'", "did you mean 'population'")),
+        ("search wdcgan --strategy ga --option populaton=4", ("'populaton'", "did you mean 'population'")),
         ("search wdcgan --option population", ("write name=value",)),
         ("search wdcgan --data digts", ("unknown data set 'digts'", "did you mean 'digits'")),
         ("search wdcgan --data no/where", ("no/where",)),
@@ -230,3 +230,41 @@ def test_training_a_feature_network(run: Run, tmp_path: Path) -> None:
     assert "epoch 1/1" in result.out
     trained = run("train wdcgan --kimg 0.1 --samples 100 --set filters=8 --features mine.safetensors --json")
     assert json.loads(trained.out)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--strategy ga --option population=1", "population must be at least 2"),
+        ("--strategy cma-es --option sigma=0", "sigma must be above 0"),
+        ("--strategy ga --option popsize=9", "unknown option of strategy 'ga' 'popsize'"),
+        ("--strategy ga --fitness fid,parameters", "'ga' takes one objective"),
+        ("--fitness fid,size", "unknown fitness 'size'"),
+        ("--strategy hyperband --option fidelities=0.25,0.5", "fidelities must end at 1"),
+        ("--strategy dehb --option fidelities=0.5,0.25,1", "fidelities must rise"),
+        ("--replicates 0", "replicates must be at least 1"),
+        ("--race", "a race needs at least 2 replicates"),
+        ("--replicates 2 --average mode", "unknown average 'mode'"),
+        ("--seed-genomes nothing", "unknown seed genome 'nothing'"),
+    ],
+)
+def test_a_wrong_search_is_one_line(run: Run, options: str, said: str) -> None:
+    mistake(run(f"search wdcgan {SMALL} {options}"), said)
+
+
+def test_a_seed_outside_the_space_names_its_gene(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text("[genes]\nfilters = 4096\n")
+    mistake(run(f"search wdcgan {SMALL} --seed-genomes wide.toml"), "wide.toml", "filters")
+    (tmp_path / "other.toml").write_text("[genes]\ncritic_norm = \"layer\"\n")
+    mistake(run(f"search wdcgan {SMALL} --seed-genomes other.toml"), "'critic_norm' = layer lies outside space 'wdcgan'")
+
+
+def test_moved_seeds_are_said_and_the_front_is_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "near.toml").write_text("[genes]\nslope = 0.21\nclip = 0.011\n")
+    front = run(f"search wdcgan {SMALL} --name two --fitness fid,parameters --seed-genomes near.toml --json")
+    assert "seed near.toml: clip 0.011 -> " in front.err
+    document = json.loads(front.out)
+    assert document["strategy"] == "nsga2"
+    assert all(set(one["values"]) == {"fid", "parameters"} for one in document["front"])
+    shown = run("show two")
+    assert "Pareto front" in shown.out

@@ -21,7 +21,6 @@ from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Task, Trial
 from tests.conftest import TASK, evaluate, mixed_space
 
-
 VALUE = Judge("value")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,9 @@ from evogan.trial import Evaluation, Identity, Task, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Belief = Callable[[Sequence[Sequence[float]]], Sequence[float] | None]
 
 
 class Training(NamedTuple):
@@ -90,10 +94,17 @@ class RunHistory:
         values = [told.values or () for told in self.ranking]
         return [told for told, rank in zip(self.ranking, ranks(values), strict=True) if rank == 0]
 
-    def leaders(self, n: int) -> list[Told]:
-        """The `n` genomes to check: the best, or with several objectives a spread over the front."""
+    def leaders(self, n: int, believe: Belief = lambda vectors: None) -> list[Told]:
+        """The `n` genomes to check: the best, or with several objectives a spread over the front.
+
+        `believe` is what the strategy estimates points at, where it knows better than single trainings.
+        """
         if not self.judge.others:
-            return self.ranking[:n]
+            believed = believe([told.row.vector for told in self.ranking])
+            if believed is None:
+                return self.ranking[:n]
+            order = sorted(range(len(self.ranking)), key=lambda i: believed[i])
+            return [self.ranking[i] for i in order[:n]]
         return [self.front[i] for i in spread_out([told.values or () for told in self.front], n)]
 
     @cached_property

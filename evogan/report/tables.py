@@ -17,7 +17,7 @@ from evogan.report import facts
 from evogan.report.facts import metric_name, short
 from evogan.shipped import GenomeFile
 from evogan.space import Space
-from evogan.strategies import STRATEGIES, strategy_options
+from evogan.strategies import AUTO, STRATEGIES, strategy_options
 from evogan.trial import Evaluation
 
 TOP = 10  # genomes that tables and figures show
@@ -227,6 +227,7 @@ def strategies() -> Table:
         )
         for name, entry in STRATEGIES.items()
     ]
+    rows.insert(0, (AUTO, "the one that did best on recorded GANs, by budget and objectives", "docs/strategies.md", ""))
     return _table("", ("name", "meaning", "source", "options"), rows)
 
 

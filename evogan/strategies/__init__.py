@@ -10,6 +10,7 @@ from evogan.errors import UserError, unknown
 from evogan.space import Space
 from evogan.strategies.aging import AgingEvolution
 from evogan.strategies.assisted import AssistedEvolution
+from evogan.strategies.auto import AUTO, choose
 from evogan.strategies.base import Fitness, Proposal, Strategy
 from evogan.strategies.cma_es import CMAES
 from evogan.strategies.de import DifferentialEvolution
@@ -26,7 +27,17 @@ from evogan.strategies.random_search import RandomSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
 
-__all__ = ["MODEL_BASED", "STRATEGIES", "Fitness", "Proposal", "Strategy", "make_strategy", "strategy_options"]
+__all__ = [
+    "AUTO",
+    "MODEL_BASED",
+    "STRATEGIES",
+    "Fitness",
+    "Proposal",
+    "Strategy",
+    "choose",
+    "make_strategy",
+    "strategy_options",
+]
 
 
 class Entry(NamedTuple):

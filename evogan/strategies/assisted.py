@@ -14,12 +14,17 @@ evaluated. Fitness enters through a power transform (Yeo and Johnson, Biometrika
 second process learns where, and EI is multiplied with the probability that training completes (Gelbart, Snoek and
 Adams, UAI 2014). Points still being trained are believed to turn out as predicted, so that asks while results are
 pending differ.
+
+With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
+yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
+by the model's judgement instead of the last value).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,47 +32,65 @@ from threadpoolctl import threadpool_limits
 
 from evogan.genome import Gene, same
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre, latin_hypercube
-from evogan.strategies.gaussian_process import Array, GaussianProcess
+from evogan.strategies.base import Fitness, Proposal, at_least, centre, latin_hypercube
+from evogan.strategies.fidelity import MultiFidelity
+from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
 
 CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
-Cells = tuple[int, ...]  # a genome as the index of each gene's level
 MOST = 300  # results that the model is fitted to
+Cells = tuple[int, ...]  # a genome as the index of each gene's level
 
 
-class AssistedEvolution(Strategy):
+class AssistedEvolution(MultiFidelity):
     """`initial`: points before the first model. `parents`: how many of the best breed."""
 
-    def __init__(self, space: Space, seed: int, *, initial: int = 10, parents: int = 12) -> None:
-        super().__init__(space, seed)
-        at_least("assisted", "initial", initial, 2)
-        at_least("assisted", "parents", parents, 2)
+    title = "assisted"
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        *,
+        initial: int = 10,
+        parents: int = 12,
+        fidelities: tuple[float, ...] = (1.0,),
+        eta: int = 4,
+    ) -> None:
+        super().__init__(space, seed, fidelities, eta)
+        at_least(self.title, "initial", initial, 2)
+        at_least(self.title, "parents", parents, 2)
         self.initial, self.parents = initial, parents
-        self._first = latin_hypercube(self.rng, initial, space.dimension)
+        self._first: list[Sequence[float]] = latin_hypercube(self.rng, initial, space.dimension)
         self._counts = np.array([len(gene.grid) for gene in space.genes])
         self._choice = np.array([gene.kind == "choice" for gene in space.genes])
         self._conditions = [_conditions(space, gene) for gene in space.genes]
-        self._pending: dict[int, Cells] = {}
-        self._cells: list[Cells] = []
-        self._told: list[Fitness] = []
+        self._pending: dict[int, tuple[Cells, int]] = {}
+        self._rungs: list[dict[Cells, Fitness]] = [{} for _ in self.fidelities]  # what was told, in its order
         self._start: Array | None = None
 
-    def _ask(self) -> Sequence[float]:
-        if self._asked < self.initial or sum(not fitness.failed for fitness in self._told) < 2:
-            blind = list(self.rng.random(self.space.dimension))
-            point = self._first[self._asked] if self._asked < self.initial else blind
-            self._pending[self._asked] = self._settled([point])[0]
-            return point
+    def _next(self) -> tuple[Sequence[float], int]:
         with threadpool_limits(1, "blas"):  # more do not pay for matrices this small, and change sums
-            best = self._best_child()
-        self._pending[self._asked] = best
-        return [centre(gene, k) for gene, k in zip(self.space.genes, best, strict=True)]
+            cells, rung = self._choose()
+        self._pending[self._asked] = cells, rung
+        return [centre(gene, k) for gene, k in zip(self.space.genes, cells, strict=True)], rung
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
-        self._pending.pop(proposal.number)
-        self._cells += self._settled([proposal.vector])
-        self._told.append(fitness)
+        _, rung = self._pending.pop(proposal.number)
+        self._rungs[rung][self._settled([proposal.vector])[0]] = fitness
+
+    def estimate(self, vectors: Sequence[Sequence[float]]) -> list[float] | None:
+        """What the model believes of points at full fidelity, on its own scale: the less the better."""
+        if len(self._completed(0)) < 2:
+            return None
+        with threadpool_limits(1, "blas"):
+            mean, _ = self._model().predict(self._units(self._settled(vectors)), self.top)
+        return list(map(float, mean))
+
+    # --- what was told
+
+    def _completed(self, rung: int) -> dict[Cells, Fitness]:
+        return {cells: fitness for cells, fitness in self._rungs[rung].items() if not fitness.failed}
 
     def _settled(self, vectors: Sequence[Sequence[float]]) -> list[Cells]:
         """The levels of points; an inactive gene at its middle one, so that it never counts."""
@@ -82,44 +105,69 @@ class AssistedEvolution(Strategy):
                 active[:, i] &= active[:, parent] & allowed[cells[:, parent]]
         return list(map(tuple, np.where(active, cells, self._counts // 2).tolist()))
 
-    def _units(self, cells: Sequence[Sequence[int]]) -> Array:
+    def _units(self, cells: Sequence[Cells]) -> Array:
         units: Array = (np.asarray(cells, dtype=float) + 0.5) / self._counts
         return units
 
+    # --- the models
+
     def _model(self) -> GaussianProcess:
-        """Of the fitness of what completed; the best, where that is too much."""
-        completed = [i for i, fitness in enumerate(self._told) if not fitness.failed]
-        chosen = sorted(completed, key=lambda i: self._told[i].value)[:MOST]
-        values = np.array([self._told[i].value for i in chosen])
-        x = self._units([self._cells[i] for i in chosen])
-        return GaussianProcess(x, normal(values), self._choice, self._start)
+        """Of the fitness of what completed; of the best of each rung, where that is too much."""
+        rows: list[tuple[Cells, int, float]] = []
+        for rung in range(len(self.fidelities)):
+            best = sorted(self._completed(rung).items(), key=lambda one: one[1].value)
+            rows += [(cells, rung, fitness.value) for cells, fitness in best[: MOST // len(self.fidelities)]]
+        trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
+        results = Results(
+            self._units([cells for cells, _, _ in rows]),
+            normal(np.array([value for _, _, value in rows])),
+            np.array([rung for _, rung, _ in rows]),
+            np.array([trainings[cells] for cells, _, _ in rows]),
+        )
+        return GaussianProcess(level(results), self._choice, self._start)
 
     def _risk(self) -> GaussianProcess | None:
         """Of failure, if anything failed: 1 where training fails, 0 where it completes."""
-        failed = np.array([float(fitness.failed) for fitness in self._told[-MOST:]])
-        return GaussianProcess(self._units(self._cells[-MOST:]), failed, self._choice) if failed.any() else None
+        recent = list(self._rungs[0].items())[-MOST:]
+        failed = np.array([float(fitness.failed) for _, fitness in recent])
+        if not failed.any():
+            return None
+        return GaussianProcess(Results.of(self._units([cells for cells, _ in recent]), failed), self._choice)
 
-    def estimate(self, vectors: Sequence[Sequence[float]]) -> Array:
-        """What the model believes of points, on its own scale: the less the better."""
-        with threadpool_limits(1, "blas"):
-            return self._model().predict(self._units(self._settled(vectors)))[0]
+    # --- what to train next
 
-    def _best_child(self) -> Cells:
-        model, risk = self._model(), self._risk()
+    def _choose(self) -> tuple[Cells, int]:
+        """A promotion that is due, or a new genome for the lowest rung."""
+        if self._asked < self.initial:
+            return self._settled([self._first[self._asked]])[0], 0
+        if len(self._completed(0)) < 2:
+            return self._settled([list(self.rng.random(self.space.dimension))])[0], 0
+        model = self._model()
         self._start = model.hyperparameters  # the next model begins where this one ended
-        completed = [cells for cells, fitness in zip(self._cells, self._told, strict=True) if not fitness.failed]
-        mean, _ = model.predict(self._units(completed))
+        for rung in reversed(range(self.top)):
+            above = {*self._rungs[rung + 1], *(cells for cells, r in self._pending.values() if r == rung + 1)}
+            waiting = [cells for cells in self._completed(rung) if cells not in above]
+            if waiting and len(above) < len(self._rungs[rung]) // self.eta:
+                mean, _ = model.predict(self._units(waiting), self.top)
+                return waiting[int(np.argmin(mean))], rung + 1
+        return self._best_child(model, self._risk()), 0
+
+    def _best_child(self, model: GaussianProcess, risk: GaussianProcess | None) -> Cells:
+        completed = list(self._completed(0))
+        mean, _ = model.predict(self._units(completed), self.top)
+        best = float(mean.min())
         if self._pending:
-            model = model.believing(self._units(list(self._pending.values())))
-        elite = list(dict.fromkeys(completed[i] for i in np.argsort(mean, kind="stable")))[: self.parents]
-        known = {*self._cells, *self._pending.values()}
+            out, rungs = zip(*self._pending.values(), strict=True)
+            model = model.believing(self._units(out), np.array(rungs))
+        elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
+        known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
         pool: dict[Cells, float] = {}
         parents = elite
         for _ in range(GENERATIONS):
             children = [child for child in dict.fromkeys(self._breed(parents)) if not (child in known or child in pool)]
             if children:
                 x = self._units(children)
-                gain = improvement(*model.predict(x), float(mean.min()))
+                gain = improvement(*model.predict(x, self.top), best)
                 if risk is not None:
                     gain = gain * np.clip(1 - risk.predict(x)[0], 0.01, 1)
                 pool.update(zip(children, gain.tolist(), strict=True))
@@ -177,3 +225,14 @@ def normal(values: npt.NDArray[np.float64]) -> Array:
         return np.zeros_like(values)
     transformed: Array = yeojohnson((values - np.median(values)) / width)[0]
     return transformed if np.isfinite(transformed).all() else (values - values.mean()) / width
+
+
+def level(results: Results) -> Results:
+    """Values of higher rungs shifted by what they differ on average from the same training's on the lowest."""
+    y = results.y.copy()
+    first = {t: v for t, v, r in zip(results.training, results.y, results.rung, strict=True) if r == 0}
+    for rung in range(1, int(results.rung.max(initial=0)) + 1):
+        here = np.flatnonzero(results.rung == rung)
+        steps = [results.y[i] - first[results.training[i]] for i in here if results.training[i] in first]
+        y[here] -= np.mean(steps) if steps else 0.0
+    return replace(results, y=y)

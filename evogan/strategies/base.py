@@ -62,10 +62,11 @@ class Strategy(ABC):
     """Subclasses give `_ask` and `tell`; options are keyword parameters of their constructors.
 
     `tell` may bring another vector than was asked: the engine moves proposals that keep repeating.
-    `several`: it takes several objectives.
+    `several`: it takes several objectives. `fidelities`: those it asks for.
     """
 
     several: ClassVar[bool] = False
+    fidelities: tuple[float, ...] = (1.0,)
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space
@@ -86,6 +87,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def tell(self, proposal: Proposal, fitness: Fitness) -> None: ...
+
+    def estimate(self, vectors: Sequence[Sequence[float]]) -> Sequence[float] | None:
+        """How good it believes points to be at full fidelity, the less the better; None: as it was told."""
+        return None
 
 
 @dataclass(frozen=True)

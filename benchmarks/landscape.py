@@ -1,0 +1,140 @@
+"""Strategies on recorded GAN landscapes: evaluations to a target, beside random search at once and twice the budget.
+
+What counts is not the luckiest number that a search saw but the true mean FID of the genome that it recommends: the one
+it believes best where it has a model, else the best at the highest fidelity seen. Evaluations are full trainings; a
+strategy that stops some early spends parts. The target is what random search recommends, in the median, after 200.
+
+    python benchmarks/landscape.py                              every table, every strategy
+    TABLES=digits-wdcgan_wide STRATEGIES=auto,gp SEEDS=0:10 python benchmarks/landscape.py
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from _record import record
+
+from evogan.campaign.landscape import Landscape
+from evogan.engine import Broker, Judge, Ledger, LocalExecutor, Loop, Store
+from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
+from evogan.trial import Task, Trial
+
+TABLES = Path(__file__).parent / "tables"
+BUDGET, STEP = 200, 5
+SHOWN = (25, 50, 100, 150, 200)
+STRATEGIES = (
+    "random sobol ga ga-steady de shade l-shade es-plus es-comma cma-es aging tpe gp optuna-cma-es optuna-nsga2 "
+    "successive-halving hyperband dehb assisted auto"
+).split()
+
+
+@cache
+def landscape(name: str) -> Landscape:
+    return Landscape.read(TABLES / f"{name}.parquet")
+
+
+class Watched:
+    """A strategy, and after every `STEP` full trainings the true FID of what it would recommend."""
+
+    def __init__(self, strategy: Strategy, ground: Landscape) -> None:
+        self.strategy, self.ground, self.ledger = strategy, ground, Ledger()
+        self.told: list[tuple[Proposal, Fitness]] = []
+        self.curve: list[float] = []
+
+    def ask(self) -> Proposal | None:
+        return self.strategy.ask()
+
+    def tell(self, proposal: Proposal, fitness: Fitness) -> None:
+        self.strategy.tell(proposal, fitness)
+        self.told.append((proposal, fitness))
+        genome = self.ground.space.decode(proposal.vector)
+        key = self.ground.space.key(genome)
+        self.ledger.add(Trial(genome, key, Task(name="spent"), proposal.fidelity))
+        while self.ledger.spent >= STEP * (len(self.curve) + 1):
+            self.curve.append(self.recommended())
+
+    def recommended(self) -> float:
+        completed = [(p, f) for p, f in self.told if not f.failed]
+        if not completed:
+            return np.inf
+        top = max(p.fidelity for p, _ in completed)
+        there = [(p.vector, f.value) for p, f in completed if p.fidelity == top]
+        believed = self.strategy.estimate([vector for vector, _ in there])
+        scores = [value for _, value in there] if believed is None else believed
+        best = there[int(np.argmin(scores))][0]
+        return self.ground.truth(self.ground.space.decode(best))
+
+
+def replay(
+    table: str, name: str, seed: int, budget: int = BUDGET, options: dict[str, object] | None = None
+) -> list[float]:
+    """The true FID of what a strategy recommends after 5, 10, ... full trainings."""
+    ground, store = landscape(table), Store()
+    watched = Watched(make_strategy(name, ground.space, seed, options), ground)
+    store.add_run("replay", {})
+    task = Task(name=f"{table}, seed {seed}")
+    broker = Broker(store, LocalExecutor(ground))
+    loop = Loop("replay", ground.space, watched, task, Judge("fid"), broker, seed=seed, evaluations=budget, window=8)  # type: ignore[arg-type]
+    loop.go()
+    steps = budget // STEP
+    return (watched.curve + watched.curve[-1:] * steps)[:steps]
+
+
+def reached(curves: np.ndarray, target: float) -> np.ndarray:
+    """For each run, the evaluations until its recommendation is at the target; infinite if it never is."""
+    hit = curves <= target
+    return np.where(hit.any(axis=1), (hit.argmax(axis=1) + 1) * STEP, np.inf)
+
+
+def interval(values: np.ndarray) -> list[float]:
+    """The 95 % bootstrap interval of the median."""
+    drawn = np.random.default_rng(0).choice(values, (2000, len(values)))
+    return [float(v) for v in np.quantile(np.median(drawn, axis=1), [0.025, 0.975], method="nearest")]
+
+
+def summary(curves: dict[str, np.ndarray]) -> dict[str, object]:
+    target = float(np.median(curves["random"][:, -1]))
+    rows = {}
+    for name, found in curves.items():
+        needed = reached(found, target)
+        rows[name] = {
+            "evaluations to target": float(np.median(needed)),
+            "95 %": interval(needed),
+            "reached": f"{int(np.isfinite(needed).sum())}/{len(needed)}",
+            "true FID after": {str(n): round(float(np.median(found[:, n // STEP - 1])), 1) for n in SHOWN},
+        }
+    twice = curves["random"][:, 1::2]  # random search with two trainings for each of the others
+    rows["random, twice the budget"] = {
+        "evaluations to target": float(np.median(reached(twice, target))),
+        "95 %": interval(reached(twice, target)),
+        "reached": f"{int((twice <= target).any(axis=1).sum())}/{len(twice)}",
+        "true FID after": {
+            str(n): round(float(np.median(curves["random"][:, 2 * n // STEP - 1])), 1) for n in SHOWN if 2 * n <= BUDGET
+        },
+    }
+    return {"target": round(target, 1), "strategies": rows}
+
+
+def main() -> None:
+    tables = os.environ.get("TABLES", ",".join(sorted(path.stem for path in TABLES.glob("*.parquet")))).split(",")
+    names = os.environ.get("STRATEGIES", ",".join(STRATEGIES)).split(",")
+    first, last = map(int, os.environ.get("SEEDS", "0:20").split(":"))
+    results: dict[str, object] = {}
+    with ProcessPoolExecutor(2) as pool:
+        for table in tables:
+            curves: dict[str, np.ndarray] = {}
+            for name in ["random", *(name for name in names if name != "random")]:
+                found = list(pool.map(replay, *zip(*[(table, name, seed) for seed in range(first, last)], strict=True)))
+                curves[name] = np.array(found)
+                results[table] = {"seeds": f"{first} to {last - 1}"} | summary(curves)
+                row = results[table]["strategies"][name]  # type: ignore[index]
+                print(table, name, row["evaluations to target"], row["95 %"], row["true FID after"], flush=True)
+            record("landscape", results)
+
+
+if __name__ == "__main__":
+    main()
