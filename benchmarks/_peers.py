@@ -206,6 +206,20 @@ def _pymoo_run(meter: Meter, seed: int, algorithm: Any, n_obj: int = 1) -> None:
         algorithm.next()
 
 
+def _survival(elites: int | None) -> Any:
+    """None: pymoo's own, the best of parents and children. Else ours: so many of the parents, and all children."""
+    from pymoo.algorithms.soo.nonconvex.ga import FitnessSurvival
+    from pymoo.core.population import Population
+    from pymoo.core.survival import Survival
+
+    class Elites(Survival):  # type: ignore[misc]
+        def _do(self, problem: Any, pop: Any, *args: Any, n_survive: int = 0, **kwargs: Any) -> Any:
+            parents, children = pop[:n_survive], pop[n_survive:]
+            return Population.merge(parents[np.argsort(parents.get("F")[:, 0], kind="stable")[:elites]], children)
+
+    return FitnessSurvival() if elites is None else Elites()
+
+
 def pymoo_ga(
     population: int,
     offspring: int,
@@ -215,21 +229,13 @@ def pymoo_ga(
     crossover_eta: float,
     mutation_eta: float,
 ) -> Runner:
-    """`pymoo`'s GA. `elites` None: its own survival, the best of parents and children; else these of the parents
-    and all children, which is ours. Its tournaments are of two."""
+    """`pymoo`'s GA, whose tournaments are of two; `elites` as `_survival` has it."""
 
     def run(meter: Meter, seed: int) -> None:
-        from pymoo.algorithms.soo.nonconvex.ga import GA, FitnessSurvival
-        from pymoo.core.population import Population
-        from pymoo.core.survival import Survival
+        from pymoo.algorithms.soo.nonconvex.ga import GA
         from pymoo.operators.crossover.sbx import SBX
         from pymoo.operators.mutation.pm import PM
         from pymoo.operators.sampling.lhs import LHS
-
-        class Elites(Survival):  # type: ignore[misc]
-            def _do(self, problem: Any, pop: Any, *args: Any, n_survive: int = 0, **kwargs: Any) -> Any:
-                parents, children = pop[:n_survive], pop[n_survive:]
-                return Population.merge(parents[np.argsort(parents.get("F")[:, 0], kind="stable")[:elites]], children)
 
         algorithm = GA(
             pop_size=population,
@@ -237,7 +243,7 @@ def pymoo_ga(
             sampling=LHS(),
             crossover=SBX(prob=crossover, eta=crossover_eta),
             mutation=PM(prob=1.0, prob_var=mutation / len(meter.problem.genes), eta=mutation_eta),
-            survival=FitnessSurvival() if elites is None else Elites(),
+            survival=_survival(elites),
         )
         _pymoo_run(meter, seed, algorithm)
 
@@ -245,9 +251,15 @@ def pymoo_ga(
 
 
 def pymoo_mixed_ga(
-    population: int, offspring: int, crossover: float, mutation: float, crossover_eta: float, mutation_eta: float
+    population: int,
+    offspring: int,
+    elites: int | None,
+    crossover: float,
+    mutation: float,
+    crossover_eta: float,
+    mutation_eta: float,
 ) -> Runner:
-    """`pymoo`'s MixedVariableGA, which has reals, integers and choices and keeps the best of parents and children."""
+    """`pymoo`'s MixedVariableGA, which has reals, integers and choices; `elites` as `_survival` has it."""
 
     def run(meter: Meter, seed: int) -> None:
         from pymoo.algorithms.soo.nonconvex.ga import comp_by_cv_and_fitness
@@ -287,7 +299,8 @@ def pymoo_mixed_ga(
             },
             eliminate_duplicates=MixedVariableDuplicateElimination(),
         )
-        algorithm = MixedVariableGA(pop_size=population, n_offsprings=offspring, mating=mating)
+        survival = _survival(elites)
+        algorithm = MixedVariableGA(pop_size=population, n_offsprings=offspring, mating=mating, survival=survival)
         problem = Mixed(vars={gene.name: variable(gene) for gene in genes})
         algorithm.setup(problem, termination=("n_gen", 10**9), seed=seed)
         while True:
@@ -323,7 +336,6 @@ def dehb(rungs: int, eta: int, weight: float, crossover: float) -> Runner:
         from dehb import DEHB
         from loguru import logger
 
-        logger.disable("dehb")
         with TemporaryDirectory() as folder:
             made = DEHB(
                 dimensions=len(meter.problem.genes),
@@ -338,6 +350,7 @@ def dehb(rungs: int, eta: int, weight: float, crossover: float) -> Runner:
                 save_freq="end",
                 output_path=folder,
             )
+            logger.remove()  # its log files: each instance opens one, for all instances
             assert len(made.fidelities) == rungs
             while True:
                 job = made.ask()

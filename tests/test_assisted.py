@@ -23,7 +23,10 @@ def model() -> GaussianProcess:
     x = rng.random((30, 4))
     x[:, 3] = rng.integers(3, size=30) / 3
     y = np.sin(5 * x[:, 0]) + x[:, 1] ** 2 + (x[:, 3] == 0) + 0.1 * rng.normal(size=30)
-    return GaussianProcess(Results.of(x, y), np.array([False, False, False, True]))
+    rung = np.repeat([0, 1, 2], [20, 7, 3])
+    training = np.concatenate([np.arange(20), np.arange(7), np.arange(3)])
+    x = x[training]
+    return GaussianProcess(Results(x, y, rung, training), np.array([False, False, False, True]))
 
 
 def test_gradient_is_that_of_the_density(model: GaussianProcess) -> None:
@@ -163,3 +166,40 @@ def test_what_is_being_trained_is_not_proposed_again() -> None:
     out = [strategy.ask() for _ in range(6)]
     genomes = {mixed_space().decode(proposal.vector) for proposal in out if proposal}
     assert len(genomes) == 6
+
+
+def test_higher_rungs_are_levelled_by_what_the_same_trainings_gained() -> None:
+    """Only the best are promoted: the plain means of two rungs would say that training longer helps twice as much."""
+    y = np.array([10.0, 20.0, 30.0, 8.0, 18.0])
+    results = Results(np.zeros((5, 1)), y, np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 1]))
+    assert level(results).y.tolist() == [10.0, 20.0, 30.0, 10.0, 20.0]
+
+
+def test_low_fidelities_teach_about_high_ones() -> None:
+    rng = np.random.default_rng(10)
+    x = rng.random((40, 2))
+    y = np.sin(4 * x[:, 0]) + x[:, 1]
+    rung, training = np.array([0] * 40 + [1] * 5), np.array([*range(40), *range(5)])
+    both = Results(np.concatenate([x, x[:5]]), np.concatenate([y, y[:5] + 0.05]), rung, training)
+    new = rng.random((50, 2))
+    truth = np.sin(4 * new[:, 0]) + new[:, 1]
+    choice = np.array([False, False])
+    informed = GaussianProcess(both, choice).predict(new, 1)[0]
+    ignorant = GaussianProcess(Results.of(x[:5], y[:5]), choice).predict(new)[0]
+    assert np.abs(informed - truth).mean() < 0.3 * np.abs(ignorant - truth).mean()
+
+
+def test_one_in_eta_goes_on_and_it_is_the_one_believed_best() -> None:
+    strategy = AssistedEvolution(FLOATS, 0, initial=6, fidelities=(0.25, 1.0), eta=3)
+    seen: dict[tuple[float, ...], float] = {}
+    for _ in range(60):
+        proposal = strategy.ask()
+        assert proposal is not None
+        if proposal.fidelity == 1.0:
+            assert proposal.vector in seen, "only what was begun goes on"
+            assert seen.pop(proposal.vector) <= np.median([*seen.values(), math.inf])
+        else:
+            seen[proposal.vector] = bowl(proposal.vector)
+        strategy.tell(proposal, Fitness(False, bowl(proposal.vector)))
+    low, high = map(len, strategy._rungs)
+    assert low // 3 - 1 <= high <= low // 3
