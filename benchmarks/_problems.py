@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -96,8 +96,9 @@ def continuous(name: str, dimension: int, target: float, seed: int) -> Problem:
 ACTIVATIONS, NORMS = ("relu", "leaky", "elu", "swish"), ("none", "batch", "spectral")
 
 
-def mixed(target: float, seed: int) -> Problem:
+def mixed(dimension: int, target: float, seed: int) -> Problem:
     """Floats, a log float, an int, a log int and two choices; the best place of the numbers depends on a choice."""
+    assert dimension == 7
     rng = np.random.default_rng([2027, seed])
     shifts = {name: rng.uniform(-3.5, 3.5, 2) for name in ACTIVATIONS}
     activation = dict(zip(ACTIVATIONS, rng.permutation([0.0, 0.5, 1.0, 2.0]), strict=True))
@@ -129,8 +130,9 @@ def mixed(target: float, seed: int) -> Problem:
 FAMILIES = ("a", "b", "c")
 
 
-def conditional(target: float, seed: int) -> Problem:
-    """A choice of three families, each with genes of its own; the better the family, the narrower its optimum."""
+def conditional(dimension: int, target: float, seed: int) -> Problem:
+    """A choice of three families, each with four genes of its own; the better the family, the narrower its optimum."""
+    assert dimension == 13
     rng = np.random.default_rng([2028, seed])
     names = rng.permutation(FAMILIES)
     base = dict(zip(names, (0.0, 0.3, 0.6), strict=True))
@@ -259,3 +261,15 @@ def zdt(number: int, dimension: int, part: float, seed: int) -> Problem:
         return reached
 
     return Problem(floats(dimension, 0.0, 1.0, 100_001), lambda genome, _: zdt_values(number, array(genome)), goal)
+
+
+# Every problem by its name: of a dimension, a target and a seed -------------------------------------------------------
+
+INSTANCES: Mapping[str, Callable[[int, float, int], Problem]] = {
+    **{name: partial(continuous, name) for name in FUNCTIONS},
+    **{f"biased {name}": partial(biased, name) for name in FUNCTIONS},
+    **{f"ZDT{number}": partial(zdt, number) for number in (1, 2, 3)},
+    "counting ones": counting_ones,
+    "mixed": mixed,
+    "conditional": conditional,
+}

@@ -1,8 +1,8 @@
 """Is each strategy a correct member of its kind? Evaluations to a target, beside a well-known implementation.
 
-Both sides have the same settings, the same instances (one a seed) and the same cap. A run that does not reach the target
-costs its cap; the expected running time (ERT, Hansen et al., COCO, arXiv:1603.08785) is what all runs cost over the
-number that reached it. Intervals are 95 %, by bootstrap over the seeds. Goal: never above 1.25 times the peer's.
+Both sides have the same settings, the same instances (one a seed) and the same cap. A run that does not reach the
+target costs its cap; the expected running time (ERT, Hansen et al., COCO, arXiv:1603.08785) is what all runs cost over
+the number that reached it. Intervals are 95 %, by bootstrap over the seeds. Goal: never above 1.25 times the peer's.
 
 Then: what ask and tell take (goal: a median of at most 1 ms for every strategy without a model), and every strategy
 with its default options beside random search.
@@ -18,11 +18,10 @@ import math
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any
@@ -31,7 +30,7 @@ import _peers as peers
 import numpy as np
 import numpy.typing as npt
 from _peers import Meter, Runner, measure, ours
-from _problems import Problem, biased, conditional, continuous, counting_ones, mixed, zdt
+from _problems import INSTANCES
 from _record import record
 from rich.console import Console
 from rich.table import Table
@@ -41,13 +40,12 @@ from evogan.space import Space
 from evogan.strategies import MODEL_BASED, STRATEGIES, Fitness, make_strategy
 
 SEEDS = 20
-MORE_SEEDS = 60  # where it is chance whether a run finds the right one of many optima
+MORE_SEEDS = 40  # where it is chance whether a run finds the right one of many optima
 WORST_RATIO = 1.25
 RESAMPLES = 4000
 PROCESSES = int(os.environ.get("EVOGAN_BENCH_PROCESSES", len(os.sched_getaffinity(0))))
-CONSOLE = Console(width=150)
+CONSOLE = Console(width=165)
 
-Make = Callable[[int], Problem]
 Array = npt.NDArray[np.float64]
 
 
@@ -56,126 +54,123 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contest:
-    """A strategy of ours and a peer, on a problem of which `make` gives the instance of a seed."""
+    """A strategy of ours and a peer on a problem; each seed is an instance of it."""
 
     strategy: str
     peer: str
-    package: str
     problem: str
-    make: Make
+    dimension: int
+    target: float
     cap: float
+    seeds: int
     settings: str
     ours: Runner
     theirs: Runner
-    seeds: int = SEEDS
+
+    @property
+    def package(self) -> str:
+        return self.peer.split()[0]
+
+    def run(self, mine: bool, seed: int) -> tuple[float, bool]:
+        instance = INSTANCES[self.problem](self.dimension, self.target, seed)
+        return measure(instance, self.cap, self.ours if mine else self.theirs, seed)
 
 
 def cma_es() -> Iterator[Contest]:
     """Both from the centre, with the same sigma and lambda; both begin anew at random when they have converged."""
-
-    def contest(problem: str, make: Make, cap: float, population: int, peer: str = "CMA", **more: Any) -> Contest:
-        theirs = peers.cmaes(0.25, population) if peer == "CMA" else peers.catcma(0.25, population)
-        return Contest(
+    for problem, dimension, target, cap, population, seeds in (
+        ("sphere", 5, 1e-4, 5_000, 8, SEEDS),
+        ("sphere", 20, 1e-4, 10_000, 12, SEEDS),
+        ("ellipsoid", 5, 1e-2, 10_000, 8, SEEDS),
+        ("ellipsoid", 20, 1e-2, 40_000, 12, SEEDS),
+        ("rosenbrock", 5, 1e-2, 10_000, 8, MORE_SEEDS),
+        ("rastrigin", 2, 1e-2, 10_000, 30, MORE_SEEDS),
+        ("rastrigin", 3, 1e-2, 20_000, 60, MORE_SEEDS),
+        ("mixed", 7, 5e-2, 4_000, 20, MORE_SEEDS),
+        ("conditional", 13, 5e-2, 4_000, 20, MORE_SEEDS),
+    ):
+        with_choices = problem in ("mixed", "conditional")
+        yield Contest(
             "cma-es",
-            f"cmaes.{peer}",
-            "cmaes",
+            f"cmaes {'CatCMAwM' if with_choices else 'CMA'}",
             problem,
-            make,
+            dimension,
+            target,
             cap,
+            seeds,
             f"sigma 0.25, lambda {population}",
             ours("cma-es", sigma=0.25, population=population),
-            theirs,
-            **more,
+            (peers.catcma if with_choices else peers.cmaes)(0.25, population),
         )
-
-    for name, dimension, target, cap in (
-        ("sphere", 5, 1e-4, 5_000),
-        ("sphere", 20, 1e-4, 10_000),
-        ("ellipsoid", 5, 1e-2, 10_000),
-        ("ellipsoid", 20, 1e-2, 40_000),
-        ("rosenbrock", 5, 1e-2, 20_000),
-        ("rosenbrock", 10, 1e-2, 40_000),
-    ):
-        seeds = MORE_SEEDS if name == "rosenbrock" else SEEDS  # one start in ten ends in its local optimum
-        make = partial(continuous, name, dimension, target)
-        yield contest(f"{name} {dimension}", make, cap, int(4 + 3 * math.log(dimension)), seeds=seeds)
-    for dimension, population in ((2, 20), (5, 60)):
-        make = partial(continuous, "rastrigin", dimension, 1e-2)
-        yield contest(f"rastrigin {dimension}", make, 40_000, population, seeds=MORE_SEEDS)
-    yield contest("mixed", partial(mixed, 1e-2), 20_000, 20, "CatCMAwM", seeds=MORE_SEEDS)
-    yield contest("conditional", partial(conditional, 1e-2), 20_000, 20, "CatCMAwM", seeds=MORE_SEEDS)
 
 
 def de() -> Iterator[Contest]:
     """Synchronous generations from a Latin hypercube. SciPy draws anew what leaves the bounds, which we reflect; its
     difference may contain the best, which ours does not; it has no choices and codes them as integers."""
     for variant in ("rand/1/bin", "best/1/bin", "current-to-best/1/bin"):
-        # the classic needs a small F to converge, the greedy ones a large F not to converge too soon
-        weight = 0.5 if variant == "rand/1/bin" else 0.7
-        for problem, dimension, make, cap, popsize, crossover, seeds in (
-            ("sphere 10", 10, partial(continuous, "sphere", 10, 1e-3), 20_000, 5, 0.9, SEEDS),
-            ("sphere 20", 20, partial(continuous, "sphere", 20, 1e-1), 40_000, 3, 0.9, SEEDS),
-            ("ellipsoid 10", 10, partial(continuous, "ellipsoid", 10, 1e-2), 20_000, 5, 0.9, SEEDS),
-            ("rosenbrock 5", 5, partial(continuous, "rosenbrock", 5, 1e-1), 20_000, 10, 0.9, MORE_SEEDS),
-            ("rastrigin 3", 3, partial(continuous, "rastrigin", 3, 1e-1), 20_000, 20, 0.5, MORE_SEEDS),
-            ("mixed", 7, partial(mixed, 1e-2), 10_000, 10, 0.9, MORE_SEEDS),
-            ("conditional", 13, partial(conditional, 1e-2), 10_000, 5, 0.9, MORE_SEEDS),
+        classic = variant == "rand/1/bin"
+        for problem, dimension, target, cap, popsize, weight, crossover, seeds in (
+            ("sphere", 10, 1e-3, 20_000, 5, 0.5 if classic else 0.7, 0.9, SEEDS),
+            ("sphere", 20, 1.0, 20_000, 3, 0.5 if classic else 0.7, 0.9, SEEDS),
+            ("ellipsoid", 10, 1e-2, 20_000, 5, 0.5 if classic else 0.7, 0.9, SEEDS),
+            ("rosenbrock", 5, 1e-1, 10_000, 8, 0.8, 0.9, MORE_SEEDS),
+            ("rastrigin", 3, 1e-1, 5_000, 10, 0.5, 0.3, MORE_SEEDS),
+            ("mixed", 7, 5e-2, 6_000, 10, 0.7, 0.5, MORE_SEEDS),
+            ("conditional", 13, 5e-2, 6_000, 5, 0.7, 0.5, MORE_SEEDS),
         ):
             population = popsize * dimension
             yield Contest(
                 "de",
                 "scipy differential_evolution",
-                "scipy",
                 problem,
-                make,
+                dimension,
+                target,
                 cap,
+                seeds,
                 f"{variant}, F {weight}, CR {crossover}, population {population}",
                 ours("de", variant=variant, weight=weight, crossover=crossover, population=population),
                 peers.scipy_de(variant, popsize, weight, crossover),
-                seeds,
             )
 
 
-NUMERIC = (
-    ("sphere 5", partial(continuous, "sphere", 5, 1e-1), 10_000, SEEDS),
-    ("sphere 20", partial(continuous, "sphere", 20, 1.0), 20_000, SEEDS),
-    ("ellipsoid 5", partial(continuous, "ellipsoid", 5, 1e3), 10_000, MORE_SEEDS),
-    ("rosenbrock 2", partial(continuous, "rosenbrock", 2, 1e-1), 10_000, MORE_SEEDS),
-    ("rastrigin 2", partial(continuous, "rastrigin", 2, 0.5), 10_000, MORE_SEEDS),
-    ("rastrigin 5", partial(continuous, "rastrigin", 5, 3.0), 10_000, MORE_SEEDS),
-)
-WITH_CHOICES = (
-    ("mixed", partial(mixed, 0.05), 10_000, MORE_SEEDS),
-    ("conditional", partial(conditional, 0.05), 10_000, MORE_SEEDS),
+GENETIC = (
+    ("sphere", 5, 1e-1, 3_000, SEEDS),
+    ("sphere", 20, 1.0, 5_000, SEEDS),
+    ("ellipsoid", 5, 1e3, 3_000, MORE_SEEDS),
+    ("rosenbrock", 2, 1e-1, 3_000, MORE_SEEDS),
+    ("rastrigin", 2, 0.5, 3_000, MORE_SEEDS),
+    ("rastrigin", 5, 3.0, 3_000, MORE_SEEDS),
+    ("mixed", 7, 0.1, 3_000, MORE_SEEDS),
+    ("conditional", 13, 0.1, 3_000, MORE_SEEDS),
 )
 VARIATION = {"crossover": 0.9, "mutation": 1.0, "crossover_eta": 10.0, "mutation_eta": 10.0}
-SAID = "SBX 0.9, eta 10, mutation 1/n, eta 10"
+
+
+def genetic(strategy: str, said: str, mine: Runner, children: int, elites: int | None) -> Iterator[Contest]:
+    for problem, dimension, target, cap, seeds in GENETIC:
+        with_choices = problem in ("mixed", "conditional")
+        yield Contest(
+            strategy,
+            f"pymoo {'MixedVariableGA' if with_choices else 'GA'}",
+            problem,
+            dimension,
+            target,
+            cap,
+            seeds,
+            f"population 20, {said}tournament 2, SBX 0.9/10, mutation 1/n, 10",
+            mine,
+            (peers.pymoo_mixed_ga if with_choices else peers.pymoo_ga)(20, children, elites, **VARIATION),
+        )
 
 
 def ga() -> Iterator[Contest]:
     """pymoo's sampling, tournaments, crossover and mutation, with our replacement: two elites and 18 children."""
-    for problem, make, cap, seeds in NUMERIC + WITH_CHOICES:
-        many = (problem, make, cap, f"population 20, 2 elites, tournament 2, {SAID}")
-        mine = ours("ga", population=20, elites=2, tournament=2, **VARIATION)
-        if (problem, make, cap, seeds) in WITH_CHOICES:
-            theirs = peers.pymoo_mixed_ga(20, 18, 2, **VARIATION)
-            yield Contest("ga", "pymoo MixedVariableGA", "pymoo", *many, mine, theirs, seeds)
-        else:
-            yield Contest("ga", "pymoo GA", "pymoo", *many, mine, peers.pymoo_ga(20, 18, 2, **VARIATION), seeds)
+    return genetic("ga", "2 elites, ", ours("ga", population=20, elites=2, tournament=2, **VARIATION), 18, 2)
 
 
 def ga_steady() -> Iterator[Contest]:
     """pymoo's GA as it is, with one child a generation: that is the steady state."""
-    for problem, make, cap, seeds in NUMERIC + WITH_CHOICES:
-        many = (problem, make, cap, f"population 20, tournament 2, {SAID}")
-        mine = ours("ga-steady", population=20, tournament=2, **VARIATION)
-        if (problem, make, cap, seeds) in WITH_CHOICES:
-            theirs = peers.pymoo_mixed_ga(20, 1, None, **VARIATION)
-            yield Contest("ga-steady", "pymoo MixedVariableGA", "pymoo", *many, mine, theirs, seeds)
-        else:
-            yield Contest(
-                "ga-steady", "pymoo GA", "pymoo", *many, mine, peers.pymoo_ga(20, 1, None, **VARIATION), seeds
-            )
+    return genetic("ga-steady", "", ours("ga-steady", population=20, tournament=2, **VARIATION), 1, None)
 
 
 def nsga2() -> Iterator[Contest]:
@@ -185,11 +180,12 @@ def nsga2() -> Iterator[Contest]:
         yield Contest(
             "nsga2",
             "pymoo NSGA2",
-            "pymoo",
-            f"ZDT{number} 10",
-            partial(zdt, number, 10, 0.95),
-            25_000,
-            "population 100, SBX 0.9, eta 15, mutation 1/n, eta 20",
+            f"ZDT{number}",
+            10,
+            0.95,
+            20_000,
+            SEEDS,
+            "population 100, SBX 0.9/15, mutation 1/n, 20",
             ours("nsga2", **options),
             peers.pymoo_nsga2(**options),
         )
@@ -197,20 +193,21 @@ def nsga2() -> Iterator[Contest]:
 
 def dehb() -> Iterator[Contest]:
     """Costs are sums of fidelities: 1 is one full evaluation."""
-    for problem, make in (
-        ("counting ones 8", partial(counting_ones, 8, 0.05)),
-        ("counting ones 16", partial(counting_ones, 16, 0.1)),
-        ("biased sphere 5", partial(biased, "sphere", 5, 0.1)),
-        ("biased rosenbrock 5", partial(biased, "rosenbrock", 5, 20.0)),
-        ("biased rastrigin 3", partial(biased, "rastrigin", 3, 3.0)),
+    for problem, dimension, target in (
+        ("counting ones", 8, 0.05),
+        ("counting ones", 16, 0.1),
+        ("biased sphere", 5, 0.1),
+        ("biased rosenbrock", 5, 20.0),
+        ("biased rastrigin", 3, 3.0),
     ):
         yield Contest(
             "dehb",
             "dehb DEHB",
-            "dehb",
             problem,
-            make,
-            1_000,
+            dimension,
+            target,
+            1_500,
+            SEEDS,
             "fidelities 1/9, 1/3, 1, eta 3, F 0.5, CR 0.5",
             ours("dehb", fidelities=(1 / 9, 1 / 3, 1.0), eta=3, weight=0.5, crossover=0.5),
             peers.dehb(3, 3, 0.5, 0.5),
@@ -222,8 +219,7 @@ CONTESTS = [contest for section in (cma_es, de, ga, ga_steady, nsga2, dehb) for 
 
 def one_run(job: tuple[int, bool, int]) -> tuple[float, bool]:
     which, mine, seed = job
-    contest = CONTESTS[which]
-    return measure(contest.make(seed), contest.cap, contest.ours if mine else contest.theirs, seed)
+    return CONTESTS[which].run(mine, seed)
 
 
 @dataclass(frozen=True)
@@ -269,6 +265,8 @@ def compared(contest: Contest, mine: Runs, theirs: Runs) -> dict[str, Any]:
         "strategy": contest.strategy,
         "peer": contest.peer,
         "problem": contest.problem,
+        "dimension": contest.dimension,
+        "target": contest.target,
         "settings": contest.settings,
         "cap": contest.cap,
         "seeds": contest.seeds,
@@ -284,7 +282,7 @@ def compared(contest: Contest, mine: Runs, theirs: Runs) -> dict[str, Any]:
 def compare(pool: ProcessPoolExecutor, results: dict[str, Any]) -> None:
     """Fills `results["peers"]`, writing every row as soon as it is known."""
     only = {name for name in os.environ.get("EVOGAN_BENCH_ONLY", "").split(",") if name}
-    versions, rows = results["versions of peers"], results["peers"]
+    versions, rows, last = results["versions of peers"], results["peers"], ""
     for which, contest in enumerate(CONTESTS):
         if only and contest.strategy not in only:
             continue
@@ -299,30 +297,36 @@ def compare(pool: ProcessPoolExecutor, results: dict[str, Any]) -> None:
         ]
         rows.append(compared(contest, *sides))
         write(results)
-        print_contests(rows[-1:], header=len(rows) == 1)
+        title = f"{contest.strategy} against {contest.peer} {versions[contest.package]}"
+        if title != last:
+            heading(title)
+        print_contest(rows[-1], header=title != last)
+        last = title
+
+
+def heading(text: str) -> None:
+    CONSOLE.print(f"\n[bold]{text}[/bold]")
 
 
 def figure(value: float | None) -> str:
     return "never" if value is None else f"{value:,.0f}"
 
 
-def print_contests(rows: Sequence[dict[str, Any]], header: bool = True) -> None:
+def print_contest(row: dict[str, Any], header: bool) -> None:
     table = Table(box=None, show_header=header, pad_edge=False)
-    for title, width in (("strategy", 9), ("peer", 22), ("problem", 19), ("settings", 40)):
-        table.add_column(title, width=width, overflow="fold")
-    for title, width in (("ours: ERT (95 %)", 24), ("theirs: ERT (95 %)", 24)):
-        table.add_column(title, width=width, justify="right")
-    table.add_column("ratio (95 %)", width=19, justify="right")
-    for row in rows:
-        sides = [
-            f"{figure(side['ert'])} ({figure(side['low'])}-{figure(side['high'])}) {side['reached']}/{row['seeds']}"
-            for side in (row["ours"], row["theirs"])
-        ]
-        low, high = ("inf" if end is None else f"{end:.2f}" for end in (row["ratio_low"], row["ratio_high"]))
-        ratio = "inf" if row["ratio"] is None else f"{row['ratio']:.2f}"
-        mark = "" if row["within"] else " !"
-        cells = (row["strategy"], row["peer"], row["problem"], row["settings"], *sides, f"{ratio} ({low}-{high}){mark}")
-        table.add_row(*cells)
+    for title, width in (("problem", 21), ("settings", 62)):
+        table.add_column(title, width=width, no_wrap=True)
+    for title, width in (("ours: ERT (95 %)", 30), ("theirs: ERT (95 %)", 30), ("ratio (95 %)", 19)):
+        table.add_column(title, width=width, justify="right", no_wrap=True)
+    sides = [
+        f"{figure(side['ert'])} ({figure(side['low'])}-{figure(side['high'])}) {side['reached']}/{row['seeds']}"
+        for side in (row["ours"], row["theirs"])
+    ]
+    low, high = ("inf" if end is None else f"{end:.2f}" for end in (row["ratio_low"], row["ratio_high"]))
+    ratio = ("inf" if row["ratio"] is None else f"{row['ratio']:.2f}") + f" ({low}-{high})"
+    table.add_row(
+        f"{row['problem']} {row['dimension']}", row["settings"], *sides, ratio + ("" if row["within"] else "!")
+    )
     CONSOLE.print(table)
 
 
@@ -369,7 +373,8 @@ def ask_and_tell(name: str) -> dict[str, float]:
 
 
 def time_all(results: dict[str, Any]) -> None:
-    table = Table(title=f"ask + tell in 20 dimensions after {TOLD:,} results, ms", box=None, title_justify="left")
+    heading(f"Ask and tell in 20 dimensions after {TOLD:,} results, ms")
+    table = Table(box=None, pad_edge=False)
     for title in ("strategy", "median", "mean", "longest"):
         table.add_column(title, justify="left" if title == "strategy" else "right")
     for name in STRATEGIES:
@@ -383,18 +388,14 @@ def time_all(results: dict[str, Any]) -> None:
 # Beside random search -------------------------------------------------------------------------------------------------
 
 SINGLE_FIDELITY = {
-    "sphere 5": partial(continuous, "sphere", 5, -1.0),
-    "ellipsoid 10": partial(continuous, "ellipsoid", 10, -1.0),
-    "rosenbrock 5": partial(continuous, "rosenbrock", 5, -1.0),
-    "rastrigin 5": partial(continuous, "rastrigin", 5, -1.0),
-    "mixed": partial(mixed, -1.0),
-    "conditional": partial(conditional, -1.0),
+    "sphere": 5,
+    "ellipsoid": 10,
+    "rosenbrock": 5,
+    "rastrigin": 5,
+    "mixed": 7,
+    "conditional": 13,
 }
-SEVERAL_FIDELITIES = {
-    "counting ones 16": partial(counting_ones, 16, -1.0),
-    "biased sphere 5": partial(biased, "sphere", 5, -1.0),
-    "biased rosenbrock 5": partial(biased, "rosenbrock", 5, -1.0),
-}
+SEVERAL_FIDELITIES = {"counting ones": 16, "biased sphere": 5, "biased rosenbrock": 5}
 CHOOSE_FIDELITY = ("successive-halving", "hyperband", "dehb")
 
 
@@ -415,7 +416,8 @@ class Best(Meter):
 def path(job: tuple[str, str, int, int]) -> list[tuple[float, float]]:
     """The best so far of a run with default options: (cost, value) at each improvement."""
     name, problem, budget, seed = job
-    meter = Best((SINGLE_FIDELITY | SEVERAL_FIDELITIES)[problem](seed), 2 * budget)
+    dimension = (SINGLE_FIDELITY | SEVERAL_FIDELITIES)[problem]
+    meter = Best(INSTANCES[problem](dimension, -math.inf, seed), 2 * budget)
     try:
         ours(name, **({"evaluations": budget} if name == "l-shade" else {}))(meter, seed)
     except peers.Over:
@@ -439,12 +441,11 @@ def beside_random(
     """Of each strategy and problem: the ERT to what random search reaches with twice the budget (in the median), and
     how many runs are better than that within the budget."""
     section = results["beside random"][title] = {"budget": budget, "seeds": seeds, "problems": {}}
-    table = Table(
-        title=f"Beside random search, {title}: ERT to its median best of {2 * budget:,} evaluations, and how "
-        f"many of {seeds} runs are beyond that after {budget:,}",
-        box=None,
-        title_justify="left",
+    heading(
+        f"Beside random search, {title}: ERT to its median best of {2 * budget:,} evaluations, and how many of {seeds} "
+        f"runs are beyond that after {budget:,}"
     )
+    table = Table(box=None, pad_edge=False)
     table.add_column("strategy")
     cells: dict[str, list[str]] = {name: [] for name in names}
     for problem in problems:

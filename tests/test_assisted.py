@@ -12,7 +12,7 @@ from evogan.genes import GENES
 from evogan.genome import Gene
 from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
-from evogan.strategies.assisted import AssistedEvolution, improvement, normal
+from evogan.strategies.assisted import AssistedEvolution, improvement, level, normal
 from evogan.strategies.gaussian_process import GaussianProcess, Results
 from tests.conftest import mixed_space
 
@@ -180,7 +180,7 @@ def test_low_fidelities_teach_about_high_ones() -> None:
     x = rng.random((40, 2))
     y = np.sin(4 * x[:, 0]) + x[:, 1]
     rung, training = np.array([0] * 40 + [1] * 5), np.array([*range(40), *range(5)])
-    both = Results(np.concatenate([x, x[:5]]), np.concatenate([y, y[:5] + 0.05]), rung, training)
+    both = Results(np.concatenate([x, x[:5]]), np.concatenate([y, y[:5]]), rung, training)
     new = rng.random((50, 2))
     truth = np.sin(4 * new[:, 0]) + new[:, 1]
     choice = np.array([False, False])

@@ -33,7 +33,7 @@ NOISE = (math.log(0.1), 1.0)  # the logarithm of its share of a standardised var
 RHO = (2.5, 1.0)  # its log odds
 TAU = (1.0, 1.0)
 JITTER = 1e-8
-ITERATIONS = 60
+ITERATIONS, MORE = 60, 10  # of the search for hyperparameters: from nothing, and from those of an earlier model
 
 
 def squared_differences(a: Array, b: Array, choice: npt.NDArray[np.bool_]) -> Array:
@@ -90,7 +90,7 @@ class GaussianProcess:
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True)),
-            options={"maxiter": ITERATIONS},
+            options={"maxiter": ITERATIONS if start is None else MORE},
         )
         self.hyperparameters: Array = found.x
         self._condition()
