@@ -7,7 +7,8 @@ children of tournament winners:
     c1, c2 = (p1 + p2)/2 -+ beta (p2 - p1)/2,  beta ~ SBX(crossover_eta)     with probability `crossover`
     x' = x + delta,                            delta ~ polynomial(mutation_eta)   for each gene with
                                                                               probability `mutation`/dimension
-Choices have no order: they are exchanged whole and mutate to any other value.
+Choices have no order: they are exchanged whole and mutate to any other value. A child that repeats a genome of its
+parents' generation or of its own is mutated again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import ClassVar
 
 from deap import tools
 
+from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import (
@@ -34,6 +36,8 @@ from evogan.strategies.base import (
     numbers,
     share,
 )
+
+AGAIN = 10  # mutations of a child that is known, at most: a space may be smaller than a population
 
 
 class Variation:
@@ -75,6 +79,17 @@ class Variation:
         self.mutate(one)
         self.mutate(two)
         return one, two
+
+    def renewed(self, child: list[float], known: set[Genome]) -> list[float]:
+        """`child`, mutated until it is not among the `known`, where it is entered."""
+        genome = self.space.decode(child)
+        for _ in range(AGAIN):
+            if genome not in known:
+                break
+            self.mutate(child)
+            genome = self.space.decode(child)
+        known.add(genome)
+        return child
 
     def mutate(self, child: list[float]) -> None:
         units = [child[i] for i in self._numeric]
@@ -140,11 +155,16 @@ class GeneticAlgorithm(Strategy):
         self._told = []
         children: list[Sequence[float]] = []
         count = self.population - self.elites
+        known = self._known()
         with self._random.installed():
             while len(children) < count:
-                children += self._mate()
+                children += (self._variation.renewed(child, known) for child in self._mate())
         self._queue = children[:count]
         self._expected = count
+
+    def _known(self) -> set[Genome]:
+        """The genomes that a child should not repeat."""
+        return {self.space.decode(parent.vector) for parent in self._parents}
 
     def _mate(self) -> tuple[list[float], list[float]]:
         return self._variation.children(self._select(), self._select())
@@ -193,7 +213,7 @@ class SteadyStateGA(GeneticAlgorithm):
         if not self._parents:
             return list(self.rng.random(self.space.dimension))
         with self._random.installed():
-            return self._mate()[0]
+            return self._variation.renewed(self._mate()[0], self._known())
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         child = Individual(proposal.vector, fitness)

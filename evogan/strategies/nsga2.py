@@ -23,13 +23,10 @@ from dataclasses import dataclass, field
 
 from deap import tools
 
-from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, at_least, latin_hypercube
 from evogan.strategies.ga import Variation
-
-AGAIN = 10  # mutations of a child that is known, at most: a space may be smaller than a population
 
 
 @dataclass
@@ -104,16 +101,7 @@ class NSGA2(Generational):
         known = {self.space.decode(parent.vector) for parent in self._parents}
         children: list[Sequence[float]] = []
         for one, two in zip(winners[::2], winners[1::2], strict=True):
-            children += [self._renewed(child, known) for child in self._variation.children(one.vector, two.vector)]
+            children += [
+                self._variation.renewed(child, known) for child in self._variation.children(one.vector, two.vector)
+            ]
         return children[: self.population]
-
-    def _renewed(self, child: list[float], known: set[Genome]) -> list[float]:
-        """`child`, mutated until it is not among the `known`, where it is entered."""
-        genome = self.space.decode(child)
-        for _ in range(AGAIN):
-            if genome not in known:
-                break
-            self._variation.mutate(child)
-            genome = self.space.decode(child)
-        known.add(genome)
-        return child
