@@ -26,7 +26,8 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
+	for script in demo engine landscape startup strategies; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 wheel: .venv/installed
 	$(BIN)/uv build --quiet --wheel --python $(BIN)/python --out-dir dist

@@ -113,8 +113,8 @@ def de() -> Iterator[Contest]:
             ("sphere", 10, 1e-3, 20_000, 5, 0.5 if classic else 0.7, 0.9, SEEDS),
             ("sphere", 20, 1.0, 20_000, 3, 0.5 if classic else 0.7, 0.9, SEEDS),
             ("ellipsoid", 10, 1e-2, 20_000, 5, 0.5 if classic else 0.7, 0.9, SEEDS),
-            ("rosenbrock", 5, 1e-1, 10_000, 8, 0.8, 0.9, MORE_SEEDS),
-            ("rastrigin", 3, 1e-1, 5_000, 10, 0.5, 0.3, MORE_SEEDS),
+            ("rosenbrock", 3, 1e-1, 5_000, 10, 0.7, 0.9, SEEDS),
+            ("rastrigin", 3, 1e-1, 5_000, 15, 0.5, 0.3, MORE_SEEDS),
             ("mixed", 7, 5e-2, 6_000, 10, 0.7, 0.5, MORE_SEEDS),
             ("conditional", 13, 5e-2, 6_000, 5, 0.7, 0.5, MORE_SEEDS),
         ):
@@ -176,15 +176,15 @@ def ga_steady() -> Iterator[Contest]:
 def nsga2() -> Iterator[Contest]:
     """Until everything that was evaluated dominates 95 % of what the true front dominates, up to (1.1, 1.1)."""
     options = {"population": 100, "crossover": 0.9, "mutation": 1.0, "crossover_eta": 15.0, "mutation_eta": 20.0}
-    for number in (1, 2, 3):
+    for number, seeds in ((1, SEEDS), (2, SEEDS), (3, MORE_SEEDS)):  # ZDT3's front has parts, and a run may lose one
         yield Contest(
             "nsga2",
             "pymoo NSGA2",
             f"ZDT{number}",
             10,
             0.95,
-            20_000,
-            SEEDS,
+            10_000,
+            seeds,
             "population 100, SBX 0.9/15, mutation 1/n, 20",
             ours("nsga2", **options),
             peers.pymoo_nsga2(**options),
