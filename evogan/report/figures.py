@@ -135,9 +135,13 @@ def front(run: RunHistory) -> Drawn | None:
         axes.step(best[:, 0], best[:, 1], "o-", where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
-        for axis, values in (("x", points[:, 0]), ("y", points[:, 1])):
+        for name, axis, values in (("x", axes.xaxis, points[:, 0]), ("y", axes.yaxis, points[:, 1])):
             if values.min() > 0 and values.max() > 10 * values.min():
-                getattr(axes, f"set_{axis}scale")("log")
+                getattr(axes, f"set_{name}scale")("log")
+                axis.set_major_formatter(
+                    FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+                )
+                axis.set_minor_formatter(NullFormatter())
         figure.legend(loc="outside upper center", ncols=2)
         others = f" (of {len(names)} objectives the first two)" if len(names) > 2 else ""
         caption = f"{names[0]} against {names[1]}{others}: nothing evaluated is better in both than one on the front."
