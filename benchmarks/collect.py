@@ -1,4 +1,4 @@
-"""Collect a landscape: real trainings of a space on a data set, as a store that `tabulate.py` makes a table of.
+"""Collect a landscape: real trainings of a space on a data set, as a store that `make_table.py` makes a table of.
 
 A space-filling design first, then the paths of searches (a table that is to judge searches must know where they go),
 then replicates of genomes of every quality, for the noise. Interrupted, it goes on.

@@ -1,6 +1,6 @@
 """Make a table under `benchmarks/tables/` of what `collect.py` left in a store.
 
-python benchmarks/tabulate.py digits-wdcgan_wide STORE wdcgan_wide digits 10
+python benchmarks/make_table.py digits-wdcgan_wide STORE wdcgan_wide digits 10
 """
 
 from __future__ import annotations
