@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
-from evogan.engine import Event, Judge
+from evogan.engine import Event, Judge, Ledger
 from evogan.engine.confirm import FRESH
 
 
@@ -18,6 +18,7 @@ class SearchProgress:
     def __init__(self, judge: Judge, evaluations: int, checks: int, console: Console) -> None:
         self._judge, self._console, self._total = judge, console, evaluations
         self._trained = self._cached = self._failed = 0
+        self._ledger, self._said = Ledger(), 0
         self._best: float | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -54,10 +55,13 @@ class SearchProgress:
         value = self._judge.value(event.evaluation)
         if value is not None and (self._best is None or value < self._best):
             self._best = value
-        self._bar.update(self._search, advance=1, facts=self.facts)
-        done = self._trained + self._cached
-        if not self._console.is_terminal and (done % max(1, self._total // 10) == 0 or done == self._total):
-            self._console.print(f"{done}/{self._total} {self.facts}", highlight=False)
+        self._ledger.add(event.trial)
+        spent = self._ledger.spent
+        self._bar.update(self._search, completed=spent, facts=self.facts)
+        tenth = int(10 * spent / self._total)
+        if not self._console.is_terminal and tenth > self._said:
+            self._said = tenth
+            self._console.print(f"{spent:g}/{self._total} {self.facts}", highlight=False)
 
     @property
     def facts(self) -> str:

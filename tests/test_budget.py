@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import statistics
 from collections import Counter
@@ -10,11 +11,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from evogan.engine import Judge, LocalExecutor, Outcome, Replication, Store
 from evogan.engine.history import RunHistory
 from evogan.engine.pareto import dominates, ranks, spread_out
 from evogan.genome import Gene
+from evogan.progress import SearchProgress
 from evogan.space import Space
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Trial
@@ -141,6 +144,14 @@ def test_going_on_costs_the_difference() -> None:
     history = RunHistory(store, "run")
     assert history.spent == [i // 3 + Ladder.LADDER[i % 3] for i in range(30)]
     assert [told.value for told in history.ranking] == list(range(10)), "only the highest fidelity ranks"
+
+
+def test_progress_is_what_was_spent() -> None:
+    said = io.StringIO()
+    with SearchProgress(Judge("value"), 10, 0, Console(file=said)) as progress:
+        run(LocalExecutor(by_fidelity), strategy=Ladder(LINE, 0), space=LINE, evaluations=10, listener=progress)
+    assert said.getvalue().splitlines()[0].startswith("1/10 3 evaluated")
+    assert said.getvalue().splitlines()[-1].startswith("10/10 30 evaluated, 0 cached, 0 failed, best value")
 
 
 def test_a_small_space_ends_whatever_the_fidelity() -> None:
