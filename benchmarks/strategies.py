@@ -86,8 +86,8 @@ def cma_es() -> Iterator[Contest]:
         ("rosenbrock", 5, 1e-2, 10_000, 8, MORE_SEEDS),
         ("rastrigin", 2, 1e-2, 10_000, 30, MORE_SEEDS),
         ("rastrigin", 3, 1e-2, 20_000, 60, MORE_SEEDS),
-        ("mixed", 7, 5e-2, 4_000, 20, MORE_SEEDS),
-        ("conditional", 13, 5e-2, 4_000, 20, MORE_SEEDS),
+        ("mixed", 7, 5e-2, 4_000, 40, MORE_SEEDS),
+        ("conditional", 13, 0.35, 4_000, 40, MORE_SEEDS),
     ):
         with_choices = problem in ("mixed", "conditional")
         yield Contest(
@@ -134,43 +134,53 @@ def de() -> Iterator[Contest]:
 
 
 GENETIC = (
-    ("sphere", 5, 1e-1, 3_000, SEEDS),
-    ("sphere", 20, 1.0, 5_000, SEEDS),
-    ("ellipsoid", 5, 1e3, 3_000, MORE_SEEDS),
-    ("rosenbrock", 2, 1e-1, 3_000, MORE_SEEDS),
-    ("rastrigin", 2, 0.5, 3_000, MORE_SEEDS),
-    ("rastrigin", 5, 3.0, 3_000, MORE_SEEDS),
-    ("mixed", 7, 0.1, 3_000, MORE_SEEDS),
-    ("conditional", 13, 0.1, 3_000, MORE_SEEDS),
+    ("sphere", 5, 1e-1, 3_000, 20, SEEDS),
+    ("sphere", 20, 1.0, 5_000, 20, SEEDS),
+    ("ellipsoid", 5, 1e3, 3_000, 20, MORE_SEEDS),
+    ("rosenbrock", 2, 1e-1, 3_000, 20, MORE_SEEDS),
+    ("rastrigin", 2, 0.5, 3_000, 20, MORE_SEEDS),
+    ("rastrigin", 5, 3.0, 3_000, 20, MORE_SEEDS),
+    ("mixed", 7, 0.1, 4_000, 40, MORE_SEEDS),
+    ("conditional", 13, 0.35, 4_000, 40, MORE_SEEDS),
 )
 VARIATION = {"crossover": 0.9, "mutation": 1.0, "crossover_eta": 10.0, "mutation_eta": 10.0}
+SAID = "SBX 0.9/10, mutation 1/n, 10"
 
 
-def genetic(strategy: str, said: str, mine: Runner, children: int, elites: int | None) -> Iterator[Contest]:
-    for problem, dimension, target, cap, seeds in GENETIC:
+def ga() -> Iterator[Contest]:
+    """pymoo's sampling, tournaments, crossover and mutation, with our replacement: two elites and all children."""
+    for problem, dimension, target, cap, population, seeds in GENETIC:
         with_choices = problem in ("mixed", "conditional")
         yield Contest(
-            strategy,
+            "ga",
             f"pymoo {'MixedVariableGA' if with_choices else 'GA'}",
             problem,
             dimension,
             target,
             cap,
             seeds,
-            f"population 20, {said}tournament 2, SBX 0.9/10, mutation 1/n, 10",
-            mine,
-            (peers.pymoo_mixed_ga if with_choices else peers.pymoo_ga)(20, children, elites, **VARIATION),
+            f"population {population}, 2 elites, tournament 2, {SAID}",
+            ours("ga", population=population, elites=2, tournament=2, **VARIATION),
+            (peers.pymoo_mixed_ga if with_choices else peers.pymoo_ga)(population, population - 2, 2, **VARIATION),
         )
-
-
-def ga() -> Iterator[Contest]:
-    """pymoo's sampling, tournaments, crossover and mutation, with our replacement: two elites and 18 children."""
-    return genetic("ga", "2 elites, ", ours("ga", population=20, elites=2, tournament=2, **VARIATION), 18, 2)
 
 
 def ga_steady() -> Iterator[Contest]:
     """pymoo's GA as it is, with one child a generation: that is the steady state."""
-    return genetic("ga-steady", "", ours("ga-steady", population=20, tournament=2, **VARIATION), 1, None)
+    for problem, dimension, target, cap, population, seeds in GENETIC:
+        with_choices = problem in ("mixed", "conditional")
+        yield Contest(
+            "ga-steady",
+            f"pymoo {'MixedVariableGA' if with_choices else 'GA'}",
+            problem,
+            dimension,
+            target,
+            cap,
+            seeds,
+            f"population {population}, tournament 2, {SAID}",
+            ours("ga-steady", population=population, tournament=2, **VARIATION),
+            (peers.pymoo_mixed_ga if with_choices else peers.pymoo_ga)(population, 1, None, **VARIATION),
+        )
 
 
 def nsga2() -> Iterator[Contest]:

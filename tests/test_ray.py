@@ -50,6 +50,7 @@ def test_a_search_has_the_same_history_on_one_and_two_workers(runs: Path) -> Non
         run = search(
             "wdcgan",
             evaluations=6,
+            strategy="ga",
             options={"population": 4},
             kimg=0.3,
             samples=200,

@@ -17,9 +17,14 @@ from evogan import open_run, resume
 from evogan.errors import UserError
 
 SEARCH = (
-    "search wdcgan --evaluations 10 --option population=4 --kimg 0.3 --samples 200 --finalists 1 "
-    "--confirm 2 --name killed --window 4 --workers 1"
+    "search wdcgan --kimg 0.3 --samples 200 --finalists 1 --confirm 2 --name killed --window 4 --workers 1"
 ).split()
+STRATEGIES = {
+    "ga": "--strategy ga --evaluations 10 --option population=4".split(),
+    "promotions": (
+        "--strategy assisted --evaluations 5 --option fidelities=0.25,1 --option initial=4 --option eta=2"
+    ).split(),
+}
 
 
 def evogan(*arguments: str, runs: Path) -> subprocess.Popen[str]:
@@ -49,10 +54,12 @@ def facts(runs: Path) -> list[object]:
 
 
 @pytest.mark.timeout(300)
-def test_killed_and_resumed_the_history_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_killed_and_resumed_the_history_is_that_of_an_undisturbed_run(strategy: str, tmp_path: Path) -> None:
     calm, killed = tmp_path / "calm", tmp_path / "killed"
-    undisturbed = evogan(*SEARCH, runs=calm)
-    rng, kills, process = random.Random(7), 0, evogan(*SEARCH, runs=killed)
+    search = [*SEARCH, *STRATEGIES[strategy]]
+    undisturbed = evogan(*search, runs=calm)
+    rng, kills, process = random.Random(7), 0, evogan(*search, runs=killed)
     for goal in (1, 4, 8, 11):  # the last one is among the replicates that check the winner
         while recorded(killed) < goal and process.poll() is None:
             time.sleep(0.01)
@@ -73,7 +80,7 @@ def test_killed_and_resumed_the_history_is_that_of_an_undisturbed_run(tmp_path: 
 
 
 def test_a_run_that_is_finished_trains_nothing_again(tmp_path: Path) -> None:
-    options = "--evaluations 3 --option population=3 --kimg 0.1 --samples 100 --confirm 1 --workers 1"
+    options = "--strategy ga --evaluations 3 --option population=3 --kimg 0.1 --samples 100 --confirm 1 --workers 1"
     for _ in range(2):
         process = evogan("search", "wdcgan", *options.split(), runs=tmp_path)
         _, errors = process.communicate()

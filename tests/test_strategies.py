@@ -22,7 +22,7 @@ from evogan.strategies.cma_es import CMAES, with_margin
 from evogan.strategies.de import VARIANTS, DifferentialEvolution, binomial, mutant
 from evogan.strategies.es import ESComma, ESPlus
 from evogan.strategies.fidelity import MultiFidelity
-from evogan.strategies.ga import SteadyStateGA
+from evogan.strategies.ga import SteadyStateGA, Variation
 from evogan.strategies.grid import GridSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
@@ -203,22 +203,24 @@ def test_the_ga_keeps_its_elite_and_never_copies_failures() -> None:
     assert vectors.count(best) >= 3
 
 
-def test_choices_mutate_to_another_value_and_cross_whole() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_choices_mutate_to_another_value(seed: int) -> None:
     space = SPACES["choice"]
-    strategy = make_strategy(
-        "ga", space, 0, {"mutation": 3.0, "crossover": 0.0, "population": 4, "elites": 0, "tournament": 50}
-    )
-    centres = {(k + 0.5) / 4 for k in range(4)}
-    first = drive(strategy, OBJECTIVES["constant"], 4, window=5)
-    for proposal in first:
-        strategy.tell(proposal, Fitness(proposal.number != 0, 1.0))
-    parent = space.decode(first[0].vector)
-    for _ in range(4):
-        child = strategy.ask()
-        assert child is not None
-        assert set(child.vector) <= centres
-        genome = space.decode(child.vector)
-        assert all(genome[name] != parent[name] for name in genome)
+    variation = Variation("ga", space, crossover=0.0, mutation=3.0, crossover_eta=5.0, mutation_eta=5.0)
+    parent, other = [0.1, 0.4, 0.9], [0.6, 0.6, 0.6]
+    with DEAPRandom(seed).installed():
+        child, _ = variation.children(parent, other)
+    assert set(child) <= {(k + 0.5) / 4 for k in range(4)}
+    before, after = space.decode(parent), space.decode(child)
+    assert all(after[name] != before[name] for name in before)
+
+
+def test_no_child_of_the_ga_repeats_its_parents_or_its_siblings() -> None:
+    space = SPACES["int"]
+    strategy = make_strategy("ga", space, 0, {"population": 8, "mutation": 0.5, "crossover": 0.3})
+    asked = drive(strategy, _smooth, 14, window=8)
+    genomes = [space.decode(proposal.vector) for proposal in asked]
+    assert len(set(genomes)) == len(genomes) == 14
 
 
 def test_failures_are_imputed_behind_the_worst_completed() -> None:
