@@ -100,13 +100,18 @@ def interval(values: np.ndarray) -> list[float]:
     return [float(v) for v in np.quantile(np.median(drawn, axis=1), [0.025, 0.975], method="nearest")]
 
 
+def finite(value: float) -> float | None:
+    """JSON knows no infinity: None for what was not reached."""
+    return float(value) if np.isfinite(value) else None
+
+
 def row(curves: np.ndarray, targets: Sequence[float]) -> dict[str, object]:
     found: dict[str, object] = {}
     for target in targets:
         needed = reached(curves, target)
         found[f"to FID {target:.1f}"] = {
-            "evaluations": float(np.median(needed)),
-            "95 %": interval(needed),
+            "evaluations": finite(np.median(needed)),
+            "95 %": [finite(end) for end in interval(needed)],
             "reached": f"{int(np.isfinite(needed).sum())} of {len(needed)}",
         }
     after = {str(n): round(float(np.median(curves[:, n // STEP - 1])), 1) for n in SHOWN}
