@@ -7,8 +7,8 @@ the number that reached it. Intervals are 95 %, by bootstrap over the seeds. Goa
 Then: what ask and tell take (goal: a median of at most 1 ms for every strategy without a model), and every strategy
 with its default options beside random search.
 
-EVOGAN_BENCH_MODELS=1 adds the model-based strategies to the last part (an hour). EVOGAN_BENCH_ONLY=de,ga restricts the
-comparison to these strategies. The peers are those of the extra `bench`; without it, their part is skipped.
+EVOGAN_BENCH_MODELS=1 adds the model-based strategies to the last part. EVOGAN_BENCH_ONLY=de,ga makes the comparison for
+these strategies alone, and writes nothing. The peers are those of the extra `bench`; without it, their part is skipped.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ SEEDS = 20
 MORE_SEEDS = 40  # where it is chance whether a run finds the right one of many optima
 WORST_RATIO = 1.25
 RESAMPLES = 4000
+ONLY = {name for name in os.environ.get("EVOGAN_BENCH_ONLY", "").split(",") if name}
 PROCESSES = int(os.environ.get("EVOGAN_BENCH_PROCESSES", len(os.sched_getaffinity(0))))
-CONSOLE = Console(width=165)
+CONSOLE = Console(width=172)
 
 Array = npt.NDArray[np.float64]
 
@@ -291,10 +292,9 @@ def compared(contest: Contest, mine: Runs, theirs: Runs) -> dict[str, Any]:
 
 def compare(pool: ProcessPoolExecutor, results: dict[str, Any]) -> None:
     """Fills `results["peers"]`, writing every row as soon as it is known."""
-    only = {name for name in os.environ.get("EVOGAN_BENCH_ONLY", "").split(",") if name}
     versions, rows, last = results["versions of peers"], results["peers"], ""
     for which, contest in enumerate(CONTESTS):
-        if only and contest.strategy not in only:
+        if ONLY and contest.strategy not in ONLY:
             continue
         if versions.get(contest.package) is None:
             print(f"{contest.strategy}: skipped, '{contest.package}' is not installed (extra 'bench')", file=sys.stderr)
@@ -324,9 +324,9 @@ def figure(value: float | None) -> str:
 
 def print_contest(row: dict[str, Any], header: bool) -> None:
     table = Table(box=None, show_header=header, pad_edge=False)
-    for title, width in (("problem", 21), ("settings", 62)):
+    for title, width in (("problem", 21), ("settings", 66)):
         table.add_column(title, width=width, no_wrap=True)
-    for title, width in (("ours: ERT (95 %)", 30), ("theirs: ERT (95 %)", 30), ("ratio (95 %)", 19)):
+    for title, width in (("ours: ERT (95 %)", 29), ("theirs: ERT (95 %)", 29), ("ratio (95 %)", 19)):
         table.add_column(title, width=width, justify="right", no_wrap=True)
     sides = [
         f"{figure(side['ert'])} ({figure(side['low'])}-{figure(side['high'])}) {side['reached']}/{row['seeds']}"
@@ -484,8 +484,9 @@ def beside_random(
 
 
 def write(results: dict[str, Any]) -> None:
-    with redirect_stderr(io.StringIO()):  # the tables say it better
-        record("strategies", results)
+    if not ONLY:
+        with redirect_stderr(io.StringIO()):  # the tables say it better
+            record("strategies", results)
 
 
 def installed(package: str) -> str | None:
@@ -504,10 +505,11 @@ def main() -> None:
         "ask and tell, ms": {},
         "beside random": {},
     }
-    time_all(results)
+    if not ONLY:
+        time_all(results)
     with ProcessPoolExecutor(PROCESSES) as pool:
         compare(pool, results)
-        if not os.environ.get("EVOGAN_BENCH_ONLY"):
+        if not ONLY:
             without = [name for name in STRATEGIES if name not in (*MODEL_BASED, *CHOOSE_FIDELITY, "grid")]
             beside_random(pool, results, "without a model", list(SINGLE_FIDELITY), without, 500, SEEDS)
             fidelities = ["random", "de", *CHOOSE_FIDELITY]
