@@ -7,7 +7,7 @@ the number that reached it. Intervals are 95 %, by bootstrap over the seeds. Goa
 Then: what ask and tell take (goal: a median of at most 1 ms for every strategy without a model), and every strategy
 with its default options beside random search.
 
-EVOGAN_BENCH_MODELS=1 adds the model-based strategies to the last part. EVOGAN_BENCH_ONLY=de,ga makes the comparison for
+EVOGAN_BENCH_MODELS=tpe,assisted adds these to the last part (`gp` takes hours). EVOGAN_BENCH_ONLY=de,ga makes the comparison for
 these strategies alone, and writes nothing. The peers are those of the extra `bench`; without it, their part is skipped.
 """
 
@@ -44,6 +44,7 @@ MORE_SEEDS = 40  # where it is chance whether a run finds the right one of many 
 WORST_RATIO = 1.25
 RESAMPLES = 4000
 ONLY = {name for name in os.environ.get("EVOGAN_BENCH_ONLY", "").split(",") if name}
+MODELS = [name for name in os.environ.get("EVOGAN_BENCH_MODELS", "").split(",") if name]
 PROCESSES = int(os.environ.get("EVOGAN_BENCH_PROCESSES", len(os.sched_getaffinity(0))))
 CONSOLE = Console(width=172)
 
@@ -514,9 +515,9 @@ def main() -> None:
             beside_random(pool, results, "without a model", list(SINGLE_FIDELITY), without, 500, SEEDS)
             fidelities = ["random", "de", *CHOOSE_FIDELITY]
             beside_random(pool, results, "several fidelities", list(SEVERAL_FIDELITIES), fidelities, 100, SEEDS)
-        if os.environ.get("EVOGAN_BENCH_MODELS"):
-            models = ["random", "ga", *sorted(MODEL_BASED)]
-            beside_random(pool, results, "with a model", list(SINGLE_FIDELITY), models, 50, 5)
+        if MODELS:
+            names = ["random", "ga", *MODELS]
+            beside_random(pool, results, "with a model", list(SINGLE_FIDELITY), names, 50, SEEDS)
     results["seconds"] = round(perf_counter() - started)
     write(results)
     missed = [row for row in results["peers"] if not row["within"]]
