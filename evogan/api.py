@@ -101,6 +101,9 @@ def search(
     if objective and runs and not task:
         raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
     folder = None if objective and not runs else runs_folder(runs)
+    judged_on = None if objective else GANSettings.of(data=data, **gan)
+    if judged_on:
+        space = _fitting(space, judged_on.dataset.image_size)
     fitness = fitness or ("value" if objective else "fid")
     if strategy == AUTO:
         early = objective is None or takes_fidelity(objective)
@@ -121,7 +124,7 @@ def search(
         seed_genomes=tuple(dict(seed.genome) for seed in read_seeds(seed_genomes, space, folder)),
         finalists=finalists,
         confirm=(0 if objective else 3) if confirm is None else confirm,
-        gan=None if objective else GANSettings.of(data=data, **gan),
+        gan=judged_on,
     )
     if name is None:
         what = task or "objective" if objective else Path(data).resolve().stem
@@ -186,7 +189,7 @@ def evaluate(generator: str | Path, data: str = "digits", *, seed: int = 0, **ga
 
     settings = GANSettings.of(data=data, **gan)
     found = load(generator)
-    dataset = settings.load_data()
+    dataset = settings.dataset
     size, channels = found.facts["image_size"], found.facts["channels"]
     if (dataset.image_size, dataset.channels) != (size, channels):
         raise UserError(
@@ -237,7 +240,7 @@ def _go(
         task, evaluate = Task(name=f"{task_name or 'objective'} on {space.name}"), ObjectiveEvaluator(objective)
     else:
         assert settings.gan is not None
-        task, evaluate, real_grid = _prepare_gans(settings.gan, space, judge)
+        task, evaluate, real_grid = _prepare_gans(settings.gan, judge)
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,
@@ -279,15 +282,22 @@ def _go(
     return Run(store, name)
 
 
-def _prepare_gans(gan: GANSettings, space: Space, judge: Judge) -> tuple[Task, Evaluate, bytes]:
+def _fitting(space: Space, image_size: int) -> Space:
+    """Without what cannot make images of this size."""
+    from evogan.zoo import check_size, impossible
+
+    if not any(gene.name == "backbone" for gene in space.genes):
+        check_size(space.fixed, image_size)
+    return space.without(impossible(image_size), f"cannot make images of side {image_size}")
+
+
+def _prepare_gans(gan: GANSettings, judge: Judge) -> tuple[Task, Evaluate, bytes]:
     from evogan.fitness import METRICS
-    from evogan.zoo import check_size
 
     for metric in judge.metrics:
         if metric not in METRICS:
             raise unknown("fitness", metric, METRICS)
     task, evaluate = gan.prepare()
-    check_size(space.fixed, task.image_size)
     return task, evaluate, evaluate.real_grid()
 
 

@@ -116,9 +116,11 @@ class _Training:
 
     def _train(self) -> None:
         flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
-        trainer = self._begin()
-        images, begun, moment = trainer.images_per_iteration, trainer.iteration, None
+        genes = GENES.complete(self.trial.genome)
+        images = int(genes["batch_size"]) * int(genes["critic_steps"])
         plan = Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
+        trainer = self._begin(plan.total)
+        begun, moment = trainer.iteration, None
         try:
             for iteration, scored in list(plan.stops.items())[len(self.curve) :]:
                 trainer.run_to(iteration)
@@ -135,25 +137,26 @@ class _Training:
         if self.trial.fidelity < 1:
             self.files[STATE] = self._pack(moment or self._moment(trainer))
 
-    def _begin(self) -> Trainer:
+    def _begin(self, iterations: int) -> Trainer:
         """The training, gone on with where that is possible."""
-        trainer = self._build()
+        trainer = self._build(iterations)
         if self.trial.earlier is None or STATE not in self.trial.earlier.files:
             return trainer
         try:
             self._restore(trainer, self.trial.earlier)
         except Exception as error:  # whatever is wrong with the file: from the start it ends the same
             self.continued = {"not_continued": _first_line(error)}
-            return self._build()
+            return self._build(iterations)
         return trainer
 
-    def _build(self) -> Trainer:
+    def _build(self, iterations: int) -> Trainer:
         return Trainer(
             build(self.trial.genome, self.task.image_size, self.task.channels, self.trial.seed),
             GENES.complete(self.trial.genome),
             torch.from_numpy(self.dataset.images),
             seed=self.trial.seed,
             device=self.device,
+            iterations=iterations,
             precision=self.task.precision,
         )
 

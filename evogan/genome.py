@@ -199,14 +199,23 @@ class TableGene(Gene):
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Conflict:
+    """Values of several genes that cannot live together, and why."""
+
+    values: When
+    reason: str
+
+
 class GeneTable(Mapping[str, TableGene]):
     """Every gene a zoo understands, parents before the genes they switch on.
 
     Validation, defaults, keys and the documentation of genes come from here.
     """
 
-    def __init__(self, genes: Iterable[TableGene]) -> None:
+    def __init__(self, genes: Iterable[TableGene], conflicts: Iterable[Conflict] = ()) -> None:
         self._genes = {gene.name: gene for gene in genes}
+        self.conflicts = tuple(conflicts)
 
     def __getitem__(self, name: str) -> TableGene:
         try:
@@ -234,7 +243,8 @@ class GeneTable(Mapping[str, TableGene]):
     def read(self, values: Mapping[str, object]) -> Genome:
         """A genome from what a user wrote.
 
-        Errors: UserError for an unknown gene, a value that is not allowed, a gene that does not apply.
+        Errors: UserError for an unknown gene, a value that is not allowed, a gene that does not apply, values that
+        cannot live together.
         """
         genome = Genome({name: self[name].check(value) for name, value in values.items()})
         active = self.complete(genome)
@@ -244,6 +254,10 @@ class GeneTable(Mapping[str, TableGene]):
                     f"{parent} is {' or '.join(map(str, options))}" for parent, options in self[name].when.items()
                 )
                 raise UserError(f"gene '{name}' applies only when {needs}")
+        for conflict in self.conflicts:
+            if holds(conflict.values, active):
+                both = " with ".join(f"{name} = {active[name]}" for name in conflict.values)
+                raise UserError(f"{both}: {conflict.reason}")
         return genome
 
     def key(self, genome: Mapping[str, Value]) -> str:

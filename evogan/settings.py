@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from evogan.errors import UserError, unknown
@@ -57,7 +58,8 @@ class GANSettings:
             raise unknown("precision", settings.precision, ("fp32", "bf16"))
         return settings
 
-    def load_data(self) -> Dataset:
+    @cached_property
+    def dataset(self) -> Dataset:
         from evogan.data import DataSpec, load_dataset
 
         return load_dataset(DataSpec(self.data, self.image_size, self.classes, self.data_dir, self.download))
@@ -80,7 +82,7 @@ class GANSettings:
         from evogan.fitness import Scorer
 
         check_device(self.device)
-        dataset = self.load_data()
+        dataset = self.dataset
         features = self.load_features(dataset)
         task = GANTask(
             name=dataset.name,

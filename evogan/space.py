@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -13,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from evogan import shipped
 from evogan.errors import UserError, unknown
-from evogan.genome import Gene, GeneTable, Genome, Value, holds, same
+from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, holds, same
 from evogan.stable import digest
 
 
@@ -53,6 +51,7 @@ class Space:
         if table is not None:
             self._check_against(table)
         self.conditions = {gene.name: dict(gene.when) for gene in self.genes}
+        self.conflicts: list[Conflict] = []
         if table is not None:
             self._add_conditions_of(table)
         self.parents_first = self._sorted()
@@ -76,18 +75,40 @@ class Space:
 
     def _add_conditions_of(self, table: GeneTable) -> None:
         """A gene of the zoo is active only where the zoo says that it applies."""
-        searched = {gene.name for gene in self.genes}
-        settled = table.complete(self.fixed)
         for gene in self.genes:
-            for parent, options in table[gene.name].when.items():
-                if parent in searched:
-                    mine = self.conditions[gene.name].get(parent, options)
-                    self.conditions[gene.name][parent] = tuple(v for v in mine if any(same(v, o) for o in options))
-                elif not any(same(settled[parent], option) for option in options):
-                    raise UserError(
-                        f"gene '{gene.name}' never applies: {parent} is {settled[parent]}, "
-                        f"not {' or '.join(map(str, options))}"
-                    )
+            when, never = self._on_searched(table[gene.name].when, table)
+            if never:
+                raise UserError(f"gene '{gene.name}' never applies: {never}")
+            mine = self.conditions[gene.name]
+            for parent, options in when.items():
+                mine[parent] = _common(mine.get(parent, options), options)
+        self.conflicts = [
+            Conflict(values, conflict.reason)
+            for conflict in table.conflicts
+            for values, never in [self._on_searched(conflict.values, table)]
+            if not never
+        ]
+
+    def _on_searched(self, when: When, table: GeneTable) -> tuple[dict[str, tuple[Value, ...]], str]:
+        """The condition on searched genes alone, those of the others' parents included; or why it is never met."""
+        found: dict[str, tuple[Value, ...]] = {}
+        for parent, options in when.items():
+            gene = next((gene for gene in self.genes if gene.name == parent), None)
+            if gene is not None:
+                listed = options if gene.kind != "choice" else _common(options, gene.values)
+                if not listed:
+                    return {}, f"no value of {parent} here is {' or '.join(map(str, options))}"
+                more: Mapping[str, tuple[Value, ...]] = {parent: listed}
+            else:
+                settled = self.fixed.get(parent, table[parent].default)
+                if not any(same(settled, option) for option in options):
+                    return {}, f"{parent} is {settled}, not {' or '.join(map(str, options))}"
+                more, never = self._on_searched(table[parent].when, table)
+                if never:
+                    return {}, never
+            for name, allowed in more.items():
+                found[name] = _common(found.get(name, allowed), allowed)
+        return found, ""
 
     def _sorted(self) -> tuple[Gene, ...]:
         by_name = {gene.name: gene for gene in self.genes}
@@ -110,6 +131,39 @@ class Space:
             order.update((name, by_name[name]) for name in ready)
         return tuple(order.values())
 
+    def without(self, values: Mapping[str, Sequence[Value]], why: str) -> Space:
+        """The space without some values of its choices, nor genes that apply only with those.
+
+        Errors: UserError, saying `why`, where a gene would have none left, or a fixed one has it.
+        """
+
+        def left(name: str, given: Iterable[Value]) -> tuple[Value, ...]:
+            return tuple(value for value in given if not any(same(value, v) for v in values.get(name, ())))
+
+        for name in values:
+            if name in self.fixed and not left(name, (self.fixed[name],)):
+                raise UserError(f"{name} = {self.fixed[name]} {why}")
+        genes, gone = [], []
+        for gene in self.genes:
+            stay = left(gene.name, gene.values)
+            when = {parent: left(parent, options) for parent, options in gene.when.items()}
+            if gene.kind == "choice" and not stay:
+                raise UserError(f"{gene.name} = {' or '.join(map(str, gene.values))} {why}")
+            gone += [f"{gene.name} = {value}" for value in gene.values if value not in stay]
+            if all(when.values()):
+                genes.append(replace(gene, values=stay, when=when))
+        if not gone:
+            return self
+        description = f"{self.description} (without {', '.join(gone)}: {why})"
+        return Space(
+            self.name,
+            genes,
+            fixed=self.fixed,
+            table=self.table,
+            reference=self.reference,
+            description=description,
+        )
+
     @property
     def dimension(self) -> int:
         return len(self.genes)
@@ -120,10 +174,23 @@ class Space:
         for gene in self.parents_first:
             if holds(self.conditions[gene.name], active):
                 active[gene.name] = value_of[gene.name]
+        for conflict in self.conflicts:
+            if holds(conflict.values, active):
+                return self._select({**value_of, **self._way_out(conflict, value_of)})
         ordered = {gene.name: active[gene.name] for gene in self.genes if gene.name in active}
         genome = self.fixed | ordered
         applies = genome if self.table is None else self.table.complete(genome)
         return Genome((name, value) for name, value in genome.items() if name in applies)
+
+    def _way_out(self, conflict: Conflict, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The last of the conflict's genes that can give way takes the next value that does."""
+        for gene in reversed(self.parents_first):
+            banned = conflict.values.get(gene.name, ())
+            free = [i for i, v in enumerate(gene.grid) if not any(same(v, b) for b in banned)] if banned else []
+            if free:
+                at = gene.nearest(values[gene.name])
+                return {gene.name: gene.grid[min(free, key=lambda i: (i - at) % len(gene.grid))]}
+        raise UserError(f"space '{self.name}': {conflict.reason}")
 
     def decode(self, vector: Sequence[float]) -> Genome:
         """The genome at a point of the unit cube, snapped to levels, with active genes only."""
@@ -140,7 +207,7 @@ class Space:
         Errors: UserError naming the gene that lies outside the space.
         """
         given = dict(genome) if self.table is None else self.table.complete(genome)
-        settled = self.fixed if self.table is None else self.table.complete(self.fixed)
+        settled = self.fixed if self.table is None else {g.name: g.default for g in self.table.values()} | self.fixed
         mine = {gene.name: gene for gene in self.genes}
         for name, value in given.items():
             if name not in mine and not (name in settled and same(settled[name], value)):
@@ -187,19 +254,27 @@ class Space:
     @property
     def size(self) -> int:
         """The number of different genomes."""
-        parents = [g for g in self.parents_first if any(g.name in when for when in self.conditions.values())]
-        rest = [gene for gene in self.parents_first if gene not in parents]
-        total = 0
-        for picked in itertools.product(*(gene.grid for gene in parents)):
-            active: dict[str, Value] = {}
-            for gene, value in zip(parents, picked, strict=True):
-                if holds(self.conditions[gene.name], active):
-                    active[gene.name] = value
-                elif not same(value, gene.grid[0]):
-                    break  # one stands for all values of an inactive gene
+        return self._count(self.parents_first, {})
+
+    def _count(self, genes: Sequence[Gene], decided: Mapping[str, Value | None]) -> int:
+        """How many ways there are to choose `genes`, after those `decided` (None: inactive)."""
+        links = [{gene.name, *self.conditions[gene.name]} for gene in genes]
+        links += [set(conflict.values) for conflict in self.conflicts if not _failed(conflict.values, decided)]
+        total = 1
+        for part in _parts([gene.name for gene in genes], links):
+            first, *rest = (gene for gene in genes if gene.name in part)
+            if _failed(self.conditions[first.name], decided):
+                total *= self._count(rest, {**decided, first.name: None})
+            elif not rest and not any(first.name in link for link in links[len(genes) :]):
+                total *= len(first.grid)
             else:
-                total += math.prod(len(g.grid) for g in rest if holds(self.conditions[g.name], active))
+                ways = ({**decided, first.name: value} for value in first.grid)
+                total *= sum(self._count(rest, way) for way in ways if not self._clash(way))
         return total
+
+    def _clash(self, decided: Mapping[str, Value | None]) -> bool:
+        known = {name: value for name, value in decided.items() if value is not None}
+        return any(holds(conflict.values, known) for conflict in self.conflicts)
 
     def document(self) -> dict[str, Any]:
         """The space as plain data, as its TOML file says it: `from_document` reads it back."""
@@ -238,6 +313,28 @@ class Space:
             reference=read.reference,
             description=read.description,
         )
+
+
+def _common(some: tuple[Value, ...], others: tuple[Value, ...]) -> tuple[Value, ...]:
+    return tuple(value for value in some if any(same(value, other) for other in others))
+
+
+def _failed(when: When, decided: Mapping[str, Value | None]) -> bool:
+    """Whether what is decided rules the condition out already."""
+    return any(
+        name in decided and not any(value is not None and same(value, option) for option in options)
+        for name, options in when.items()
+        for value in [decided.get(name)]
+    )
+
+
+def _parts(names: Sequence[str], links: Iterable[set[str]]) -> list[set[str]]:
+    """The names in groups, joined where a link has several of them."""
+    parts: list[set[str]] = []
+    for link in [{name} for name in names] + [link & set(names) for link in links]:
+        touched = [part for part in parts if part & link]
+        parts = [part for part in parts if not part & link] + [link.union(*touched)] if link else parts
+    return parts
 
 
 def load_space(name_or_path: str, table: GeneTable | None = None) -> Space:

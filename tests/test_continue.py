@@ -139,8 +139,20 @@ genomes = st.fixed_dictionaries(
         "latent_prior": st.sampled_from(GENES["latent_prior"].values),
         "dropout": st.sampled_from([0.0, 0.25]),
         "ema": st.sampled_from([0.0, 0.5, 0.999]),
+        "loss": st.sampled_from(["wasserstein", "non_saturating", "began"]),
+        "critic_constraint": st.sampled_from(GENES["critic_constraint"].values),
+        "generator_constraint": st.sampled_from(GENES["generator_constraint"].values),
+        "gradient_penalty": st.sampled_from(["none", "dragan"]),
+        "critic_regularization": st.sampled_from(["none", "spectral"]),
+        **{
+            name: st.sampled_from([0.0, 0.1])
+            for name in ("lecam", "historical_averaging", "instance_noise", "label_noise")
+        },
+        "augmentation": st.sampled_from(["none", "all"]),
+        "lr_decay": st.sampled_from(GENES["lr_decay"].values),
+        "generator_steps": st.integers(1, 2),
     }
-)
+).map(GENES.complete)  # the genes that apply
 
 
 @settings(max_examples=20, deadline=None)
@@ -150,8 +162,7 @@ def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: 
     images = torch.arange(30 * 64).reshape(30, 1, 8, 8).remainder(251).byte()  # fewer than are shown: several passes
 
     def fresh() -> Trainer:
-        complete = GENES.complete(GENES.read(genome))
-        return Trainer(build(genome, 8, 1, 3), complete, images, seed=3, device=torch.device("cpu"))
+        return Trainer(build(genome, 8, 1, 3), genome, images, seed=3, device=torch.device("cpu"), iterations=20)
 
     whole, interrupted = fresh(), fresh()
     for steps in parts:
@@ -173,7 +184,8 @@ def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: 
 def test_sampling_leaves_a_training_as_it_is(ema: float) -> None:
     genome = GENES.read({**SMALL, "ema": ema})
     images = torch.zeros(40, 1, 8, 8, dtype=torch.uint8)
-    trainer = Trainer(build(genome, 8, 1, 0), GENES.complete(genome), images, seed=0, device=torch.device("cpu"))
+    gan = build(genome, 8, 1, 0)
+    trainer = Trainer(gan, GENES.complete(genome), images, seed=0, device=torch.device("cpu"), iterations=5)
     trainer.run_to(3)
     before = trainer.state().pack()
     trainer.gan.sample(trainer.gan.latents(20, torch.Generator().manual_seed(0)))

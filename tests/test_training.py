@@ -33,7 +33,7 @@ def trial(task: GANTask, genome: dict | None = None, fidelity: float = 1.0, repl
 
 def trainer(genome: dict, images: torch.Tensor, seed: int = 0) -> Trainer:
     gan = build(genome, images.shape[-1], images.shape[1], seed)
-    return Trainer(gan, GENES.complete(genome), images, seed=seed, device=torch.device("cpu"))
+    return Trainer(gan, GENES.complete(genome), images, seed=seed, device=torch.device("cpu"), iterations=100)
 
 
 @given(

@@ -21,7 +21,7 @@ def flops_per_iteration(genome: Mapping[str, Value], image_size: int, channels: 
     for player, steps in gan.schedule:
         batch = gan.draw(player, reals, rng)
         with FlopCounterMode(display=False) as counter:
-            loss = torch.stack(list(gan.loss(player, batch).values())).sum()
-            torch.autograd.grad(loss, list(gan.players[player].parameters()))
+            loss = gan.loss(player, batch).total()
+            torch.autograd.grad(loss, list(gan.players[player].parameters()), materialize_grads=True)
         total += steps * counter.get_total_flops()
     return total * int(GENES.complete(genome)["batch_size"]) / pair

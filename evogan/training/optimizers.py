@@ -9,13 +9,17 @@ from torch import Tensor, optim
 
 
 def make_optimizer(player: str, genes: Mapping[str, Any], parameters: Iterable[Tensor]) -> optim.Optimizer:
-    """The optimiser of a player; every one but the critic learns at `lr_ratio` times the critic's rate."""
+    """The optimiser of a player; every one but the critic learns at `lr_ratio` times the critic's rate.
+
+    The rate stays in the group's `initial_lr` when a schedule lowers it.
+    """
     rate = genes["learning_rate"] * (1.0 if player == "critic" else genes["lr_ratio"])
+    group = [{"params": list(parameters), "initial_lr": rate}]
     match genes[f"{player}_optimizer"]:
         case "adam":
             betas = (genes[f"{player}_beta1"], genes[f"{player}_beta2"])
-            return optim.Adam(parameters, rate, betas=betas, foreach=True)
+            return optim.Adam(group, rate, betas=betas, fused=True)
         case "rmsprop":
-            return optim.RMSprop(parameters, rate, alpha=genes[f"{player}_rms_decay"], foreach=True)
+            return optim.RMSprop(group, rate, alpha=genes[f"{player}_rms_decay"], foreach=True)
         case _:
-            return optim.SGD(parameters, rate, momentum=genes[f"{player}_momentum"], foreach=True)
+            return optim.SGD(group, rate, momentum=genes[f"{player}_momentum"], fused=True)

@@ -12,12 +12,14 @@ CURVE_POINTS = 32  # points of the learning curve over the full budget
 class Plan:
     """The iterations of one training, counted from 1; as many whole ones as come nearest to the budget.
 
-    `images`: real images shown to the critic in one iteration. `stops`: iteration -> whether it is scored;
-    the last is where the fidelity ends. Stops of a lower fidelity, but for its last, are those of a higher.
+    `images`: real images shown to the critic in one iteration. `total`: iterations of the full budget. `stops`:
+    iteration -> whether it is scored; the last is where the fidelity ends. Stops of a lower fidelity, but for its
+    last, are those of a higher.
     `on_checkpoint`: the last is one of them too, scored at a higher fidelity as here.
     """
 
     images: int
+    total: int
     stops: dict[int, bool]
     on_checkpoint: bool
 
@@ -33,7 +35,7 @@ class Plan:
         checked = {at(part) for part in checkpoints if at(part) <= last}
         scored = checked | {last}
         stops = {i: i in scored for i in sorted(curve | scored) if i <= last}
-        return cls(images, stops, on_checkpoint=last in checked)
+        return cls(images, total, stops, on_checkpoint=last in checked)
 
     @property
     def last(self) -> int:

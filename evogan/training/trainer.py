@@ -25,8 +25,8 @@ class Diverged(Exception):
 class Trainer:
     """Trains `gan` on `images`, uint8 (N, C, H, W), resident on `device`.
 
-    `genes` is the complete phenotype. Data order and noise come from generators of their own, derived from
-    `seed`. An iteration is one round of the schedule.
+    `genes` is the complete phenotype; `iterations` are those of the full budget, which schedules refer to. Data order
+    and noise come from generators of their own, derived from `seed`. An iteration is one round of the schedule.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Trainer:
         *,
         seed: int,
         device: torch.device,
+        iterations: int,
         precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
         self.gan = gan
@@ -44,6 +45,7 @@ class Trainer:
         self.iteration = 0
         self._images = images.to(device)
         self._batch_size = int(genes["batch_size"])
+        self._iterations, self._decay = iterations, str(genes["lr_decay"])
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
         self._noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise"))
@@ -71,6 +73,7 @@ class Trainer:
         Errors: Diverged if any loss since `losses` was last asked for was not finite.
         """
         while self.iteration < iteration:
+            self._begin_iteration()
             for player, steps in self.gan.schedule:
                 for _ in range(steps):
                     self._step(player)
@@ -82,7 +85,7 @@ class Trainer:
                 raise Diverged(f"{name} loss is {mean} by {self.images_seen / 1000:.1f} kimg")
 
     def losses(self) -> dict[str, float]:
-        """The mean of every loss since the last call."""
+        """The mean of every loss, and of what is watched beside them, since the last call."""
         means = self._meter.means()
         self._meter = _Meter()
         return means
@@ -114,7 +117,7 @@ class Trainer:
             for i, parameter in enumerate(self._parameters[player]):
                 optimizer.state[parameter] = {
                     # where its parameter is and laid out alike, as the optimiser would have made it
-                    key: value if key == "step" else torch.empty_like(parameter).copy_(value)
+                    key: value.to(device) if key == "step" else torch.empty_like(parameter).copy_(value)
                     for key, value in state.part(f"optimizer.{player}.{i}.").items()
                 }
         self._order.set_state(state.tensors["order"])
@@ -124,20 +127,33 @@ class Trainer:
         self._normalized.restore(state.numbers["normalized_loss"], device)
         self.iteration = int(state.numbers["iteration"])
 
+    def _begin_iteration(self) -> None:
+        progress = self.iteration / self._iterations
+        if self.gan.begin(progress):  # moments of layers that had no part in it would mislead (PGGAN, appendix A)
+            for optimizer in self._optimizers.values():
+                optimizer.state.clear()
+        if self._decay != "none":
+            left = 1 - progress if self._decay == "linear" else min(1.0, 2 * (1 - progress))
+            for optimizer in self._optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = group["initial_lr"] * left
+
     def _step(self, player: str) -> None:
         batch = self.gan.draw(player, self._next_reals(), self._noise)
         with self._autocast:
-            terms = self.gan.loss(player, batch)
+            losses = self.gan.loss(player, batch)
         parameters = self._parameters[player]
-        total = torch.stack(list(terms.values())).sum()
-        for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
+        # a network that grows has layers without a part in it yet
+        gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         self._optimizers[player].step()
-        self.gan.after_step(player)
-        self._meter.add(terms)
+        self.gan.after_step(player, batch, losses)
+        self._meter.add(losses.terms)
+        self._meter.add(losses.watched)
         for name in NORMALIZED:
-            if name in terms:
-                self._normalized.update(name, terms[name])
+            if name in losses.terms:
+                self._normalized.update(name, losses.terms[name])
 
     def _next_reals(self) -> Tensor:
         """The next batch in [-1, 1]: one shuffled pass over the data after another."""

@@ -1,4 +1,4 @@
-"""The moving average of a network's weights, from which samples are drawn. PGGAN, arXiv:1710.10196."""
+"""Averages of a network's weights over its training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 class MovingAverage(nn.Module):
-    """Follows a network: its buffers as they are, its parameters w by w' = d w' + (1 - d) w.
+    """What samples are drawn from (PGGAN, arXiv:1710.10196).
+
+    Follows a network: its buffers as they are, its parameters w by w' = d w' + (1 - d) w.
 
     At step t, d = min(decay, (1 + t)/(10 + t)): the memory is short at first, or a short training would average
     mostly its initial weights.
@@ -37,3 +39,29 @@ class MovingAverage(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         self._steps = int(state)
+
+
+class HistoricalAverage(nn.Module):
+    """The mean of all weights so far, which a player is held to. Salimans et al., arXiv:1606.03498, 3.3."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        for i, parameter in enumerate(network.parameters()):
+            self.register_buffer(f"mean{i}", parameter.detach().clone())
+        self.register_buffer("steps", torch.ones(()))
+
+    steps: Tensor
+
+    def means(self) -> list[Tensor]:
+        return [buffer for name, buffer in self.named_buffers() if name != "steps"]
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module) -> None:
+        self.steps += 1
+        for new, mean in zip(network.parameters(), self.means(), strict=True):
+            mean += (new - mean) / self.steps
+
+    def distance(self, network: nn.Module) -> Tensor:
+        """|w - mean|^2."""
+        pairs = zip(network.parameters(), self.means(), strict=True)
+        return torch.stack([(new - mean).square().sum() for new, mean in pairs]).sum()

@@ -10,8 +10,8 @@ from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.stable import derive_seed
-from evogan.zoo import wdcgan
 from evogan.zoo.adversarial import AdversarialGAN
+from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks
 from evogan.zoo.layers import initialise
 
 
@@ -24,19 +24,30 @@ def build(genome: Mapping[str, Value], image_size: int, channels: int, seed: int
     check_size(genome, image_size)
     genes = GENES.complete(genome)
     with torch.device("meta"):  # constructors would draw from the global generator
-        generator = wdcgan.Generator(genes, image_size, channels)
-        critic = wdcgan.Critic(genes, image_size, channels)
+        generator, critic = make_networks(genes, image_size, channels)
     for name, network in (("generator", generator), ("critic", critic)):
-        rng = torch.Generator().manual_seed(derive_seed(seed, "init", name))
         network.to_empty(device="cpu")
-        initialise(network, float(genes["init_std"]), rng)
-    gan = AdversarialGAN(genes, generator, critic)
+        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    gan = AdversarialGAN(genes, generator, critic, torch.Generator().manual_seed(derive_seed(seed, "init")))
     gan.to(torch.device("cpu"))
     return gan
 
 
 def check_size(genome: Mapping[str, Value], image_size: int) -> None:
-    """UserError if the genome's backbone cannot make images of this size."""
-    backbone = GENES.complete(genome)["backbone"]
-    if image_size % 4 or image_size < 4:
-        raise UserError(f"image size {image_size}: {backbone} makes sizes divisible by 4; set --image-size")
+    """UserError if the genome's networks cannot make images of this size."""
+    genes = GENES.complete(genome)
+    name = str(genes["backbone"])
+    if not BACKBONES[name].fits(image_size):
+        raise UserError(f"image size {image_size}: {name} makes sizes {BACKBONES[name].sizes}; set --image-size")
+    if not attention_fits(genes, image_size):
+        raise UserError(
+            f"attention = {genes['attention']}: at image size {image_size} the networks have no maps of that size"
+        )
+
+
+def impossible(image_size: int) -> dict[str, list[Value]]:
+    """The values of genes with which no network makes images of this size."""
+    return {
+        "backbone": [name for name, backbone in BACKBONES.items() if not backbone.fits(image_size)],
+        "attention": [v for v in GENES["attention"].values if not attention_fits({"attention": v}, image_size)],
+    }

@@ -1,0 +1,53 @@
+"""How genes are written down, and the sources that several share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evogan.genome import TableGene, Value, When
+
+EDL = "Lanham, Evolutionary Deep Learning (2023), ch. 8-9"
+WGAN = "WGAN, arXiv:1701.07875"
+AUTOGAN = "AutoGAN, arXiv:1908.03835"
+STYLEGAN = "StyleGAN, arXiv:1812.04948"
+PGGAN = "PGGAN, arXiv:1710.10196"
+IMPROVED = "Salimans et al., arXiv:1606.03498"
+
+
+def choice(name: str, values: tuple[Value, ...], default: Value, meaning: str, source: str, **when: Any) -> TableGene:
+    """`when`: each parent with the value, or values, that it must have."""
+    return TableGene(
+        name=name,
+        kind="choice",
+        values=values,
+        default=default,
+        meaning=meaning,
+        source=source,
+        when=_conditions(when),
+    )
+
+
+def number(
+    name: str, low: float, high: float, default: float, meaning: str, source: str, *, log: bool = False, **when: Any
+) -> TableGene:
+    """A float gene, or an int gene if all three numbers are written without a point."""
+    return TableGene(
+        name=name,
+        kind="int" if all(isinstance(x, int) for x in (low, high, default)) else "float",
+        low=low,
+        high=high,
+        scale="log" if log else "linear",
+        default=default,
+        meaning=meaning,
+        source=source,
+        when=_conditions(when),
+    )
+
+
+def only(parent: str, *values: Value) -> dict[str, Any]:
+    """`when`, of a parent whose name is put together."""
+    return {parent: values}
+
+
+def _conditions(when: dict[str, Any]) -> When:
+    return {parent: options if isinstance(options, tuple) else (options,) for parent, options in when.items()}

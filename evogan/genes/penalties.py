@@ -1,0 +1,132 @@
+"""Genes of Lipschitz control, penalties, and what else holds a player back."""
+
+from __future__ import annotations
+
+from evogan.genes.define import PGGAN, WGAN, choice, number, only
+from evogan.genes.losses import SCORED
+
+PENALTIES = [
+    choice(
+        "critic_constraint",
+        ("clip", "spectral_norm", "sigma_clamp", "none"),
+        "clip",
+        "what the critic's weights are held to",
+        "clip WGAN, arXiv:1701.07875; spectral_norm arXiv:1802.05957; sigma_clamp BigGAN, arXiv:1809.11096",
+    ),
+    number(
+        "clip",
+        1e-4,
+        10.0,
+        0.01,
+        "critic weights are clipped to [-clip, clip] after each critic step",
+        WGAN,
+        log=True,
+        critic_constraint="clip",
+    ),
+    number(
+        "critic_sigma",
+        0.01,
+        100.0,
+        1.0,
+        "what the top singular value of each layer is brought down to",
+        "BigGAN, arXiv:1809.11096",
+        log=True,
+        critic_constraint="sigma_clamp",
+    ),
+    choice(
+        "generator_constraint",
+        ("none", "spectral_norm", "sigma_clamp"),
+        "none",
+        "what the generator's weights are held to",
+        "SAGAN, arXiv:1805.08318; BigGAN, arXiv:1809.11096",
+    ),
+    number(
+        "generator_sigma",
+        0.01,
+        100.0,
+        1.0,
+        "what the top singular value of each layer is brought down to",
+        "BigGAN, arXiv:1809.11096",
+        log=True,
+        generator_constraint="sigma_clamp",
+    ),
+    choice(
+        "gradient_penalty",
+        ("none", "two_sided", "one_sided", "dragan"),
+        "none",
+        "the critic's gradient is drawn to norm 1: between reals and fakes, from above only, or around reals",
+        "WGAN-GP, arXiv:1704.00028; DRAGAN, arXiv:1705.07215",
+        loss=SCORED,
+    ),
+    number(
+        "gradient_penalty_weight",
+        0.001,
+        1000.0,
+        10.0,
+        "lambda of the gradient penalty",
+        "WGAN-GP, arXiv:1704.00028",
+        log=True,
+        gradient_penalty=("two_sided", "one_sided", "dragan"),
+    ),
+    choice(
+        "zero_penalty",
+        ("none", "r1", "r2", "r1_r2"),
+        "none",
+        "the critic's gradient is drawn to 0: at reals, at fakes, at both",
+        "arXiv:1801.04406",
+        loss=SCORED,
+    ),
+    number(
+        "zero_penalty_weight",
+        0.0001,
+        1000.0,
+        10.0,
+        "gamma, of gamma/2 E |gradient|^2",
+        "arXiv:1801.04406",
+        log=True,
+        zero_penalty=("r1", "r2", "r1_r2"),
+    ),
+    number("drift", 0.0, 1.0, 0.0, "weight of E r^2, which keeps scores near 0", PGGAN, loss=SCORED),
+    number(
+        "lecam",
+        0.0,
+        10.0,
+        0.0,
+        "weight of the regulariser against the scores' running means",
+        "LeCam, arXiv:2104.03310",
+        loss=SCORED,
+    ),
+    *(
+        gene
+        for player in ("critic", "generator")
+        for gene in (
+            choice(
+                f"{player}_regularization",
+                ("none", "spectral", "orthogonal", "off_diagonal", "l2"),
+                "none",
+                f"what the {player}'s weights are drawn to: small top singular values, orthogonal rows, off-diagonal "
+                "terms of W W' to 0, small squares",
+                "spectral arXiv:1705.10941; orthogonal arXiv:1609.07093; off_diagonal BigGAN, arXiv:1809.11096; "
+                "l2 arXiv:1807.04720",
+            ),
+            number(
+                f"{player}_regularization_weight",
+                1e-7,
+                100.0,
+                1e-4,
+                "its weight",
+                "BigGAN, arXiv:1809.11096",
+                log=True,
+                **only(f"{player}_regularization", "spectral", "orthogonal", "off_diagonal", "l2"),
+            ),
+        )
+    ),
+    choice(
+        "minibatch",
+        ("none", "std", "discrimination"),
+        "none",
+        "what the critic sees of the whole batch: its standard deviation, or distances in a learned space",
+        "std PGGAN, arXiv:1710.10196; discrimination arXiv:1606.03498",
+        loss=SCORED,
+    ),
+]

@@ -1,0 +1,82 @@
+"""The networks of generator and critic, by the gene `backbone`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evogan.genes import AUTOENCODING
+from evogan.zoo.autoencoder import Autoencoder, decoder_genes
+from evogan.zoo.backbones import autogan, dcgan, infogan, mlp, progressive, resnet, sndcgan, stylegan, wdcgan
+from evogan.zoo.backbones.sizes import stages
+from evogan.zoo.critic import Critic
+from evogan.zoo.gan import Network
+from evogan.zoo.generator import Generator
+from evogan.zoo.virtual_batch import WithReference
+
+Genes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """`generator` and `critic` are made of (genes, image size, channels). `sizes`: in words, what `fits` allows."""
+
+    generator: Callable[[Genes, int, int], Generator]
+    critic: Callable[[Genes, int, int], Critic]
+    fits: Callable[[int], bool]
+    sizes: str
+
+
+def _any(size: int) -> bool:
+    return size >= 1
+
+
+def _by_four(size: int) -> bool:
+    return size >= 4 and size % 4 == 0
+
+
+def _doubled(size: int) -> bool:
+    return stages(size) is not None
+
+
+ANY = (_any, "from 1 up")
+BY_FOUR = (_by_four, "divisible by 4")
+DOUBLED = (_doubled, "8, 10, 12, 14 and their doublings (16, 20, 24, 28, 32, ...)")
+
+BACKBONES: Mapping[str, Backbone] = {
+    "mlp": Backbone(mlp.Generator, mlp.Critic, *ANY),
+    "wdcgan": Backbone(wdcgan.Generator, wdcgan.Critic, *BY_FOUR),
+    "infogan": Backbone(infogan.Generator, infogan.Critic, *BY_FOUR),
+    "dcgan": Backbone(dcgan.Generator, dcgan.Critic, *DOUBLED),
+    "sndcgan": Backbone(sndcgan.Generator, sndcgan.Critic, *DOUBLED),
+    "resnet": Backbone(resnet.Generator, resnet.Critic, *DOUBLED),
+    "autogan": Backbone(autogan.Generator, autogan.Critic, *DOUBLED),
+    "progressive": Backbone(progressive.Generator, progressive.Critic, *DOUBLED),
+    "stylegan": Backbone(stylegan.Generator, stylegan.Critic, *DOUBLED),
+}
+
+
+def attention_fits(genes: Genes, size: int) -> bool:
+    """Whether generator and critic have maps with the side that self-attention asks for, if it does."""
+    side = resnet.attended(genes, size)
+    if side is None:
+        return True
+    return _doubled(size) and side in resnet.generator_sides(size) and side in resnet.critic_sides(size)
+
+
+def make_networks(genes: Genes, size: int, channels: int) -> tuple[Network, Network]:
+    """Generator and critic without weights: to be called where `torch.device("meta")` is the default.
+
+    `genes` is a complete phenotype; `size` and attention must fit.
+    """
+    backbone = BACKBONES[genes["backbone"]]
+    generator = backbone.generator(genes, size, channels)
+    critic = backbone.critic(genes, size, channels)
+    virtual, autoencoding = genes.get("generator_norm") == "virtual_batch", genes["loss"] in AUTOENCODING
+    return (
+        WithReference(genes, generator) if virtual else generator,
+        Autoencoder(genes, critic, backbone.generator(decoder_genes(genes), size, channels))
+        if autoencoding
+        else critic,
+    )

@@ -1,0 +1,73 @@
+"""DCGAN, arXiv:1511.06434: strided convolutions alone, normalised everywhere but at the image.
+
+With n = filters, images of side m * 2^k (m from 4 to 7) and kernels of side kernel_size, one more where strided:
+
+    generator  F n*2^(k-1)*m^2, norm, relu | up, C n*2^(k-2), norm, relu | ... | up, C n, norm, relu | up, C c, tanh
+    critic     C n s2 | C 2n s2, norm | ... | C n*2^(k-1) s2, norm | F 1     each with leaky ReLU and dropout
+
+The dense layers at both ends are the published 4x4 convolutions. A network with norms has no biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evogan.zoo import critic, generator
+from evogan.zoo.backbones.sizes import doublings
+from evogan.zoo.gan import Draws
+from evogan.zoo.layers import Upsample, draw_masks, norm
+
+WITHOUT_SHIFT = ("none", "pixel")  # norms that add nothing, so that a network needs biases
+
+
+class Generator(generator.Generator):
+    def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
+        super().__init__()
+        m, k = doublings(size)
+        n, kind, act = genes["filters"], genes["generator_norm"], nn.LeakyReLU(genes["generator_slope"])
+        bias = kind in WITHOUT_SHIFT
+        self.width = n * 2 ** (k - 1)
+        self.dense = nn.Linear(genes["latent"], self.width * m * m, bias=bias)
+        blocks: list[nn.Module] = [norm(kind, self.width), act]
+        for i in reversed(range(1, k)):
+            outputs = n * 2 ** (i - 1)
+            blocks += [Upsample(genes["upsampling"], 2 * outputs, outputs, genes["kernel_size"], bias=bias)]
+            blocks += [norm(kind, outputs), act]
+        blocks += [Upsample(genes["upsampling"], n, channels, genes["kernel_size"], bias=bias)]
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+        return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width)))
+
+
+class Critic(critic.Critic):
+    def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
+        super().__init__(genes)
+        m, k = doublings(size)
+        kernel, kind = genes["kernel_size"], genes["critic_norm"]
+        self.dropout: float = genes["dropout"]
+        bias = kind in WITHOUT_SHIFT
+        widths = [genes["filters"] * 2**i for i in range(k)]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(inputs, outputs, kernel + 1, 2, kernel // 2, bias=bias),
+                norm(kind if i else "none", outputs),
+            )
+            for i, (inputs, outputs) in enumerate(zip([channels, *widths], widths, strict=False))
+        )
+        self.shapes = [(outputs, size >> i, size >> i) for i, outputs in enumerate(widths, 1)]
+        self.end_with(widths[-1], m, bias=bias)
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self.shapes, n, self.dropout, rng)
+
+    def trunk(self, x: Tensor, draws: Draws) -> Tensor:
+        for i, block in enumerate(self.blocks):
+            x = self.activate(block(x))
+            if draws:
+                x = x * draws[i].to(x.dtype)
+        return x

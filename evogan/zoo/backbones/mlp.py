@@ -1,0 +1,77 @@
+"""Dense networks, as in the first GAN: Goodfellow et al., arXiv:1406.2661.
+
+With n = filters and L = mlp_layers hidden layers of n, 2n, 4n, ... units:
+
+    generator  L x [F, norm, leaky ReLU, dropout] | F c*H*H, tanh
+    critic     the same layers from the widest to n | F 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evogan.zoo import critic, generator
+from evogan.zoo.gan import Draws
+from evogan.zoo.layers import dense_norm, draw_masks
+
+
+class _Hidden(nn.Module):
+    """The hidden layers."""
+
+    def __init__(self, inputs: int, widths: Sequence[int], kind: str, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(before, width), dense_norm(kind, width))
+            for before, width in zip([inputs, *widths], widths, strict=False)
+        )
+
+    def forward(self, x: Tensor, masks: Draws) -> Tensor:
+        for i, block in enumerate(self.blocks):
+            x = F.leaky_relu(block(x), self.slope)
+            if masks:
+                x = x * masks[i].to(x.dtype)
+        return x
+
+
+def _widths(genes: Mapping[str, Any]) -> list[int]:
+    return [genes["filters"] * 2**i for i in range(genes["mlp_layers"])]
+
+
+class Generator(generator.Generator):
+    def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
+        super().__init__()
+        self.image = (channels, size, size)
+        self.dropout: float = genes["generator_dropout"]
+        self.widths = _widths(genes)
+        self.hidden = _Hidden(genes["latent"], self.widths, genes["generator_norm"], genes["generator_slope"])
+        self.dense = nn.Linear(self.widths[-1], channels * size * size)
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks([(width,) for width in self.widths], n, self.dropout, rng)
+
+    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+        """Without `draws` nothing is dropped."""
+        images: Tensor = torch.tanh(self.dense(self.hidden(latent, draws))).unflatten(1, self.image)
+        return images
+
+
+class Critic(critic.Critic):
+    def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
+        super().__init__(genes)
+        self.dropout: float = genes["dropout"]
+        self.widths = _widths(genes)[::-1]
+        self.hidden = _Hidden(channels * size * size, self.widths, genes["critic_norm"], self.slope)
+        self.end_with(self.widths[-1])
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks([(width,) for width in self.widths], n, self.dropout, rng)
+
+    def trunk(self, x: Tensor, draws: Draws) -> Tensor:
+        features: Tensor = self.hidden(x.flatten(1), draws)
+        return features

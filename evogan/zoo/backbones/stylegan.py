@@ -1,0 +1,147 @@
+"""StyleGAN: a latent that sets the style of every layer. Karras et al., arXiv:1812.04948.
+
+The latent becomes a style w by `mapping_layers` dense layers. The image grows, as PGGAN's does and with its numbers of
+channels, from a constant; after the constant and after each of the convolutions, two a level, maps x become
+
+    y = act(x + noise * strength + bias),  AdaIN(y, w) = (1 + A_s w) (y - mean(y))/std(y) + A_b w
+
+with one strength and bias a channel and statistics over the positions of one image. The first convolution of a level
+sees maps enlarged bilinearly. In training a share of the images has the style of a second latent from some layer on.
+Samples have the same noise all, and styles drawn to their mean: w' = mean + psi (w - mean).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evogan.zoo.backbones import progressive
+from evogan.zoo.backbones.progressive import with_gain
+from evogan.zoo.gan import Draws
+from evogan.zoo.latents import draw_latents
+from evogan.zoo.layers import PixelNorm, resize
+
+MAPPING_SLOPE = 0.2
+MEAN_DECAY = 0.995
+EPSILON = 1e-8
+
+Critic = progressive.Critic
+
+
+class SlowLinear(nn.Linear):
+    """A dense layer whose bias is learned `lr_multiplier` times as fast. Its weight is scaled where all are."""
+
+    def __init__(self, inputs: int, outputs: int, lr_multiplier: float) -> None:
+        super().__init__(inputs, outputs)
+        self.lr_multiplier = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias * self.lr_multiplier)
+
+
+class Finish(nn.Module):
+    """What follows a convolution: maps (N, C, H, H), a style (N, latent) and noise (N, 1, H, H) -> maps.
+
+    Without noise it is `self.noise`, the same for all.
+    """
+
+    noise: Tensor
+
+    def __init__(self, latent: int, channels: int, side: int, slope: float) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.empty(channels, 1, 1))
+        self.bias = nn.Parameter(torch.empty(channels, 1, 1))
+        self.style = with_gain(nn.Linear(latent, 2 * channels), 1.0)
+        self.register_buffer("noise", torch.empty(1, 1, side, side))
+        self._slope = slope
+
+    def reset(self, rng: torch.Generator) -> None:
+        nn.init.zeros_(self.strength)
+        nn.init.zeros_(self.bias)
+        self.noise.normal_(generator=rng)
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        noise = self.noise if noise is None else noise
+        x = F.leaky_relu(x + noise * self.strength + self.bias, self._slope)
+        return adaptive_instance_norm(x, *self.style(w).chunk(2, dim=1))
+
+
+def adaptive_instance_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """Maps (N, C, H, W) get the mean `bias` and the standard deviation |1 + scale|, both (N, C)."""
+    return F.instance_norm(x, eps=EPSILON) * (1 + scale[:, :, None, None]) + bias[:, :, None, None]
+
+
+class Generator(progressive.GrowingGenerator):
+    """`mean_style` follows the styles of a training, for samples."""
+
+    mean_style: Tensor
+
+    def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
+        super().__init__(genes, size, channels)
+        self._genes, latent = genes, genes["latent"]
+        mapping: list[nn.Module] = [PixelNorm()]
+        for _ in range(genes["mapping_layers"]):
+            mapping += [SlowLinear(latent, latent, genes["mapping_lr"]), nn.LeakyReLU(MAPPING_SLOPE)]
+        self.mapping = nn.Sequential(*mapping)
+        self.register_buffer("mean_style", torch.empty(latent))
+        self.constant = nn.Parameter(torch.empty(self.widths[0], self.m, self.m))
+        self._levels = [s for s in range(self.k + 1) for _ in range(2)]  # of each layer; the constant is the first
+        widths = [self.widths[s] for s in self._levels]
+        self.convs = nn.ModuleList(
+            [nn.Identity(), *(nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in pairwise(widths))]
+        )
+        self.finishes = nn.ModuleList(
+            Finish(latent, self.widths[s], self._side(s), genes["generator_slope"]) for s in self._levels
+        )
+
+    def reset(self, rng: torch.Generator) -> None:
+        nn.init.ones_(self.constant)
+        self.mean_style.zero_()
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        """Other latents; the first layer (N,) that has their style, past the last if none has; noise for each layer."""
+        level, fade = self.growth.now()
+        in_use = 2 * (level + math.ceil(fade)) + 2
+        change = torch.randint(1, in_use, (n,), generator=rng, device=rng.device)
+        mixed = torch.rand(n, generator=rng, device=rng.device) < self._genes["style_mixing"]
+        return (
+            draw_latents(self._genes, n, rng),
+            torch.where(mixed, change, len(self._levels)),
+            *(torch.randn((n, 1, m, m), generator=rng, device=rng.device) for m in map(self._side, self._levels)),
+        )
+
+    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+        """Without `draws` a sample: noise that stays, one style an image, and that truncated."""
+        w = self.mapping(latent)
+        noise: Sequence[Tensor | None]
+        if draws:
+            other, change, *noise = draws
+            mixed = self.mapping(other)
+            styles = [torch.where((i < change)[:, None], w, mixed) for i in range(len(self._levels))]
+        else:
+            noise = [None] * len(self._levels)
+            w = self.mean_style + self._genes["style_truncation"] * (w - self.mean_style)
+            styles = [w] * len(self._levels)
+
+        def block(s: int, x: Tensor) -> Tensor:
+            if s:
+                x = resize("bilinear", x)
+            for i in (2 * s, 2 * s + 1):
+                x = self.finishes[i](self.convs[i](x), styles[i], noise[i])
+            return x
+
+        return self.images(self.constant.expand(len(latent), -1, -1, -1), block)
+
+    def _side(self, level: int) -> int:
+        return self.m << level
+
+    @torch.no_grad()
+    def follow_styles(self, latent: Tensor) -> None:
+        """The generator has stepped, from these latents (N, latent)."""
+        self.mean_style.lerp_(self.mapping(latent).mean(0), 1 - MEAN_DECAY)

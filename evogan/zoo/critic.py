@@ -1,0 +1,62 @@
+"""What all critics share: from the last maps to a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evogan.genes import AUTOENCODING
+from evogan.zoo.gan import Critique, Draws, Network
+from evogan.zoo.layers import MinibatchDiscrimination, MinibatchStd, precise
+
+
+class Critic(Network):
+    """(N, C, H, W) in [-1, 1] -> `Critique`. A backbone gives `trunk`, and calls `end_with` when it knows its shape.
+
+    As the encoder of an autoencoder a critic answers with codes (N, code) in place of scores.
+    """
+
+    head: nn.Linear
+
+    def __init__(self, genes: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.slope: float = genes["slope"]
+        self._minibatch: str = genes.get("minibatch", "none")
+        self._encodes = genes["loss"] in AUTOENCODING
+        self._outputs: int = genes["code"] if self._encodes else 1
+
+    def activate(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.slope)
+
+    def trunk(self, x: Tensor, draws: Draws) -> Tensor:
+        """Images -> maps (N, C, H, W), or features (N, F)."""
+        raise NotImplementedError
+
+    def end_with(self, channels: int, size: int = 1, *, pooling: str = "none", bias: bool = True) -> None:
+        """The trunk ends with (N, channels, size, size), or (N, channels). `pooling`: none, sum or mean of maps."""
+        self._pooling = pooling
+        if self._minibatch == "std":
+            self.batch_std = MinibatchStd()
+            channels += 1
+        features = channels * (size * size if pooling == "none" else 1)
+        if self._minibatch == "discrimination":
+            self.discrimination = MinibatchDiscrimination(features)
+            features = self.discrimination.outputs
+        self.head = nn.Linear(features, self._outputs, bias=bias)
+
+    def forward(self, x: Tensor, draws: Draws = ()) -> Critique:
+        """Without `draws` nothing is dropped."""
+        maps = self.trunk(x, draws)
+        if self._minibatch == "std":
+            maps = self.batch_std(maps)
+        if self._pooling == "none":
+            features = maps.flatten(1)
+        else:
+            features = maps.sum((2, 3)) if self._pooling == "sum" else maps.mean((2, 3))
+        if self._minibatch == "discrimination":
+            features = self.discrimination(features)
+        out = precise(self.head(features))
+        return Critique(out if self._encodes else out.squeeze(1), features)

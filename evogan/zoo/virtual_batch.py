@@ -1,0 +1,41 @@
+"""A generator with virtual batch norm, and the batch that it compares with. Salimans et al., arXiv:1606.03498."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evogan.zoo.gan import Draws, Network
+from evogan.zoo.generator import Generator
+from evogan.zoo.latents import draw_latents
+from evogan.zoo.layers import REFERENCES
+
+
+class WithReference(Network):
+    """Puts a fixed batch of latents in front of every batch, and drops its images again.
+
+    So each image depends on its own latent alone.
+    """
+
+    references: Tensor
+
+    def __init__(self, genes: Mapping[str, Any], generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        self._genes = genes
+        self.register_buffer("references", torch.empty(REFERENCES, genes["latent"]))
+
+    def reset(self, rng: torch.Generator) -> None:
+        self.references.copy_(draw_latents(self._genes, len(self.references), rng))
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return self.generator.draws(n, rng)
+
+    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+        n = len(self.references)
+        whole = tuple(torch.cat([torch.ones_like(mask[:1]).expand(n, *mask.shape[1:]), mask]) for mask in draws)
+        images: Tensor = self.generator(torch.cat([self.references, latent]), whole)  # nothing of the reference drops
+        return images[n:]

@@ -1,0 +1,256 @@
+"""The published GANs as genomes, and the spaces they lie in. Networks are not built here."""
+
+from __future__ import annotations
+
+import math
+import re
+from random import Random
+
+import pytest
+
+from evogan.errors import UserError
+from evogan.genes import GENES
+from evogan.genome import Genome, Value, holds, same
+from evogan.shipped import names, read_genome
+from evogan.space import Space, load_space
+
+FILES = {name: read_genome(name) for name in names("genomes")}
+PHENOTYPES = {name: GENES.complete(file.genome) for name, file in FILES.items()}
+SPACES = {name: load_space(name, GENES) for name in names("search_spaces")}
+
+
+def _lies_in(genome: Genome, space: Space) -> bool:
+    try:
+        space.snap(genome)
+    except UserError:
+        return False
+    return True
+
+
+INSIDE = {name: [s for s, space in SPACES.items() if _lies_in(file.genome, space)] for name, file in FILES.items()}
+
+
+def test_the_well_known_ones_are_there() -> None:
+    assert set(FILES) >= set(
+        "gan_mlp_small gan_mlp_large mmgan nsgan lsgan dcgan improved_dcgan wgan wgan_gp wgan_gp_resnet dragan sngan "
+        "sngan_resnet sagan biggan rgan ragan ralsgan rahinge ebgan ebgan_pt began fgan_kl fgan_reverse_kl "
+        "fgan_pearson fgan_hellinger fgan_js pggan stylegan autogan r1_baseline wdcgan".split()
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_says_what_it_is_and_where_it_comes_from(name: str) -> None:
+    assert FILES[name].title != name
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}", FILES[name].source)
+    assert re.search(r"\b(19|20)\d\d\b", FILES[name].source)
+
+
+def test_all_are_different_gans() -> None:
+    assert len({GENES.key(file.genome) for file in FILES.values()}) == len(FILES)
+    assert len({file.title for file in FILES.values()}) == len(FILES)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "wdcgan"])
+def test_none_takes_over_what_is_wdcgans(name: str) -> None:
+    """The table's defaults are those of WDCGAN: what it is known for must be said or denied."""
+    wdcgans = (
+        "backbone filters dropout critic_norm upsampling latent latent_prior loss critic_constraint batch_size "
+        "critic_steps learning_rate critic_optimizer generator_optimizer critic_rms_decay generator_rms_decay"
+    ).split()
+    if name == "dcgan_keras":  # on the same networks
+        wdcgans = [gene for gene in wdcgans if gene not in ("critic_norm", "upsampling")]
+    assert {gene for gene in wdcgans if gene in PHENOTYPES[name]} <= set(FILES[name].genome)
+    assert (PHENOTYPES[name]["critic_constraint"] == "clip") == (name in ("wgan", "wgan_cnn", "wgan_infogan"))
+
+
+# As published: the rates of critic and generator; (beta1, beta2) of Adam, or the optimiser (None: each player has its
+# own); critic steps; batch; latent; and what the GAN is known for.
+PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, int, int, dict[str, Value]]] = {
+    "gan_mlp_small": (1e-3, 1e-3, (0.9, 0.999), 1, 64, 100, {"label_smoothing": 0.1, "latent_prior": "uniform"}),
+    "gan_mlp_large": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"label_smoothing": 0.1, "slope": 0.3}),
+    "dcgan": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 100, {"init_std": 0.02, "slope": 0.2, "latent_prior": "uniform"}),
+    "dcgan_keras": (1e-5, 2e-4, None, 1, 256, 100, {"critic_optimizer": "rmsprop", "generator_optimizer": "adam"}),
+    "mmgan": (5e-5, 5e-5, (0.0, 0.999), 1, 64, 64, {"loss": "minimax", "critic_norm": "batch"}),
+    "nsgan": (5e-5, 5e-5, (0.0, 0.999), 1, 64, 64, {"loss": "non_saturating", "critic_norm": "batch"}),
+    "lsgan": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 64, {"loss": "least_squares", "critic_norm": "batch"}),
+    "wgan": (5e-5, 5e-5, "rmsprop", 5, 64, 100, {"loss": "wasserstein", "clip": 0.01}),
+    "wgan_infogan": (5e-5, 5e-5, (0.5, 0.999), 5, 64, 64, {"clip": 0.01, "critic_norm": "batch"}),
+    "wgan_cnn": (2e-4, 2e-4, (0.0, 0.9), 1, 128, 100, {"clip": 0.1, "lr_decay": "linear"}),
+    "wgan_gp": (2e-4, 2e-4, (0.0, 0.9), 1, 128, 100, {"gradient_penalty_weight": 10.0}),
+    "wgan_gp_infogan": (1e-4, 1e-4, (0.5, 0.999), 5, 64, 64, {"gradient_penalty_weight": 10.0}),
+    "wgan_gp_resnet": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"gradient_penalty_weight": 10.0, "lr_decay": "linear"}),
+    "dragan": (1e-4, 1e-4, (0.5, 0.999), 1, 64, 64, {"gradient_penalty": "dragan", "gradient_penalty_weight": 10.0}),
+    "began": (1e-4, 1e-4, (0.5, 0.999), 5, 64, 64, {"began_rate": 1e-3, "began_gamma": 0.75, "critic_norm": "none"}),
+    "sngan": (2e-4, 2e-4, (0.0, 0.9), 1, 128, 100, {"loss": "hinge", "critic_constraint": "spectral_norm"}),
+    "sngan_kurach": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 128, {"critic_constraint": "spectral_norm"}),
+    "sngan_resnet": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"loss": "hinge", "lr_decay": "linear"}),
+    "sagan": (4e-4, 1e-4, (0.0, 0.9), 1, 256, 128, {"generator_constraint": "spectral_norm"}),
+    "biggan": (2e-4, 2e-4, (0.0, 0.999), 4, 50, 128, {"ema": 0.9999, "generator_regularization_weight": 1e-4}),
+    "r1_baseline": (1e-4, 1e-4, "rmsprop", 1, 64, 256, {"zero_penalty": "r1", "ema": 0.999}),
+    "rgan": (2e-4, 2e-4, (0.5, 0.999), 1, 32, 128, {"relativistic": "pairs"}),
+    "rahinge": (2e-4, 2e-4, (0.5, 0.999), 1, 32, 128, {"relativistic": "average", "loss": "hinge"}),
+    "pggan": (1e-3, 1e-3, (0.0, 0.99), 1, 16, 512, {"drift": 1e-3, "ema": 0.999, "minibatch": "std"}),
+    "stylegan": (1e-3, 1e-3, (0.0, 0.99), 1, 64, 512, {"zero_penalty_weight": 10.0, "style_mixing": 0.9}),
+    "autogan": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"loss": "hinge", "critic_constraint": "spectral_norm"}),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_settings_are_those_published(name: str) -> None:
+    genes = PHENOTYPES[name]
+    critic_rate, generator_rate, optimizer, steps, batch, latent, known_for = PUBLISHED[name]
+    assert genes["learning_rate"] == critic_rate
+    assert math.isclose(float(genes["learning_rate"]) * float(genes["lr_ratio"]), generator_rate)
+    for player in ("critic", "generator"):
+        if isinstance(optimizer, tuple):
+            assert genes[f"{player}_optimizer"] == "adam"
+            assert (genes[f"{player}_beta1"], genes[f"{player}_beta2"]) == optimizer
+        elif optimizer is not None:
+            assert genes[f"{player}_optimizer"] == optimizer
+    assert (genes["critic_steps"], genes["batch_size"], genes["latent"]) == (steps, batch, latent)
+    assert {gene: genes[gene] for gene in known_for} == known_for
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_lies_in_a_space(name: str) -> None:
+    assert "anything" in INSIDE[name]
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_space_has_its_references_inside(space: str) -> None:
+    assert [name for name in SPACES[space].reference if space not in INSIDE[name]] == []
+
+
+@pytest.mark.parametrize(("name", "space"), [(name, space) for name in INSIDE for space in INSIDE[name]])
+def test_entering_a_space_changes_little(name: str, space: str) -> None:
+    """Choices stay; numbers go to a level nearby; no conflict makes a gene give way."""
+    genome, moves = SPACES[space].snap(FILES[name].genome)
+    GENES.read(genome)
+    assert set(GENES.complete(genome)) == set(PHENOTYPES[name])
+    for move in moves:
+        assert GENES[move.gene].kind != "choice"
+        old, new = float(move.old), float(move.new)
+        assert abs(old - new) <= 0.02 or abs(math.log(new / old)) < 0.3, move
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_all_points_of_a_space_are_gans(space: Space) -> None:
+    rng = Random(0)
+    seen = set()
+    for _ in range(200):
+        genome = space.decode([rng.random() for _ in range(space.dimension)])
+        assert GENES.read(genome) == genome
+        assert space.decode(space.encode(genome)) == genome
+        seen |= set(genome)
+    assert seen >= {gene.name for gene in space.genes} - RARE  # every gene is active somewhere
+
+
+RARE = {"js_weight"}  # one divergence of ten, of one loss of eight
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_a_fixed_gene_applies_somewhere(space: Space) -> None:
+    rng = Random(0)
+    seen = set().union(*(space.decode([rng.random() for _ in range(space.dimension)]) for _ in range(100)))
+    assert seen >= set(space.fixed)
+
+
+def test_autogans_cells_are_all_there() -> None:
+    space = SPACES["autogan_cells"]
+    assert space.size == 36 * 72 * 144 == 373_248
+    for gene in space.genes:
+        assert gene.values == GENES[gene.name].values
+    assert space.snap(FILES["autogan"].genome) == (
+        Genome(space.fixed | {gene.name: GENES[gene.name].default for gene in space.genes}),
+        [],
+    )
+
+
+def test_autogans_tokens_are_those_published() -> None:
+    """1 0 1 1 | 1 0 0 1 1 | 1 0 1 0 3, each the place of a value in the gene's list."""
+    genome = FILES["autogan"].genome
+    tokens = [
+        next(i for i, value in enumerate(GENES[name].values) if same(value, genome[name]))
+        for name in GENES
+        if name.startswith("cell")
+    ]
+    assert tokens == [1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 0, 3]
+
+
+LUCIC = {  # arXiv:1711.10337, table of ranges: low, high of the exponents where logarithmic
+    ("lucic_wide", "learning_rate"): ("log", -5, -2),
+    ("lucic_wide", "clip"): ("log", -3, 0),
+    ("lucic_wide", "gradient_penalty_weight"): ("log", -1, 2),
+    ("lucic_wide", "began_rate"): ("log", -4, -2),
+    ("lucic_wide", "began_gamma"): ("linear", 0, 1),
+    ("lucic_wide", "critic_beta1"): ("linear", 0, 1),
+    ("lucic_wide", "generator_beta1"): ("linear", 0, 1),
+    ("lucic_narrow", "learning_rate"): ("log", -4, -3),
+    ("lucic_narrow", "clip"): ("log", -2, 0),
+    ("lucic_narrow", "gradient_penalty_weight"): ("log", -1, 1),
+    ("lucic_narrow", "began_gamma"): ("linear", 0.6, 0.9),
+    ("kurach", "learning_rate"): ("log", -5, -2),
+    ("kurach", "gradient_penalty_weight"): ("log", -1, 2),
+    ("kurach", "critic_regularization_weight"): ("log", -4, 1),
+    ("kurach", "critic_beta2"): ("linear", 0, 1),
+}
+
+
+@pytest.mark.parametrize(("space", "name"), LUCIC)
+def test_declared_ranges_are_those_published(space: str, name: str) -> None:
+    gene = next(gene for gene in SPACES[space].genes if gene.name == name)
+    scale, low, high = LUCIC[space, name]
+    assert gene.low is not None and gene.high is not None
+    assert gene.scale == scale
+    ends = [math.log10(end) if scale == "log" else end for end in (gene.low, gene.high)]
+    assert ends == pytest.approx([low, high], abs=1e-9 if scale == "log" else 0.011)  # a beta stays below 1
+
+
+def test_the_studies_choices_are_those_published() -> None:
+    wide, narrow, kurach = (SPACES[name] for name in ("lucic_wide", "lucic_narrow", "kurach"))
+    values = {gene.name: set(gene.values) for gene in wide.genes}
+    assert values["critic_steps"] == {1, 5}
+    assert values["critic_norm"] == {"batch", "none"}
+    for space, latent in ((wide, 64), (narrow, 64), (kurach, 128)):
+        assert (space.fixed["batch_size"], space.fixed["latent"]) == (64, latent)
+    assert narrow.fixed["critic_beta1"] == narrow.fixed["generator_beta1"] == 0.5
+    assert narrow.fixed["critic_steps"] == 1
+
+
+def test_the_size_of_a_space_with_conditions_and_conflicts() -> None:
+    """Lucic et al., narrow, counted by hand."""
+    rates = clips = weights = 21
+    norms, gammas = 2, 31
+    clipped = clips * norms
+    scored = clipped + norms + weights * 1 + weights * norms  # a two-sided penalty bars batch norm
+    began = clipped * gammas + norms * gammas
+    assert SPACES["lucic_narrow"].size == rates * (4 * scored + began)
+
+
+@pytest.mark.parametrize("space", ["lucic_wide", "wdcgan_wide", "sngan", "resnet_architecture"])
+def test_the_size_of_a_space_by_sampling(space: str) -> None:
+    """A point of the cube falls on a genome with probability 1/prod n, over its active genes of n levels each, if no
+    conflict has to be solved. So where none has, prod n is on average the number of genomes, and 0 elsewhere.
+    """
+    here, rng = SPACES[space], Random(0)
+    counts = []
+    for _ in range(4000):
+        vector = [rng.random() for _ in here.genes]
+        genome = here.decode(vector)
+        drawn = {gene.name: gene.level(u) for gene, u in zip(here.genes, vector, strict=True)}
+        solved = any(not same(genome[name], drawn[name]) for name in genome if name in drawn)
+        counts.append(0 if solved else math.prod(len(gene.grid) for gene in here.genes if gene.name in genome))
+    mean = sum(counts) / len(counts)
+    error = math.sqrt(sum((count - mean) ** 2 for count in counts)) / len(counts)
+    assert abs(mean - here.size) <= 4 * error + 1e-9 * here.size
+    assert error < 0.1 * here.size
+
+
+def test_the_size_of_anything() -> None:
+    """It contains, for one, all of AutoGAN's cells with each critic, loss and schedule."""
+    space = SPACES["anything"]
+    count = {gene.name: len(gene.grid) for gene in space.genes}
+    always = math.prod(n for name, n in count.items() if not space.conditions[name])
+    assert space.size > always * SPACES["autogan_cells"].size
+    assert space.size < math.prod(count.values())
+    assert not any(holds(conflict.values, space.decode([0.5] * space.dimension)) for conflict in space.conflicts)
