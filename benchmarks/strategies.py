@@ -7,8 +7,8 @@ the number that reached it. Intervals are 95 %, by bootstrap over the seeds. Goa
 Then: what ask and tell take (goal: a median of at most 1 ms for every strategy without a model), and every strategy
 with its default options beside random search.
 
-EVOGAN_BENCH_MODELS=tpe,assisted adds these to the last part (`gp` takes hours). EVOGAN_BENCH_ONLY=de,ga makes the comparison for
-these strategies alone, and writes nothing. The peers are those of the extra `bench`; without it, their part is skipped.
+EVOGAN_BENCH_MODELS=tpe,assisted adds these to the last part (`gp` takes hours). EVOGAN_BENCH_ONLY=de,ga compares
+these alone, and writes nothing. The peers are those of the extra `bench`; without it, their part is skipped.
 """
 
 from __future__ import annotations

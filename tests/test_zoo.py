@@ -58,6 +58,7 @@ def test_every_published_gan_trains_200_steps(name: str, size: int, channels: in
         device=torch.device("cpu"),
         iterations=iterations,
     )
+    assert flops_per_iteration(genome, size, channels) > 0
     before = copy.deepcopy({player: network.state_dict() for player, network in gan.players.items()})
     trainer.run_to(iterations)  # or Diverged
     for player, network in gan.players.items():

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from evogan.zoo.layers import fan_in
+
 EPSILON = 1e-12
 FIRST_ITERATIONS = 15  # from random vectors; afterwards one a step keeps up
 
@@ -98,7 +100,7 @@ class Equalized(nn.Module):
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         gain, slower = getattr(layer, "gain", math.sqrt(2)), getattr(layer, "lr_multiplier", 1.0)
-        self._scale = float(gain * slower / math.sqrt(matrix(layer, layer.weight).shape[1]))
+        self._scale = float(gain * slower / math.sqrt(fan_in(layer)))
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight * self._scale
