@@ -6,8 +6,8 @@
     python benchmarks/zoo.py table                  results/zoo.json, docs/zoo.md and the grids, from what is there
     python benchmarks/zoo.py                        all of it
 
-Networks are narrower than published (`NARROWER`) and images are 16x16 pixels: a size for two CPU cores, which says little
-about GANs at full width and budget.
+Networks are narrower than published (`NARROWER`) and images are 16x16 pixels: a size for two CPU cores, which says
+little about GANs at full width and budget.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from evogan.zoo import build
 ROOT = Path(__file__).parent.parent
 STORE = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "zoo"
 DATA = ("mnist", "fashion_mnist")
-IMAGE_SIZE, KIMG, REPLICATES = 16, 32.0, 3
+IMAGE_SIZE, KIMG, REPLICATES = 16, 24.0, 3
 NARROWER = {"mlp": 1, "resnet": 8, "autogan": 8, "progressive": 16, "stylegan": 16}  # and 4 for the other backbones
 GRID_COLUMNS = 16
 
@@ -76,7 +76,7 @@ CLAIMS = (
     ("and that before clipping is", "wgan_gp", "wgan_cnn", "best"),
     ("a small clip makes gradients vanish", "wgan_infogan", "wgan_infogan, clip 0.0005", "best"),
     ("a large clip makes them explode", "wgan_infogan", "wgan_infogan, clip 0.5", "best"),
-    ("a Bernoulli latent does a little better than a normal one", "nsgan, Bernoulli latent", "nsgan, normal latent", "best"),
+    ("a Bernoulli latent does better than a normal one", "nsgan, Bernoulli latent", "nsgan, normal latent", "best"),
     ("so does a rectified one", "nsgan, censored latent", "nsgan, normal latent", "best"),
     ("one-sided label smoothing helps", "nsgan, real targets 0.9", "nsgan", "best"),
     ("an equalised learning rate has a large effect", "pggan", "pggan, plain rate", "best"),
@@ -384,9 +384,9 @@ def page(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-STEPS = """One iteration (a critic and a generator step) at 32x32x3, batch 64, one thread, at full published width, beside
-a plain eager PyTorch loop of the same networks in fp32: medians of alternating iterations. The FIDs are those of the table's
-small networks, three replicates each."""
+STEPS = """One iteration (a critic and a generator step) at 32x32x3, batch 64, one thread, at full published width,
+beside a plain eager PyTorch loop of the same networks in fp32: medians of alternating iterations. The FIDs are those of
+the table's small networks, three replicates each."""
 
 
 def _digits(value: Any) -> str:

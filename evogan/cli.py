@@ -86,7 +86,10 @@ def _pairs(what: str, texts: list[str]) -> dict[str, Any]:
 
 @app.command()
 def search(
-    space: Annotated[str, typer.Argument(help="A shipped space (`evogan spaces`) or a TOML file.")],
+    named_space: Annotated[
+        str | None, typer.Argument(metavar="SPACE", help="A shipped space (`evogan spaces`) or a TOML file.")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="The same, by name.")] = None,
     data: Data = "digits",
     strategy: Annotated[str, typer.Option(help="See `evogan strategies`; auto takes the best known.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="Option of the strategy, name=value.")] = None,
@@ -127,6 +130,9 @@ def search(
     from evogan.seeds import read_seeds
     from evogan.space import load_space
 
+    if (named_space is None) == (space is None):
+        raise UserError("name one space to search (`evogan spaces` lists them)")
+    space = named_space or space or ""
     for seed_genome in read_seeds(seed_genomes or (), load_space(space, GENES), runs):
         for move in seed_genome.moves:
             console().print(f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False)
@@ -215,7 +221,7 @@ def list_runs(runs: Runs = Path("runs"), as_json: Json = False) -> None:
 
 @app.command()
 def show(name: str, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Show a run: its best genomes and how they held on fresh replicates."""
+    """Show a run: its best genomes, how they held on fresh replicates, and why others failed."""
     from evogan import api
     from evogan.report import tables
 
@@ -225,6 +231,9 @@ def show(name: str, runs: Runs = Path("runs"), as_json: Json = False) -> None:
         return
     say(tables.verdict(run))
     say(tables.best_genomes(run))
+    troubles = tables.troubles(run)
+    if troubles.row_count:
+        say(troubles)
 
 
 @app.command()
@@ -255,7 +264,7 @@ def train(
 ) -> None:
     """Train one genome and score it; trained before, it is looked up."""
     from evogan import api, shipped
-    from evogan.report import tables
+    from evogan.report import facts, tables
 
     with console().status(f"training {genome} on {data} for {kimg:g} kimg"):
         evaluation, folder = api.train(
@@ -277,8 +286,8 @@ def train(
         print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})
         return
     say(tables.scores(evaluation))
-    if evaluation.reason:
-        say(f"{evaluation.status}: {evaluation.reason}")
+    for sentence in facts.why(evaluation):
+        say(sentence)
     if not evaluation.failed:
         say(f"generator  {folder / 'generator.safetensors'}")
         say(f"grid       {folder / 'samples.png'}")
@@ -346,15 +355,17 @@ def evaluate(
 
 @app.command()
 def zoo(as_json: Json = False) -> None:
-    """List the published GANs."""
+    """List the published GANs, with the parameters that they have for images of 32x32x3."""
     from evogan import shipped
     from evogan.report import tables
+    from evogan.zoo import count_parameters
 
     genomes = [shipped.read_genome(name) for name in shipped.names("genomes")]
+    rows = [tables.zoo_row(file, count_parameters(file.genome, 32, 3)) for file in genomes]
     if as_json:
-        print_json([{"name": g.name, "title": g.title, "source": g.source} for g in genomes])
+        print_json([row | {"genome": dict(file.genome)} for row, file in zip(rows, genomes, strict=True)])
     else:
-        say(tables.zoo(genomes))
+        say(tables.zoo(rows))
 
 
 @app.command()
@@ -373,13 +384,17 @@ def spaces(as_json: Json = False) -> None:
 
 
 @app.command()
-def genes(as_json: Json = False) -> None:
+def genes(
+    as_json: Json = False, markdown: Annotated[bool, typer.Option("--markdown", help="As docs/genes.md.")] = False
+) -> None:
     """List every gene the zoo understands."""
     from evogan.genes import GENES
     from evogan.report import tables
 
     if as_json:
-        print_json({g.name: {"allowed": g.domain, "default": g.default, "meaning": g.meaning} for g in GENES.values()})
+        print_json(tables.genes_document(GENES))
+    elif markdown:
+        typer.echo(tables.genes_page(GENES), nl=False)
     else:
         say(tables.genes(GENES))
 

@@ -11,7 +11,7 @@ import io
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -24,9 +24,10 @@ from evogan.checkpoint import pack_generator
 from evogan.data import Dataset
 from evogan.errors import UserError
 from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
+from evogan.flags import flags_of
 from evogan.genes import GENES
 from evogan.stable import derive_seed
-from evogan.training import Diverged, Plan, State, Trainer
+from evogan.training import Diverged, Plan, State, Trainer, diagnose
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import STATE, Evaluation, GANTask, Status, Trial
 from evogan.zoo import GAN, build
@@ -66,7 +67,7 @@ class GANEvaluator:
 
 
 class _Moment(NamedTuple):
-    """Where a training stands. `scores` and `curve` say how much of them belongs to it."""
+    """Where a training stands. `scores` (and as many diagnostics) and `curve` say how much of them belongs to it."""
 
     training: State
     scores: int
@@ -82,6 +83,7 @@ class _Training:
     scorer: Scorer
     device: torch.device
     scores: list[dict[str, float]] = field(default_factory=list)
+    diagnostics: list[dict[str, Any]] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=perf_counter)
@@ -104,15 +106,17 @@ class _Training:
             status, reason = "crashed", _first_line(error)
         if self.scores and status != "completed":
             status, reason = "completed", f"{status.replace('_', ' ')}: {reason}"
-        return Evaluation(
+        evaluation = Evaluation(
             status=status,
             reason=reason,
             scores=tuple(self.scores),
             curve=tuple(self.curve),
+            diagnostics=tuple(self.diagnostics),
             cost=self.cost | {"seconds": perf_counter() - self.started, "scoring_seconds": self.scoring_seconds},
             provenance=provenance(self.device, self.task) | self.continued,
             files=self.files,
         )
+        return replace(evaluation, flags=flags_of(evaluation))
 
     def _train(self) -> None:
         flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
@@ -130,7 +134,7 @@ class _Training:
                 self.curve.append({"kimg": kimg, **trainer.losses()})
                 if scored:
                     part = min(1.0, kimg / self.task.kimg)
-                    self._score(trainer.gan, {"kimg": kimg, "fidelity": part}, trainer.normalized_loss())
+                    self._score(trainer, {"kimg": kimg, "fidelity": part})
         finally:
             done = trainer.iteration - begun
             self.cost = {"kimg": done * images / 1000, "flops": done * flops}
@@ -190,6 +194,7 @@ class _Training:
         seconds = earlier.scores[-1]["seconds"]
         trainer.restore(State(state.tensors, numbers["training"]))
         self.scores = [dict(score) for score in earlier.scores[: numbers["scores"]]]
+        self.diagnostics = [dict(found) for found in earlier.diagnostics[: numbers["scores"]]]
         self.curve = [dict(point) for point in earlier.curve[: numbers["curve"]]]
         self.files = files
         self.before = seconds - (perf_counter() - self.started)  # set up once, as in a training straight through
@@ -200,19 +205,18 @@ class _Training:
         names = {"key": self.trial.key, "task": self.task.key, "replicate": self.trial.replicate}
         return names | provenance(self.device, self.task)
 
-    def _score(self, gan: GAN, where: dict[str, float], normalized_loss: float) -> None:
-        """Score the GAN as it is now, and keep its generator if it is the best so far."""
-        started = perf_counter()
+    def _score(self, trainer: Trainer, where: dict[str, float]) -> None:
+        """Score and diagnose the GAN as it is now, and keep its generator if it is the best so far."""
+        started, gan = perf_counter(), trainer.gan
         best = min((score["fid"] for score in self.scores), default=float("inf"))
-        score = (
-            where
-            | self.scorer.score(self._sample(gan, z) for z in self._latents(gan))
-            | {"normalized_loss": normalized_loss}
-        )
+        score = where | self.scorer.score(self._sample(gan, z) for z in self._latents(gan))
+        numbers, layers = diagnose(trainer, torch.tensor(self.dataset.held_out), self.trial.seed)
+        score |= numbers | {"normalized_loss": trainer.normalized_loss()}
         self.scoring_seconds += perf_counter() - started
         score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
         score["seconds"] = self.before + perf_counter() - self.started - self.scoring_seconds
         self.scores.append(score)
+        self.diagnostics.append(layers)
         if score["fid"] < best:
             self.files["samples.png"] = grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
             self.files["generator.safetensors"] = pack_generator(

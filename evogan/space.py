@@ -143,21 +143,22 @@ class Space:
         for name in values:
             if name in self.fixed and not left(name, (self.fixed[name],)):
                 raise UserError(f"{name} = {self.fixed[name]} {why}")
-        genes, gone = [], []
-        for gene in self.genes:
+        gone = [f"{gene.name} = {v}" for gene in self.genes for v in gene.values if not left(gene.name, (v,))]
+        genes: dict[str, Gene] = {}
+        for gene in self.parents_first:
             stay = left(gene.name, gene.values)
-            when = {parent: left(parent, options) for parent, options in gene.when.items()}
             if gene.kind == "choice" and not stay:
                 raise UserError(f"{gene.name} = {' or '.join(map(str, gene.values))} {why}")
-            gone += [f"{gene.name} = {value}" for value in gene.values if value not in stay]
-            if all(when.values()):
-                genes.append(replace(gene, values=stay, when=when))
+            needed = {parent: left(parent, options) for parent, options in self.conditions[gene.name].items()}
+            if all(parent in genes and options for parent, options in needed.items()):
+                when = {parent: left(parent, options) for parent, options in gene.when.items()}
+                genes[gene.name] = replace(gene, values=stay, when=when)
         if not gone:
             return self
         description = f"{self.description} (without {', '.join(gone)}: {why})"
         return Space(
             self.name,
-            genes,
+            [genes[gene.name] for gene in self.genes if gene.name in genes],
             fixed=self.fixed,
             table=self.table,
             reference=self.reference,

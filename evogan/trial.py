@@ -91,6 +91,8 @@ class Evaluation:
     """The recorded fact that answers a trial.
 
     `scores`: one mapping a checkpoint, with `kimg` and every metric there. `curve`: losses through training.
+    `diagnostics`: one mapping a checkpoint, player -> layer -> numbers. `flags`: what went wrong, by the names of
+    `evogan.flags`; a completed evaluation may have some.
     `cost`: seconds and the like that this very evaluation took. `provenance`: versions, device, threads. `files`: what
     was made, by name (bytes on their way to the store, which keeps them as files).
     """
@@ -98,6 +100,8 @@ class Evaluation:
     status: Status
     scores: tuple[Mapping[str, float], ...] = ()
     curve: tuple[Mapping[str, float], ...] = ()
+    diagnostics: tuple[Mapping[str, Any], ...] = ()
+    flags: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""

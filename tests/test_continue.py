@@ -80,6 +80,8 @@ def assert_same(one: Evaluation, other: Evaluation) -> None:
     assert (one.status, one.reason) == (other.status, other.reason)
     assert timeless(one) == timeless(other)
     assert one.curve == other.curve
+    assert one.diagnostics == other.diagnostics
+    assert one.flags == other.flags
     assert one.files == other.files
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Outcome, Store
 from evogan.engine.history import RunHistory
+from evogan.engine.store import SCHEMA_VERSION
 from evogan.errors import UserError
 from evogan.genome import Gene, Genome
 from evogan.space import Space
@@ -281,7 +282,7 @@ def test_a_store_of_a_newer_schema_is_refused(runs: Path) -> None:
     Store(runs).close()
     with sqlite3.connect(runs / "evogan.db") as connection:
         connection.execute("UPDATE evogan SET schema_version = 99")
-    with pytest.raises(UserError, match="has schema 99, this evogan knows up to 1"):
+    with pytest.raises(UserError, match=f"has schema 99, this evogan knows up to {SCHEMA_VERSION}"):
         Store(runs)
 
 
@@ -326,7 +327,7 @@ def test_many_processes_may_open_a_fresh_store(runs: Path) -> None:
     started = [subprocess.Popen([sys.executable, "-c", code, str(runs)], stderr=subprocess.PIPE) for _ in range(6)]
     assert [process.communicate()[1].decode() for process in started] == [""] * 6
     with sqlite3.connect(runs / "evogan.db") as connection:
-        assert connection.execute("SELECT * FROM evogan").fetchall() == [(1, 1)]
+        assert connection.execute("SELECT * FROM evogan").fetchall() == [(1, SCHEMA_VERSION)]
 
 
 def test_costs_have_no_best_checkpoint() -> None:

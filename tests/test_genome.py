@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, reject
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Gene, GeneTable, Genome, TableGene
+from evogan.report.tables import genes_page
 from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed, digest
 
@@ -170,3 +172,26 @@ def test_the_reference_is_the_books_individual() -> None:
         0.01,
         5e-5,
     ]
+
+
+@pytest.mark.parametrize("penalty", ["gradient_penalty", "zero_penalty"])
+def test_genes_that_cannot_live_together_are_refused_with_the_reason(penalty: str) -> None:
+    value = {"gradient_penalty": "two_sided", "zero_penalty": "r1"}[penalty]
+    with pytest.raises(UserError, match=f"critic_norm = batch with {penalty} = {value}: batch norm couples the images"):
+        GENES.read({penalty: value})
+    GENES.read({penalty: value, "critic_norm": "layer"})
+    GENES.read({"gradient_penalty": "dragan"})  # published with batch norm
+
+
+def test_the_documented_genes_are_those_of_the_table() -> None:
+    """`evogan genes --markdown > docs/genes.md` renews the page."""
+    page = Path(__file__).parent.parent / "docs" / "genes.md"
+    assert page.read_text() == genes_page(GENES)
+
+
+def test_every_gene_says_what_it_means_and_where_it_comes_from() -> None:
+    for gene in GENES.values():
+        assert gene.meaning
+        assert gene.source
+        gene.check(gene.default)
+        assert all(parent in list(GENES)[: list(GENES).index(gene.name)] for parent in gene.when)

@@ -10,7 +10,7 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "files", "stable", "genome", "genes", "shipped", "trial"}
+GROUND = {"errors", "files", "stable", "genome", "genes", "shipped", "trial", "flags"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "stable": set(),
@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "genes": {"genome"},
     "shipped": {"errors", "genes", "genome"},
     "trial": {"genome", "stable"},
+    "flags": {"trial"},
     "space": GROUND,
     "strategies": GROUND | {"space"},
     "optuna": GROUND | {"space", "strategies"},
@@ -43,7 +44,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "errors", "genome", "space"},
 }
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "report")
-GPU_WING = ("genome", "genes", "trial", "shipped", "data", "fitness", "zoo", "training", "checkpoint", "evaluation")
+GPU_WING = (
+    *("genome", "genes", "trial", "flags", "shipped", "data"),
+    *("fitness", "zoo", "training", "checkpoint", "evaluation"),
+)
 
 
 def room(path: Path) -> str:

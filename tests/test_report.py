@@ -446,7 +446,9 @@ def test_tables_show_the_run(run: RunHistory) -> None:
 
 
 def test_tables_of_what_is_shipped() -> None:
-    assert "WDCGAN" in text_of(tables.zoo([shipped.read_genome("wdcgan")]))
+    assert "WDCGAN" in text_of(
+        tables.zoo([tables.zoo_row(shipped.read_genome("wdcgan"), {"generator": 1, "critic": 2})])
+    )
     listed = text_of(tables.spaces([load_space("wdcgan", GENES)]))
     assert "1.5e+05" in listed
     for gene in GENES:

@@ -169,3 +169,69 @@ def test_an_unknown_space_names_the_nearest() -> None:
         load_space("wdgan", GENES)
     with pytest.raises(UserError, match="no file 'nowhere/space.toml'"):
         load_space("nowhere/space.toml", GENES)
+
+
+def penalised() -> Space:
+    """With a conflict: batch norm and some penalties; and a condition beside it."""
+    return Space(
+        "penalised",
+        [
+            Gene(name="loss", kind="choice", values=("hinge", "ebgan")),
+            Gene(name="critic_norm", kind="choice", values=("batch", "layer", "none")),
+            Gene(name="gradient_penalty", kind="choice", values=("none", "two_sided", "dragan")),
+            Gene(name="gradient_penalty_weight", kind="float", low=1.0, high=10.0, levels=4),
+            Gene(name="zero_penalty", kind="choice", values=("r1", "none")),
+        ],
+        fixed={"critic_constraint": "none"},
+        table=GENES,
+    )
+
+
+def test_a_conflict_is_never_proposed_and_its_genomes_are_not_counted() -> None:
+    space = penalised()
+    cells = [[(i + 0.5) / len(gene.grid) for i in range(len(gene.grid))] for gene in space.genes]
+    genomes = {space.decode(vector) for vector in itertools.product(*cells)}
+    assert all(GENES.read(genome) == genome for genome in genomes)
+    assert space.size == len(genomes)
+    for genome in genomes:
+        assert space.decode(space.encode(genome)) == genome
+    assert any(genome["critic_norm"] == "batch" and "zero_penalty" in genome for genome in genomes)
+
+
+def test_a_conflict_among_fixed_genes_is_said_at_once() -> None:
+    gene = Gene(name="filters", kind="int", low=8, high=16)
+    with pytest.raises(UserError, match="batch norm couples"):
+        Space("wrong", [gene], fixed={"gradient_penalty": "two_sided"}, table=GENES).decode([0.5])
+
+
+def test_a_parents_values_that_the_space_does_not_list_are_no_condition() -> None:
+    backbones = Gene(name="backbone", kind="choice", values=("infogan", "dcgan"))
+    norms = Gene(name="critic_norm", kind="choice", values=("batch", "none"))
+    assert Space("some", [backbones, norms], table=GENES).size == 4
+    kernels = Gene(name="kernel_size", kind="choice", values=(3, 5))
+    assert Space("some", [backbones, kernels], table=GENES).size == 1 + 2
+    with pytest.raises(UserError, match="gene 'mapping_layers' never applies: no value of backbone here is stylegan"):
+        Space("some", [backbones, Gene(name="mapping_layers", kind="int", low=0, high=8)], table=GENES)
+
+
+def test_what_an_unsearched_parent_needs_is_needed_too() -> None:
+    """js_weight applies to a divergence, and that to one loss."""
+    loss = Gene(name="loss", kind="choice", values=("hinge", "f_divergence"))
+    weight = Gene(name="js_weight", kind="float", low=0.1, high=0.9, levels=3)
+    space = Space("js", [loss, weight], fixed={"divergence": "js_weighted"}, table=GENES)
+    assert space.size == 1 + 3
+    assert "js_weight" not in space.decode([0.1, 0.5])
+    assert space.decode([0.9, 0.5])["js_weight"] == 0.5
+
+
+def test_a_space_without_some_values() -> None:
+    space = load_space("anything", GENES).without({"backbone": ["stylegan"], "attention": ["quarter"]}, "do not fit")
+    genes = {gene.name: gene for gene in space.genes}
+    assert "stylegan" not in genes["backbone"].values
+    assert genes["attention"].values == ("none", "half")
+    assert "without backbone = stylegan, attention = quarter: do not fit" in space.description
+    rng = Random(0)
+    for _ in range(100):
+        GENES.read(space.decode([rng.random() for _ in range(space.dimension)]))
+    with pytest.raises(UserError, match="backbone = autogan do not fit"):
+        load_space("autogan_cells", GENES).without({"backbone": ["autogan"]}, "do not fit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from evogan.files import write_whole
 from evogan.genome import Genome
 from evogan.trial import STATE, Evaluation, Identity, Trial
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LEAST_FREE_BYTES = 50_000_000
 
 _tables = sa.MetaData()
@@ -49,6 +49,8 @@ _evaluations = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("scores", sa.JSON, nullable=False),
     sa.Column("curve", sa.JSON, nullable=False),
+    sa.Column("diagnostics", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("flags", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("cost", sa.JSON, nullable=False),
     sa.Column("provenance", sa.JSON, nullable=False),
     sa.Column("created", sa.DateTime(timezone=True), nullable=False),
@@ -158,7 +160,10 @@ class Store:
                 f"'{self._engine.url.database}' has schema {found}, this evogan knows up to {SCHEMA_VERSION}: "
                 "install a newer one"
             )
-        for old in range(found, SCHEMA_VERSION):
+        if found == SCHEMA_VERSION:
+            return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 begins no transaction for what changes tables
+        for old in range(connection.execute(version).scalar_one(), SCHEMA_VERSION):
             _MIGRATIONS[old](connection)
             connection.execute(_meta.update().values(schema_version=old + 1))
 
@@ -188,6 +193,8 @@ class Store:
                     reason=evaluation.reason,
                     scores=[dict(point) for point in evaluation.scores],
                     curve=[dict(point) for point in evaluation.curve],
+                    diagnostics=[dict(found) for found in evaluation.diagnostics],
+                    flags=list(evaluation.flags),
                     cost=dict(evaluation.cost),
                     provenance=dict(evaluation.provenance),
                     created=datetime.now(UTC),
@@ -318,7 +325,14 @@ class Store:
         self._engine.dispose()
 
 
-_MIGRATIONS: dict[int, Any] = {}  # version -> what brings a store from it to the next
+def _add_diagnostics(connection: sa.Connection) -> None:
+    for column in (_evaluations.c.diagnostics, _evaluations.c.flags):
+        definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(sa.text(f"ALTER TABLE {_evaluations.name} ADD COLUMN {definition}"))
+
+
+# version -> what brings a store from it to the next
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_diagnostics}
 
 
 def _insert_or_ignore(table: sa.Table) -> sqlite.Insert:
@@ -336,6 +350,8 @@ def _evaluation(row: Any) -> Evaluation:
         status=row.status,
         scores=tuple(row.scores),
         curve=tuple(row.curve),
+        diagnostics=tuple(row.diagnostics),
+        flags=tuple(row.flags),
         cost=row.cost,
         provenance=row.provenance,
         reason=row.reason,

@@ -1,5 +1,6 @@
 """Scores a trained GAN."""
 
+from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import (
     SHIPPED,
     FeatureNet,
@@ -19,6 +20,8 @@ from evogan.fitness.train_features import train_features
 METRICS: dict[str, tuple[str, str]] = {
     "fid": ("Frechet distance between the features of generated and of training images", "min"),
     "kid": ("kernel distance (unbiased MMD^2) between the same features", "min"),
+    "class_distance": ("total variation distance of the classes in generated and in training images", "min"),
+    "duplicates": ("share of generated images with a twin among them", "min"),
     "normalized_loss": ("the losses' recent means within their own running range", "min"),
     "parameters": ("trainable parameters of generator and critic", "min"),
     "seconds": ("wall-clock time of the training, scoring left out", "min"),
@@ -27,6 +30,7 @@ METRICS: dict[str, tuple[str, str]] = {
 __all__ = [
     "METRICS",
     "SHIPPED",
+    "Diversity",
     "FeatureNet",
     "FeatureRecord",
     "Features",

@@ -43,13 +43,12 @@ class Diversity:
     def measure(self, network: Features, fake: Tensor) -> dict[str, float]:
         """All of the above, of features (n, d) of independent samples; the first two where the network has classes."""
         found = {}
-        fake = fake.cpu()
         p, q = self._classes, _classes(network, fake)
         if p is not None and q is not None:
             theirs = p >= SHARE / len(p)
             found["class_distance"] = float((p - q).abs().sum() / 2)
             found["coverage"] = float((q >= SHARE * p)[theirs].double().mean())
-        subset = fake[:SUBSET]
+        subset = fake[:SUBSET].cpu()
         nearest = float(_to_nearest(subset, self._training).quantile(NEAREST))
         return found | {
             "diversity": _variance(fake) / self._variance,
@@ -73,7 +72,7 @@ def _classes(network: Features, features: Tensor) -> Tensor | None:
     if not isinstance(network, FeatureNet):
         return None
     with torch.no_grad():
-        seen = network.head.to(features.device)(features).argmax(1)
+        seen = network.head(features).argmax(1).cpu()
     return torch.bincount(seen, minlength=network.record.classes).double() / len(seen)
 
 

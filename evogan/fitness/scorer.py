@@ -9,9 +9,11 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Images
+from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
+from evogan.stable import derive_seed
 
 BATCH = 100  # on a CPU this stays in its caches: twice as fast as 500
 
@@ -21,9 +23,10 @@ class NonFiniteSamples(Exception):
 
 
 class Scorer:
-    """FID and KID of `samples` generated images against all training images of `dataset`.
+    """FID and KID of `samples` generated images against all training images of `dataset`, and how varied they are.
 
-    The reference is computed here, once. Holds no images: pickles to the feature network and a few moments.
+    The reference is computed here, once. Holds no images: pickles to the feature network, a few moments and a subset of
+    the features.
     """
 
     def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
@@ -33,9 +36,12 @@ class Scorer:
         self._moments = Moments.of(real)
         self._kernel = KernelSample(real)
         _ = self._moments.root, self._kernel.own
+        rng = torch.Generator().manual_seed(derive_seed(dataset.fingerprint, "diversity"))
+        self._diversity = Diversity(features, real, extract(features, batches(dataset.held_out)), rng)
 
     def score(self, samples: Iterable[Tensor]) -> dict[str, float]:
-        """`fid` and `kid` of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size.
+        """`fid`, `kid` and what `Diversity` measures, of images (n, C, H, W) in [-1, 1], clamped to it, in batches of
+        any size: independent samples.
 
         Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
         all, since FID depends on how many there are.
@@ -46,6 +52,7 @@ class Scorer:
         return {
             "fid": frechet_distance(self._moments, Moments.of(fake)),
             "kid": kernel_distance(self._kernel, KernelSample(fake)),
+            **self._diversity.measure(self.features, fake),
         }
 
 

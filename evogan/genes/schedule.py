@@ -63,7 +63,7 @@ SCHEDULE = [
                 0.999,
                 0.0,
                 f"momentum of the {player}'s SGD",
-                "",
+                "Polyak 1964",
                 **only(f"{player}_optimizer", "sgd"),
             ),
         )

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
+from evogan.flags import explain
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
 from evogan.trial import Evaluation
@@ -82,6 +83,32 @@ def troubles(evaluations: Iterable[Evaluation]) -> list[Trouble]:
     found = sorted((e for e in evaluations if e.failed or e.reason), key=kind)
     groups = [list(group) for _, group in groupby(found, kind)]
     return sorted((Trouble(g[0].status, g[0].reason, len(g)) for g in groups), key=lambda t: -t.count)
+
+
+def why(evaluation: Evaluation) -> list[str]:
+    """What went wrong with it, a sentence each."""
+    sentences = list(explain(evaluation).values())
+    if evaluation.reason and "divergence" not in evaluation.flags:  # which says it
+        sentences.insert(0, f"{evaluation.status.replace('_', ' ')}: {evaluation.reason}")
+    return sentences
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """Evaluations with the same flag; `example` is the sentence of the first."""
+
+    count: int
+    example: str
+
+
+def flagged(evaluations: Iterable[Evaluation]) -> dict[str, Flagged]:
+    """By flag, most frequent first."""
+    sentences: dict[str, list[str]] = {}
+    for evaluation in evaluations:
+        for flag, sentence in explain(evaluation).items():
+            sentences.setdefault(flag, []).append(sentence)
+    most = sorted(sentences.items(), key=lambda item: -len(item[1]))
+    return {flag: Flagged(len(said), said[0]) for flag, said in most}
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,9 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
         statuses=Counter(evaluation.status for evaluation in searched),
         troubles=facts.troubles(searched),
         check_troubles=facts.troubles(checked),
+        flagged=facts.flagged(searched),
+        check_flagged=facts.flagged(checked),
+        checks=len(checked),
         times=[
             (what, time)
             for what, time in (

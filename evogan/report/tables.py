@@ -11,6 +11,7 @@ from rich.text import Text
 
 from evogan.engine import Told
 from evogan.engine.history import RunHistory
+from evogan.flags import named
 from evogan.genes import GENES
 from evogan.genome import GeneTable
 from evogan.report import facts
@@ -37,6 +38,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
         "seed": document["seed"],
         "fitness": document["fitness"],
         "counts": facts.counts(run),
+        "flags": {flag: found.count for flag, found in facts.flagged(facts.evaluations(run)).items()},
         "best": best
         and {
             "number": best.row.number,
@@ -73,8 +75,17 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "status": evaluation.status,
         "reason": evaluation.reason,
+        "flags": list(evaluation.flags),
+        "why": facts.why(evaluation),
         "scores": [_finite_all(point) for point in evaluation.scores],
         "curve": [_finite_all(point) for point in evaluation.curve],
+        "diagnostics": [
+            {
+                player: {layer: _finite_all(numbers) for layer, numbers in layers.items()}
+                for player, layers in found.items()
+            }
+            for found in evaluation.diagnostics
+        ],
         "cost": _finite_all(evaluation.cost),
         "provenance": dict(evaluation.provenance),
     }
@@ -178,20 +189,43 @@ def runs(found: Iterable[RunHistory]) -> Table:
 
 
 def scores(evaluation: Evaluation) -> Table:
-    """A row a score checkpoint."""
-    columns = list({name: None for point in evaluation.scores for name in point})
-    rows = [[point.get(name, "") for name in columns] for point in evaluation.scores]
-    return _table("", map(metric_name, columns), rows, "" if rows else "no checkpoint was reached")
+    """A column a score checkpoint."""
+    names = list({name: None for point in evaluation.scores for name in point})
+    rows = [(metric_name(name), *(point.get(name, "") for point in evaluation.scores)) for name in names]
+    columns = ("checkpoint", *map(str, range(1, len(evaluation.scores) + 1)))
+    return _table("", columns, rows, "" if rows else "no checkpoint was reached")
 
 
-def zoo(genomes: Iterable[GenomeFile]) -> Table:
+def troubles(run: RunHistory) -> Table:
+    """What went wrong in the search: failures with their reasons, and flags."""
+    searched = facts.evaluations(run)
+    rows = [(trouble.status.replace("_", " "), trouble.count, trouble.reason) for trouble in facts.troubles(searched)]
+    rows += [(named(flag), found.count, found.example) for flag, found in facts.flagged(searched).items()]
+    return _table(f"what went wrong in {len(searched)} evaluations", ("", "evaluations", "the first one"), rows)
+
+
+def zoo_row(file: GenomeFile, parameters: Mapping[str, int]) -> dict[str, Any]:
+    """A published GAN in a line. `parameters`: of each player."""
+    genes = GENES.complete(file.genome)
+
+    def those(*names: str) -> str:
+        values = [str(genes[name]) for name in names if genes.get(name, "none") not in ("none", "off", 0.0)]
+        return ", ".join(value.replace("_", " ") for value in values)
+
+    return {
+        "name": file.name,
+        "title": file.title,
+        "backbone": genes["backbone"],
+        "loss": those("relativistic", "loss", "divergence", "feature_matching"),
+        "penalty": those("critic_constraint", "gradient_penalty", "zero_penalty", "critic_regularization"),
+        **parameters,
+        "source": file.source,
+    }
+
+
+def zoo(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The published GANs."""
-    shown = ("backbone", "loss")
-    rows = []
-    for file in genomes:
-        phenotype = GENES.complete(file.genome)
-        rows.append((file.name, file.title, file.source, *(phenotype[g] for g in shown), len(file.genome)))
-    return _table("", ("name", "title", "source", *shown, "genes set"), rows)
+    return _table("", rows[0], [[*row.values()] for row in rows])
 
 
 def spaces(found: Iterable[Space]) -> Table:
@@ -214,6 +248,42 @@ def genes(table: GeneTable) -> Table:
         for gene in table.values()
     ]
     return _table("", ("gene", "allowed", "default", "when", "meaning", "source"), rows)
+
+
+def genes_document(table: GeneTable) -> dict[str, Any]:
+    return {
+        gene.name: {
+            "kind": gene.kind,
+            "allowed": gene.domain,
+            "default": gene.default,
+            "when": {parent: list(options) for parent, options in gene.when.items()},
+            "meaning": gene.meaning,
+            "source": gene.source,
+        }
+        for gene in table.values()
+    }
+
+
+def genes_page(table: GeneTable) -> str:
+    """docs/genes.md: every gene, and what cannot live together."""
+    lines = [
+        "# Genes",
+        "",
+        "Every gene that the zoo understands, as `evogan genes --markdown` lists them. The defaults are those of the",
+        "published WDCGAN; a gene is part of a genome, and of its key, only where it applies.",
+        "",
+        "| gene | allowed | default | applies when | meaning | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for gene in table.values():
+        when = "; ".join(f"`{parent}` is {' or '.join(map(short, options))}" for parent, options in gene.when.items())
+        cells = (f"`{gene.name}`", gene.domain, short(gene.default), when, gene.meaning, gene.source)
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    lines += ["", "## What cannot live together", ""]
+    for conflict in table.conflicts:
+        both = " with ".join(f"`{name}` = {' or '.join(map(short, v))}" for name, v in conflict.values.items())
+        lines.append(f"- {both}: {conflict.reason}.")
+    return "\n".join(lines) + "\n"
 
 
 def strategies() -> Table:

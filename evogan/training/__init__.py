@@ -1,7 +1,8 @@
 """Trains a GAN for a budget."""
 
+from evogan.training.diagnostics import diagnose
 from evogan.training.plan import Plan
 from evogan.training.state import State
 from evogan.training.trainer import Diverged, Trainer
 
-__all__ = ["Diverged", "Plan", "State", "Trainer"]
+__all__ = ["Diverged", "Plan", "State", "Trainer", "diagnose"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -43,8 +44,8 @@ class Trainer:
         self.gan = gan
         gan.to(device)
         self.iteration = 0
-        self._images = images.to(device)
-        self._batch_size = int(genes["batch_size"])
+        self.images = images.to(device)
+        self.batch_size = int(genes["batch_size"])
         self._iterations, self._decay = iterations, str(genes["lr_decay"])
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
@@ -60,7 +61,11 @@ class Trainer:
 
     @property
     def images_per_iteration(self) -> int:
-        return self._batch_size * dict(self.gan.schedule)["critic"]
+        return self.batch_size * dict(self.gan.schedule)["critic"]
+
+    def steps(self, player: str) -> int:
+        """As many as the player has made."""
+        return self.iteration * dict(self.gan.schedule)[player]
 
     @property
     def images_seen(self) -> int:
@@ -110,7 +115,7 @@ class Trainer:
 
     def restore(self, state: State) -> None:
         """Go on from what `state` gave in a training built alike. After an error this one is of no use any more."""
-        device = self._images.device
+        device = self.images.device
         for name, network in self.gan.networks.items():
             network.load_state_dict(state.part(f"network.{name}."))
         for player, optimizer in self._optimizers.items():
@@ -126,6 +131,19 @@ class Trainer:
         self._meter.restore(state.numbers["meter"], device)
         self._normalized.restore(state.numbers["normalized_loss"], device)
         self.iteration = int(state.numbers["iteration"])
+        self.gan.begin(max(self.iteration - 1, 0) / self._iterations)  # as it was in the last iteration
+
+    def relative_step(self, player: str, gradients: Sequence[Tensor]) -> float:
+        """|w' - w| / |w| of a step along these gradients, one a parameter, at the full learning rate: not taken."""
+        optimizer, before = copy.deepcopy(self._optimizers[player]), self._parameters[player]
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        after = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for parameter, gradient in zip(after, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+        moved = [new.detach() - old.detach() for new, old in zip(after, before, strict=True)]
+        return norm(moved) / norm(before)
 
     def _begin_iteration(self) -> None:
         progress = self.iteration / self._iterations
@@ -157,12 +175,21 @@ class Trainer:
 
     def _next_reals(self) -> Tensor:
         """The next batch in [-1, 1]: one shuffled pass over the data after another."""
-        while len(self._queue) < self._batch_size:
-            shuffled = torch.randperm(len(self._images), generator=self._order, device=self._order.device)
+        while len(self._queue) < self.batch_size:
+            shuffled = torch.randperm(len(self.images), generator=self._order, device=self._order.device)
             self._queue = torch.cat([self._queue, shuffled])
-        picked, self._queue = self._queue.split([self._batch_size, len(self._queue) - self._batch_size])
-        reals = self._images[picked].contiguous(memory_format=torch.channels_last)
-        return reals.float().div_(127.5).sub_(1.0)
+        picked, self._queue = self._queue.split([self.batch_size, len(self._queue) - self.batch_size])
+        return as_reals(self.images[picked])
+
+
+def as_reals(images: Tensor) -> Tensor:
+    """uint8 (N, C, H, W) -> [-1, 1], laid out as the networks like it."""
+    return images.contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1.0)
+
+
+def norm(tensors: Sequence[Tensor]) -> float:
+    """The Euclidean norm of them all."""
+    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t.detach()) for t in tensors])))
 
 
 class _Meter:

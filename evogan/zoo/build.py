@@ -33,6 +33,16 @@ def build(genome: Mapping[str, Value], image_size: int, channels: int, seed: int
     return gan
 
 
+def count_parameters(genome: Mapping[str, Value], image_size: int, channels: int) -> dict[str, int]:
+    """The trainable parameters of each player."""
+    with torch.device("meta"):
+        generator, critic = make_networks(GENES.complete(genome), image_size, channels)
+    return {
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in (("generator", generator), ("critic", critic))
+    }
+
+
 def check_size(genome: Mapping[str, Value], image_size: int) -> None:
     """UserError if the genome's networks cannot make images of this size."""
     genes = GENES.complete(genome)

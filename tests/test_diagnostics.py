@@ -1,0 +1,444 @@
+"""Diagnostics and flags: against plain computations, and without a trace in the training they look at."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from evogan import shipped
+from evogan.api import GANSettings
+from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.engine import Store
+from evogan.engine.store import _MIGRATIONS
+from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
+from evogan.flags import RULES, explain, flags_of
+from evogan.genes import GENES
+from evogan.genome import Genome
+from evogan.training import Trainer, diagnose
+from evogan.training.diagnostics import forced_choice
+from evogan.trial import Evaluation, Task, Trial
+from evogan.zoo import build
+from evogan.zoo.gan import Critique, Losses
+from evogan.zoo.weights import layers, matrix, raw
+
+torch.set_num_threads(1)
+
+SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
+FAILURES = Path(__file__).parent.parent / "examples" / "failures"
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=rng(seed))
+
+
+# ------------------------------------------------------------------------------------------- diversity
+
+
+class Plain(Features):
+    """Features without classes."""
+
+    name = "plain"
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset(DataSpec("digits"))
+
+
+def nearest(points: np.ndarray, others: np.ndarray, same: bool = False) -> list[float]:
+    """By loops."""
+    return [
+        min(float(np.linalg.norm(p - q)) for j, q in enumerate(others) if not (same and i == j))
+        for i, p in enumerate(points)
+    ]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6), st.integers(20, 60), st.integers(1, 5), st.floats(0.1, 3.0))
+def test_diversity_equals_loops(seed: int, n: int, dim: int, spread: float) -> None:
+    real, held_out, fake = normal(n, dim, seed=seed), normal(n + 7, dim, seed=seed + 1), spread * normal(40, dim)
+    found = Diversity(Plain(), real, held_out, rng()).measure(Plain(), fake)
+    r, h, f = (x.double().numpy() for x in (real, held_out, fake))
+    threshold = np.quantile(nearest(r, r, same=True), 0.01)
+    copied = np.quantile(nearest(f, r), 0.1) / np.quantile(nearest(h, r), 0.1)
+    assert found["diversity"] == pytest.approx(np.trace(np.cov(f.T).reshape(dim, dim)) / r.var(0, ddof=1).sum())
+    assert found["duplicates"] == pytest.approx(np.mean([d < threshold for d in nearest(f, f, same=True)]))
+    assert found["memorisation"] == pytest.approx(copied, rel=1e-5)
+    assert set(found) == {"diversity", "duplicates", "memorisation"}
+
+
+def test_images_of_three_classes_are_three_of_ten(digits: Dataset) -> None:
+    assert digits.labels is not None
+    network = load_features("digits")
+    scorer = Scorer(digits, network, samples=100)
+    images = to_unit_range(torch.from_numpy(digits.images))
+    kept = [int(i) for label in (0, 3, 7) for i in np.flatnonzero(digits.labels == label)[:100]]
+    found = replace_samples(scorer, len(kept)).score([images[kept]])
+    assert found["coverage"] == pytest.approx(0.3)
+    shares = np.bincount(digits.labels, minlength=10) / len(digits.labels)
+    theirs = np.bincount(digits.labels[kept], minlength=10) / len(kept)
+    assert found["class_distance"] == pytest.approx(np.abs(shares - theirs).sum() / 2, abs=0.01)
+    assert found["diversity"] < 0.9
+    one = replace_samples(scorer, 150).score([images[:1].expand(150, -1, -1, -1)])
+    assert (one["diversity"], one["duplicates"]) == (pytest.approx(0, abs=1e-9), 1.0)
+    assert one["memorisation"] == pytest.approx(0, abs=1e-3)
+
+
+def replace_samples(scorer: Scorer, samples: int) -> Scorer:
+    other: Scorer = pickle.loads(pickle.dumps(scorer))
+    other.samples = samples
+    return other
+
+
+def test_real_images_are_diverse_and_unseen_ones_no_copies(digits: Dataset) -> None:
+    scorer = Scorer(digits, load_features("digits"), samples=len(digits.held_out))
+    unseen = scorer.score([to_unit_range(torch.from_numpy(digits.held_out))])
+    assert unseen["coverage"] == 1
+    assert unseen["class_distance"] < 0.05
+    assert unseen["diversity"] == pytest.approx(1, abs=0.1)
+    assert unseen["duplicates"] < 0.05
+    assert unseen["memorisation"] == pytest.approx(1)
+    copies = scorer.score([to_unit_range(torch.from_numpy(digits.images[: len(digits.held_out)]))])
+    assert copies["memorisation"] < 0.01
+
+
+def test_what_a_scorer_holds_is_small(digits: Dataset) -> None:
+    assert len(pickle.dumps(Scorer(digits, load_features("digits"), samples=300))) < 4_000_000
+
+
+# ------------------------------------------------------------------------------------------- the inside
+
+
+def trainer(genome: Mapping[str, Any], images: Tensor | None = None, size: int = 8) -> Trainer:
+    if images is None:
+        images = torch.arange(40 * size * size).reshape(40, 1, size, size).remainder(251).byte()
+    gan = build(genome, images.shape[-1], images.shape[1], 0)
+    return Trainer(gan, GENES.complete(genome), images, seed=0, device=torch.device("cpu"), iterations=20)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.lists(st.integers(0, 5), min_size=1, max_size=8))
+def test_forced_choice_equals_loops(high: list[int], low: list[int]) -> None:
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in high for b in low]
+    assert forced_choice(torch.tensor(high), torch.tensor(low)) == pytest.approx(sum(pairs) / len(pairs))
+
+
+def brightness(network: nn.Module, sign: float) -> Any:
+    """A critic that looks at nothing else. It has a gradient, 0."""
+
+    def judge(x: Tensor, draws: object = ()) -> Critique:
+        nothing = torch.stack([0 * parameter.sum() for parameter in network.parameters()]).sum()
+        return Critique(sign * x.flatten(1).mean(1) + nothing, x.flatten(1))
+
+    return judge
+
+
+@pytest.mark.parametrize(("loss", "sign"), [("non_saturating", 1.0), ("wasserstein", 1.0), ("ebgan", -1.0)])
+def test_a_critic_that_knows_training_images_only(loss: str, sign: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training images are white, held-out ones black, fakes between. Energies are low for what is real."""
+    run = trainer({**SMALL, "loss": loss}, torch.full((30, 1, 8, 8), 255, dtype=torch.uint8))
+    critic = run.gan.players["critic"]
+    monkeypatch.setattr(critic, "forward", brightness(critic, sign))
+    numbers, _ = diagnose(run, torch.zeros(3, 1, 8, 8, dtype=torch.uint8), 0)
+    assert numbers["critic_accuracy"] == 1
+    assert numbers["critic_accuracy_held_out"] == 0
+    assert numbers["critic_gradient"] == 0
+    assert numbers["critic_features"] == pytest.approx(math.sqrt((1 + 1 + numbers["generator_output"] ** 2) / 3))
+
+
+@pytest.mark.parametrize(
+    "genome", [{"learning_rate": 0.5}, {"upsampling": "transposed", "critic_norm": "layer", "loss": "began"}]
+)
+def test_singular_values_are_those_of_the_weights_in_use(genome: dict[str, Any]) -> None:
+    run = trainer({**SMALL, "equalized_lr": True, **genome})
+    run.run_to(2)
+    _, found = diagnose(run, run.images, 0)
+    for player, network in run.gan.players.items():
+        for name, layer in layers(network):
+            exact = torch.linalg.matrix_norm(matrix(layer, layer.weight.detach()), 2)
+            assert found[player][name]["singular"] == pytest.approx(float(exact), rel=0.03)
+        assert len(found[player]) == sum(isinstance(m, nn.Linear | nn.modules.conv._ConvNd) for m in network.modules())
+
+
+def test_spectral_norm_shows() -> None:
+    run = trainer({**SMALL, "critic_constraint": "spectral_norm"})
+    run.run_to(3)
+    _, found = diagnose(run, run.images, 0)
+    assert all(numbers["singular"] == pytest.approx(1, abs=0.05) for numbers in found["critic"].values())
+
+
+def test_gradients_of_a_loss_whose_gradients_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sum_l c_l |w_l|^2 / 2, of the weights that are learned."""
+    run = trainer({**SMALL, "equalized_lr": True})
+
+    def loss(player: str, batch: object) -> Losses:
+        weights = [raw(layer) for _, layer in layers(run.gan.players[player])]
+        return Losses({"real": torch.stack([c * w.square().sum() / 2 for c, w in enumerate(weights)]).sum()})
+
+    monkeypatch.setattr(run.gan, "loss", loss)
+    numbers, found = diagnose(run, run.images, 0)
+    for player, network in run.gan.players.items():
+        norms = [c * float(raw(layer).detach().norm()) for c, (_, layer) in enumerate(layers(network))]
+        assert [layer["gradient"] for layer in found[player].values()] == pytest.approx(norms, rel=1e-3)
+        assert numbers[f"{player}_gradient"] == pytest.approx(math.hypot(*norms), rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_a_relative_step_by_hand(optimizer: str) -> None:
+    """First steps: adam moves every weight by the rate, rmsprop by rate / sqrt(1 - decay), sgd by rate x gradient."""
+    run = trainer({**SMALL, "critic_optimizer": optimizer, "lr_decay": "linear"})
+    weights = run._parameters["critic"]
+    gradients = [normal(*weight.shape, seed=i) for i, weight in enumerate(weights)]
+    whole, n = torch.cat([gradient.flatten() for gradient in gradients]).norm(), sum(w.numel() for w in weights)
+    before = torch.cat([weight.detach().flatten() for weight in weights])
+    moved = {"adam": math.sqrt(n), "rmsprop": math.sqrt(n) / math.sqrt(1 - 0.9), "sgd": float(whole)}[optimizer]
+    assert run.relative_step("critic", gradients) == pytest.approx(1e-3 * moved / float(before.norm()), rel=1e-3)
+    assert torch.equal(torch.cat([weight.detach().flatten() for weight in weights]), before)
+    assert not run._optimizers["critic"].state
+
+
+GENOMES: dict[str, dict[str, Any]] = {
+    "rmsprop": {},
+    "adam, average, r1": {
+        "critic_optimizer": "adam",
+        "generator_optimizer": "adam",
+        "ema": 0.95,
+        "loss": "non_saturating",
+        "zero_penalty": "r1",
+        "instance_noise": 0.3,
+        "augmentation": "all",
+        "lr_decay": "linear",
+    },
+    "spectral norm, momentum": {
+        "critic_constraint": "spectral_norm",
+        "critic_optimizer": "sgd",
+        "critic_momentum": 0.8,
+        "minibatch": "std",
+        "lecam": 0.1,
+    },
+    "balanced autoencoder": {"loss": "began", "critic_constraint": "none"},
+    "growing": {"backbone": "progressive", "critic_constraint": "none", "generator_norm": "pixel"},
+    "growing, styles": {"backbone": "stylegan", "latent": 8, "critic_constraint": "none", "historical_averaging": 0.1},
+    "virtual batch": {"generator_norm": "virtual_batch"},
+}
+
+
+@pytest.mark.parametrize("name", GENOMES)
+def test_a_training_ends_the_same_with_diagnostics_and_without(name: str) -> None:
+    genome = SMALL | GENOMES[name]
+    looked, alone = trainer(genome), trainer(genome)
+    for iteration in (1, 3, 9, 10):
+        looked.run_to(iteration)
+        alone.run_to(iteration)
+        numbers, found = diagnose(looked, looked.images[:5], 7)
+        assert looked.state().pack() == alone.state().pack()
+        assert (numbers, found) == diagnose(looked, looked.images[:5], 7)
+        assert all(math.isfinite(number) for number in numbers.values())
+        assert set(found) == {"critic", "generator"}
+    assert looked.losses() == alone.losses()
+    resumed = trainer(genome)
+    resumed.restore(alone.state())
+    assert diagnose(resumed, looked.images[:5], 7) == (numbers, found)
+
+
+def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, evaluate = GANSettings(kimg=0.6, samples=100).prepare()
+    trial = Trial(GENES.read(SMALL), GENES.key(GENES.read(SMALL)), task)
+    evaluation = evaluate(trial)
+    assert len(evaluation.diagnostics) == len(evaluation.scores) == 4
+    for score, found in zip(evaluation.scores, evaluation.diagnostics, strict=True):
+        assert {"coverage", "diversity", "duplicates", "critic_accuracy", "generator_gradient"} <= set(score)
+        assert set(found["critic"]["head"]) == {"gradient", "singular"}
+    assert evaluation.flags == flags_of(evaluation)
+    monkeypatch.setattr("evogan.evaluation.diagnose", lambda *_: ({}, {}))
+    without = evaluate(trial)
+    assert without.files == evaluation.files
+    assert without.curve == evaluation.curve
+    assert [s["fid"] for s in without.scores] == [s["fid"] for s in evaluation.scores]
+
+
+# ------------------------------------------------------------------------------------------- flags
+
+HEALTHY = {
+    "kimg": 20.0,
+    "fid": 10.0,
+    "class_distance": 0.1,
+    "coverage": 1.0,
+    "diversity": 0.9,
+    "duplicates": 0.03,
+    "memorisation": 1.3,
+    "critic_accuracy": 0.7,
+    "critic_accuracy_held_out": 0.68,
+    "critic_reach": 0.4,
+    "generator_reach": 0.3,
+    "critic_gradient": 3.0,
+    "generator_gradient": 1.0,
+}
+
+
+def evaluation(*scores: dict[str, float], gaps: list[float] | None = None, **more: Any) -> Evaluation:
+    """Scores as healthy as they can be, but for what is given, and score gaps of a GAN that converges."""
+    gaps = [2.0 - 0.05 * i for i in range(32)] if gaps is None else gaps
+    curve = [
+        {"real": 0.6, "fake": 0.7, "generator": 0.8, "score_real": gap / 2, "score_fake": -gap / 2} for gap in gaps
+    ]
+    points = tuple(HEALTHY | score for score in (*[{"fid": 30.0 - i} for i in range(4 - len(scores))], *scores))
+    given = {"status": "completed", "curve": tuple(curve), "scores": points} | more
+    return Evaluation(**given)
+
+
+SICK: dict[str, tuple[Evaluation, str, str]] = {
+    "critic stands still": (evaluation({"critic_reach": 3e-4}), "vanishing_gradient", "0.0003"),
+    "generator stands still": (evaluation({"generator_reach": 0.0}), "vanishing_gradient", "generator"),
+    "gradient fades": (
+        evaluation({"generator_gradient": 50.0}, {"generator_gradient": 0.01}), "vanishing_gradient", "from 50 to 0.01"
+    ),
+    "three classes": (evaluation({"coverage": 0.3}), "mode_collapse", "30% of the classes"),
+    "all alike": (evaluation({"diversity": 0.02, "duplicates": 1.0}), "mode_collapse", "100% of the samples"),
+    "copies": (evaluation({"memorisation": 0.1}), "memorisation", "0.1 times as near"),
+    "by heart": (evaluation({"critic_accuracy": 0.98, "critic_accuracy_held_out": 0.55}), "critic_overfit", "55%"),
+    "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 20 to 90"),
+    "critic runs away": (
+        evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0}, gaps=[0.3 * i for i in range(32)]),
+        "non_convergence",
+        "by 2.4 and then by 9.3",
+    ),
+    "not a number": (
+        Evaluation(status="diverged", reason="real loss is nan by 0.1 kimg"), "divergence", "real loss is nan"
+    ),
+    "late": (evaluation(reason="diverged: fake loss is inf"), "divergence", "fake loss is inf"),
+    "large": (evaluation(curve=({"real": -4.2e7, "fake": 1.0, "generator": 3.0},)), "divergence", "real loss -4.2e+07"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_each_flag_fires_on_its_own_failure_alone(name: str) -> None:
+    sick, flag, said = SICK[name]
+    assert flags_of(sick) == (flag,)
+    assert said in explain(replace(sick, flags=(flag,)))[flag]
+
+
+def test_no_flag_on_what_is_healthy_or_unknown() -> None:
+    assert set(RULES) == {flag for _, flag, _ in SICK.values()}
+    assert flags_of(evaluation()) == ()
+    assert flags_of(Evaluation(status="completed")) == ()
+    assert flags_of(Evaluation(status="crashed", reason="ValueError: no")) == ()
+    assert flags_of(Evaluation(status="completed", scores=({"value": 3.0},))) == ()
+    assert flags_of(evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0})) == ()  # wins, but not more
+    assert flags_of(evaluation(gaps=[0.3 * i for i in range(32)])) == ()  # parts, but is not certain
+    assert flags_of(evaluation({"coverage": 0.0})) == ()  # poor, of one class
+    assert explain(evaluation()) == {}
+
+
+@given(st.integers(0, 10**6))
+def test_noise_is_no_trend(seed: int) -> None:
+    gaps = (5 + normal(32, seed=seed)).tolist()
+    assert flags_of(evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0}, gaps=gaps)) == ()
+
+
+def test_the_recipes_of_failures_are_genomes() -> None:
+    read = {path.stem: GENES.complete(shipped.read_genome(str(path)).genome) for path in FAILURES.glob("*.toml")}
+    for flag in ("vanishing_gradient", "mode_collapse", "non_convergence"):
+        assert {flag, f"{flag}_remedy"} <= set(read)
+        assert 0 < len(set(read[flag].items()) - set(read["baseline"].items())) <= 6
+
+
+# ------------------------------------------------------------------------------------------- the store
+
+VERSION_1 = """
+CREATE TABLE evogan (id INTEGER NOT NULL, schema_version INTEGER NOT NULL, PRIMARY KEY (id));
+CREATE TABLE runs (name VARCHAR NOT NULL, document JSON NOT NULL, created DATETIME NOT NULL, PRIMARY KEY (name));
+CREATE TABLE tasks ("key" VARCHAR NOT NULL, name VARCHAR NOT NULL, document JSON NOT NULL, PRIMARY KEY ("key"));
+CREATE TABLE evaluations (
+    id INTEGER NOT NULL, "key" VARCHAR NOT NULL, task VARCHAR NOT NULL, fidelity FLOAT NOT NULL,
+    replicate INTEGER NOT NULL, genome JSON NOT NULL, status VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+    scores JSON NOT NULL, curve JSON NOT NULL, cost JSON NOT NULL, provenance JSON NOT NULL, created DATETIME NOT NULL,
+    PRIMARY KEY (id), UNIQUE ("key", task, fidelity, replicate), FOREIGN KEY(task) REFERENCES tasks ("key")
+);
+CREATE TABLE extensions (
+    id INTEGER NOT NULL, run VARCHAR NOT NULL, document JSON NOT NULL, PRIMARY KEY (id),
+    FOREIGN KEY(run) REFERENCES runs (name)
+);
+CREATE TABLE finalists (
+    run VARCHAR NOT NULL, "key" VARCHAR NOT NULL, PRIMARY KEY (run, "key"), FOREIGN KEY(run) REFERENCES runs (name)
+);
+CREATE TABLE proposals (
+    run VARCHAR NOT NULL, number INTEGER NOT NULL, vector JSON NOT NULL, genome JSON NOT NULL, "key" VARCHAR NOT NULL,
+    task VARCHAR NOT NULL, fidelity FLOAT NOT NULL, pushed BOOLEAN NOT NULL, PRIMARY KEY (run, number),
+    FOREIGN KEY(run) REFERENCES runs (name), FOREIGN KEY(task) REFERENCES tasks ("key")
+);
+INSERT INTO evogan VALUES (1, 1);
+INSERT INTO tasks VALUES ('t', 'digits', '{}');
+INSERT INTO evaluations VALUES (1, 'k', 't', 1.0, 0, '{"filters": 8}', 'completed', '', '[{"fid": 3.5}]', '[]',
+    '{"seconds": 2.0}', '{"torch": "2"}', '2025-01-01 00:00:00.000000');
+"""
+KNOWN = ("k", "t", 1.0, 0)
+
+
+@pytest.fixture
+def old(runs: Path) -> Path:
+    """A store as version 1 made it."""
+    runs.mkdir()
+    connection = sqlite3.connect(runs / "evogan.db")
+    connection.executescript(VERSION_1)
+    connection.close()
+    return runs
+
+
+def test_a_store_of_version_1_opens_and_answers(old: Path) -> None:
+    store = Store(old)
+    known = store.find(KNOWN)
+    assert known is not None
+    assert (known.scores, known.diagnostics, known.flags) == (({"fid": 3.5},), (), ())
+    trial = Trial(Genome({"filters": 9}), "new", Task(name="digits"))
+    found = ({"critic": {"head": {"gradient": 1.5, "singular": 2.0}}},)
+    given = Evaluation(status="completed", scores=({"fid": 9.0},), diagnostics=found, flags=("mode_collapse",))
+    assert store.record(trial, given) == given
+    store.close()
+    again = Store(old)
+    assert again.find(trial.identity) == given
+    assert [identity for identity, _, _ in again.evaluations()] == [KNOWN, trial.identity]
+    with sqlite3.connect(old / "evogan.db") as connection:
+        assert connection.execute("SELECT schema_version FROM evogan").fetchall() == [(2,)]
+
+
+def test_a_migration_that_dies_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate = _MIGRATIONS[1]
+
+    def die(connection: Any) -> None:
+        migrate(connection)
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(_MIGRATIONS, 1, die)
+    with pytest.raises(KeyboardInterrupt):
+        Store(old)
+    with sqlite3.connect(old / "evogan.db") as connection:
+        assert connection.execute("SELECT schema_version FROM evogan").fetchall() == [(1,)]
+        assert len(connection.execute("PRAGMA table_info(evaluations)").fetchall()) == 13
+    monkeypatch.setitem(_MIGRATIONS, 1, migrate)
+    assert Store(old).find(KNOWN) is not None
+
+
+def test_many_processes_may_open_an_old_store(old: Path) -> None:
+    code = "import sys; from pathlib import Path; from evogan.engine import Store; Store(Path(sys.argv[1])).runs()"
+    started = [subprocess.Popen([sys.executable, "-c", code, str(old)], stderr=subprocess.PIPE) for _ in range(4)]
+    assert [process.communicate()[1].decode() for process in started] == [""] * 4
+    assert Store(old).find(KNOWN) is not None
