@@ -10,10 +10,12 @@ from itertools import combinations
 
 from evogan.trial import Evaluation
 
-STILL = 0.01  # of the weights' norm: where all steps together lead no further, nothing was learned
+STILL = 0.01  # of a layer's norm: where all steps together lead no further, nothing was learned
 FADED = 1e-3  # of the largest gradient norm so far, below which a generator hears nothing any more
-ALIKE = 0.5  # share of samples with a twin; of real images it is 0.01
+BOLD = 0.75  # of the data's root mean square of pixels: samples below are pale, of a generator that has not learned yet
 NARROW = 0.1  # variance of the samples' features over the data's
+ONE = 1e-3  # the same of a single image, pale or not
+ALIKE = 0.3  # share of samples with a twin; of real images it is 0.01
 MISSING = 0.5  # share of the data's classes: at most so many appear
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
@@ -30,8 +32,9 @@ def flags_of(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def explain(evaluation: Evaluation) -> dict[str, str]:
-    """A sentence for each flag of the evaluation, with its numbers."""
-    return {name: f"{named(name)}: {', '.join(RULES[name](evaluation))}" for name in evaluation.flags}
+    """A sentence for each flag of the evaluation, with its numbers as far as the rule still gives any."""
+    said = {name: ", ".join(RULES[name](evaluation)) for name in evaluation.flags}
+    return {name: f"{named(name)}: {numbers}" if numbers else named(name) for name, numbers in said.items()}
 
 
 def named(flag: str) -> str:
@@ -45,7 +48,7 @@ def _vanishing_gradient(evaluation: Evaluation) -> Iterator[str]:
     last = _last(evaluation)
     for player in ("critic", "generator"):
         if (reach := last.get(f"{player}_reach", 1.0)) < STILL:
-            yield f"all steps of the {player} together move its weights by {reach:.2g} of their norm at most"
+            yield f"all steps of the {player} together move no layer by more than {reach:.2g} of its norm"
     norms = [score["generator_gradient"] for score in evaluation.scores if "generator_gradient" in score]
     if norms and norms[-1] < FADED * max(norms):
         yield f"the generator's gradient fell from {max(norms):.2g} to {norms[-1]:.2g}"
@@ -53,11 +56,13 @@ def _vanishing_gradient(evaluation: Evaluation) -> Iterator[str]:
 
 def _mode_collapse(evaluation: Evaluation) -> Iterator[str]:
     last = _last(evaluation)
-    if 0 < (coverage := last.get("coverage", 1.0)) <= MISSING:  # none at all are poor samples, not few
+    bold = last.get("generator_output", 1.0) >= BOLD
+    diversity, duplicates = last.get("diversity", 1.0), last.get("duplicates", 0.0)
+    if bold and 0 < (coverage := last.get("coverage", 1.0)) <= MISSING:  # none at all are poor samples, not few
         yield f"{coverage:.0%} of the classes appear"
-    if (diversity := last.get("diversity", 1.0)) < NARROW:
+    if diversity < (NARROW if bold else ONE):
         yield f"the samples' diversity is {diversity:.2g} of the data's"
-    if (duplicates := last.get("duplicates", 0.0)) > ALIKE:
+    if duplicates > ALIKE:
         yield f"{duplicates:.0%} of the samples have a twin"
 
 

@@ -88,6 +88,9 @@ class Space:
             for values, never in [self._on_searched(conflict.values, table)]
             if not never
         ]
+        for conflict in self.conflicts:
+            if not self._givers(conflict):
+                raise UserError(f"space '{self.name}': {conflict.reason}")
 
     def _on_searched(self, when: When, table: GeneTable) -> tuple[dict[str, tuple[Value, ...]], str]:
         """The condition on searched genes alone, those of the others' parents included; or why it is never met."""
@@ -184,14 +187,19 @@ class Space:
         return Genome((name, value) for name, value in genome.items() if name in applies)
 
     def _way_out(self, conflict: Conflict, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The last of the conflict's genes that can give way takes the next value that does."""
-        for gene in reversed(self.parents_first):
-            banned = conflict.values.get(gene.name, ())
-            free = [i for i, v in enumerate(gene.grid) if not any(same(v, b) for b in banned)] if banned else []
-            if free:
-                at = gene.nearest(values[gene.name])
-                return {gene.name: gene.grid[min(free, key=lambda i: (i - at) % len(gene.grid))]}
-        raise UserError(f"space '{self.name}': {conflict.reason}")
+        """The first of the conflict's genes that can give way takes the next value that does."""
+        gene, free = self._givers(conflict)[0]
+        at = gene.nearest(values[gene.name])
+        return {gene.name: gene.grid[min(free, key=lambda i: (i - at) % len(gene.grid))]}
+
+    def _givers(self, conflict: Conflict) -> list[tuple[Gene, list[int]]]:
+        """Its genes with the levels that are not part of it."""
+        genes = [gene for name in conflict.values for gene in self.genes if gene.name == name]
+        free = [
+            [i for i, v in enumerate(gene.grid) if not any(same(v, b) for b in conflict.values[gene.name])]
+            for gene in genes
+        ]
+        return [(gene, levels) for gene, levels in zip(genes, free, strict=True) if levels]
 
     def decode(self, vector: Sequence[float]) -> Genome:
         """The genome at a point of the unit cube, snapped to levels, with active genes only."""

@@ -212,6 +212,17 @@ def test_train_sample_and_evaluate(run: Run, tmp_path: Path) -> None:
     mistake(run(f"evaluate {generator} --image-size 16"), "makes 8x8 images", "16x16")
 
 
+def test_train_says_why(run: Run) -> None:
+    """A critic whose rate is 1e-8 stands still."""
+    slow = "--kimg 0.1 --samples 100 --set filters=8 --set learning_rate=1e-8"
+    said = run(f"train wdcgan {slow}").out
+    assert "vanishing gradient: all steps of the critic together move no layer by more than" in said
+    document = json.loads(run(f"train wdcgan {slow} --json").out)
+    assert "vanishing_gradient" in document["flags"]
+    assert document["why"][0].startswith("vanishing gradient: ")
+    assert set(document["diagnostics"][0]) == {"critic", "generator"}
+
+
 def test_evaluate_agrees_with_training(run: Run) -> None:
     """Fresh noise, the same generator: the FID differs by sampling noise only."""
     trained = json.loads(run("train wdcgan --kimg 0.1 --samples 3000 --set filters=8 --json").out)

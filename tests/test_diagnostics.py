@@ -77,10 +77,13 @@ def test_diversity_equals_loops(seed: int, n: int, dim: int, spread: float) -> N
     real, held_out, fake = normal(n, dim, seed=seed), normal(n + 7, dim, seed=seed + 1), spread * normal(40, dim)
     found = Diversity(Plain(), real, held_out, rng()).measure(Plain(), fake)
     r, h, f = (x.double().numpy() for x in (real, held_out, fake))
-    threshold = np.quantile(nearest(r, r, same=True), 0.01)
+    spread_real, spread_fake = (math.sqrt(np.trace(np.cov(x.T).reshape(dim, dim))) for x in (r, f))
+    threshold = np.quantile(nearest(r, r, same=True), 0.01) / spread_real
     copied = np.quantile(nearest(f, r), 0.1) / np.quantile(nearest(h, r), 0.1)
-    assert found["diversity"] == pytest.approx(np.trace(np.cov(f.T).reshape(dim, dim)) / r.var(0, ddof=1).sum())
-    assert found["duplicates"] == pytest.approx(np.mean([d < threshold for d in nearest(f, f, same=True)]))
+    assert found["diversity"] == pytest.approx((spread_fake / spread_real) ** 2)
+    assert found["duplicates"] == pytest.approx(
+        np.mean([d / spread_fake <= threshold for d in nearest(f, f, same=True)])
+    )
     assert found["memorisation"] == pytest.approx(copied, rel=1e-5)
     assert set(found) == {"diversity", "duplicates", "memorisation"}
 
@@ -118,6 +121,18 @@ def test_real_images_are_diverse_and_unseen_ones_no_copies(digits: Dataset) -> N
     assert unseen["memorisation"] == pytest.approx(1)
     copies = scorer.score([to_unit_range(torch.from_numpy(digits.images[: len(digits.held_out)]))])
     assert copies["memorisation"] < 0.01
+
+
+def test_duplicates_are_repetitions_not_pale_images() -> None:
+    real, held_out = normal(400, 8), normal(100, 8, seed=1)
+    diversity = Diversity(Plain(), real, held_out, rng())
+    fresh, few = normal(400, 8, seed=2), normal(5, 8, seed=3)
+    repeated = few.repeat(80, 1) + 1e-3 * normal(400, 8, seed=4)
+    pale, plain, twins = (diversity.measure(Plain(), fake) for fake in (0.01 * fresh, fresh, repeated))
+    assert pale["duplicates"] == plain["duplicates"] < 0.04
+    assert pale["diversity"] == pytest.approx(1e-4 * plain["diversity"])
+    assert twins["duplicates"] == 1
+    assert twins["diversity"] > 0.3
 
 
 def test_what_a_scorer_holds_is_small(digits: Dataset) -> None:
@@ -202,17 +217,29 @@ def test_gradients_of_a_loss_whose_gradients_are_known(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-def test_a_relative_step_by_hand(optimizer: str) -> None:
-    """First steps: adam moves every weight by the rate, rmsprop by rate / sqrt(1 - decay), sgd by rate x gradient."""
+def test_first_steps_by_hand(optimizer: str) -> None:
+    """adam moves every weight by the rate, rmsprop by rate / sqrt(1 - decay), sgd by rate x gradient."""
     run = trainer({**SMALL, "critic_optimizer": optimizer, "lr_decay": "linear"})
-    weights = run._parameters["critic"]
-    gradients = [normal(*weight.shape, seed=i) for i, weight in enumerate(weights)]
-    whole, n = torch.cat([gradient.flatten() for gradient in gradients]).norm(), sum(w.numel() for w in weights)
-    before = torch.cat([weight.detach().flatten() for weight in weights])
-    moved = {"adam": math.sqrt(n), "rmsprop": math.sqrt(n) / math.sqrt(1 - 0.9), "sgd": float(whole)}[optimizer]
-    assert run.relative_step("critic", gradients) == pytest.approx(1e-3 * moved / float(before.norm()), rel=1e-3)
-    assert torch.equal(torch.cat([weight.detach().flatten() for weight in weights]), before)
+    before = [weight.detach().clone() for weight in run._parameters["critic"]]
+    gradients = [normal(*weight.shape, seed=i) for i, weight in enumerate(before)]
+    expected = {"adam": torch.sign, "rmsprop": lambda g: g.sign() / math.sqrt(1 - 0.9), "sgd": lambda g: g}[optimizer]
+    for moved, gradient in zip(run.next_step("critic", gradients), gradients, strict=True):
+        assert torch.allclose(moved, -1e-3 * expected(gradient), rtol=1e-3, atol=1e-6)
+    assert all(torch.equal(w, old) for w, old in zip(run._parameters["critic"], before, strict=True))
     assert not run._optimizers["critic"].state
+
+
+def test_how_far_steps_lead() -> None:
+    """With adam the layer that moves most is the one whose weights are smallest: the steps are 1e-3 each."""
+    run = trainer({**SMALL, "critic_optimizer": "adam"})
+    assert diagnose(run, run.images, 0)[0]["critic_reach"] == 0
+    weights = [raw(layer).detach() for _, layer in layers(run.gan.players["critic"])]
+    steps = [1e-3 * math.sqrt(weight.numel()) / float(weight.norm()) for weight in weights]
+    found = diagnose(run, run.images, 0)[1]["critic"].values()
+    assert [layer["step"] for layer in found] == pytest.approx(steps, rel=0.02)
+    run.run_to(3)
+    numbers, players = diagnose(run, run.images, 0)
+    assert numbers["critic_reach"] == 6 * max(layer["step"] for layer in players["critic"].values())
 
 
 GENOMES: dict[str, dict[str, Any]] = {
@@ -266,7 +293,7 @@ def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(evaluation.diagnostics) == len(evaluation.scores) == 4
     for score, found in zip(evaluation.scores, evaluation.diagnostics, strict=True):
         assert {"coverage", "diversity", "duplicates", "critic_accuracy", "generator_gradient"} <= set(score)
-        assert set(found["critic"]["head"]) == {"gradient", "singular"}
+        assert set(found["critic"]["head"]) == {"gradient", "step", "singular"}
     assert evaluation.flags == flags_of(evaluation)
     monkeypatch.setattr("evogan.evaluation.diagnose", lambda *_: ({}, {}))
     without = evaluate(trial)
@@ -288,6 +315,7 @@ HEALTHY = {
     "critic_accuracy": 0.7,
     "critic_accuracy_held_out": 0.68,
     "critic_reach": 0.4,
+    "generator_output": 0.98,
     "generator_reach": 0.3,
     "critic_gradient": 3.0,
     "generator_gradient": 1.0,
@@ -311,8 +339,10 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     "gradient fades": (
         evaluation({"generator_gradient": 50.0}, {"generator_gradient": 0.01}), "vanishing_gradient", "from 50 to 0.01"
     ),
+    "grey": (evaluation({"diversity": 1e-5, "generator_output": 0.0}), "mode_collapse", "1e-05"),
     "three classes": (evaluation({"coverage": 0.3}), "mode_collapse", "30% of the classes"),
-    "all alike": (evaluation({"diversity": 0.02, "duplicates": 1.0}), "mode_collapse", "100% of the samples"),
+    "all alike": (evaluation({"diversity": 0.02, "duplicates": 1.0}), "mode_collapse", "100% of"),
+    "a few images": (evaluation({"diversity": 0.8, "duplicates": 0.9}), "mode_collapse", "90% of the samples"),
     "copies": (evaluation({"memorisation": 0.1}), "memorisation", "0.1 times as near"),
     "by heart": (evaluation({"critic_accuracy": 0.98, "critic_accuracy_held_out": 0.55}), "critic_overfit", "55%"),
     "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 20 to 90"),
@@ -345,7 +375,9 @@ def test_no_flag_on_what_is_healthy_or_unknown() -> None:
     assert flags_of(evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0})) == ()  # wins, but not more
     assert flags_of(evaluation(gaps=[0.3 * i for i in range(32)])) == ()  # parts, but is not certain
     assert flags_of(evaluation({"coverage": 0.0})) == ()  # poor, of one class
+    assert flags_of(evaluation({"coverage": 0.1, "diversity": 0.02, "generator_output": 0.2})) == ()  # not yet learned
     assert explain(evaluation()) == {}
+    assert explain(evaluation(flags=("mode_collapse",))) == {"mode_collapse": "mode collapse"}  # by another rule
 
 
 @given(st.integers(0, 10**6))

@@ -356,6 +356,40 @@ def test_verdict_without_confirmations() -> None:
     assert f"{run.ranking[0].value:.4g}" in facts.verdict(run)
 
 
+# --- flags
+
+
+def collapsing(trial: Trial) -> Evaluation:
+    """Every second genome has lost most of its classes; the first of them never learned either."""
+    sick = trial.seed % 2 == 0
+    last = {"fid": 10.0 + trial.seed % 100, "coverage": 0.3 if sick else 1.0, "diversity": 0.9, "duplicates": 0.0}
+    return Evaluation(status="completed", scores=(last,), flags=("mode_collapse",) if sick else ())
+
+
+def test_flags_are_counted_and_explained(tmp_path: Path) -> None:
+    run = make_run(Store(), load_space("wdcgan", GENES), collapsing, evaluations=20)
+    sick = sum("mode_collapse" in evaluation.flags for evaluation in facts.evaluations(run))
+    assert 0 < sick < 20
+    said = "mode collapse: 30% of the classes appear"
+    assert facts.flagged(facts.evaluations(run)) == {"mode_collapse": facts.Flagged(sick, said)}
+    html = write_report(run, tmp_path).read_text()
+    assert f'<td>mode collapse</td><td class="n">{sick}</td><td class="long">{said}</td>' in html
+    assert "of 20 evaluations" in html
+    assert said in text_of(tables.troubles(run))
+    assert tables.as_document(run)["flags"] == {"mode_collapse": sick}
+
+
+def test_why_an_evaluation_failed() -> None:
+    crashed = Evaluation(status="crashed", reason="ValueError: no")
+    diverged = Evaluation(status="diverged", reason="real loss is nan by 0.1 kimg", flags=("divergence",))
+    late = Evaluation(status="completed", reason="diverged: fake loss is inf", flags=("divergence",))
+    assert facts.why(crashed) == ["crashed: ValueError: no"]
+    assert facts.why(diverged) == ["divergence: real loss is nan by 0.1 kimg"]
+    assert facts.why(late) == ["divergence: fake loss is inf"]
+    assert facts.why(Evaluation(status="completed")) == []
+    assert facts.why(Evaluation(status="diverged", reason="as version 1 has it")) == ["diverged: as version 1 has it"]
+
+
 # --- importance and ranks
 
 
@@ -421,10 +455,16 @@ def test_document_is_json_and_true(run: RunHistory) -> None:
 
 def test_evaluation_document_is_json() -> None:
     evaluation = Evaluation(
-        status="completed", scores=({"fid": 3.0, "normalized_loss": math.nan},), files={"samples.png": b"x"}
+        status="completed",
+        scores=({"fid": 3.0, "normalized_loss": math.nan},),
+        diagnostics=({"critic": {"head": {"gradient": math.inf, "singular": 2.0}}},),
+        flags=("memorisation",),
+        files={"samples.png": b"x"},
     )
     document = json.loads(json.dumps(tables.evaluation_document(evaluation), allow_nan=False))
     assert document["scores"] == [{"fid": 3.0, "normalized_loss": None}]
+    assert document["diagnostics"] == [{"critic": {"head": {"gradient": None, "singular": 2.0}}}]
+    assert document["flags"] == ["memorisation"]
     assert "files" not in document
 
 

@@ -179,6 +179,29 @@ def test_a_player_changes_itself_alone() -> None:
     assert all(torch.equal(a, b) for a, b in zip(after, run.gan.players["critic"].parameters(), strict=True))
 
 
+@pytest.mark.parametrize(
+    "genome",
+    [
+        {"gradient_penalty": "two_sided", "critic_constraint": "none"},
+        {"critic_regularization": "orthogonal", "generator_regularization": "off_diagonal"},
+    ],
+)
+def test_every_weight_follows_its_own_gradient(genome: dict) -> None:
+    """However the gradient lies in memory. Adam's first step is the rate, against the gradient's sign."""
+    adam = {"critic_optimizer": "adam", "generator_optimizer": "adam", "critic_norm": "layer"}
+    genome = {**SMALL, **adam, **genome, "critic_steps": 1}
+    images = torch.arange(40 * 64).reshape(40, 1, 8, 8).remainder(251).byte()
+    run = trainer(genome, images)
+    for player, network in run.gan.players.items():
+        before = [p.detach().clone() for p in network.parameters()]
+        run._step(player)
+        for old, parameter in zip(before, network.parameters(), strict=True):
+            assert parameter.grad is not None
+            felt = parameter.grad.abs() > 1e-5
+            if player == "generator" or genome.get("critic_constraint") == "none":  # clipping moves weights too
+                assert torch.equal((parameter - old).sign()[felt], -parameter.grad.sign()[felt])
+
+
 def test_the_schedule_is_critic_steps_to_one() -> None:
     run = trainer({**SMALL, "critic_steps": 3}, torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
     steps: list[str] = []
@@ -218,3 +241,63 @@ def test_a_genome_is_evaluated_the_same_in_any_spelling(digits: tuple[GANTask, G
     assert GENES.key(short) == GENES.key(long)
     a, b = (evaluate(Trial(g, GENES.key(g), task, 0.25)) for g in (short, long))
     assert a.curve == b.curve
+
+
+PENALISED: list[dict[str, object]] = [
+    {},
+    {"gradient_penalty": "two_sided", "critic_norm": "none"},
+    {"zero_penalty": "r1", "critic_norm": "none"},
+    {"critic_regularization": "orthogonal", "generator_regularization": "orthogonal"},
+    {"critic_regularization": "l2", "generator_regularization": "spectral"},
+    {"critic_constraint": "spectral_norm", "backbone": "dcgan", "upsampling": "transposed"},
+]
+PLAIN = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+
+
+@pytest.mark.parametrize("optimizer", PLAIN)
+@pytest.mark.parametrize("genes", PENALISED)
+def test_a_step_is_that_of_an_optimiser_without_shortcuts(optimizer: str, genes: dict[str, object]) -> None:
+    """A fused one walks through memory, where gradients of gradients lie otherwise than their weights."""
+    players = ("critic", "generator")
+    genome = {
+        "filters": 8,
+        "batch_size": 8,
+        "critic_constraint": "none",
+        "dropout": 0.0,
+        "init_std": 0.2,
+        **{f"{player}_optimizer": optimizer for player in players},
+        "learning_rate": 0.01,
+        **genes,
+    }
+    images = torch.arange(40 * 192).reshape(40, 3, 8, 8).remainder(251).byte()
+    ours, plain = (trainer(GENES.complete(genome), images) for _ in range(2))
+    for player in players:
+        group = plain._optimizers[player].param_groups[0]
+        known = {name: group[name] for name in ("betas", "alpha", "momentum") if name in group}
+        plain._optimizers[player] = PLAIN[optimizer](group["params"], group["lr"], foreach=False, **known)
+    before = {player: [p.clone() for p in network.parameters()] for player, network in ours.gan.players.items()}
+    for run in (ours, plain):
+        run.run_to(1)
+    for player in players:
+        networks = (run.gan.players[player].parameters() for run in (ours, plain))
+        for old, a, b in zip(before[player], *networks, strict=True):
+            if old.dim() > 1:  # a bias before a norm has no gradient but rounding
+                step = torch.cosine_similarity((a - old).flatten(), (b - old).flatten(), dim=0)
+                assert step > 0.999, (player, old.shape)
+
+
+def test_reals_that_no_player_looks_at_are_not_taken() -> None:
+    """An epoch is shown to the critic, whole."""
+    images = torch.arange(60, dtype=torch.uint8).reshape(60, 1, 1, 1).expand(60, 1, 8, 8)
+    run = trainer({**SMALL, "batch_size": 10, "critic_steps": 2}, images)
+    shown: list[torch.Tensor] = []
+    draw = run.gan.draw
+
+    def watched(player: str, real: torch.Tensor, rng: torch.Generator) -> object:
+        if player == "critic":
+            shown.append(real[:, 0, 0, 0])
+        return draw(player, real, rng)
+
+    run.gan.draw = watched  # type: ignore[method-assign, assignment]
+    run.run_to(3)
+    assert sorted(((torch.cat(shown) + 1) * 127.5).round().long().tolist()) == list(range(60))

@@ -219,3 +219,35 @@ def test_the_generator_has_genes_of_its_own() -> None:
         weights.after_step()
     # the clamp holds each direction that comes first in its turn
     assert all(top(layer) < 0.3 for _, layer in layers(network))
+
+
+@pytest.mark.parametrize("constraint", ["clip", "sigma_clamp"])
+def test_bounds_are_of_the_weights_in_use(constraint: str) -> None:
+    """Where the learning rate is equalised, those are the learned ones times a constant."""
+    network, weights = held(critic_constraint=constraint, equalized_lr=True, clip=0.01, critic_sigma=0.05)
+    for _ in range(300):
+        weights.after_step()
+    for _, layer in layers(network):
+        if constraint == "clip":
+            assert math.isclose(float(layer.weight.detach().abs().max()), 0.01, rel_tol=1e-5)
+        else:
+            assert math.isclose(top(layer), 0.05, rel_tol=0.02)
+
+
+@pytest.mark.parametrize("kind", [v for v in GENES["critic_regularization"].values if v != "none"])
+def test_what_is_regularised_is_the_weights_in_use(kind: str) -> None:
+    network, weights = held(critic_regularization=kind, critic_regularization_weight=1.0, equalized_lr=True)
+    for _ in range(300):
+        weights.after_step()
+    expected = sum(float(book(kind, matrix(layer, layer.weight.detach()))) for _, layer in layers(network))
+    found = float(weights.regularization()["regularization"].detach())
+    constant = sum(max(0, w.shape[0] - w.shape[1]) for w in (matrix(x, x.weight) for _, x in layers(network)))
+    assert math.isclose(found + constant * (kind == "orthogonal"), expected, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["spectral", "orthogonal", "off_diagonal"])
+def test_weights_are_not_rounded_under_autocast(kind: str) -> None:
+    _, weights = held(critic_regularization=kind)
+    exact = weights.regularization()["regularization"]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(weights.regularization()["regularization"], exact)

@@ -7,15 +7,19 @@ nearest (other) member of A, and F, R, H random subsets of all three, as large a
     class_distance  1/2 sum |p - q|, the total variation distance; 0 is best
     coverage        the share of the data's classes of which q has at least a tenth of p
     diversity       tr S_fake / tr S_real
-    duplicates      the share of f in F with d(f, F) below the 1 % quantile of d(r, R) over R; of real images 1 %
+    duplicates      the share of f in F with d(f, F) / sqrt(tr S_fake) at most the 1 % quantile, over R, of
+                    d(r, R) / sqrt(tr S_real)
     memorisation    the 10 % quantile of d(f, T) over F, over that of d(h, T) over H, T being the training images; of
                     copies 0, of unseen real images 1
 
-The data's classes are those with a tenth of an even share or more. A low quantile, not the median, since T is at most
-`TRAINING` of the images: what copies the others cannot be seen.
+The data's classes are those with a tenth of an even share or more. Duplicates are measured by the samples' own spread:
+pale or unfinished samples lie close together, but no closer to some than to others. The quantile of the distances to
+training images is low, since T is at most `TRAINING` of them: what copies the others cannot be seen.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -24,7 +28,7 @@ from evogan.fitness.features import FeatureNet, Features
 
 SUBSET = 500
 TRAINING = 16_384  # 4 MB of 64 features
-SAME = 0.01  # quantile of real images' distances below which two are the same
+SAME = 0.01  # quantile of real images' distances up to which two are the same
 NEAREST = 0.1  # quantile of samples whose distance to the training images counts
 SHARE = 0.1  # of its share, below which a class is lost
 
@@ -34,8 +38,8 @@ class Diversity:
 
     def __init__(self, network: Features, real: Tensor, held_out: Tensor, rng: torch.Generator) -> None:
         self._variance = _variance(real)
-        subset = _draw(real, SUBSET, rng)
-        self._same = float(_to_nearest_other(subset).quantile(SAME))
+        nearest = _to_nearest_other(_draw(real, SUBSET, rng))
+        self._same = float(nearest.quantile(SAME)) / math.sqrt(self._variance)
         self._training = _draw(real, TRAINING, rng)
         self._unseen = float(_to_nearest(_draw(held_out, SUBSET, rng), self._training).quantile(NEAREST))
         self._classes = _classes(network, real)
@@ -48,12 +52,12 @@ class Diversity:
             theirs = p >= SHARE / len(p)
             found["class_distance"] = float((p - q).abs().sum() / 2)
             found["coverage"] = float((q >= SHARE * p)[theirs].double().mean())
-        subset = fake[:SUBSET].cpu()
-        nearest = float(_to_nearest(subset, self._training).quantile(NEAREST))
+        subset, variance = fake[:SUBSET].cpu(), _variance(fake)
+        same = _to_nearest_other(subset) <= self._same * math.sqrt(variance)
         return found | {
-            "diversity": _variance(fake) / self._variance,
-            "duplicates": float((_to_nearest_other(subset) < self._same).double().mean()),
-            "memorisation": nearest / self._unseen,
+            "diversity": variance / self._variance,
+            "duplicates": float(same.double().mean()),
+            "memorisation": float(_to_nearest(subset, self._training).quantile(NEAREST)) / self._unseen,
         }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from evogan.genes.losses import AUTOENCODING, LABELLED, LOSSES, SCORED
 from evogan.genes.networks import NETWORKS
-from evogan.genes.penalties import PENALTIES
+from evogan.genes.penalties import PENALTIES, REGULARIZATIONS
 from evogan.genes.schedule import SCHEDULE
 from evogan.genome import Conflict, GeneTable
 
@@ -25,6 +25,17 @@ CONFLICTS = [
             "gradient_penalty": ("two_sided", "one_sided"),
             "zero_penalty": ("r1", "r2", "r1_r2"),
         }.items()
+    ),
+    Conflict(
+        {"critic_constraint": ("clip",), "loss": AUTOENCODING},
+        "an autoencoder's energy needs no bound on its slope, and clipped weights reconstruct nothing",
+    ),
+    *(
+        Conflict(
+            {f"{player}_regularization": REGULARIZATIONS, "growing": (True,)},
+            "it would draw layers that are not in use yet to nothing",
+        )
+        for player in ("critic", "generator")
     ),
     Conflict(
         {"backbone": ("progressive", "stylegan"), "loss": AUTOENCODING},

@@ -63,12 +63,20 @@ LOSSES = [
         divergence="js_weighted",
     ),
     choice(
+        "feature_matching",
+        ("off", "added", "alone"),
+        "off",
+        "the generator matches the critic's mean last hidden features: beside its loss, or instead of it",
+        IMPROVED,
+    ),
+    choice(
         "divergence_generator",
         ("practical", "saddle"),
         "practical",
         "the generator minimises -E T, or the divergence's bound -E f*(T)",
         "f-GAN, arXiv:1606.00709, 3.2",
         loss="f_divergence",
+        feature_matching=("off", "added"),
     ),
     number("label_smoothing", 0.0, 0.5, 0.0, "the target of reals is 1 less this (one-sided)", IMPROVED, loss=LABELLED),
     number(
@@ -128,12 +136,5 @@ LOSSES = [
         "power of the pixels' reconstruction errors",
         "BEGAN, arXiv:1703.10717",
         loss="began",
-    ),
-    choice(
-        "feature_matching",
-        ("off", "added", "alone"),
-        "off",
-        "the generator matches the critic's mean last hidden features: beside its loss, or instead of it",
-        IMPROVED,
     ),
 ]

@@ -192,7 +192,7 @@ NETWORKS = [
         "learning rate of these, over the generator's",
         STYLEGAN,
         log=True,
-        backbone="stylegan",
+        mapping_layers=tuple(range(1, 9)),
     ),
     number(
         "style_mixing",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from evogan.genes.define import PGGAN, WGAN, choice, number, only
 from evogan.genes.losses import SCORED
 
+REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2")
+
 PENALTIES = [
     choice(
         "critic_constraint",
@@ -102,7 +104,7 @@ PENALTIES = [
         for gene in (
             choice(
                 f"{player}_regularization",
-                ("none", "spectral", "orthogonal", "off_diagonal", "l2"),
+                ("none", *REGULARIZATIONS),
                 "none",
                 f"what the {player}'s weights are drawn to: small top singular values, orthogonal rows, off-diagonal "
                 "terms of W W' to 0, small squares",
@@ -117,7 +119,7 @@ PENALTIES = [
                 "its weight",
                 "BigGAN, arXiv:1809.11096",
                 log=True,
-                **only(f"{player}_regularization", "spectral", "orthogonal", "off_diagonal", "l2"),
+                **only(f"{player}_regularization", *REGULARIZATIONS),
             ),
         )
     ),

@@ -51,6 +51,7 @@ class Trainer:
         self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
         self._noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise"))
         self._queue = torch.empty(0, dtype=torch.long, device=device)
+        self._no_reals = as_reals(self.images[:1]).expand(self.batch_size, -1, -1, -1)
         self._parameters = {name: list(player.parameters()) for name, player in gan.players.items()}
         self._optimizers = {
             name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
@@ -133,17 +134,16 @@ class Trainer:
         self.iteration = int(state.numbers["iteration"])
         self.gan.begin(max(self.iteration - 1, 0) / self._iterations)  # as it was in the last iteration
 
-    def relative_step(self, player: str, gradients: Sequence[Tensor]) -> float:
-        """|w' - w| / |w| of a step along these gradients, one a parameter, at the full learning rate: not taken."""
-        optimizer, before = copy.deepcopy(self._optimizers[player]), self._parameters[player]
+    def next_step(self, player: str, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """w' - w of a step along these gradients, for every parameter, at the full learning rate: it is not taken."""
+        optimizer = copy.deepcopy(self._optimizers[player])
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         after = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for parameter, gradient in zip(after, gradients, strict=True):
-            parameter.grad = gradient.clone()
+            parameter.grad = _laid_out(gradient, parameter).clone()
         optimizer.step()
-        moved = [new.detach() - old.detach() for new, old in zip(after, before, strict=True)]
-        return norm(moved) / norm(before)
+        return [new.detach() - old.detach() for new, old in zip(after, self._parameters[player], strict=True)]
 
     def _begin_iteration(self) -> None:
         progress = self.iteration / self._iterations
@@ -157,14 +157,15 @@ class Trainer:
                     group["lr"] = group["initial_lr"] * left
 
     def _step(self, player: str) -> None:
-        batch = self.gan.draw(player, self._next_reals(), self._noise)
+        reals = self._next_reals() if self.gan.needs_real(player) else self._no_reals
+        batch = self.gan.draw(player, reals, self._noise)
         with self._autocast:
             losses = self.gan.loss(player, batch)
         parameters = self._parameters[player]
         # a network that grows has layers without a part in it yet
         gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = _laid_out(gradient, parameter)
         self._optimizers[player].step()
         self.gan.after_step(player, batch, losses)
         self._meter.add(losses.terms)
@@ -187,9 +188,9 @@ def as_reals(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1.0)
 
 
-def norm(tensors: Sequence[Tensor]) -> float:
-    """The Euclidean norm of them all."""
-    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t.detach()) for t in tensors])))
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """Fused optimisers walk through memory: there a gradient must lie as its parameter does, but `grad` may differ."""
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 class _Meter:
@@ -201,7 +202,7 @@ class _Meter:
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         for name, term in terms.items():
-            value = term.detach()
+            value = term.detach().float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 

@@ -56,7 +56,7 @@ class AdversarialGAN:
         self._growing = [m for player in self.players.values() for m in player.modules() if isinstance(m, Growth)]
         self._styled = [m for m in generator.modules() if isinstance(m, stylegan.Generator)]
         self._feature_matching: str = genes["feature_matching"]
-        self._needs_real = self._objective.needs_real or self._feature_matching != "off"
+        self._matches_real = self._objective.needs_real or self._feature_matching != "off"
         # batch norm and minibatch layers look at the batch: real and fake pass them apart
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
         self._noise = 0.0
@@ -72,9 +72,12 @@ class AdversarialGAN:
 
     # --- the randomness of a step
 
+    def needs_real(self, player: str) -> bool:
+        return player == "critic" or self._matches_real
+
     def draw(self, player: str, real: Tensor, rng: torch.Generator) -> Batch:
         generator, critic = self.players["generator"], self.players["critic"]
-        n, seen = len(real), (REAL, FAKE) if player == "critic" or self._needs_real else (FAKE,)
+        n, seen = len(real), (REAL, FAKE) if self.needs_real(player) else (FAKE,)
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
         for what in seen:
             draws[what] = critic.draws(n, rng)
@@ -111,7 +114,7 @@ class AdversarialGAN:
     def _generator_loss(self, batch: Batch) -> Losses:
         fake = self._seen(self._generate(batch), FAKE, batch)
         r: Critique | None = None
-        if self._needs_real:
+        if self._matches_real:
             with torch.no_grad():  # reals carry no gradient
                 r = self.players["critic"](self._seen(batch.real, REAL, batch), batch.draws[REAL])
         f: Critique = self.players["critic"](fake, batch.draws[FAKE])
@@ -121,7 +124,7 @@ class AdversarialGAN:
             terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
         if self._genes.get("pull_away", 0) > 0:
             terms["pull_away"] = self._genes["pull_away"] * pull_away(f.features)
-        return Losses(terms)
+        return Losses(terms, self._memory.watch(f.score.detach().mean()))
 
     def _generate(self, batch: Batch) -> Tensor:
         images: Tensor = self.players["generator"](batch.latent, batch.draws["generator"])

@@ -11,9 +11,7 @@ from torch import Tensor
 from evogan.zoo.critic import Critic
 from evogan.zoo.gan import Critique, Draws, Network
 from evogan.zoo.generator import Generator
-from evogan.zoo.layers import precise
-
-EPSILON = 1e-12  # inside the root, which has no gradient at 0
+from evogan.zoo.losses import reconstruction_energy
 
 
 class Autoencoder(Network):
@@ -25,17 +23,14 @@ class Autoencoder(Network):
     def __init__(self, genes: Mapping[str, Any], encoder: Critic, decoder: Generator) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self._power: int | None = genes.get("reconstruction_norm")  # BEGAN's eta
+        self._norm: str | int = genes.get("reconstruction_norm", "l2")
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.encoder.draws(n, rng)
 
     def forward(self, x: Tensor, draws: Draws = ()) -> Critique:
         code = self.encoder(x, draws).score
-        error = (precise(self.decoder(code)) - x).flatten(1)
-        if self._power is None:
-            return Critique(torch.sqrt(error.square().sum(1) + EPSILON), code)
-        return Critique(error.abs().pow(self._power).mean(1), code)
+        return Critique(reconstruction_energy(x, self.decoder(code), self._norm), code)
 
 
 def decoder_genes(genes: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,6 +39,7 @@ def decoder_genes(genes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **genes,
         **dict.fromkeys(cell_norms, genes["critic_norm"]),
+        "filters": genes.get("critic_filters", genes["filters"]),
         "latent": genes["code"],
         "generator_norm": genes["critic_norm"],
         "generator_slope": genes["slope"],

@@ -28,8 +28,7 @@ class MovingAverage(nn.Module):
         """Take one step towards the network as it is now."""
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         self._steps += 1
-        for new, average in zip(network.parameters(), self.network.parameters(), strict=True):
-            average.lerp_(new, 1 - decay)
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
         for statistic, kept in zip(network.buffers(), self.network.buffers(), strict=True):
             kept.copy_(statistic)
 

@@ -69,6 +69,9 @@ class GAN(Protocol):
     def begin(self, progress: float) -> bool:
         """An iteration begins, with this share of the full budget spent, in [0, 1). Whether players have new layers."""
 
+    def needs_real(self, player: str) -> bool:
+        """Whether a step of the player looks at reals, or at their shape alone."""
+
     def draw(self, player: str, real: Tensor, rng: torch.Generator) -> Batch: ...
     def loss(self, player: str, batch: Batch) -> Losses: ...
     def after_step(self, player: str, batch: Batch, losses: Losses) -> None: ...

@@ -137,7 +137,7 @@ class MinibatchDiscrimination(nn.Module):
         self.tensor = nn.Linear(features, kernels * dims, bias=False)  # a bias falls out of the differences
 
     def forward(self, x: Tensor) -> Tensor:
-        m = self.tensor(x).unflatten(1, self._shape)
+        m = precise(self.tensor(x)).unflatten(1, self._shape)
         near = torch.exp(-(m[:, None] - m[None]).abs().sum(3))
         return torch.cat([x, near.sum(1) - 1], 1)  # a sample is at distance 0 from itself
 
@@ -245,7 +245,8 @@ def draw_masks(shapes: Sequence[tuple[int, ...]], n: int, rate: float, rng: torc
     if rate == 0:
         return ()
     sizes = [n * math.prod(shape) for shape in shapes]
-    flat = torch.empty(sum(sizes), device=rng.device).bernoulli_(1 - rate, generator=rng).div_(1 - rate)
+    drawn = torch.rand(sum(sizes), generator=rng, device=rng.device)
+    flat = (drawn >= rate).float().div_(1 - rate)  # a third faster than `bernoulli_`
     return tuple(  # channels-last in memory, as the activations are
         part.view(n, *shape[1:], shape[0]).movedim(-1, 1) for part, shape in zip(flat.split(sizes), shapes, strict=True)
     )

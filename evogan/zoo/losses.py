@@ -183,7 +183,9 @@ def pull_away(codes: Tensor) -> Tensor:
     """EBGAN's repelling term, arXiv:1609.03126: codes (N, d) -> the mean over i != j of cos(s_i, s_j)^2, in [0, 1]."""
     n = len(codes)
     directions = F.normalize(_full(codes))
-    cosines = (directions @ directions.T).masked_fill(torch.eye(n, dtype=torch.bool, device=codes.device), 0.0)
+    with torch.autocast(codes.device.type, enabled=False):
+        cosines = directions @ directions.T
+    cosines = cosines.masked_fill(torch.eye(n, dtype=torch.bool, device=codes.device), 0.0)
     return cosines.square().sum() / (n * (n - 1))
 
 

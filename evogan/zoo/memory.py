@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from evogan.zoo.gan import Losses
-from evogan.zoo.losses import began_balance, lecam
+from evogan.zoo.losses import began_balance, began_convergence, lecam
 
 SCORE_DECAY = 0.99
 
@@ -39,6 +39,12 @@ class Memory(nn.Module):
             found["lecam"] = self._genes["lecam"] * lecam(r, f, self.mean_real, self.mean_fake)
         return found
 
+    def watch(self, energy: Tensor) -> dict[str, Tensor]:
+        """Of BEGAN's generator step, with the mean energy of its fakes: that, and the measure of convergence."""
+        if not self._began:
+            return {}
+        return {"energy": energy, "convergence": began_convergence(self.energy, energy, self._genes["began_gamma"])}
+
     @torch.no_grad()
     def follow(self, player: str, losses: Losses) -> None:
         """A player has stepped."""
@@ -49,4 +55,4 @@ class Memory(nn.Module):
             self.energy.copy_(losses.terms["real"])
         elif self._began:
             gamma, rate = self._genes["began_gamma"], self._genes["began_rate"]
-            self.k.copy_(began_balance(self.k, self.energy, losses.terms["generator"], gamma, rate))
+            self.k.copy_(began_balance(self.k, self.energy, losses.watched["energy"], gamma, rate))

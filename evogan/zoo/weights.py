@@ -75,8 +75,9 @@ class TopSingular(nn.Module):
         self.u.copy_(F.normalize(w @ self.v, dim=0, eps=EPSILON))
 
     def sigma(self, w: Tensor) -> Tensor:
-        """u'Wv, whose gradient is uv'."""
-        return self.u @ (w @ self.v)
+        """u'Wv, whose gradient is uv'; never below float32."""
+        with torch.autocast(w.device.type, enabled=False):
+            return self.u @ (w @ self.v)
 
 
 class SpectralNorm(nn.Module):
@@ -100,10 +101,10 @@ class Equalized(nn.Module):
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         gain, slower = getattr(layer, "gain", math.sqrt(2)), getattr(layer, "lr_multiplier", 1.0)
-        self._scale = float(gain * slower / math.sqrt(fan_in(layer)))
+        self.scale = float(gain * slower / math.sqrt(fan_in(layer)))
 
     def forward(self, weight: Tensor) -> Tensor:
-        return weight * self._scale
+        return weight * self.scale
 
 
 class Weights:
@@ -116,48 +117,58 @@ class Weights:
         self._drawn: str = genes[f"{player}_regularization"]
         self._weight: float = genes.get(f"{player}_regularization_weight", 0.0)
         self._tops: list[TopSingular] = []
+        self._scales: list[float] = []  # of the weights in use, over those that are learned
         for layer in self._layers:
             if self._constraint == "spectral_norm":
                 spectral = SpectralNorm(layer, rng)
                 parametrize.register_parametrization(layer, "weight", spectral)
                 self._tops.append(spectral.top)
+                self._scales.append(1.0)
                 continue
             if self._constraint == "sigma_clamp" or self._drawn == "spectral":
                 layer.top = TopSingular(layer, rng)
                 self._tops.append(layer.top)
             if genes["equalized_lr"] or hasattr(layer, "lr_multiplier"):  # under a spectral norm it would cancel
-                parametrize.register_parametrization(layer, "weight", Equalized(layer))
+                equalized = Equalized(layer)
+                parametrize.register_parametrization(layer, "weight", equalized)
+                self._scales.append(equalized.scale)
+            else:
+                self._scales.append(1.0)
 
     def _matrices(self) -> Iterator[Tensor]:
-        return (matrix(layer, raw(layer)) for layer in self._layers)
+        """The weights in use; under a spectral norm, which bounds those already, the learned ones."""
+        return (scale * matrix(layer, raw(layer)) for layer, scale in zip(self._layers, self._scales, strict=True))
 
     def regularization(self) -> Mapping[str, Tensor]:
         """The term that draws them, times its weight; {} if nothing does."""
+        if self._drawn == "none":
+            return {}
+        with torch.autocast(raw(self._layers[0]).device.type, enabled=False):
+            return {"regularization": self._weight * torch.stack(list(self._pulls())).sum()}
+
+    def _pulls(self) -> Iterator[Tensor]:
         match self._drawn:
-            case "none":
-                return {}
             case "spectral":
-                found = (top.sigma(w).square() / 2 for top, w in zip(self._tops, self._matrices(), strict=True))
+                return (top.sigma(w).square() / 2 for top, w in zip(self._tops, self._matrices(), strict=True))
             case "orthogonal":
-                found = ((_gram(w) - _eye(w)).square().sum() for w in self._matrices())
+                return (_gram(w, 1.0) for w in self._matrices())
             case "off_diagonal":
-                found = ((_gram(w) * (1 - _eye(w))).square().sum() for w in self._matrices())
+                return (_gram(w, 0.0) - w.square().sum(1).square().sum() for w in self._matrices())
             case _:
-                found = (w.square().sum() / 2 for w in self._matrices())
-        return {"regularization": self._weight * torch.stack(list(found)).sum()}
+                return (w.square().sum() / 2 for w in self._matrices())
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Follow the singular vectors, and bound what is bounded."""
-        for layer, top in zip(self._layers, self._tops, strict=False):  # all, or none
+        for layer, top, scale in zip(self._layers, self._tops, self._scales, strict=False):  # tops of all, or none
             w = matrix(layer, raw(layer))
             top.iterate(w)
             if self._constraint == "sigma_clamp":
-                excess = (top.sigma(w) - self._limit).clamp(min=0) * torch.outer(top.u, top.v)
+                excess = (top.sigma(w) - self._limit / scale).clamp(min=0) * torch.outer(top.u, top.v)
                 raw(layer).sub_(_shaped_as(layer, excess))
         if self._constraint == "clip":
-            for layer in self._layers:
-                raw(layer).clamp_(-self._limit, self._limit)
+            for layer, scale in zip(self._layers, self._scales, strict=True):
+                raw(layer).clamp_(-self._limit / scale, self._limit / scale)
 
 
 def _shaped_as(layer: Layer, matrix: Tensor) -> Tensor:
@@ -168,10 +179,8 @@ def _shaped_as(layer: Layer, matrix: Tensor) -> Tensor:
     return matrix.view(shape)
 
 
-def _gram(w: Tensor) -> Tensor:
-    """WW'. |W'W - 1|^2 has the same gradient as |WW' - 1|^2: they differ by a constant."""
-    return w @ w.mT
-
-
-def _eye(w: Tensor) -> Tensor:
-    return torch.eye(len(w), dtype=w.dtype, device=w.device)
+def _gram(w: Tensor, diagonal: float) -> Tensor:
+    """|WW' - d|^2, up to a constant, of the smaller side: |W'W - d|^2 differs by d^2 for every row or column more."""
+    small = w if len(w) <= w.shape[1] else w.mT
+    gram = small @ small.mT
+    return (gram - diagonal * torch.eye(len(small), dtype=w.dtype, device=w.device)).square().sum()

@@ -83,6 +83,7 @@ class Growth(nn.Module):
     def __init__(self, growing: bool, k: int) -> None:
         super().__init__()
         self._growing, self._k = growing, k
+        self._known: float | None = None  # the level, where reading the buffer would be a wait for the device
         self.register_buffer("level", torch.empty(()))
 
     def reset(self, rng: torch.Generator) -> None:
@@ -92,9 +93,11 @@ class Growth(nn.Module):
         """To where a network is when this share of the budget is spent. Whether it has new layers now."""
         if not self._growing:
             return False
-        before, level = math.ceil(self.level.item()), level_at(progress, self._k)
-        self.level.fill_(level)
-        return math.ceil(level) > before
+        before, level = sum(self.now()), level_at(progress, self._k)
+        self._known = level
+        if level != before:
+            self.level.fill_(level)
+        return math.ceil(level) > math.ceil(before)
 
     @property
     def levels(self) -> range:
@@ -105,7 +108,7 @@ class Growth(nn.Module):
         """The last level in use, and how far the next is faded in, in [0, 1)."""
         if not self._growing:
             return self._k, 0.0  # and not from the buffer: a population of these can be stacked
-        level = self.level.item()
+        level = self.level.item() if self._known is None else self._known
         return int(level), level % 1
 
     def blend(self, images: Tensor) -> Tensor:
