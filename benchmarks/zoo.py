@@ -307,51 +307,57 @@ def picture(data: str, grids: Mapping[str, Path], real: Path) -> None:
 
 
 def table() -> None:
-    """From the store and from what was measured before: results/zoo.json and docs/zoo.md."""
-    before = json.loads((RESULTS / "zoo.json").read_text())["results"] if (RESULTS / "zoo.json").exists() else {}
-    results: dict[str, Any] = {name: before[name] for name in ("steps", "precision") if name in before}
-    for data in DATA:
+    """From the store, if there is one, and from what was measured before: results/zoo.json and docs/zoo.md."""
+    results = before()
+    for data in DATA if STORE.exists() else ():
         evaluations, grids, real = found(data)
         results[data] = {name: summary(known) for name, known in evaluations.items() if known}
         picture(data, grids, real)
         ours = {name: results[data][name]["fid"] for name in LUCIC[data] if results[data].get(name, {}).get("fid")}
         rho = spearmanr(list(ours.values()), [LUCIC[data][name] for name in ours]).statistic
         results[f"{data} rank correlation with Lucic et al."] = round(float(rho), 2)
-    results["claims"] = claims(results["mnist"])
+    if "mnist" in results:
+        results["claims"] = claims(results["mnist"])
     record("zoo", results)
     (ROOT / "docs" / "zoo.md").write_text(page(results))
 
 
+def before() -> dict[str, Any]:
+    """What was measured before."""
+    path = RESULTS / "zoo.json"
+    return dict(json.loads(path.read_text())["results"]) if path.exists() else {}
+
+
 def page(results: Mapping[str, Any]) -> str:
-    head = (ROOT / "benchmarks" / "zoo.head.md").read_text()
-    lines = [head]
+    lines = [(ROOT / "benchmarks" / "zoo.head.md").read_text()]
     for data in DATA:
-        lines += [
-            f"## {data}",
-            "",
-            "| genome | FID | spread | at a quarter | seconds | parameters | flags |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        rows = {name: row for name, row in results[data].items() if name not in VARIANTS}
-        for name, row in sorted(rows.items(), key=lambda item: (item[1]["fid"] is None, item[1]["fid"])):
-            flags = ", ".join(
-                f"{flag.replace('_', ' ')} {n}/{len(row['fids']) + row['failed']}" for flag, n in row["flags"].items()
-            )
-            failed = f"failed {row['failed']}x " if row["failed"] else ""
-            first = statistics.mean(row["first"]) if row["first"] else ""
-            lines.append(
-                f"| {name} | {_digits(row['fid'])} | {_digits(row['spread'])} | {_digits(first)} | {row['seconds']} "
-                f"| {row['parameters']:,.0f} | {failed}{flags} |"
-            )
-        lines += ["", f"![samples of the best replicate of each, {data}](images/zoo-{data}.png)", ""]
-    lines += ["## Published orderings", ""]
-    lines += [
+        lines += [f"## {data}", "", *(ranked(data, results[data]) if data in results else ["Not measured yet."]), ""]
+    if "claims" in results:
+        lines += ["## Published orderings", "", *orderings(results), ""]
+    if "steps" in results:
+        lines += ["## Step time", "", STEPS, "", *step_times(results), ""]
+    return "\n".join(lines)
+
+
+def ranked(data: str, rows: Mapping[str, Any]) -> list[str]:
+    lines = ["| genome | FID | spread | at a quarter | seconds | parameters | flags |", "|---|---|---|---|---|---|---|"]
+    published = {name: row for name, row in rows.items() if name not in VARIANTS}
+    for name, row in sorted(published.items(), key=lambda item: (item[1]["fid"] is None, item[1]["fid"])):
+        n = len(row["fids"]) + row["failed"]
+        flags = [f"{flag.replace('_', ' ')} {count}/{n}" for flag, count in row["flags"].items()]
+        said = ", ".join([f"failed {row['failed']}/{n}"] * (row["failed"] > 0) + flags)
+        first = statistics.mean(row["first"]) if row["first"] else None
+        numbers = " | ".join(map(_digits, (row["fid"], row["spread"], first, row["seconds"])))
+        lines.append(f"| {name} | {numbers} | {row['parameters']:,.0f} | {said} |")
+    return [*lines, "", f"![samples of the best replicate of each, {data}](images/zoo-{data}.png)"]
+
+
+def orderings(results: Mapping[str, Any]) -> list[str]:
+    lines = [
         "Lucic et al. (arXiv:1711.10337) tuned each of seven GANs at full size; their mean FIDs beside these:",
         "",
-    ]
-    lines += [
-        "| genome | " + " | ".join(f"{data}, theirs | here" for data in DATA) + " |",
-        "|---|" + "---|" * 2 * len(DATA),
+        f"| genome | {' | '.join(f'{data}, theirs | here' for data in DATA)} |",
+        f"|---|{'---|' * 2 * len(DATA)}",
     ]
     for name in LUCIC["mnist"]:
         cells = [f"{LUCIC[data][name]} | {_digits(results[data].get(name, {}).get('fid'))}" for data in DATA]
@@ -361,27 +367,23 @@ def page(results: Mapping[str, Any]) -> str:
     lines += ["| claim | lower FID | than | which FID | here |", "|---|---|---|---|---|"]
     for c in results["claims"]:
         means = " against ".join(_digits(statistics.mean(fids)) if fids else "-" for fids in c["fids"])
-        lines.append(
-            f"| {c['claim']} | {c['better']} | {c['worse']} | {c['at']} checkpoint | {c['verdict']}: {means} |"
-        )
-    if "steps" in results:
-        lines += [
-            "",
-            "## Step time",
-            "",
-            STEPS,
-            "",
-            "| genome | plain | fp32 | bf16 | plain / fp32 | plain / bf16 | FID in bf16 | in fp32 |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for name, row in results["steps"].items():
-            fids = results.get("precision", {}).get(name, {"bf16": [], "fp32": []})
-            shown = [", ".join(map(_digits, fids[p])) for p in ("bf16", "fp32")]
-            lines.append(
-                f"| {name} | {row['plain']} s | {row['fp32']} s | {row['bf16']} s | {row['speedup fp32']} "
-                f"| {row['speedup bf16']} | {shown[0]} | {shown[1]} |"
-            )
-    return "\n".join(lines) + "\n"
+        cells = [c["claim"], c["better"], c["worse"], f"{c['at']} checkpoint", f"{c['verdict']}: {means}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def step_times(results: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "| genome | plain | fp32 | bf16 | plain / fp32 | plain / bf16 | FID in bf16 | in fp32 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in results["steps"].items():
+        fids = results.get("precision", {}).get(name, {"bf16": [], "fp32": []})
+        shown = [", ".join(map(_digits, fids[precision])) for precision in ("bf16", "fp32")]
+        times = [f"{row[what]} s" for what in ("plain", "fp32", "bf16")]
+        cells = [name, *times, str(row["speedup fp32"]), str(row["speedup bf16"]), *shown]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 STEPS = """One iteration (a critic and a generator step) at 32x32x3, batch 64, one thread, at full published width,
@@ -394,16 +396,13 @@ def _digits(value: Any) -> str:
 
 
 def main() -> None:
-    what = sys.argv[1:] or ["train mnist", "train fashion_mnist", "steps", "table"]
-    for job in [" ".join(what)] if sys.argv[1:] else what:
+    jobs = [" ".join(sys.argv[1:])] if sys.argv[1:] else ["train mnist", "train fashion_mnist", "steps", "table"]
+    for job in jobs:
         if job.startswith("train "):
             torch.set_num_threads(1)
             train(job.removeprefix("train "))
         elif job == "steps":
-            before = (
-                json.loads((RESULTS / "zoo.json").read_text())["results"] if (RESULTS / "zoo.json").exists() else {}
-            )
-            record("zoo", {**before, "steps": steps(), "precision": precision_fids()})
+            record("zoo", {**before(), "steps": steps(), "precision": precision_fids()})
         else:
             table()
 
