@@ -136,7 +136,11 @@ def _hinge(genes: Mapping[str, Any]) -> Judgement:
 def _f_divergence(genes: Mapping[str, Any]) -> Judgement:
     bound = divergence(genes)
     generators = {"practical": bound.real, "saddle": lambda f: -bound.fake(f)}
-    return Judgement(lambda r, _: bound.real(r), lambda f, _: bound.fake(f), generators[genes["divergence_generator"]])
+    return Judgement(
+        lambda r, _: bound.real(r),
+        lambda f, _: bound.fake(f),
+        generators[genes.get("divergence_generator", "practical")],
+    )
 
 
 def _ebgan(genes: Mapping[str, Any]) -> Judgement:
