@@ -196,7 +196,7 @@ def test_the_average_follows_the_generator_and_is_what_samples_come_from() -> No
 
 
 def test_historical_averaging_pulls_to_the_mean_of_all_weights_so_far() -> None:
-    gan = build({"filters": 4, "historical_averaging": 0.5, "dropout": 0.0}, 8, 1, 0)
+    gan = build({"filters": 4, "historical_averaging": 0.5, "critic_constraint": "none"}, 8, 1, 0)
     weight = gan.players["critic"].head.weight
     seen = [weight.detach().clone()]
     for i in range(3):
@@ -208,10 +208,7 @@ def test_historical_averaging_pulls_to_the_mean_of_all_weights_so_far() -> None:
         expected = 0.5 * (weight.detach() - mean).square().sum()
         torch.testing.assert_close(losses.terms["historical_averaging"].detach(), expected, rtol=1e-4, atol=1e-6)
         gan.after_step("critic", batch, losses)
-        with torch.no_grad():
-            weight.clamp_(-10, 10)
         seen.append(weight.detach().clone())
-        break  # clip moves every other weight too from here on
 
 
 def test_instance_noise_falls_to_nothing_over_the_budget() -> None:
