@@ -40,7 +40,7 @@ from evogan.zoo import build
 ROOT = Path(__file__).parent.parent
 STORE = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "zoo"
 DATA = ("mnist", "fashion_mnist")
-IMAGE_SIZE, KIMG, REPLICATES = 16, 24.0, 3
+IMAGE_SIZE, KIMG, REPLICATES = 16, 48.0, 3
 NARROWER = {"mlp": 1, "resnet": 8, "autogan": 8, "progressive": 16, "stylegan": 16}  # and 4 for the other backbones
 GRID_COLUMNS = 16
 
