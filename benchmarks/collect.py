@@ -15,9 +15,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from evogan.engine import Broker, Judge, Loop, Store
+from evogan.engine import Broker, Judge, Loop, Resources, Store
+from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.history import RunHistory
-from evogan.engine.ray_executor import RayExecutor
 from evogan.genes import GENES
 from evogan.settings import GANSettings
 from evogan.space import load_space
@@ -42,7 +42,7 @@ def main(space_name: str, data: str, kimg: float, folder: Path, design: int, pat
     task = replace(task, checkpoints=CHECKPOINTS)
     space = load_space(space_name, GENES)
     store = Store(folder)
-    executor = RayExecutor(evaluate, workers=2)
+    executor = RayExecutor(evaluate, Resources(workers=2))
     broker = Broker(store, executor)
     judge = Judge("fid")
     document = {"fitness": "fid", "score": "best", "average": "mean", "replicates": 1, "race": False}

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from evogan.genes import GENES
 from evogan.stable import derive_seed
 from evogan.training import Diverged, Plan, State, Trainer, diagnose
 from evogan.training.flops import flops_per_iteration
-from evogan.trial import STATE, Evaluation, GANTask, Status, Trial
+from evogan.trial import STATE, Evaluation, GANTask, Status, Stopped, Trial
 from evogan.zoo import GAN, build
 
 SAMPLE_BATCH = 500
@@ -37,15 +38,15 @@ GRID = 64  # images in a sample grid
 BEST = ("generator.safetensors", "samples.png")  # files of the best generator so far
 
 
-def check_device(name: str) -> torch.device:
-    """UserError if this machine does not have the device."""
+def check_device(name: str, here: bool = True) -> torch.device:
+    """UserError for what is no device, or is not `here` on this machine."""
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise UserError(f"unknown device '{name}': cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if here and device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device '{name}' is not there: {torch.cuda.device_count()} CUDA devices found")
     return device
 
@@ -95,9 +96,11 @@ class _Training:
     def run(self) -> Evaluation:
         """Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag."""
         status: Status = "completed"
-        reason = ""
+        reason, reached = "", None
         try:
             self._train()
+        except Stopped:
+            reached = self._cut_back()
         except (Diverged, NonFiniteSamples) as error:
             status, reason = "diverged", str(error)
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
@@ -115,31 +118,51 @@ class _Training:
             cost=self.cost | {"seconds": perf_counter() - self.started, "scoring_seconds": self.scoring_seconds},
             provenance=provenance(self.device, self.task) | self.continued,
             files=self.files,
+            fidelity=reached,
         )
         return replace(evaluation, flags=flags_of(evaluation))
 
     def _train(self) -> None:
         flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
-        genes = GENES.complete(self.trial.genome)
-        images = int(genes["batch_size"]) * int(genes["critic_steps"])
-        plan = Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
+        plan = self.plan
         trainer = self._begin(plan.total)
         begun, moment = trainer.iteration, None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # what the trial before left
+            torch.cuda.reset_peak_memory_stats(self.device)
         try:
             for iteration, scored in list(plan.stops.items())[len(self.curve) :]:
                 trainer.run_to(iteration)
                 if iteration == plan.last and not plan.on_checkpoint:
                     moment = self._moment(trainer)
                 kimg = trainer.images_seen / 1000
+                part = min(1.0, kimg / self.task.kimg)
                 self.curve.append({"kimg": kimg, **trainer.losses()})
                 if scored:
-                    part = min(1.0, kimg / self.task.kimg)
                     self._score(trainer, {"kimg": kimg, "fidelity": part})
+                    self.trial.report(self.scores[-1] | {"checkpoint": len(self.scores)})
+                else:
+                    self.trial.report(self.curve[-1] | {"fidelity": part})
         finally:
             done = trainer.iteration - begun
-            self.cost = {"kimg": done * images / 1000, "flops": done * flops}
+            self.cost = {"kimg": done * plan.images / 1000, "flops": done * flops}
+            if self.device.type == "cuda":
+                self.cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(self.device))
         if self.trial.fidelity < 1:
             self.files[STATE] = self._pack(moment or self._moment(trainer))
+
+    @cached_property
+    def plan(self) -> Plan:
+        genes = GENES.complete(self.trial.genome)
+        images = int(genes["batch_size"]) * int(genes["critic_steps"])
+        return Plan.of(self.task.kimg, images, self.trial.fidelity, self.task.checkpoints)
+
+    def _cut_back(self) -> float:
+        """To the last checkpoint: it ends as a trial of that fidelity would have; which one that is."""
+        end = self.scores[-1]["kimg"]
+        self.curve = [point for point in self.curve if point["kimg"] <= end]
+        iteration = round(end * 1000 / self.plan.images)
+        return max(part for part in self.task.checkpoints if self.plan.at(part) <= iteration)
 
     def _begin(self, iterations: int) -> Trainer:
         """The training, gone on with where that is possible."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from evogan import shipped
-from evogan.engine import Store
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genome import Genome, Value
+from evogan.place import IN_MEMORY, Place
 from evogan.space import Move, Space
 
 PUBLISHED = "published"
@@ -26,13 +25,11 @@ class Seed:
     moves: tuple[Move, ...]
 
 
-def read_seeds(
-    given: str | Sequence[str | Mapping[str, Value]], space: Space, folder: Path | None = None
-) -> list[Seed]:
+def read_seeds(given: str | Sequence[str | Mapping[str, Value]], space: Space, place: Place = IN_MEMORY) -> list[Seed]:
     """Every seed that `given` names, snapped to the space's levels.
 
     `given`: genes themselves; "published" for every published genome that lies inside the space; the name of one;
-    a TOML file; an earlier run in `folder` for its best five.
+    a TOML file; an earlier run in `place` for its best five.
     Errors: UserError naming seed and gene for one that lies outside the space.
     """
     seeds: list[Seed] = []
@@ -40,7 +37,7 @@ def read_seeds(
         if one == PUBLISHED:
             seeds += _published(space)
         else:
-            seeds += [_enter(name, genes, space) for name, genes in _read(one, space, folder)]
+            seeds += [_enter(name, genes, space) for name, genes in _read(one, space, place)]
     return seeds
 
 
@@ -56,16 +53,17 @@ def _published(space: Space) -> list[Seed]:
     return inside
 
 
-def _read(one: str | Mapping[str, Value], space: Space, folder: Path | None) -> Iterator[tuple[str, Genome]]:
+def _read(one: str | Mapping[str, Value], space: Space, place: Place) -> Iterator[tuple[str, Genome]]:
     if not isinstance(one, str):
         yield "seed", Genome(one) if space.table is None else space.table.read(one)
     elif one.endswith(".toml") or one in shipped.names("genomes"):
         yield one, shipped.read_genome(one, space.table).genome
     else:
-        runs = Store.existing(folder).runs() if folder and (folder / "evogan.db").is_file() else {}
-        if folder is None or one not in runs:
+        store = place.existing() if place.has_store else None
+        runs = store.runs() if store else {}
+        if store is None or one not in runs:
             raise unknown("seed genome", one, [PUBLISHED, *shipped.names("genomes"), *runs, "a .toml file"])
-        for told in RunHistory(Store.existing(folder), one).leaders(FROM_A_RUN):
+        for told in RunHistory(store, one).leaders(FROM_A_RUN):
             yield f"{one} #{told.row.number}", told.row.genome
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from evogan.engine import ORDERS, RULES, Order, Resources, Rule
 from evogan.errors import UserError, unknown
 from evogan.genome import Value
 from evogan.trial import GANTask
@@ -76,12 +77,12 @@ class GANSettings:
             "inception, or a file that `evogan features train` made"
         )
 
-    def prepare(self) -> tuple[GANTask, GANEvaluator]:
-        """Read the data; the task, and what evaluates trials of it."""
+    def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
+        """Read the data; the task, and what evaluates trials of it. `here`: they run on this machine's devices."""
         from evogan.evaluation import GANEvaluator, check_device
         from evogan.fitness import Scorer
 
-        check_device(self.device)
+        check_device(self.device, here)
         dataset = self.dataset
         features = self.load_features(dataset)
         task = GANTask(
@@ -110,6 +111,8 @@ class SearchSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     window: int = 8
+    order: Order = "number"
+    pruner: Rule | None = None
     fitness: str = "fid"
     score: Literal["best", "last"] = "best"
     evaluations: int = 100
@@ -120,23 +123,26 @@ class SearchSettings:
     finalists: int = 3
     confirm: int = 3
     gan: GANSettings | None = None
+    resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
         least = {"evaluations": 1, "window": 1, "replicates": 1, "finalists": 0, "confirm": 0}
         for name in least:
             if getattr(self, name) < least[name]:
                 raise UserError(f"{name} must be at least {least[name]}, not {getattr(self, name)}")
-        for name, allowed in (("score", ("best", "last")), ("average", ("mean", "median"))):
+        choices = {"score": ("best", "last"), "average": ("mean", "median"), "order": ORDERS, "pruner": (*RULES, None)}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise unknown(name, getattr(self, name), allowed)
+                raise unknown(name, getattr(self, name), [value for value in allowed if value])
         if self.race and self.replicates < 2:
             raise UserError("a race needs at least 2 replicates")
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read back what a run recorded."""
-        known = {field.name: document[field.name] for field in fields(cls)}
+        known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
         known["seed_genomes"] = tuple(known["seed_genomes"])
         if known["gan"] is not None:
             known["gan"] = GANSettings.of(**known["gan"])
+        known["resources"] = Resources(**known.get("resources", {}))
         return cls(**known)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -60,12 +61,30 @@ class GANTask(Task):
         return {name: value for name, value in asdict(self).items() if name != "name"}
 
 
+class Stopped(Exception):
+    """Raised by `Trial.report`: the trial is to end now, and answers for the last checkpoint that it reached."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a trial is offered: seconds of wall time, and bytes of memory."""
+
+    seconds: float = math.inf
+    memory: float = math.inf
+
+
+def _unheard(point: Mapping[str, float]) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Trial:
     """A request: train and judge this genome. `fidelity` in (0, 1], `replicate` from 0.
 
     `earlier` is what the same trial gave at a lower fidelity, with its files: a training may go on from there, and
-    must end as if it had been trained straight through.
+    must end as if it had been trained straight through. `number`: the proposal that asked for it first. `report` is
+    called now and then with how far it is: `fidelity`, `kimg` and losses; at a checkpoint its scores. It may raise
+    `Stopped`.
     """
 
     genome: Genome
@@ -74,6 +93,8 @@ class Trial:
     fidelity: float = 1.0
     replicate: int = 0
     earlier: Evaluation | None = field(default=None, compare=False, repr=False)
+    number: int | None = field(default=None, compare=False)
+    report: Callable[[Mapping[str, float]], None] = field(default=_unheard, compare=False, repr=False)
 
     @property
     def identity(self) -> Identity:
@@ -94,7 +115,9 @@ class Evaluation:
     `diagnostics`: one mapping a checkpoint, player -> layer -> numbers. `flags`: what went wrong, by the names of
     `evogan.flags`; a completed evaluation may have some.
     `cost`: seconds and the like that this very evaluation took. `provenance`: versions, device, threads. `files`: what
-    was made, by name (bytes on their way to the store, which keeps them as files).
+    was made, by name (bytes on their way to the store, which keeps them as files). `limits`: what a trial had that was
+    timed out or ran out of memory. `fidelity`: how far it went, where that is less than was asked for (and as
+    recorded). `id`: its number in the store.
     """
 
     status: Status
@@ -106,6 +129,20 @@ class Evaluation:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    limits: Limits = Limits()
+    fidelity: float | None = field(default=None, compare=False)
+    id: int | None = field(default=None, compare=False)
+
+    @property
+    def limit_bound(self) -> bool:
+        """Whether another offer might have ended otherwise."""
+        return self.status in ("timed_out", "out_of_memory")
+
+    def answers(self, offer: Limits) -> bool:
+        """Whether it tells how a trial with this offer ends: a limit-bound failure does where no more is offered."""
+        if self.status == "timed_out":
+            return offer.seconds <= self.limits.seconds
+        return self.status != "out_of_memory" or offer.memory <= self.limits.memory
 
     @property
     def failed(self) -> bool:

@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from evogan.engine import Judge, LocalExecutor, Outcome, Replication, Store
+from evogan.engine import Judge, LocalExecutor, Replication, Store
 from evogan.engine.history import RunHistory
 from evogan.engine.pareto import dominates, ranks, spread_out
 from evogan.genome import Gene
-from evogan.progress import SearchProgress
+from evogan.monitor import SearchProgress
 from evogan.space import Space
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Trial
 from tests.conftest import evaluate, mixed_space, score
-from tests.test_engine import ShuffledExecutor, facts, run
+from tests.test_engine import Outcome, ShuffledExecutor, facts, run
 
 
 def noisy(trial: Trial) -> Evaluation:
@@ -106,6 +106,7 @@ def test_genomes_race_within_their_fidelity() -> None:
     replication = Replication(Judge("value"), 2, race=True)
     good, bad = values(1.0, 1.0), values(5.0, 5.0)
     assert replication.gather(1.0, good.__getitem__) == good
+    replication.enter(1.0, good)
     assert replication.gather(1.0, bad.__getitem__) == bad[:1]
     assert replication.gather(0.5, bad.__getitem__) == bad
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import dataclass
+from threading import Event as Flag
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Outcome, Store
+from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Pruner, Store, Told
+from evogan.engine.executors import Report, Watch
 from evogan.engine.history import RunHistory
-from evogan.engine.store import SCHEMA_VERSION
 from evogan.errors import UserError
-from evogan.genome import Gene, Genome
+from evogan.genome import Gene
 from evogan.space import Space
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
-from evogan.trial import Evaluation, Task, Trial
+from evogan.trial import Evaluation, Limits, Task, Trial
 from tests.conftest import TASK, evaluate, mixed_space
 
 VALUE = Judge("value")
@@ -36,13 +34,27 @@ class ShuffledExecutor:
     def submit(self, trial: Trial) -> None:
         self.queue.append(trial)
 
-    def wait(self) -> tuple[Trial, Evaluation]:
+    def limits(self) -> Limits:
+        return Limits()
+
+    def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation]:
         trial = self.queue.pop(self.rng.randrange(min(self.workers, len(self.queue))))
+        watch(Report("started", trial))
         self.trained.append(trial)
         return trial, evaluate(trial)
 
+    def withdraw(self) -> list[Trial]:
+        withdrawn, self.queue = self.queue[self.workers :], self.queue[: self.workers]
+        return withdrawn
+
     def close(self) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    history: list[Told]
+    ended: str
 
 
 def run(
@@ -58,6 +70,7 @@ def run(
     task: Task = TASK,
     listener: object = None,
     judge: Judge = VALUE,
+    stopping: Flag | None = None,
     **more: object,
 ) -> Outcome:
     space, store = space or mixed_space(), store or Store()
@@ -65,9 +78,11 @@ def run(
         store.add_run(name, document(space, task, judge, more))
     if isinstance(strategy, str):
         strategy = make_strategy(strategy, space, seed, {"population": 8} if strategy == "ga" else {})
-    broker = Broker(store, executor, listener or (lambda event: None))  # type: ignore[arg-type]
+    pruner: Pruner | None = more.get("pruner")  # type: ignore[assignment]
+    broker = Broker(store, executor, listener or (lambda event: None), pruner=pruner, stopping=stopping)  # type: ignore[arg-type]
     budget = {"evaluations": evaluations, "window": window}
-    return Loop(name, space, strategy, task, judge, broker, seed=seed, **budget, **more).go()  # type: ignore[arg-type]
+    ended = Loop(name, space, strategy, task, judge, broker, seed=seed, **budget, **more).go()  # type: ignore[arg-type]
+    return Outcome(RunHistory(store, name).history, ended)
 
 
 def document(space: Space, task: Task, judge: Judge, more: dict[str, object]) -> dict[str, object]:
@@ -248,86 +263,6 @@ def test_history_is_what_was_told() -> None:
     assert [(t.row, t.evaluation, t.value) for t in history] == [
         (t.row, t.evaluation, t.value) for t in outcome.history
     ]
-
-
-# --- the store
-
-
-def test_the_first_answer_stands(runs: Path) -> None:
-    trial = Trial(Genome({"x": 1}), "key", TASK)
-    one, two = Store(runs), Store(runs)
-    first = one.record(trial, Evaluation(status="completed", scores=({"value": 0.1 + 0.2},)))
-    second = two.record(trial, Evaluation(status="crashed"))
-    assert first == second == one.find(trial.identity)
-    assert second.metric("value") == 0.1 + 0.2
-
-
-def test_files_come_whole_or_not_at_all(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, trial = Store(runs), Trial(Genome({"x": 1}), "key", TASK)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.replace", full)
-        with pytest.raises(OSError, match="No space left"):
-            store.record(trial, Evaluation(status="completed", files={"a.bin": b"content"}))
-    assert store.find(trial.identity) is None
-    assert list(store.files(trial.identity).iterdir()) == []
-    store.record(trial, Evaluation(status="completed", files={"a.bin": b"content"}))
-    assert (store.files(trial.identity) / "a.bin").read_bytes() == b"content"
-
-
-def test_a_store_of_a_newer_schema_is_refused(runs: Path) -> None:
-    Store(runs).close()
-    with sqlite3.connect(runs / "evogan.db") as connection:
-        connection.execute("UPDATE evogan SET schema_version = 99")
-    with pytest.raises(UserError, match=f"has schema 99, this evogan knows up to {SCHEMA_VERSION}"):
-        Store(runs)
-
-
-def test_what_is_no_store_is_refused_and_left_as_it_was(runs: Path) -> None:
-    runs.mkdir()
-    path = runs / "evogan.db"
-    path.write_bytes(b"not a database at all, " * 100)
-    with pytest.raises(UserError, match="file is not a database"):
-        Store(runs)
-    assert path.read_bytes() == b"not a database at all, " * 100
-    path.unlink()
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE recipes (name TEXT)")
-    with pytest.raises(UserError, match="is a database, but no evogan store"):
-        Store(runs)
-
-
-def test_reading_never_makes_a_store(runs: Path) -> None:
-    with pytest.raises(UserError, match="no store in"):
-        Store.existing(runs)
-    assert not runs.exists()
-
-
-def test_no_room_is_said_before_anything_is_written(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
-    with pytest.raises(UserError, match="no room in"):
-        Store(runs)
-    assert not runs.exists()
-
-
-def test_a_store_that_was_hardly_begun_is_finished(runs: Path) -> None:
-    """As `kill -9` between two statements leaves it."""
-    runs.mkdir()
-    with sqlite3.connect(runs / "evogan.db") as connection:
-        connection.execute("CREATE TABLE evogan (id INTEGER PRIMARY KEY, schema_version INTEGER NOT NULL)")
-    Store(runs)
-    assert Store(runs).runs() == {}
-
-
-def test_many_processes_may_open_a_fresh_store(runs: Path) -> None:
-    code = "import sys; from pathlib import Path; from evogan.engine import Store; Store(Path(sys.argv[1])).runs()"
-    started = [subprocess.Popen([sys.executable, "-c", code, str(runs)], stderr=subprocess.PIPE) for _ in range(6)]
-    assert [process.communicate()[1].decode() for process in started] == [""] * 6
-    with sqlite3.connect(runs / "evogan.db") as connection:
-        assert connection.execute("SELECT * FROM evogan").fetchall() == [(1, SCHEMA_VERSION)]
 
 
 def test_costs_have_no_best_checkpoint() -> None:

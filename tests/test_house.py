@@ -31,19 +31,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": GROUND | {"zoo"},
     "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
     "report": GROUND | {"space", "strategies", "engine"},
-    "settings": GROUND | {"data", "fitness", "evaluation"},
+    "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
     "objective": GROUND,
-    "seeds": GROUND | {"space", "engine"},
+    "place": {"engine"},
+    "seeds": GROUND | {"space", "engine", "place"},
+    "signals": set(),
+    "monitor": GROUND | {"engine"},
+    "launch": GROUND
+    | {"space", "strategies", "engine", "monitor", "fitness", "settings", "objective", "place", "signals"},
     "api": GROUND
     | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"}
-    | {"settings", "objective", "seeds"},
+    | {"settings", "objective", "place", "seeds", "launch"},
     "campaign": GROUND | {"space", "engine"},
-    "progress": GROUND | {"engine"},
     "cli": {"*"},
     "__main__": {"cli"},
     "__init__": {"api", "errors", "genome", "space"},
 }
-SEARCH_WING = ("space", "strategies", "optuna", "engine", "report")
+SEARCH_WING = ("space", "strategies", "optuna", "engine", "report", "monitor")
 GPU_WING = (
     *("genome", "genes", "trial", "flags", "shipped", "data"),
     *("fitness", "zoo", "training", "checkpoint", "evaluation"),

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import signal
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 import ray
 
-from evogan.api import GANSettings, search
-from evogan.engine.ray_executor import RETRIES, RayExecutor
+from evogan.engine.executors import Report
+from evogan.engine.executors.on_ray import RayExecutor
+from evogan.engine.executors.resources import Resources
+from evogan.errors import UserError
 from evogan.genome import Genome
-from evogan.trial import Evaluation, Task, Trial
+from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
 from tests.conftest import mixed_space, score
 
 pytestmark = pytest.mark.xdist_group("ray")
 
+TWO = Resources(workers=2)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _cluster() -> Iterator[None]:
-    """One local cluster for all; executors find it running and leave it so."""
+    """One local cluster for all; executors find it running and leave it so. Workers need not import this module."""
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    here = sys.modules[__name__]
+    ray.cloudpickle.register_pickle_by_value(here)
     yield
+    ray.cloudpickle.unregister_pickle_by_value(here)
     ray.shutdown()
 
 
@@ -31,20 +49,56 @@ def trials(n: int, **genes: object) -> list[Trial]:
     return [Trial(Genome({"x": i, **genes}), f"key{i}", Task(name="ray")) for i in range(n)]  # type: ignore[dict-item]
 
 
-def answers(executor: RayExecutor, trials: list[Trial]) -> dict[str, Evaluation]:
+class Heard(list[Report]):
+    """All reports; `unwanted` says which of them stop their trial."""
+
+    def __init__(self, unwanted: Callable[[Report], bool] = lambda report: False) -> None:
+        self.unwanted = unwanted
+
+    def __call__(self, report: Report) -> bool:
+        self.append(report)
+        return self.unwanted(report)
+
+    def of(self, kind: str, key: str) -> list[Report]:
+        return [report for report in self if report.kind == kind and report.trial.key == key]
+
+
+def answers(executor: RayExecutor, trials: list[Trial], heard: Heard | None = None) -> dict[str, Evaluation]:
+    heard = Heard() if heard is None else heard
     for trial in trials:
         executor.submit(trial)
     found = {}
     for _ in trials:
-        trial, evaluation = executor.wait()
+        finished = executor.wait(heard)
+        assert finished is not None
+        trial, evaluation = finished
         assert trial.key not in found
         found[trial.key] = evaluation
     executor.close()
     return found
 
 
+def completed(trial: Trial) -> Evaluation:
+    where = {"pid": os.getpid()}
+    return Evaluation(status="completed", scores=({"value": float(trial.genome["x"])},), provenance=where)
+
+
+def gone(pid: int) -> bool:
+    """Ray gives a process that does not listen some seconds."""
+    for _ in range(300):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+# --- whole searches
+
+
 def test_a_search_has_the_same_history_on_one_and_two_workers(runs: Path) -> None:
     """Promise 3, on real trainings."""
+    from evogan.api import search
+
     histories = []
     for workers in (1, 2):
         run = search(
@@ -66,6 +120,8 @@ def test_a_search_has_the_same_history_on_one_and_two_workers(runs: Path) -> Non
 
 
 def test_an_objective_of_the_users_own_runs_on_ray() -> None:
+    from evogan.api import search
+
     one, two = (
         search(mixed_space(), objective=lambda genes: score(Genome(genes)), evaluations=20, workers=n) for n in (1, 2)
     )
@@ -75,14 +131,20 @@ def test_an_objective_of_the_users_own_runs_on_ray() -> None:
 def test_the_evaluator_and_its_data_are_put_into_the_object_store_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from evogan.settings import GANSettings
+
     puts: list[object] = []
     put = ray.put
     monkeypatch.setattr(ray, "put", lambda value: (puts.append(value), put(value))[1])
     task, evaluate = GANSettings(kimg=0.1, samples=100).prepare()
-    executor = RayExecutor(evaluate, 2)
+    executor = RayExecutor(evaluate, TWO)
     found = answers(executor, [Trial(Genome({"filters": 8, "critic_steps": i}), f"k{i}", task) for i in range(1, 5)])
     assert puts == [evaluate]
     assert {evaluation.status for evaluation in found.values()} == {"completed"}
+    assert all(evaluation.cost["memory"] > 1e8 for evaluation in found.values())  # torch alone has more
+
+
+# --- workers that are lost
 
 
 def test_a_trial_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
@@ -91,22 +153,41 @@ def test_a_trial_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
         if trial.genome["x"] == 2 and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return Evaluation(status="completed", scores=({"value": float(trial.genome["x"])},))
+        return completed(trial)
 
-    found = answers(RayExecutor(once_deadly, 2), trials(6))
+    heard = Heard()
+    found = answers(RayExecutor(once_deadly, TWO), trials(6), heard)
     assert [found[f"key{i}"].metric("value") for i in range(6)] == [0, 1, 2, 3, 4, 5]
+    assert [report.reason for report in heard if report.kind == "retried"] == ["its worker was lost"]
+    assert len(heard.of("started", "key2")) == 2 and "process" in heard.of("started", "key2")[0].where
 
 
-def test_a_trial_that_always_kills_its_worker_is_recorded_as_crashed() -> None:
+@pytest.mark.parametrize("retries", [2, 0])
+def test_a_trial_that_always_crashes_the_interpreter_is_recorded_as_crashed(retries: int) -> None:
     def deadly(trial: Trial) -> Evaluation:
         if trial.genome["x"] == 1:
-            os._exit(1)
-        return Evaluation(status="completed")
+            ctypes.string_at(0)
+        return completed(trial)
 
-    found = answers(RayExecutor(deadly, 2), trials(4))
-    assert found["key1"].status == "crashed"
-    assert found["key1"].reason == f"worker lost {RETRIES + 1} times"
+    found = answers(RayExecutor(deadly, Resources(workers=2, retries=retries)), trials(4))
+    assert (found["key1"].status, found["key1"].reason) == (
+        "crashed",
+        "worker lost 3 times" if retries else "worker lost once",
+    )
     assert [found[f"key{i}"].status for i in (0, 2, 3)] == ["completed"] * 3
+
+
+def test_an_idle_worker_that_is_killed_is_replaced() -> None:
+    executor = RayExecutor(completed, Resources(workers=1))
+    first, second = trials(2)
+    executor.submit(first)
+    _, evaluation = executor.wait(Heard()) or (None, None)
+    assert evaluation is not None
+    os.kill(evaluation.provenance["pid"], signal.SIGKILL)
+    assert gone(evaluation.provenance["pid"])
+    heard = Heard()
+    found = answers(executor, [second], heard)
+    assert found["key1"].status == "completed"
 
 
 def test_an_exception_is_a_crashed_trial_and_the_worker_lives() -> None:
@@ -114,10 +195,313 @@ def test_an_exception_is_a_crashed_trial_and_the_worker_lives() -> None:
         if trial.genome["x"] == 1:
             raise ValueError("no such thing")
         if trial.genome["x"] == 2:
-            raise MemoryError
-        return Evaluation(status="completed", provenance={"pid": os.getpid()})
+            sys.exit(3)
+        if trial.genome["x"] == 3:
+            return Evaluation(status="completed", provenance={"cannot be sent": Thread()})
+        return completed(trial)
 
-    found = answers(RayExecutor(failing, 1), trials(4))
-    assert found["key1"] == Evaluation(status="crashed", reason="ValueError: no such thing")
-    assert found["key2"].status == "out_of_memory"
-    assert found["key0"].provenance == found["key3"].provenance
+    found = answers(RayExecutor(failing, Resources(workers=1)), trials(5))
+    assert (found["key1"].status, found["key1"].reason) == ("crashed", "ValueError: no such thing")
+    assert (found["key2"].status, found["key2"].reason) == ("crashed", "SystemExit: 3")
+    assert found["key3"].status == "crashed" and "pickle" in found["key3"].reason
+    assert found["key0"].provenance == found["key4"].provenance
+
+
+def test_nan_comes_back_as_it_is() -> None:
+    def nan(trial: Trial) -> Evaluation:
+        return Evaluation(status="completed", scores=({"value": float("nan")},))
+
+    (evaluation,) = answers(RayExecutor(nan, TWO), trials(1)).values()
+    assert str(evaluation.metric("value")) == "nan"
+
+
+def test_an_evaluator_that_cannot_be_loaded_is_one_clear_line() -> None:
+    class Unloadable:
+        def __reduce__(self) -> Any:
+            return exec, ("raise ImportError('no module called that')",)
+
+    executor = RayExecutor(Unloadable(), TWO)  # type: ignore[arg-type]
+    executor.submit(trials(1)[0])
+    with pytest.raises(UserError, match="cannot load what it is to evaluate: .*no module called that"):
+        executor.wait(Heard())
+    executor.close()
+
+
+def test_an_evaluator_that_kills_whoever_loads_it_is_one_clear_line() -> None:
+    class Deadly:
+        def __reduce__(self) -> Any:
+            return exec, ("import os; os._exit(1)",)
+
+    executor = RayExecutor(Deadly(), TWO)  # type: ignore[arg-type]
+    executor.submit(trials(1)[0])
+    with pytest.raises(UserError, match="workers die before they are ready"):
+        executor.wait(Heard())
+    executor.close()
+
+
+# --- memory
+
+
+def test_one_that_allocates_without_end_is_tried_once_alone_and_recorded_with_what_it_had() -> None:
+    def greedy(trial: Trial) -> Evaluation:
+        if trial.genome["x"] == 1:
+            hoard = []
+            while True:
+                hoard.append(np.empty(2**28, np.uint8))  # never touched: it costs the machine nothing
+        return completed(trial)
+
+    heard = Heard()
+    executor = RayExecutor(greedy, TWO)
+    whole = executor.limits()
+    found = answers(executor, trials(4), heard)
+    assert found["key1"].status == "out_of_memory"
+    assert found["key1"].limits == Limits(memory=whole.memory) and found["key1"].answers(whole)
+    assert [report.trial.key for report in heard if report.kind == "retried"] == ["key1"]
+    assert [found[f"key{i}"].status for i in (0, 2, 3)] == ["completed"] * 3
+
+
+def test_a_cap_is_lifted_where_a_trial_is_alone(tmp_path: Path) -> None:
+    def large(trial: Trial) -> Evaluation:
+        running = tmp_path / f"running {trial.key}"
+        running.touch()
+        try:
+            if trial.genome["x"] == 0:
+                size = len(np.empty(10**9, np.uint8))
+                alone = len(list(tmp_path.glob("running *"))) == 1
+                return Evaluation(status="completed", scores=({"value": float(size), "alone": alone},))
+            time.sleep(0.2)
+            return completed(trial)
+        finally:
+            running.unlink()
+
+    resources = Resources(workers=2, memory_per_trial=6e8)
+    heard = Heard()
+    found = answers(RayExecutor(large, resources), trials(8), heard)
+    assert found["key0"].metric("value") == 1e9 and found["key0"].metric("alone") == 1
+    assert "out of memory" in heard.of("retried", "key0")[0].reason
+
+
+def test_memory_of_another_kind_ends_the_worker_before_the_machine(tmp_path: Path) -> None:
+    """Shared pages are under no cap; the guard sees them."""
+
+    def sharing(trial: Trial) -> Evaluation:
+        if trial.genome["x"] == 0 and not (tmp_path / "mark").exists():
+            (tmp_path / "mark").touch()
+            pages = mmap.mmap(-1, 10**9)
+            for start in range(0, 10**9, 2**20):
+                pages[start : start + 2**20] = bytes([1]) * 2**20
+                time.sleep(0.002)
+            return Evaluation(status="crashed", reason="nobody minded")
+        return completed(trial)
+
+    heard = Heard()
+    found = answers(RayExecutor(sharing, Resources(workers=1, memory_per_trial=5e8)), trials(2), heard)
+    assert found["key0"].status == "completed"
+    assert "out of memory" in heard.of("retried", "key0")[0].reason
+
+
+def test_what_a_trial_used_is_recorded_not_what_one_before_it_did() -> None:
+    def using(trial: Trial) -> Evaluation:
+        size = 4 * 10**8 if trial.genome["x"] == 1 else 10
+        bytes(bytearray(b"\1") * size)
+        return completed(trial)
+
+    found = answers(RayExecutor(using, Resources(workers=1)), trials(3))
+    small, large, after = (found[f"key{i}"].cost["memory"] for i in range(3))
+    assert large > small + 3e8
+    assert after < large - 3e8
+
+
+# --- time
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "had"),
+    [
+        ({"time_limit": 1.5}, "no end after 1.5 s", Limits(seconds=1.5)),
+        ({"stall_limit": 1.5}, "no sign of life for 1.5 s", Limits()),
+    ],
+)
+@pytest.mark.parametrize("how", ["sleeps", "holds the interpreter", "is stopped"])
+def test_one_that_never_returns_is_ended_and_its_process_is_gone(
+    tmp_path: Path, limits: dict[str, float], reason: str, had: Limits, how: str
+) -> None:
+    def endless(trial: Trial) -> Evaluation:
+        if trial.genome["x"] == 1:
+            (tmp_path / "pid").write_text(str(os.getpid()))
+            if how == "is stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif how == "holds the interpreter":
+                ctypes.PyDLL(None).sleep(1000)
+            time.sleep(1000)
+        return completed(trial)
+
+    resources = Resources(workers=2, **limits)  # type: ignore[arg-type]
+    executor = RayExecutor(endless, resources)
+    for trial in trials(4):
+        executor.submit(trial)
+    found = {trial.key: evaluation for trial, evaluation in (executor.wait(Heard()) or ((), ()) for _ in range(4))}
+    assert gone(int((tmp_path / "pid").read_text()))
+    executor.submit(trials(5)[4])  # another worker has taken its place
+    executor.submit(replace(trials(1)[0], key="more"))
+    assert {executor.wait(Heard())[0].key for _ in range(2)} == {"key4", "more"}  # type: ignore[index]
+    executor.close()
+    assert (found["key1"].status, found["key1"].reason, found["key1"].limits) == ("timed_out", reason, had)
+    assert found["key1"].cost["seconds"] >= 1.5
+    assert [found[f"key{i}"].status for i in (0, 2, 3)] == ["completed"] * 3
+
+
+def test_signs_of_life_keep_a_slow_trial_from_being_taken_for_stalled() -> None:
+    def slow(trial: Trial) -> Evaluation:
+        for i in range(30):
+            time.sleep(0.1)
+            trial.report({"kimg": float(i)})
+        return completed(trial)
+
+    heard = Heard()
+    found = answers(RayExecutor(slow, Resources(workers=1, stall_limit=1.5)), trials(1), heard)
+    assert found["key0"].status == "completed"
+    assert [report.point["kimg"] for report in heard.of("progress", "key0")] == list(range(30))  # none is lost
+
+
+def test_an_unwanted_trial_ends_with_its_next_report() -> None:
+    def patient(trial: Trial) -> Evaluation:
+        for i in range(600):
+            time.sleep(0.1)
+            try:
+                trial.report({"fidelity": i / 600})
+            except Stopped:
+                return Evaluation(status="completed", scores=({"value": float(i)},))
+        return completed(trial)
+
+    heard = Heard(lambda report: report.kind == "progress" and report.trial.key == "key0")
+    executor = RayExecutor(patient, Resources(workers=1))
+    found = answers(executor, trials(1), heard)
+    assert 0 < (found["key0"].metric("value") or 0) < 300
+
+
+def test_what_has_not_begun_can_be_taken_back() -> None:
+    def slow(trial: Trial) -> Evaluation:
+        time.sleep(1.0)
+        return completed(trial)
+
+    executor = RayExecutor(slow, Resources(workers=1))
+    executor.limits()  # the worker is ready
+    for trial in trials(4):
+        executor.submit(trial)
+    assert {trial.key for trial in executor.withdraw()} == {"key1", "key2", "key3"}
+    assert executor.wait(Heard(), timeout=0.01) is None
+    finished = executor.wait(Heard())
+    assert finished is not None and finished[0].key == "key0"
+    executor.close()
+
+
+# --- clusters of one's own, and joining others
+
+
+SCRIPT = """
+import os, signal, sys, time
+from evogan.engine.executors.on_ray import RayExecutor
+from evogan.engine.executors.resources import Resources
+from evogan.genome import Genome
+from evogan.trial import Evaluation, Task, Trial
+
+def slow(trial):
+    time.sleep(float(trial.genome["seconds"]))
+    return Evaluation(status="completed", provenance={"pid": os.getpid()})
+
+signal.signal(signal.SIGINT, lambda *_: print("heard", flush=True))
+executor = RayExecutor(slow, Resources(workers=2))
+for i, seconds in enumerate(SECONDS):
+    executor.submit(Trial(Genome({"seconds": seconds}), f"key{i}", Task(name="x")))
+executor.limits()
+print("running", flush=True)
+for _ in SECONDS:
+    trial, evaluation = executor.wait(lambda report: False)
+    print(trial.key, evaluation.status, evaluation.provenance["pid"], flush=True)
+executor.close()
+"""
+
+
+def script(seconds: list[float], **more: Any) -> subprocess.Popen[str]:
+    text = SCRIPT.replace("SECONDS", repr(seconds))
+    return subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
+    )
+
+
+def test_ctrl_c_reaches_the_driver_alone() -> None:
+    """A terminal sends it to the whole process group."""
+    driver = script([3.0, 3.0, 0.0], start_new_session=True)
+    assert driver.stdout is not None
+    lines = iter(driver.stdout.readline, "")
+    assert next(lines).strip() == "running"
+    os.killpg(driver.pid, signal.SIGINT)
+    heard, *rest = (line.strip() for line in lines)
+    assert heard == "heard"
+    assert sorted(line.split()[:2] for line in rest) == [
+        ["key0", "completed"],
+        ["key1", "completed"],
+        ["key2", "completed"],
+    ]
+    assert all(gone(int(line.split()[2])) for line in rest)
+    assert driver.wait() == 0
+
+
+def test_nothing_is_left_of_a_cluster_whose_driver_is_killed() -> None:
+    driver = script([0.0, 1000.0], start_new_session=True)
+    assert driver.stdout is not None
+    assert driver.stdout.readline().strip() == "running"
+    children = psutil.Process(driver.pid).children(recursive=True)
+    assert children
+    driver.kill()
+    driver.wait()
+    assert all(gone(child.pid) for child in children)
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "no.such.host.invalid:1"]
+)
+def test_an_address_where_nothing_is_is_one_clear_line(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    executor = RayExecutor(completed, Resources(ray=address))
+    with pytest.raises(UserError) as error:
+        executor.submit(trials(1)[0])
+    assert address in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_address_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr("evogan.engine.executors.cluster.ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"nothing answers at {address} within 0.5 s"):
+            RayExecutor(completed, Resources(ray=address)).submit(trials(1)[0])
+
+
+def test_something_else_at_the_address_is_not_taken_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        Thread(target=answer).start()
+        with pytest.raises(UserError, match="is not Ray"):
+            RayExecutor(completed, Resources(ray=f"127.0.0.1:{server.getsockname()[1]}")).submit(trials(1)[0])
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"gpus_per_trial": 1}, "a trial asks for a GPU, and the cluster has none"),
+        ({"gpus_per_trial": "auto"}, "a trial asks for a GPU, and the cluster has none"),
+        ({"threads": 64}, "no node has more than 2 CPUs; a trial asks for 64 threads"),
+        ({"memory_per_trial": 1e15}, "no node has more than .* GB to lend; a trial asks for 1000000.0 GB"),
+    ],
+)
+def test_more_than_there_is_cannot_be_asked_for(resources: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        RayExecutor(completed, Resources(**resources)).submit(trials(1)[0])

@@ -1,28 +1,36 @@
 """The loop that searches, and what it stands on: executors and the store. No torch."""
 
-from evogan.engine.broker import Broker, Event, Listener
+from evogan.engine.broker import Broker, Event, Interrupted, Listener
 from evogan.engine.confirm import Confirmation, confirm
-from evogan.engine.executor import Evaluate, Executor, LocalExecutor
+from evogan.engine.executors import Evaluate, Executor, LocalExecutor
+from evogan.engine.executors.resources import Resources
 from evogan.engine.judge import Average, Judge, Replication
 from evogan.engine.ledger import Ledger
-from evogan.engine.loop import Loop, Outcome, Told
+from evogan.engine.loop import ORDERS, Loop, Order, Told
+from evogan.engine.pruner import RULES, Pruner, Rule
 from evogan.engine.store import ProposalRow, Store
 
 __all__ = [
+    "ORDERS",
+    "RULES",
     "Average",
     "Broker",
     "Confirmation",
     "Evaluate",
     "Event",
     "Executor",
+    "Interrupted",
     "Judge",
     "Ledger",
     "Listener",
     "LocalExecutor",
     "Loop",
-    "Outcome",
+    "Order",
     "ProposalRow",
+    "Pruner",
     "Replication",
+    "Resources",
+    "Rule",
     "Store",
     "Told",
     "confirm",

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from evogan.engine.broker import Broker
 from evogan.engine.judge import Judge
@@ -57,5 +58,5 @@ def confirm(
 ) -> list[list[Evaluation]]:
     """Train every genome anew with `replicates` fresh seeds, on the full budget; a list for each."""
     trials = [[Trial(genome, space.key(genome), task, 1.0, FRESH + i) for i in range(replicates)] for genome in genomes]
-    broker.results([trial for group in trials for trial in group])
-    return [broker.results(group) for group in trials]
+    answers = iter(broker.results([trial for group in trials for trial in group]))
+    return [list(islice(answers, replicates)) for _ in genomes]

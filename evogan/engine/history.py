@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evogan.engine.confirm import FRESH, Confirmation
-from evogan.engine.judge import Judge, Replication
+from evogan.engine.judge import Judge
 from evogan.engine.ledger import Ledger
 from evogan.engine.loop import Told
 from evogan.engine.pareto import ranks, spread_out
-from evogan.engine.store import ProposalRow, Store
+from evogan.engine.store import Store
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.trial import Evaluation, Identity, Task, Trial
@@ -44,18 +45,15 @@ class RunHistory:
 
     @cached_property
     def history(self) -> list[Told]:
-        """What was told so far, in the order of numbers."""
+        """What was told so far, in the order of telling: that of the numbers, or of completion."""
+        rows = {row.number: row for row in self.store.proposals(self.name)}
+        tells = self.store.tells(self.name)
+        found = iter(self.store.evaluations_of([id for tell in tells for id in tell.evaluations]))
         history = []
-        replication = Replication(self.judge, self.document["replicates"], self.document["race"])
-        for row in self.store.proposals(self.name):
-            evaluations = replication.gather(row.fidelity, partial(self._find, row))
-            if evaluations is None:
-                break
-            history.append(Told(row, tuple(evaluations), self.judge.over(evaluations)))
+        for tell in tells:
+            evaluations = tuple(islice(found, len(tell.evaluations)))
+            history.append(Told(rows[tell.number], evaluations, self.judge.over(evaluations)))
         return history
-
-    def _find(self, row: ProposalRow, replicate: int) -> Evaluation | None:
-        return self.store.find(row.identity(replicate))
 
     @cached_property
     def spent(self) -> list[float]:
@@ -63,15 +61,18 @@ class RunHistory:
         ledger, spent = Ledger(), []
         task = Task(name=self.document["data"])
         for told in self.history:
-            for replicate in range(len(told.evaluations)):
-                ledger.add(Trial(told.row.genome, told.row.key, task, told.row.fidelity, replicate))
+            for replicate, evaluation in enumerate(told.evaluations):
+                trial = Trial(told.row.genome, told.row.key, task, told.row.fidelity, replicate)
+                ledger.add(trial)
+                if evaluation.fidelity is not None and evaluation.fidelity < trial.fidelity:
+                    ledger.stopped(trial, evaluation.fidelity)
             spent.append(ledger.spent)
         return spent
 
     @cached_property
     def top_fidelity(self) -> float:
         """The highest at which a genome completed."""
-        return max((told.row.fidelity for told in self.history if told.values is not None), default=1.0)
+        return max((told.fidelity for told in self.history if told.values is not None), default=1.0)
 
     @cached_property
     def ranking(self) -> list[Told]:
@@ -81,7 +82,7 @@ class RunHistory:
         """
         first: dict[str, Told] = {}
         for told in self.history:
-            if told.values is not None and told.row.fidelity == self.top_fidelity:
+            if told.values is not None and told.fidelity == self.top_fidelity:
                 first.setdefault(told.row.key, told)
         values = [told.values or () for told in first.values()]
         order = ranks(values) if self.judge.others else [0] * len(values)
@@ -140,7 +141,7 @@ class RunHistory:
     def best_training(self, key: str) -> Training | None:
         """Of this run's trainings of a genome, fresh replicates too, the one with the best fitness."""
         mine = [told for told in self.history if told.row.key == key]
-        searched = {told.row.identity(i): e for told in mine for i, e in enumerate(told.evaluations)}
+        searched = {told.identity(i): e for told in mine for i, e in enumerate(told.evaluations)}
         completed = [
             Training(identity, evaluation, value)
             for identity, evaluation in (searched | self._fresh(key)).items()
@@ -163,7 +164,8 @@ class RunHistory:
                     "key": told.row.key,
                     "status": told.evaluation.status,
                     "fitness": told.value,
-                    "fidelity": told.row.fidelity,
+                    "fidelity": told.fidelity,
+                    "pruned": told.pruned,
                     "replicates": len(told.evaluations),
                     "spent": spent,
                     "pushed": told.row.pushed,

@@ -87,10 +87,13 @@ class Replication:
             if evaluation is None:
                 return None
             found.append(evaluation)
-        values = self._judge.over(found)
-        if values is not None and len(found) == self._most:
-            self._lead[fidelity] = min(values[0], self._lead.get(fidelity, math.inf))
         return found
+
+    def enter(self, fidelity: float, told: Sequence[Evaluation]) -> None:
+        """A genome is told of: it may lead from now on."""
+        values = self._judge.over(told)
+        if values is not None and len(told) == self._most:
+            self._lead[fidelity] = min(values[0], self._lead.get(fidelity, math.inf))
 
     def _competes(self, known: Sequence[Evaluation], fidelity: float) -> bool:
         values = self._judge.over(known)

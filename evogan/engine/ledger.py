@@ -36,3 +36,9 @@ class Ledger:
         if trial.fidelity > before:
             self._reached[trial.key, trial.replicate] = trial.fidelity
             self.spent = round(self.spent + trial.fidelity - before, 9)
+
+    def stopped(self, trial: Trial, reached: float) -> None:
+        """A trial that was added ended early: what it did not use is there again."""
+        if self._reached[trial.key, trial.replicate] == trial.fidelity:
+            self._reached[trial.key, trial.replicate] = reached
+            self.spent = round(self.spent + reached - trial.fidelity, 9)

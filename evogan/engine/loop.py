@@ -2,29 +2,40 @@
 
 Ask number k happens when exactly the results 0 .. k - window have been told, in the order of their numbers; a
 strategy that answers "wait" is told the next results, again in order, until it asks. The outcome so depends on
-(seed, window) and never on how many workers there are, nor on which is fast. A stopped run goes on by
-replay: the strategy is built anew from its seed and walks the recorded path, every answer coming from the
-store, until there is something new to do.
+(seed, window) and never on how many workers there are, nor on which is fast. In completion order the next told is
+whichever is there first, so that no worker waits for a slow trial.
+
+Whatever a strategy is told is recorded before. A stopped run goes on by replay: the strategy is built anew from its
+seed and walks the recorded path, until there is something new to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from random import Random
+from typing import Literal, TypeVar
 
 from evogan.engine.broker import Broker
 from evogan.engine.judge import Judge, Replication
 from evogan.engine.ledger import Ledger
-from evogan.engine.store import ProposalRow
+from evogan.engine.pruner import Pruner
+from evogan.engine.store import ProposalRow, TellRow
 from evogan.errors import UserError, unknown
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy
-from evogan.trial import Evaluation, Task, Trial
+from evogan.trial import Evaluation, Identity, Task, Trial
 
 REPEATS = 10  # known genomes proposed in a row before the engine moves one to a new neighbour
+PAGE = 500  # recorded rows that are read at a time
+
+Order = Literal["number", "completion"]
+ORDERS = ("number", "completion")
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,20 @@ class Told:
         return None if self.values is None else self.values[0]
 
     @property
+    def fidelity(self) -> float:
+        """What it was judged at: less than was asked for, if it was pruned."""
+        return min((self.identity(i)[2] for i in range(len(self.evaluations))), default=self.row.fidelity)
+
+    @property
+    def pruned(self) -> bool:
+        return self.fidelity < self.row.fidelity
+
+    def identity(self, replicate: int) -> Identity:
+        """Of a replicate, as it was recorded."""
+        fidelity = self.evaluations[replicate].fidelity or self.row.fidelity
+        return (self.row.key, self.row.task, fidelity, replicate)
+
+    @property
     def evaluation(self) -> Evaluation:
         """One that stands for all: of a failure the first that failed."""
         if self.values is None:
@@ -49,17 +74,19 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """`history` in the order of numbers; `ended` says why the run stopped asking."""
+class _Pending:
+    """Asked, and not told yet."""
 
-    history: list[Told]
-    ended: str
+    proposal: Proposal
+    row: ProposalRow
+    trial: Trial
 
 
 class Loop:
     """One strategy on one task until it has spent `evaluations` full trainings.
 
-    `seeds` take the place of the first new genomes that the strategy proposes, and it is told so.
+    `window`: results an ask may be ahead of. `seeds` take the place of the first new genomes that the strategy
+    proposes, and it is told so.
     """
 
     def __init__(
@@ -74,43 +101,59 @@ class Loop:
         seed: int,
         evaluations: int,
         window: int,
+        order: Order = "number",
         replicates: int = 1,
         race: bool = False,
         seeds: Sequence[Genome] = (),
+        pruner: Pruner | None = None,
     ) -> None:
         self._run, self._space, self._strategy, self._task = run, space, strategy, task
         self._judge, self._broker, self._seed = judge, broker, seed
-        self._budget, self._window = evaluations, window
+        self._budget, self._window, self._in_order = evaluations, window, order == "number"
         self._replication = Replication(judge, replicates, race)
-        self._seeds = list(seeds)
-        self._recorded = broker.store.proposals(run)
+        self._seeds, self._pruner = list(seeds), pruner
         self._ledger = Ledger()
-        self._repeats = 0
-        self._pending: list[tuple[Proposal, ProposalRow, Trial]] = []
-        self._history: list[Told] = []
+        self._repeats = self._told = 0
+        self._pending: dict[int, _Pending] = {}
+        self._ready: deque[int] = deque()  # may be complete
+        self._wanting: dict[Identity, list[int]] = {}  # what is answered -> proposals that wait for it
         self._worst: tuple[float, ...] = ()
+        store = broker.store
+        self._proposals: Iterator[ProposalRow] = _pages(lambda start: store.proposals(run, start, PAGE))
+        self._tells: Iterator[TellRow] = _pages(lambda start: store.tells(run, start, PAGE))
+        self._recorded = next(self._proposals, None)
+        self._told_before = store.told_numbers(run)
+        self._position = len(self._told_before)  # of the next tell that is new
 
-    def go(self) -> Outcome:
-        size, asked = self._space.size, 0
-        ended = f"{self._budget} evaluations"
-        while self._ledger.spent < self._budget:
-            if self._ledger.genomes(1.0) >= size:
-                ended = f"the space has only {size} genomes, all evaluated"
-                break
-            while len(self._history) < asked - self._window + 1:
-                self._tell_next()
+    def go(self) -> str:
+        """Search; why it ended."""
+        ended = ""
+        while self._pending or not ended:
+            ended = self._ended()
+            if ended or len(self._pending) >= self._window:
+                if self._pending:
+                    self._tell_next()  # what was pruned may leave some of the budget
+                continue
             proposal = self._strategy.ask()
             if proposal is None:
                 self._tell_next()
-            elif self._repeats >= REPEATS and self._ledger.genomes(proposal.fidelity) >= size:
-                ended = f"the space has only {size} genomes, and nothing new was proposed"
-                break
+            elif self._stuck(proposal):
+                while self._pending:
+                    self._tell_next()
+                return f"the space has only {self._space.size} genomes, and nothing new was proposed"
             else:
                 self._submit(proposal)
-                asked += 1
-        while self._pending:
-            self._tell_next()
-        return Outcome(self._history, ended)
+        return ended
+
+    def _ended(self) -> str:
+        """Why nothing more is asked; empty if something is."""
+        if self._ledger.genomes(1.0) >= self._space.size:
+            return f"the space has only {self._space.size} genomes, all evaluated"
+        return f"{self._budget} evaluations" if self._ledger.spent >= self._budget else ""
+
+    def _stuck(self, proposal: Proposal) -> bool:
+        """Whether the strategy repeats itself, and there is no new genome to move it to."""
+        return self._repeats >= REPEATS and self._ledger.genomes(proposal.fidelity) >= self._space.size
 
     def _submit(self, proposal: Proposal) -> None:
         genome = self._space.decode(proposal.vector)
@@ -127,15 +170,16 @@ class Loop:
         if not self._ledger.known(key, proposal.fidelity):
             self._repeats = 0
         row = ProposalRow(proposal.number, proposal.vector, genome, key, self._task.key, proposal.fidelity, pushed)
-        trial = Trial(genome, key, self._task, proposal.fidelity)
+        trial = Trial(genome, key, self._task, proposal.fidelity, number=proposal.number)
         self._remember(trial, row)
         for replicate in range(self._replication.least):
-            self._request(replace(trial, replicate=replicate))
-        self._pending.append((proposal, row, trial))
-
-    def _request(self, trial: Trial) -> None:
-        self._ledger.add(trial)
-        self._broker.request(trial)
+            one = replace(trial, replicate=replicate)
+            self._ledger.add(one)
+            if row.number not in self._told_before:
+                self._broker.request(one)
+        self._pending[row.number] = _Pending(proposal, row, trial)
+        if not self._in_order:
+            self._ready.append(row.number)
 
     def _next_seed(self, genome: Genome) -> Genome:
         """The next seed that was not asked yet, in the place of `genome`."""
@@ -153,29 +197,91 @@ class Loop:
         return genome
 
     def _remember(self, trial: Trial, row: ProposalRow) -> None:
-        if row.number >= len(self._recorded):
+        if self._recorded is None:
             self._broker.store.add_proposal(self._run, trial, row)
-        elif self._recorded[row.number] != row:
+        elif self._recorded == row:
+            self._recorded = next(self._proposals, None)
+        else:
             raise UserError(
                 f"run '{self._run}' cannot go on: proposal {row.number} differs from the recorded one "
                 "(another version made it); start a run under a new name, its evaluations are still known"
             )
 
     def _tell_next(self) -> None:
-        proposal, row, trial = self._pending.pop(0)
+        recorded = next((tell for tell in self._tells if tell.number in self._pending), None)
+        if recorded is not None:
+            asked = self._pending.pop(recorded.number)
+            evaluations = self._recall(asked, self._broker.store.evaluations_of(recorded.evaluations))
+        else:
+            asked = self._pending.pop(self._next_told())
+            evaluations = self._gather(asked)
+            ids = [evaluation.id for evaluation in evaluations if evaluation.id is not None]
+            self._broker.store.add_tell(self._run, self._position, asked.row.number, ids)
+            self._position += 1
+        self._told += 1
+        self._tell(asked, evaluations)
+
+    def _next_told(self) -> int:
+        """The number of the next proposal to tell of; in completion order waits until one is complete."""
+        if self._in_order:
+            return self._told
+        while True:
+            while self._ready:
+                number = self._ready.popleft()
+                if number in self._pending and self._is_complete(number):
+                    return number
+            for identity in self._broker.wait():
+                self._ready.extend(self._wanting.pop(identity, ()))
+
+    def _is_complete(self, number: int) -> bool:
+        """Whether all its replicates are there; a race may ask for another one."""
+        asked = self._pending[number]
+
+        def replicate(i: int) -> Evaluation | None:
+            one = replace(asked.trial, replicate=i)
+            self._broker.request(one)  # paid for when it is told of: a replay knows no earlier moment
+            answer = self._broker.peek(one)
+            if answer is None:
+                self._wanting.setdefault(one.identity, []).append(number)
+            return answer
+
+        return self._replication.gather(asked.row.fidelity, replicate) is not None
+
+    def _recall(self, asked: _Pending, evaluations: list[Evaluation]) -> list[Evaluation]:
+        """The same answers as were told before; replicates that a race added are entered again."""
+        recorded = iter(evaluations)
 
         def replicate(number: int) -> Evaluation:
-            one = replace(trial, replicate=number)
+            one, evaluation = replace(asked.trial, replicate=number), next(recorded)
+            self._ledger.add(one)
+            self._broker.recall(one, evaluation)
+            return evaluation
+
+        gathered = self._replication.gather(asked.row.fidelity, replicate)
+        assert gathered is not None
+        return gathered
+
+    def _gather(self, asked: _Pending) -> list[Evaluation]:
+        def replicate(number: int) -> Evaluation:
+            one = replace(asked.trial, replicate=number)
             self._ledger.add(one)
             return self._broker.result(one)
 
-        evaluations = self._replication.gather(row.fidelity, replicate)
-        assert evaluations is not None
-        for evaluation in evaluations:
+        gathered = self._replication.gather(asked.row.fidelity, replicate)
+        assert gathered is not None
+        return gathered
+
+    def _tell(self, asked: _Pending, evaluations: list[Evaluation]) -> None:
+        for number, evaluation in enumerate(evaluations):
             self._check_metrics(evaluation)
-        told = Told(row, tuple(evaluations), self._judge.over(evaluations))
-        self._strategy.tell(proposal, self._fitness(told))
-        self._history.append(told)
+            one = replace(asked.trial, replicate=number)
+            if evaluation.fidelity is not None and evaluation.fidelity < one.fidelity:
+                self._ledger.stopped(one, evaluation.fidelity)
+            if self._pruner is not None:
+                self._pruner.learn(one, evaluation)
+        self._replication.enter(asked.row.fidelity, evaluations)
+        told = Told(asked.row, tuple(evaluations), self._judge.over(evaluations))
+        self._strategy.tell(asked.proposal, self._fitness(told))
 
     def _check_metrics(self, evaluation: Evaluation) -> None:
         if not evaluation.failed and self._judge.values(evaluation) is None:
@@ -197,3 +303,11 @@ class Loop:
             if "fidelity" in point and metric in point
         )
         return Fitness(told.values is None, values[0], curve, values[1:])
+
+
+def _pages(read: Callable[[int], list[Row]]) -> Iterator[Row]:
+    """Recorded rows, a page at a time: a run may have a million."""
+    for page in (read(start) for start in count(0, PAGE)):
+        yield from page
+        if len(page) < PAGE:
+            return

@@ -2,92 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
+import json
+import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
+from evogan.engine.database import FILE, Database, Trouble, make_room, patiently
+from evogan.engine.leases import Leases, this_driver
+from evogan.engine.tables import evaluations, extensions, finalists, proposals, runs, tasks, tells
 from evogan.errors import UserError, unknown
 from evogan.files import write_whole
 from evogan.genome import Genome
-from evogan.trial import STATE, Evaluation, Identity, Trial
+from evogan.trial import STATE, Evaluation, Identity, Limits, Trial
 
-SCHEMA_VERSION = 2
-LEAST_FREE_BYTES = 50_000_000
+PAGE = 500  # rows that are read at a time
+UNLIMITED = Limits()
 
-_tables = sa.MetaData()
-_meta = sa.Table(
-    "evogan",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),  # there is one row, 1
-    sa.Column("schema_version", sa.Integer, nullable=False),
+_c = evaluations.c
+_FACTS = (
+    *(_c.id, _c.fidelity, _c.status, _c.reason, _c.scores, _c.curve, _c.diagnostics, _c.flags),
+    *(_c.cost, _c.limits, _c.provenance),
 )
-_tasks = sa.Table(
-    "tasks",
-    _tables,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("document", sa.JSON, nullable=False),
-)
-_evaluations = sa.Table(
-    "evaluations",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String, nullable=False),
-    sa.Column("task", sa.String, sa.ForeignKey("tasks.key"), nullable=False),
-    sa.Column("fidelity", sa.Float, nullable=False),
-    sa.Column("replicate", sa.Integer, nullable=False),
-    sa.Column("genome", sa.JSON, nullable=False),
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("scores", sa.JSON, nullable=False),
-    sa.Column("curve", sa.JSON, nullable=False),
-    sa.Column("diagnostics", sa.JSON, nullable=False, server_default="[]"),
-    sa.Column("flags", sa.JSON, nullable=False, server_default="[]"),
-    sa.Column("cost", sa.JSON, nullable=False),
-    sa.Column("provenance", sa.JSON, nullable=False),
-    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-    sa.UniqueConstraint("key", "task", "fidelity", "replicate"),
-)
-_runs = sa.Table(
-    "runs",
-    _tables,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("document", sa.JSON, nullable=False),
-    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-)
-_extensions = sa.Table(  # of a run's budget; the last one counts
-    "extensions",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run", sa.String, sa.ForeignKey("runs.name"), nullable=False),
-    sa.Column("document", sa.JSON, nullable=False),
-)
-_finalists = sa.Table(  # genomes that a run checked on fresh replicates
-    "finalists",
-    _tables,
-    sa.Column("run", sa.String, sa.ForeignKey("runs.name"), primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-)
-_proposals = sa.Table(
-    "proposals",
-    _tables,
-    sa.Column("run", sa.String, sa.ForeignKey("runs.name"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("vector", sa.JSON, nullable=False),
-    sa.Column("genome", sa.JSON, nullable=False),
-    sa.Column("key", sa.String, nullable=False),
-    sa.Column("task", sa.String, sa.ForeignKey("tasks.key"), nullable=False),
-    sa.Column("fidelity", sa.Float, nullable=False),
-    sa.Column("pushed", sa.Boolean, nullable=False),
-)
+_SAME_GAN = sa.and_(*(_c[name] == sa.bindparam(name, type_=_c[name].type) for name in ("key", "task", "replicate")))
+_FIDELITY = sa.bindparam("fidelity", type_=_c.fidelity.type)
+_ANSWERS = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity == _FIDELITY).order_by(_c.attempt)
+_LOWER = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity < _FIDELITY).order_by(_c.fidelity.desc(), _c.attempt.desc())
 
 
 @dataclass(frozen=True)
@@ -106,112 +53,95 @@ class ProposalRow:
         return (self.key, self.task, self.fidelity, replicate)
 
 
-class Store:
-    """`folder/evogan.db` and the files of evaluations; without a folder, in memory and gone at the end.
+@dataclass(frozen=True)
+class TellRow:
+    """What a strategy was told at a position of its run: of which proposal, and the ids of its replicates."""
 
-    Errors: UserError for a file that is no store, a store of a newer schema, a folder without room.
+    position: int
+    number: int
+    evaluations: tuple[int, ...]
+
+
+class Store:
+    """`folder/evogan.db`, or PostgreSQL by URL, and the files of evaluations in the folder.
+
+    Without either, in memory and gone at the end. Threads may share it, and any number of drivers.
+    Errors: UserError, here and in every method, for what the database or the disk cannot do.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.in_memory = folder is None
+    def __init__(self, folder: Path | None = None, url: str | None = None, *, make: bool = True) -> None:
+        self.database = Database(folder, url, make=make)
+        self.in_memory = self.database.in_memory
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="evogan-")
-            self.folder = Path(self._temporary.name)
-            self._engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-        else:
-            self.folder = folder
-            if not (folder / "evogan.db").exists():
-                _make_room(folder)
-            self._engine = sa.create_engine(f"sqlite:///{folder / 'evogan.db'}", connect_args={"timeout": 60})
-        sa.event.listen(self._engine, "connect", _configure_sqlite)
+            folder = Path(self._temporary.name)
+        elif not folder.exists():
+            make_room(folder)
+        self.folder = folder
         self._known_tasks: set[str] = set()
-        with self._connection() as connection:
-            self._check_schema(connection)
 
     @classmethod
-    def existing(cls, folder: Path) -> Store:
+    def existing(cls, folder: Path, url: str | None = None) -> Store:
         """Open a store that must be there: reading never makes one."""
-        if not (folder / "evogan.db").is_file():
+        if url is None and not (folder / FILE).is_file():
             raise UserError(f"no store in '{folder}': nothing was run there yet (--runs names the folder)")
-        return cls(folder)
+        return cls(folder, url, make=False)
 
-    @contextmanager
-    def _connection(self) -> Iterator[sa.Connection]:
-        """A transaction. What the database cannot do is said in one line."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            raise UserError(f"store '{self._engine.url.database}': {error.orig}") from None
+    @cached_property
+    def leases(self) -> Leases:
+        """What this process trains just now."""
+        return Leases(self.database, this_driver())
 
-    def _check_schema(self, connection: sa.Connection) -> None:
-        tables = sa.inspect(connection).get_table_names()
-        if tables and _meta.name not in tables:
-            raise UserError(f"'{self._engine.url.database}' is a database, but no evogan store")
-        version = sa.select(_meta.c.schema_version)
-        if not tables or connection.execute(version).first() is None:
-            # each statement may have been done before, by a process that died here or one beside this
-            for table in (_meta, *(table for table in _tables.sorted_tables if table is not _meta)):
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            connection.execute(_insert_or_ignore(_meta).values(id=1, schema_version=SCHEMA_VERSION))
-        found = connection.execute(version).scalar_one()
-        if found > SCHEMA_VERSION:
-            raise UserError(
-                f"'{self._engine.url.database}' has schema {found}, this evogan knows up to {SCHEMA_VERSION}: "
-                "install a newer one"
-            )
-        if found == SCHEMA_VERSION:
-            return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 begins no transaction for what changes tables
-        for old in range(connection.execute(version).scalar_one(), SCHEMA_VERSION):
-            _MIGRATIONS[old](connection)
-            connection.execute(_meta.update().values(schema_version=old + 1))
+    def close(self) -> None:
+        if "leases" in self.__dict__:
+            self.leases.close()
+        self.database.close()
 
     # --- evaluations
 
-    def find(self, identity: Identity) -> Evaluation | None:
-        with self._connection() as connection:
-            row = connection.execute(sa.select(_evaluations).where(_same(identity))).first()
-        return None if row is None else _evaluation(row)
+    def answers(self, identity: Identity) -> list[Evaluation]:
+        """All attempts at it, oldest first."""
+        return self.database.read(lambda connection: _answers(connection, identity))
 
-    def record(self, trial: Trial, evaluation: Evaluation) -> Evaluation:
-        """Keep an answer, files first. If another driver was faster, its answer stands and is returned."""
+    def find(self, identity: Identity, offer: Limits | None = None) -> Evaluation | None:
+        """The newest attempt at it, or the first that tells how a trial with this offer ends."""
+        found = self.answers(identity)
+        if offer is None:
+            return found[-1] if found else None
+        return next((evaluation for evaluation in found if evaluation.answers(offer)), None)
+
+    def record(self, trial: Trial, evaluation: Evaluation, offer: Limits = UNLIMITED) -> Evaluation:
+        """Keep an answer to a trial with this offer, files first.
+
+        If another driver was faster, its answer stands and is returned.
+        """
         self._add_task(trial)
-        target = self.files(trial.identity)
-        for name, content in evaluation.files.items():
-            write_whole(target / name, content)
-        key, task, fidelity, replicate = trial.identity
-        with self._connection() as connection:
-            connection.execute(
-                _insert_or_ignore(_evaluations).values(
-                    key=key,
-                    task=task,
-                    fidelity=fidelity,
-                    replicate=replicate,
-                    genome=dict(trial.genome),
-                    status=evaluation.status,
-                    reason=evaluation.reason,
-                    scores=[dict(point) for point in evaluation.scores],
-                    curve=[dict(point) for point in evaluation.curve],
-                    diagnostics=[dict(found) for found in evaluation.diagnostics],
-                    flags=list(evaluation.flags),
-                    cost=dict(evaluation.cost),
-                    provenance=dict(evaluation.provenance),
-                    created=datetime.now(UTC),
-                )
-            )
-        recorded = self.find(trial.identity)
-        assert recorded is not None
-        return recorded
+        if evaluation.files:
+            before = self.find(trial.identity, offer)
+            if before is not None:
+                return before
+            for name, content in evaluation.files.items():
+                self._write(self.files(trial.identity) / name, content)
+        facts = _facts(evaluation)
+        values = _named(trial.identity) | facts | {"genome": dict(trial.genome), "created": datetime.now(UTC)}
+
+        def work(connection: sa.Connection) -> Evaluation:
+            while True:  # PostgreSQL: again, if another driver's attempt comes in between
+                known = _answers(connection, trial.identity)
+                for one in known:
+                    if one.answers(offer) or json.dumps(_facts(one)) == json.dumps(facts):
+                        return one
+                insert = self.database.add(evaluations, *_FACTS)
+                row = connection.execute(insert, values | {"attempt": len(known)}).first()
+                if row is not None:
+                    return _evaluation(row)
+
+        return self.database.do(work)
 
     def earlier(self, identity: Identity) -> Evaluation | None:
         """What the same trial gave at the highest lower fidelity, with its files; None if no training can go on."""
-        key, task, fidelity, replicate = identity
-        c = _evaluations.c
-        lower = sa.and_(c.key == key, c.task == task, c.fidelity < fidelity, c.replicate == replicate)
-        with self._connection() as connection:
-            rows = list(connection.execute(sa.select(_evaluations).where(lower).order_by(c.fidelity.desc())))
-        for row in rows:
+        key, task, _, replicate = identity
+        for row in self.database.read(lambda connection: connection.execute(_LOWER, _named(identity)).all()):
             folder = self.files((key, task, row.fidelity, replicate))
             if (folder / STATE).is_file():
                 files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -222,11 +152,36 @@ class Store:
         """Forget where a training stopped: its continuation would start anew, and end the same."""
         (self.files(identity) / STATE).unlink(missing_ok=True)
 
+    def evaluation(self, id: int) -> Evaluation:
+        return self.evaluations_of([id])[0]
+
+    def evaluations_of(self, ids: Sequence[int]) -> list[Evaluation]:
+        """The evaluations with these ids, in this order."""
+        found: dict[int, Evaluation] = {}
+        for start in range(0, len(ids), PAGE):
+            query = sa.select(*_FACTS).where(_c.id.in_(ids[start : start + PAGE]))
+            found |= {row.id: _evaluation(row) for row in self._rows(query)}
+        return [found[id] for id in ids]
+
     def evaluations(self) -> Iterator[tuple[Identity, Genome, Evaluation]]:
         """Everything known, in the order of recording."""
-        with self._connection() as connection:
-            for row in connection.execute(sa.select(_evaluations).order_by(_evaluations.c.id)):
+        last = 0
+        while True:
+            rows = self._rows(sa.select(evaluations).where(_c.id > last).order_by(_c.id).limit(PAGE))
+            for row in rows:
                 yield (row.key, row.task, row.fidelity, row.replicate), Genome(row.genome), _evaluation(row)
+            if len(rows) < PAGE:
+                return
+            last = rows[-1].id
+
+    def count(self) -> int:
+        """How many evaluations there are."""
+        return int(self._rows(sa.select(sa.func.count()).select_from(evaluations))[0][0])
+
+    def costs(self, task: str, limit: int = 1000) -> list[tuple[Genome, Mapping[str, float]]]:
+        """Genomes and what their evaluations on a task cost, newest first; those whose cost is known."""
+        query = sa.select(_c.genome, _c.cost).where(_c.task == task, _c.cost != {}).order_by(_c.id.desc()).limit(limit)
+        return [(Genome(row.genome), row.cost) for row in self._rows(query)]
 
     def files(self, identity: Identity) -> Path:
         """The folder with the files of an evaluation."""
@@ -240,23 +195,29 @@ class Store:
     def keep_task_file(self, task: str, name: str, content: bytes) -> None:
         path = self.task_file(task, name)
         if not path.exists():
-            write_whole(path, content)
+            self._write(path, content)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        def explain(error: Exception) -> Trouble | None:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                return Trouble(f"cannot write '{path}': {error.strerror}", passes=True)
+            return None
+
+        patiently(lambda: write_whole(path, content), explain, self.database.on_wait)
 
     def _add_task(self, trial: Trial) -> None:
         if trial.task.key not in self._known_tasks:
-            with self._connection() as connection:
-                connection.execute(
-                    _insert_or_ignore(_tasks).values(
-                        key=trial.task.key, name=trial.task.name, document=trial.task.identity
-                    )
-                )
+            self._add(tasks, key=trial.task.key, name=trial.task.name, document=trial.task.identity)
             self._known_tasks.add(trial.task.key)
 
     # --- runs
 
     def add_run(self, name: str, document: Mapping[str, Any]) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(_runs.insert().values(name=name, document=dict(document), created=datetime.now(UTC)))
+        """Errors: UserError if there is another run of this name."""
+        self._add(runs, name=name, document=dict(document), created=datetime.now(UTC))
+        known = self._rows(sa.select(runs.c.document).where(runs.c.name == name))[0].document
+        if known != json.loads(json.dumps(dict(document))):
+            raise UserError(f"run '{name}' exists")
 
     def run(self, name: str) -> dict[str, Any]:
         """What a run was started with. Errors: UserError if there is no such run."""
@@ -267,82 +228,101 @@ class Store:
 
     def runs(self) -> dict[str, dict[str, Any]]:
         """Name -> what it was started with and extended to, oldest first."""
-        with self._connection() as connection:
-            found = {row.name: row.document for row in connection.execute(sa.select(_runs).order_by(_runs.c.created))}
-            for row in connection.execute(sa.select(_extensions).order_by(_extensions.c.id)):
-                found[row.run] = found[row.run] | row.document
+        found = {row.name: row.document for row in self._rows(sa.select(runs).order_by(runs.c.created))}
+        for row in self._rows(sa.select(extensions).order_by(extensions.c.id)):
+            found[row.run] = found[row.run] | row.document
         return found
 
     def extend_run(self, name: str, document: Mapping[str, Any]) -> None:
         """Other values for what may change of a run: its budget."""
-        with self._connection() as connection:
-            connection.execute(_extensions.insert().values(run=name, document=dict(document)))
+        self._add(extensions, run=name, document=dict(document))
 
     def add_finalists(self, run: str, keys: Iterable[str]) -> None:
-        with self._connection() as connection:
-            for key in keys:
-                connection.execute(_insert_or_ignore(_finalists).values(run=run, key=key))
+        for key in keys:
+            self._add(finalists, run=run, key=key)
 
     def finalists(self, run: str) -> set[str]:
         """The keys of the genomes that a run checked."""
-        with self._connection() as connection:
-            return set(connection.scalars(sa.select(_finalists.c.key).where(_finalists.c.run == run)))
+        return {row.key for row in self._rows(sa.select(finalists.c.key).where(finalists.c.run == run))}
 
     def add_proposal(self, run: str, trial: Trial, row: ProposalRow) -> None:
+        """Errors: UserError if the run has another proposal of this number."""
         self._add_task(trial)
-        with self._connection() as connection:
-            connection.execute(
-                _proposals.insert().values(
-                    run=run,
-                    number=row.number,
-                    vector=list(row.vector),
-                    genome=dict(row.genome),
-                    key=row.key,
-                    task=row.task,
-                    fidelity=row.fidelity,
-                    pushed=row.pushed,
-                )
+        values = vars(row) | {"vector": list(row.vector), "genome": dict(row.genome)}
+        if not self._add(proposals, run=run, **values) and self.proposals(run, row.number, 1) != [row]:
+            raise _two_at_once(run)
+
+    def proposals(self, run: str, start: int = 0, limit: int | None = None) -> list[ProposalRow]:
+        """The proposals of a run in the order of their numbers, from number `start`."""
+        p = proposals.c
+        query = sa.select(proposals).where(p.run == run, p.number >= start).order_by(p.number).limit(limit)
+        return [
+            ProposalRow(
+                row.number,
+                tuple(row.vector),
+                Genome(row.genome),
+                row.key,
+                row.task,
+                row.fidelity,
+                row.pushed,
             )
+            for row in self._rows(query)
+        ]
 
-    def proposals(self, run: str) -> list[ProposalRow]:
-        """The proposals of a run in the order of their numbers."""
-        query = sa.select(_proposals).where(_proposals.c.run == run).order_by(_proposals.c.number)
-        with self._connection() as connection:
-            return [
-                ProposalRow(
-                    row.number,
-                    tuple(row.vector),
-                    Genome(row.genome),
-                    row.key,
-                    row.task,
-                    row.fidelity,
-                    row.pushed,
-                )
-                for row in connection.execute(query)
-            ]
+    def add_tell(self, run: str, position: int, number: int, ids: Iterable[int]) -> None:
+        """Errors: UserError if the run was told something else at this position."""
+        row = TellRow(position, number, tuple(ids))
+        values = vars(row) | {"evaluations": list(row.evaluations)}
+        if not self._add(tells, run=run, **values) and self.tells(run, position, 1) != [row]:
+            raise _two_at_once(run)
 
-    def close(self) -> None:
-        self._engine.dispose()
+    def tells(self, run: str, start: int = 0, limit: int | None = None) -> list[TellRow]:
+        """What the strategy of a run was told, in that order, from position `start`."""
+        t = tells.c
+        query = sa.select(tells).where(t.run == run, t.position >= start).order_by(t.position).limit(limit)
+        return [TellRow(row.position, row.number, tuple(row.evaluations)) for row in self._rows(query)]
 
+    def told_numbers(self, run: str) -> set[int]:
+        """The proposals that the strategy of a run was told of."""
+        return {row.number for row in self._rows(sa.select(tells.c.number).where(tells.c.run == run))}
 
-def _add_diagnostics(connection: sa.Connection) -> None:
-    for column in (_evaluations.c.diagnostics, _evaluations.c.flags):
-        definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-        connection.execute(sa.text(f"ALTER TABLE {_evaluations.name} ADD COLUMN {definition}"))
+    # --- the database
 
+    def _add(self, table: sa.Table, **values: Any) -> bool:
+        """Whether the row is new."""
+        insert = self.database.add(table)
+        return self.database.do(lambda connection: connection.execute(insert, values).first() is not None)
 
-# version -> what brings a store from it to the next
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_diagnostics}
-
-
-def _insert_or_ignore(table: sa.Table) -> sqlite.Insert:
-    return sqlite.insert(table).on_conflict_do_nothing()
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+        return self.database.read(lambda connection: connection.execute(query).all())
 
 
-def _same(identity: Identity) -> sa.ColumnElement[bool]:
+def _two_at_once(run: str) -> UserError:
+    return UserError(f"run '{run}' is carried on by another process at the same time, which went another way")
+
+
+def _named(identity: Identity) -> dict[str, Any]:
     key, task, fidelity, replicate = identity
-    c = _evaluations.c
-    return sa.and_(c.key == key, c.task == task, c.fidelity == fidelity, c.replicate == replicate)
+    return {"key": key, "task": task, "fidelity": fidelity, "replicate": replicate}
+
+
+def _answers(connection: sa.Connection, identity: Identity) -> list[Evaluation]:
+    return [_evaluation(row) for row in connection.execute(_ANSWERS, _named(identity))]
+
+
+def _facts(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as the columns that make it, but for its place."""
+    return {
+        "status": evaluation.status,
+        "reason": evaluation.reason.replace("\0", "").encode(errors="replace").decode(),
+        "scores": [dict(point) for point in evaluation.scores],
+        "curve": [dict(point) for point in evaluation.curve],
+        "diagnostics": [dict(found) for found in evaluation.diagnostics],
+        "flags": list(evaluation.flags),
+        "cost": dict(evaluation.cost),
+        "limits": {name: limit for name, limit in vars(evaluation.limits).items() if limit < math.inf},
+        "provenance": dict(evaluation.provenance),
+    }
 
 
 def _evaluation(row: Any) -> Evaluation:
@@ -355,21 +335,7 @@ def _evaluation(row: Any) -> Evaluation:
         cost=row.cost,
         provenance=row.provenance,
         reason=row.reason,
+        limits=Limits(**row.limits),
+        fidelity=row.fidelity,
+        id=row.id,
     )
-
-
-def _configure_sqlite(connection: Any, _: Any) -> None:
-    """Readers beside a writer; a commit survives the death of the process without a flush to disk each."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _make_room(folder: Path) -> None:
-    try:
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        free = shutil.disk_usage(there).free
-        if free < LEAST_FREE_BYTES:
-            raise UserError(f"no room in '{folder}': {free // 10**6} MB free, {LEAST_FREE_BYTES // 10**6} needed")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot use '{folder}' for runs: {error.strerror}") from None

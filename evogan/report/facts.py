@@ -42,7 +42,7 @@ def figure(confirmation: Confirmation) -> str:
 
 def evaluations(run: RunHistory) -> list[Evaluation]:
     """What the search had evaluated, each once: a strategy may propose a genome again."""
-    found = {told.row.identity(i): e for told in run.history for i, e in enumerate(told.evaluations)}
+    found = {told.identity(i): e for told in run.history for i, e in enumerate(told.evaluations)}
     return list(found.values())
 
 

@@ -70,9 +70,10 @@ class Drawn:
 
 def best_so_far(run: RunHistory) -> Drawn | None:
     """Fitness of every proposal, the best so far, and the reference on fresh replicates."""
-    completed = [t for t in run.history if t.value is not None]
-    told = [t for t in completed if t.row.fidelity == run.top_fidelity]
-    lower = [t for t in completed if t.row.fidelity < run.top_fidelity]
+    history = sorted(run.history, key=lambda t: t.row.number)
+    completed = [t for t in history if t.value is not None]
+    told = [t for t in completed if t.fidelity == run.top_fidelity]
+    lower = [t for t in completed if t.fidelity < run.top_fidelity]
     if not told:
         return None
     with mpl.rc_context(STYLE):
@@ -90,10 +91,10 @@ def best_so_far(run: RunHistory) -> Drawn | None:
                 label="lower fidelity",
             )
             values = [*values, *(t.value or 0.0 for t in lower)]
-        ends = [*(t.row.number for t in told), run.history[-1].row.number]
+        ends = [*(t.row.number for t in told), history[-1].row.number]
         bests = np.minimum.accumulate([t.value or 0.0 for t in (*told, told[-1])])
         axes.step(ends, bests, where="post", color=BEST, lw=1.8, label="best so far")
-        failed = [t.row.number for t in run.history if t.value is None]
+        failed = [t.row.number for t in history if t.value is None]
         if failed:
             top = axes.get_xaxis_transform()
             axes.plot(

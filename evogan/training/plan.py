@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 CURVE_POINTS = 32  # points of the learning curve over the full budget
+
+
+def iteration(total: int, part: float) -> int:
+    return max(1, math.ceil(part * total - 1e-9))
 
 
 @dataclass(frozen=True)
@@ -26,16 +31,17 @@ class Plan:
     @classmethod
     def of(cls, kimg: float, images: int, fidelity: float, checkpoints: tuple[float, ...]) -> Plan:
         total = max(1, round(kimg * 1000 / images))
-
-        def at(part: float) -> int:
-            return max(1, math.ceil(part * total - 1e-9))
-
+        at = partial(iteration, total)
         last = at(fidelity)
         curve = {at(i / CURVE_POINTS) for i in range(1, CURVE_POINTS + 1)}
         checked = {at(part) for part in checkpoints if at(part) <= last}
         scored = checked | {last}
         stops = {i: i in scored for i in sorted(curve | scored) if i <= last}
         return cls(images, total, stops, on_checkpoint=last in checked)
+
+    def at(self, part: float) -> int:
+        """The iteration at which this share of the full budget is reached."""
+        return iteration(self.total, part)
 
     @property
     def last(self) -> int:

@@ -1,0 +1,63 @@
+"""The command line: thin. Every command is a call of `evogan.api` or a table."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from evogan.cli import reading, searching, training
+from evogan.errors import UserError
+
+app = typer.Typer(
+    help="Evolve GANs that work.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,  # half the time of `--help`
+)
+app.command()(searching.search)
+app.command()(searching.resume)
+app.command()(searching.status)
+app.command(name="runs")(reading.list_runs)
+app.command()(reading.show)
+app.command()(reading.report)
+app.command()(training.train)
+app.command()(training.sample)
+app.command()(training.evaluate)
+app.command()(reading.zoo)
+app.command()(reading.spaces)
+app.command()(reading.genes)
+app.command()(reading.strategies)
+
+features_app = typer.Typer(help="Feature networks that FID is computed on.", no_args_is_help=True)
+features_app.command(name="list")(training.list_features)
+features_app.command(name="train")(training.train_features)
+app.add_typer(features_app, name="features")
+
+
+def main() -> None:
+    """Run a command. A mistake of the user's, or a fault of the disk, is one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        _stop(str(error), 2)
+    except OSError as error:
+        _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 2)
+    except _UsageError as error:
+        _stop(error.format_message(), 2)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        _stop("stopped; the same command, or `evogan resume`, goes on", 130)
+    raise SystemExit(code)
+
+
+def _stop(line: str, code: int) -> NoReturn:
+    print(f"evogan: {' '.join(line.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+# typer brings its own click and names only its descendants
+_UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -1,0 +1,75 @@
+"""What the commands share: options, and ways to say things."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evogan.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Runs = Annotated[Path, typer.Option(help="Folder of the store and of reports.", envvar="EVOGAN_RUNS")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Workers = Annotated[int | None, typer.Option(help="Parallel workers (Ray); default: all cores. 1 needs no Ray.")]
+Data = Annotated[str, typer.Option(help="Data set: a built-in name, an image folder or an .npz.")]
+ImageSize = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.")]
+Classes = Annotated[str | None, typer.Option(help="Only these classes, as in '5' or '3,5'.")]
+DataDir = Annotated[str | None, typer.Option(help="Where data sets lie; default EVOGAN_DATA or ./data.")]
+Download = Annotated[bool, typer.Option("--download", help="Download the data set if it is missing.")]
+Kimg = Annotated[float, typer.Option(help="Training budget: thousands of real images shown to the critic.")]
+Features = Annotated[str | None, typer.Option(help="Feature network; default: the one that suits the data.")]
+Samples = Annotated[int, typer.Option(help="Generated images per score.")]
+Precision = Annotated[str, typer.Option(help="fp32, or bf16 (autocast).")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+StoreURL = Annotated[
+    str | None, typer.Option("--store", help="PostgreSQL URL of a shared store.", envvar="EVOGAN_STORE")
+]
+
+
+def console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def say(text: Any) -> None:
+    """Print a table or a line to stdout."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def classes_of(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--classes '{text}': numbers with commas between, as in 3,5") from None
+
+
+def pairs(what: str, texts: list[str]) -> dict[str, Any]:
+    """`name=value` pairs; values read as TOML where that is possible, else as text."""
+    import tomllib
+
+    pairs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"{what} '{text}': write name=value")
+        try:
+            pairs[name] = tomllib.loads(f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError:
+            pairs[name] = value
+    return pairs

@@ -1,0 +1,178 @@
+"""Train one genome, sample and score its generator; feature networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evogan.cli.common import (
+    Classes,
+    Data,
+    DataDir,
+    Device,
+    Download,
+    Features,
+    ImageSize,
+    Json,
+    Kimg,
+    Precision,
+    Runs,
+    Samples,
+    StoreURL,
+    classes_of,
+    console,
+    pairs,
+    print_json,
+    say,
+)
+from evogan.errors import UserError
+
+
+def train(
+    genome: Annotated[str, typer.Argument(help="A published genome (`evogan zoo`) or a TOML file.")],
+    data: Data = "digits",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
+    replicate: int = 0,
+    kimg: Kimg = 20.0,
+    image_size: ImageSize = None,
+    classes: Classes = None,
+    data_dir: DataDir = None,
+    download: Download = False,
+    features: Features = None,
+    samples: Samples = 5000,
+    precision: Precision = "fp32",
+    device: Device = "cpu",
+    runs: Runs = Path("runs"),
+    store: StoreURL = None,
+    as_json: Json = False,
+) -> None:
+    """Train one genome and score it; trained before, it is looked up."""
+    from evogan import api, shipped
+    from evogan.report import facts, tables
+
+    with console().status(f"training {genome} on {data} for {kimg:g} kimg"):
+        evaluation, folder = api.train(
+            dict(shipped.read_genome(genome).genome) | pairs("gene", set_ or []),
+            data,
+            replicate=replicate,
+            runs=runs,
+            store=store,
+            kimg=kimg,
+            image_size=image_size,
+            classes=classes_of(classes),
+            data_dir=data_dir,
+            download=download,
+            features=features,
+            samples=samples,
+            precision=precision,
+            device=device,
+        )
+    if as_json:
+        print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})
+        return
+    say(tables.scores(evaluation))
+    for sentence in facts.why(evaluation):
+        say(sentence)
+    if not evaluation.failed:
+        say(f"generator  {folder / 'generator.safetensors'}")
+        say(f"grid       {folder / 'samples.png'}")
+
+
+def sample(
+    generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    seed: int = 0,
+    output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
+) -> None:
+    """Draw images from a trained generator."""
+    from evogan import api
+
+    if output.suffix not in (".png", ".npz"):
+        raise UserError(f"output '{output}': .png for a grid, .npz for images")
+    if not output.parent.is_dir():
+        raise UserError(f"output '{output}': no such folder")
+    images = api.load(generator).sample(n, seed)
+    if output.suffix == ".png":
+        from evogan.evaluation import grid_png
+
+        output.write_bytes(grid_png(images))
+    else:
+        import numpy as np
+
+        np.savez_compressed(output, images=((images + 1) * 127.5).round().byte().numpy())
+    say(str(output))
+
+
+def evaluate(
+    generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
+    data: Data = "digits",
+    image_size: ImageSize = None,
+    classes: Classes = None,
+    data_dir: DataDir = None,
+    download: Download = False,
+    features: Features = None,
+    samples: Samples = 5000,
+    seed: Annotated[int, typer.Option(help="Seed of the latent noise.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Score a trained generator on a data set."""
+    from evogan import api
+
+    found = api.evaluate(
+        generator,
+        data,
+        seed=seed,
+        image_size=image_size,
+        classes=classes_of(classes),
+        data_dir=data_dir,
+        download=download,
+        features=features,
+        samples=samples,
+    )
+    if as_json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            say(f"{name}  {value:.6g}")
+
+
+def list_features(as_json: Json = False) -> None:
+    """List the shipped feature networks with their accuracy, floors and noise."""
+    from dataclasses import asdict
+
+    from evogan.fitness import shipped_records
+    from evogan.report import tables
+
+    records = [asdict(record) for record in shipped_records()]
+    if as_json:
+        print_json(records)
+    else:
+        say(tables.features(records))
+
+
+def train_features(
+    data: Annotated[str, typer.Argument(help="A labelled data set.")],
+    output: Annotated[Path, typer.Option("-o", help="The .safetensors to write.")] = Path("features.safetensors"),
+    epochs: Annotated[int, typer.Option(min=1)] = 15,
+    seed: int = 0,
+    image_size: ImageSize = None,
+    data_dir: DataDir = None,
+    download: Download = False,
+) -> None:
+    """Train a feature network for a data set of yours."""
+    from evogan.data import DataSpec, load_dataset
+    from evogan.fitness import save_network
+    from evogan.fitness import train_features as train_network
+
+    if not output.parent.is_dir():
+        raise UserError(f"output '{output}': no such folder")
+    dataset = load_dataset(DataSpec(data, image_size, None, data_dir, download))
+
+    def progress(epoch: int, epochs: int, loss: float) -> None:
+        say(f"epoch {epoch}/{epochs}  loss {loss:.4f}")
+
+    network = train_network(dataset, epochs=epochs, seed=seed, progress=progress)
+    save_network(network, output)
+    say(f"{output}  held-out accuracy {network.record.accuracy:.2%}, FID floor {network.record.floor:.3g}")

@@ -1,0 +1,218 @@
+"""The database under a store: SQLite or PostgreSQL, and patience with one that does not answer for a while."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
+from pathlib import Path
+from threading import RLock
+from time import monotonic, sleep
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evogan.engine.tables import MIGRATIONS, SCHEMA_VERSION, all_tables, meta
+from evogan.errors import UserError
+
+PATIENCE = 600.0  # seconds that a database or a disk may take to come back
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0  # between tries
+BUSY = 2.0  # seconds that SQLite itself waits for a lock
+CONNECT_TIMEOUT = 10  # seconds
+LEAST_FREE_BYTES = 50_000_000
+
+FILE = "evogan.db"
+_SCHEMA_LOCK = 0x65766F67616E  # any number, the same in every driver
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+T = TypeVar("T")
+
+
+class Trouble(NamedTuple):
+    """Why something failed, in one line. `passes`: it may go well later."""
+
+    reason: str
+    passes: bool
+
+
+def patiently(
+    work: Callable[[], T],
+    explain: Callable[[Exception], Trouble | None],
+    on_wait: Callable[[str], None],
+    patience: float | None = None,
+) -> T:
+    """`work()`, again and again until what hinders it has passed. `on_wait` is told once what that is.
+
+    Errors: what `explain` does not know; UserError for what does not pass, or not within `patience` seconds.
+    """
+    patience = PATIENCE if patience is None else patience
+    started, pause, waiting = monotonic(), FIRST_PAUSE, False
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            trouble = explain(error)
+            if trouble is None:
+                raise
+        if not trouble.passes or patience == 0:
+            raise UserError(trouble.reason)
+        if monotonic() - started > patience:
+            raise UserError(f"{trouble.reason} (waited {patience:g} seconds)")
+        if not waiting:
+            waiting = True
+            on_wait(trouble.reason)
+        sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Database:
+    """`folder/evogan.db`, PostgreSQL by URL, or one in memory. Threads may share it.
+
+    `on_wait` hears when it does not answer. With `make`, tables are made where there are none.
+    Errors: UserError for what is no store, a store of a newer schema, a folder without room, a URL that is wrong, a
+    server that refuses. None of them shows a password.
+    """
+
+    def __init__(self, folder: Path | None, url: str | None = None, *, make: bool = True) -> None:
+        self.in_memory = folder is None and url is None
+        self.on_wait: Callable[[str], None] = lambda reason: None
+        self._turn: AbstractContextManager[Any] = nullcontext()
+        if url is not None:
+            self._engine, self.name = _postgresql(url)
+        elif folder is not None:
+            if make and not (folder / FILE).exists():
+                make_room(folder)
+            self._engine, self.name = _sqlite(f"sqlite:///{folder / FILE}"), str(folder / FILE)
+        else:
+            self._turn = RLock()  # there is one connection
+            self._engine, self.name = _sqlite("sqlite://", poolclass=sa.StaticPool), "in memory"
+        self._insert = postgresql.insert if url is not None else sqlite.insert
+        self.add = cache(self._add)
+        self._open(make, patience=None if url is None else 0)
+
+    def do(self, work: Callable[[sa.Connection], T], *, patience: float | None = None) -> T:
+        """`work` in one transaction, from the beginning again after what passes: a lock, a restart, a lost connection.
+
+        It may then have been done already, so it must be safe to repeat.
+        Errors: UserError for what does not pass, or not within `patience` seconds.
+        """
+        return self._try(work, patience, writes=True)
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """The same for `work` that writes nothing: it waits for no writer."""
+        return self._try(work, None, writes=False)
+
+    def _add(self, table: sa.Table, *returned: sa.Column[Any]) -> sa.Insert:
+        """The statement that inserts a row unless it is there; of a new one it returns columns, or the primary key."""
+        statement: Any = self._insert(table).on_conflict_do_nothing()
+        return statement.returning(*(returned or table.primary_key.columns))  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _try(self, work: Callable[[sa.Connection], T], patience: float | None, *, writes: bool) -> T:
+        return patiently(partial(self._once, work, writes), self._explain, lambda why: self.on_wait(why), patience)
+
+    def _once(self, work: Callable[[sa.Connection], T], writes: bool) -> T:
+        with self._turn, self._engine.begin() as connection:
+            if writes and self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is waited for, unlike one taken midway
+            return work(connection)
+
+    def _explain(self, error: Exception) -> Trouble | None:
+        if not isinstance(error, sa.exc.DBAPIError):
+            return None
+        if isinstance(error.orig, sqlite3.Error):
+            passes = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+        else:
+            passes = isinstance(error, sa.exc.OperationalError) or error.connection_invalidated
+        return Trouble(f"store '{self.name}': {' '.join(str(error.orig).split())}", passes)
+
+    def _open(self, make: bool, patience: float | None) -> None:
+        found = self._try(self._version, patience, writes=False)
+        if found is None and not make:
+            raise UserError(f"no store in '{self.name}': nothing was run there yet")
+        if found is None or found < SCHEMA_VERSION:
+            self._try(self._renew, patience, writes=True)
+        elif found > SCHEMA_VERSION:
+            raise UserError(
+                f"'{self.name}' has schema {found}, this evogan knows up to {SCHEMA_VERSION}: install a newer one"
+            )
+
+    def _version(self, connection: sa.Connection) -> int | None:
+        """The schema's; None where there is none yet."""
+        tables = sa.inspect(connection).get_table_names()
+        if tables and meta.name not in tables:
+            raise UserError(f"'{self.name}' is a database, but no evogan store")
+        return connection.execute(sa.select(meta.c.schema_version)).scalar() if tables else None
+
+    def _renew(self, connection: sa.Connection) -> None:
+        """One driver at a time makes the tables, or brings older ones up to date."""
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        found = self._version(connection)
+        if found is None:
+            all_tables.create_all(connection)
+            connection.execute(meta.insert().values(id=1, schema_version=SCHEMA_VERSION))
+            return
+        for old in range(found, SCHEMA_VERSION):
+            MIGRATIONS[old](connection)
+            connection.execute(meta.update().values(schema_version=old + 1))
+
+
+def make_room(folder: Path) -> None:
+    """The folder, if there is room for what comes into it."""
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if free < LEAST_FREE_BYTES:
+            raise UserError(f"no room in '{folder}': {free // 10**6} MB free, {LEAST_FREE_BYTES // 10**6} needed")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot use '{folder}' for runs: {error.strerror}") from None
+
+
+def _sqlite(url: str, **options: Any) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **options)
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    """Readers beside a writer; a commit survives the death of the process without a flush to disk each."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _postgresql(url: str) -> tuple[sa.Engine, str]:
+    """And what it may be called: the URL without its password, and without options, which may have one too."""
+    parts = _parse(url)
+    if parts is None or "@" in (parts.host or ""):
+        raise UserError(
+            "the database URL cannot be read; it looks like postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+            "with special characters of the user and the password written as %XX"
+        )
+    if parts.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise UserError(f"the database URL begins with '{parts.drivername}://': allowed: postgresql://")
+    user, port = f"{parts.username}@" if parts.username else "", f":{parts.port}" if parts.port else ""
+    engine = sa.create_engine(
+        parts.set(drivername="postgresql+psycopg"),
+        isolation_level="READ COMMITTED",
+        connect_args={  # a server that vanished is noticed within minutes
+            "connect_timeout": CONNECT_TIMEOUT,
+            "keepalives_idle": 30,
+            "tcp_user_timeout": 60_000,
+        },
+    )
+    return engine, f"{user}{parts.host or 'localhost'}{port}/{parts.database or ''}"
+
+
+def _parse(url: str) -> sa.URL | None:
+    """The error would tell what it could not read, and be part of the next one's story."""
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        return None

@@ -1,0 +1,58 @@
+"""What an executor is, and how a trial is evaluated without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from evogan.trial import Evaluation, Limits, Trial
+
+Evaluate = Callable[[Trial], Evaluation]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is heard of a trial before its end: that it began (`where`), how far it is (`point`), why it is tried again.
+
+    `where`: "node 10.0.0.2, gpu 0, process 4711", or "" in this process. `point`: as `Trial.report` was given it.
+    """
+
+    kind: Literal["started", "progress", "retried"]
+    trial: Trial
+    where: str = ""
+    point: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+Watch = Callable[[Report], bool]  # True: the trial is to stop at the last checkpoint that it reached
+
+
+class Executor(Protocol):
+    """Takes any number of trials and hands each back with its evaluation, in whatever order they finish."""
+
+    def limits(self) -> Limits:
+        """What a trial is offered at most. May have to start what evaluates."""
+
+    def submit(self, trial: Trial) -> None: ...
+
+    def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation] | None:
+        """The next one finished; None after `timeout` seconds. Only called while trials are out.
+
+        `watch` hears meanwhile of the others.
+        """
+
+    def withdraw(self) -> list[Trial]:
+        """Forget the trials that have not begun, and name them."""
+
+    def close(self) -> None: ...
+
+
+def evaluate_safely(evaluate: Evaluate, trial: Trial) -> Evaluation:
+    """A bad candidate is a result, not an accident."""
+    try:
+        return evaluate(trial)
+    except MemoryError as error:
+        return Evaluation(status="out_of_memory", reason=str(error) or "out of memory")
+    except Exception as error:
+        return Evaluation(status="crashed", reason=f"{type(error).__name__}: {error}")

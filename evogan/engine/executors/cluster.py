@@ -1,0 +1,127 @@
+"""A Ray cluster to run trials on: found or started, and what it has room for."""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+
+import evogan
+from evogan.engine.executors.resources import Resources
+from evogan.errors import UserError
+
+ANSWER = 10.0  # seconds that an address has to answer
+MOST = 16  # trials at once on a GPU that is packed by memory
+
+Nodes = list[Mapping[str, float]]
+
+
+def connect(resources: Resources) -> bool:
+    """Join the cluster, or start a local one, or use what this process has joined before: False then."""
+    ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None  # a lost worker is no news for the terminal
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if resources.ray is None:
+        workers = resources.workers or max(1, (psutil.cpu_count() or 1) // resources.threads)
+        memory = int(psutil.virtual_memory().total * 0.9)
+        cpus = workers * resources.threads
+        ray.init(address="local", num_cpus=cpus, _memory=memory, include_dashboard=False, **quiet)
+        return True
+    _check_address(resources.ray)
+    code = {"py_modules": [str(Path(evogan.__file__).parent)], "excludes": ["__pycache__"]}
+    try:
+        ray.init(address=resources.ray, runtime_env=code, **quiet)
+    except (Exception, SystemExit) as error:  # it does end the process where it should say something
+        why = str(error).strip().splitlines()[0] if isinstance(error, Exception) and str(error).strip() else "no answer"
+        raise UserError(f"Ray at {resources.ray} cannot be joined: {why}") from None
+    return True
+
+
+def _check_address(address: str) -> None:
+    """Ray itself waits for minutes. Whatever speaks gRPC begins with a frame of settings."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"Ray's address is host:port, ray://host:port or auto, not '{address}'")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as connection:
+            connection.settimeout(ANSWER)
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+            answer = connection.recv(9)
+    except TimeoutError:
+        raise UserError(f"nothing answers at {address} within {ANSWER:g} s") from None
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"Ray at {address} cannot be reached: {why}") from None
+    if answer[3:4] != b"\x04":
+        raise UserError(f"what answers at {address} is not Ray")
+
+
+def nodes() -> dict[str, Mapping[str, float]]:
+    """The nodes that are alive, and their resources in Ray's words."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def gpu_share(resources: Resources, nodes: Nodes) -> float:
+    """Of a worker. Packed by memory there are as many on a GPU as there are CPUs for them."""
+    if resources.gpus_per_trial != "auto":
+        return resources.gpus_per_trial
+    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    cpus = sum(node.get("CPU", 0.0) for node in nodes if node.get("GPU"))
+    workers = min(MOST, max(1, int(cpus / resources.threads / max(1.0, gpus))))
+    return math.floor(1e4 / workers) / 1e4  # Ray counts in steps of that
+
+
+def room(resources: Resources, share: float, node: Mapping[str, float]) -> int:
+    """Workers that fit on a node."""
+    fit = node.get("CPU", 0.0) // resources.threads
+    if share >= 1:
+        fit = min(fit, node.get("GPU", 0.0) // share)
+    elif share:
+        fit = min(fit, node.get("GPU", 0.0) * int(1 / share + 1e-9))
+    if resources.memory_per_trial is not None:
+        fit = min(fit, node.get("memory", 0.0) // resources.memory_per_trial)
+    return int(fit)
+
+
+def check(resources: Resources, share: float, nodes: Nodes) -> None:
+    """UserError where no node has what one trial asks for."""
+
+    def most(name: str) -> float:
+        return max((node.get(name, 0.0) for node in nodes), default=0.0)
+
+    gpus, total = most("GPU"), sum(node.get("GPU", 0.0) for node in nodes)
+    workers = resources.workers or 1
+    if any(room(resources, share, node) for node in nodes):
+        if resources.gpus_per_trial != "auto" and workers * share > total:
+            raise UserError(f"the cluster has {_gpus(total)}; {workers} workers ask for {share:g} each")
+        return
+    if share and total == 0:
+        raise UserError("a trial asks for a GPU, and the cluster has none")
+    if share > gpus:
+        where = "" if gpus == total else f", at most {gpus:g} on a node"
+        raise UserError(f"the cluster has {_gpus(total)}{where}; a trial asks for {share:g}")
+    if resources.threads > most("CPU"):
+        raise UserError(f"no node has more than {most('CPU'):g} CPUs; a trial asks for {resources.threads} threads")
+    if (resources.memory_per_trial or 0) > most("memory"):
+        asked = (resources.memory_per_trial or 0) / 1e9
+        raise UserError(f"no node has more than {most('memory') / 1e9:.1f} GB to lend; a trial asks for {asked:.1f} GB")
+    raise UserError("no node of the cluster has all that a trial asks for: CPUs, GPUs and memory")
+
+
+def _gpus(n: float) -> str:
+    return f"{n:g} GPU{'s' * (n != 1)}"
+
+
+def worker_options(resources: Resources, share: float) -> dict[str, Any]:
+    """What Ray keeps for a worker."""
+    memory = {} if resources.memory_per_trial is None else {"memory": int(resources.memory_per_trial)}
+    return {"num_cpus": resources.threads, "num_gpus": share, "scheduling_strategy": "SPREAD", **memory}

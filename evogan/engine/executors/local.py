@@ -1,0 +1,47 @@
+"""One trial after another, in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+import psutil
+
+from evogan.engine.executors.base import Evaluate, Report, Watch, evaluate_safely
+from evogan.trial import Evaluation, Limits, Stopped, Trial
+
+
+class LocalExecutor:
+    """Evaluates when it is waited for. A trial has all the memory, and time without end."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._evaluate = evaluate
+        self._queue: deque[Trial] = deque()
+
+    def limits(self) -> Limits:
+        return Limits(memory=psutil.virtual_memory().total)
+
+    def submit(self, trial: Trial) -> None:
+        self._queue.append(trial)
+
+    def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation] | None:
+        trial = self._queue.popleft()
+        watch(Report("started", trial))
+
+        def report(point: Mapping[str, float]) -> None:
+            if watch(Report("progress", trial, point=point)):
+                raise Stopped
+
+        evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
+        if evaluation.status == "out_of_memory":
+            evaluation = replace(evaluation, limits=self.limits())
+        return trial, evaluation
+
+    def withdraw(self) -> list[Trial]:
+        withdrawn = list(self._queue)
+        self._queue.clear()
+        return withdrawn
+
+    def close(self) -> None:
+        self._queue.clear()

@@ -1,0 +1,50 @@
+"""What trials may use, and how they are watched: the part of a search that changes no result but failures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from evogan.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """`workers`: trials at once (None: as many as the machine or cluster has room for).
+
+    `ray`: address of a Ray cluster to join; None starts a local one where more than one worker, or a limit, needs it.
+    `gpus_per_trial`: share of a GPU in (0, 1], or whole ones; "auto" packs by predicted memory. `threads`: CPU threads
+    of a trial. `memory_per_trial`: bytes (None: a worker's share of its machine). `time_limit` and `stall_limit`:
+    seconds of a trial, and without a sign of life. `retries`: of a trial whose worker was lost.
+    Errors: UserError for what cannot be.
+    """
+
+    workers: int | None = None
+    ray: str | None = None
+    gpus_per_trial: float | Literal["auto"] = 0.0
+    threads: int = 1
+    memory_per_trial: float | None = None
+    time_limit: float | None = None
+    stall_limit: float | None = None
+    retries: int = 2
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"workers must be at least 1, not {self.workers}")
+        if self.threads < 1:
+            raise UserError(f"threads must be at least 1, not {self.threads}")
+        if self.retries < 0:
+            raise UserError(f"retries must be at least 0, not {self.retries}")
+        gpus = self.gpus_per_trial
+        if gpus != "auto" and not (0 <= gpus <= 1 or (gpus < math.inf and gpus == int(gpus))):
+            raise UserError(f"gpus_per_trial must be a share in (0, 1], a whole number, or auto, not {gpus:g}")
+        for name in ("memory_per_trial", "time_limit", "stall_limit"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"{name} must be above 0, not {value:g}")
+
+    @property
+    def watched(self) -> bool:
+        """Whether a trial may have to be ended from outside, which nothing in its own process can do."""
+        return any(limit is not None for limit in (self.memory_per_trial, self.time_limit, self.stall_limit))

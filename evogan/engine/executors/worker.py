@@ -1,0 +1,218 @@
+"""What runs in a worker process: one trial at a time, watched from inside."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Condition, Event, Thread
+from time import monotonic, perf_counter, sleep
+from typing import Any
+
+import psutil
+
+from evogan.engine.executors.base import Evaluate, evaluate_safely
+from evogan.trial import Evaluation, Stopped, Trial
+
+LOOK = 0.1  # seconds between looks at the memory of a trial
+FAREWELL = 0.5  # seconds that the driver has to hear why, and to end the worker, before it ends itself
+
+Point = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a worker is. `gpus`: what Ray calls them; `memory`: bytes of the node, `gpu_memory` of those GPUs."""
+
+    node: str
+    address: str
+    process: int
+    gpus: tuple[str, ...]
+    memory: float
+    gpu_memory: float
+
+    def __str__(self) -> str:
+        gpus = f"gpu {' '.join(self.gpus)}, " if self.gpus else ""
+        return f"node {self.address}, {gpus}process {self.process}"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a trial has on this worker: bytes of the process, and the share of its GPUs' memory."""
+
+    memory: float
+    gpu: float = 1.0
+
+
+@dataclass(frozen=True)
+class News:
+    """Of the trial that runs: the points it reported since the last news, and the memory that it ends the worker by."""
+
+    number: int
+    points: tuple[Point, ...] = ()
+    exceeded: float | None = None
+
+
+class Worker:
+    """An actor whose methods are called in three threads: `load` and `run` in one, `news` and `stop` in their own."""
+
+    def __init__(self, threads: int, pause: float) -> None:
+        """`threads` of a trial; `pause`: the least seconds between two news."""
+        self._threads, self._pause, self._sent = threads, pause, -pause
+        self._changed = Condition()
+        self._number = -1
+        self._points: list[Point] = []
+        self._told = 0
+        self._stopped = False
+        self._exceeded: float | None = None
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+        os.environ.update(dict.fromkeys(names, str(threads)))  # for what is loaded from now on
+
+    def load(self, evaluate: Evaluate) -> Home:
+        """Be ready. Ray has fetched `evaluate` and all it needs by then."""
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(self._threads)  # for what is loaded already
+        self._evaluate, self._home = evaluate, here()
+        self._may_cap = sys.platform == "linux" and not self._home.gpus  # CUDA maps far more than it uses
+        return self._home
+
+    def run(self, number: int, trial: Trial, offer: Offer) -> tuple[Evaluation, list[Point]]:
+        """The evaluation, and all that was reported on the way."""
+        with self._changed:
+            self._number, self._points, self._told, self._stopped = number, [], 0, False
+
+        def report(point: Point) -> None:
+            with self._changed:
+                self._points.append(dict(point))
+                self._changed.notify_all()
+                if self._stopped:
+                    raise Stopped
+
+        cuda = self._cuda()
+        if cuda is not None:
+            for device in range(len(self._home.gpus)):
+                cuda.set_per_process_memory_fraction(min(1.0, offer.gpu), device)
+                cuda.reset_peak_memory_stats(device)
+        _forget_peak()
+        started = perf_counter()
+        with self._guarded(offer.memory), _capped(offer.memory if self._may_cap else math.inf):
+            evaluation = self._evaluated(replace(trial, report=report))
+        cost = {"seconds": perf_counter() - started} | dict(evaluation.cost) | {"memory": _peak()}
+        cuda = self._cuda()
+        if cuda is not None:
+            cost["gpu_memory"] = float(sum(map(cuda.max_memory_reserved, range(len(self._home.gpus)))))
+            cuda.empty_cache()
+        return replace(evaluation, cost=cost), self._points
+
+    def _evaluated(self, trial: Trial) -> Evaluation:
+        try:
+            return evaluate_safely(self._evaluate, trial)
+        except SystemExit as error:  # would end the worker
+            return Evaluation(status="crashed", reason=f"SystemExit: {error}")
+
+    def news(self) -> News:
+        """Waits until there are any, and a little for more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._told < len(self._points) or self._exceeded is not None)
+            self._changed.wait_for(lambda: self._exceeded is not None, self._sent + self._pause - monotonic())
+            points = tuple(self._points[self._told :])
+            self._told, self._sent = len(self._points), monotonic()
+            return News(self._number, points, self._exceeded)
+
+    def stop(self, number: int) -> None:
+        """The trial is to end with its next report."""
+        with self._changed:
+            self._stopped = number == self._number
+
+    @contextmanager
+    def _guarded(self, memory: float) -> Iterator[None]:
+        """Whatever gets by the cap (other kinds of memory, other processes' pages) ends the worker, not the machine."""
+        done = Event()
+
+        def watch() -> None:
+            process = psutil.Process()
+            while not done.wait(LOOK):
+                if process.memory_info().rss > memory:
+                    with self._changed:
+                        self._exceeded = float(process.memory_info().rss)
+                        self._changed.notify_all()
+                    sleep(FAREWELL)
+                    os._exit(1)
+
+        Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _cuda(self) -> Any:
+        """torch.cuda where the trial has GPUs and torch is what uses them; never imported from here."""
+        cuda = getattr(sys.modules.get("torch"), "cuda", None) if self._home.gpus else None
+        return cuda if cuda is not None and cuda.is_available() else None
+
+
+def here() -> Home:
+    """Where this process is, by Ray."""
+    import ray
+    from ray.util import get_node_ip_address
+
+    gpus = tuple(map(str, ray.get_gpu_ids()))
+    memory = _machine_memory()
+    torch = sys.modules.get("torch")
+    if gpus and torch is not None and torch.cuda.is_available():
+        gpu_memory = sum(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
+    else:  # nobody says
+        gpu_memory = memory * len(gpus) / max(1, _node_gpus(ray))
+    return Home(
+        ray.get_runtime_context().get_node_id(), get_node_ip_address(), os.getpid(), gpus, memory, float(gpu_memory)
+    )
+
+
+def _node_gpus(ray: Any) -> float:
+    here = ray.get_runtime_context().get_node_id()
+    return next((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["NodeID"] == here), 0.0)
+
+
+def _machine_memory() -> float:
+    """Bytes of the machine, or of the container."""
+    memory = psutil.virtual_memory().total
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if Path(path).is_file() and (limit := Path(path).read_text().strip()).isdigit():
+            memory = min(memory, int(limit))
+    return float(memory)
+
+
+@contextmanager
+def _capped(memory: float) -> Iterator[None]:
+    """Allocating more fails, as a MemoryError or what torch makes of it."""
+    if memory == math.inf:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    used = psutil.Process().memory_info()
+    cap = int(used.data + max(0.0, memory - used.rss))
+    resource.setrlimit(resource.RLIMIT_DATA, (cap if hard == resource.RLIM_INFINITY else min(cap, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _forget_peak() -> None:
+    with suppress(OSError):  # not Linux, or not allowed: the peak is then that of the process so far
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> float:
+    """The most resident memory in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return 1024.0 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))

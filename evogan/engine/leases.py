@@ -1,0 +1,162 @@
+"""Leases: of several drivers that want the same evaluation at the same time, one trains it.
+
+A lease holds as long as its holder lives. Every driver counts beats in the database; who finds an evaluation leased
+watches the count of its holder by its own monotonic clock, since wall clocks jump and differ between machines. A count
+that stands still for `LEASE` seconds is that of a dead driver, and its lease is taken over. On the same machine it is
+enough that the process is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+
+import psutil
+import sqlalchemy as sa
+
+from evogan.engine.database import Database
+from evogan.engine.tables import drivers, leases
+from evogan.errors import UserError
+from evogan.trial import Identity
+
+_numbers = count()
+
+BEAT = 5.0  # seconds
+LEASE = 30.0  # seconds without a beat until a driver counts as dead
+
+_NAMES = ("key", "task", "fidelity", "replicate")
+_THIS = sa.and_(*(leases.c[name] == sa.bindparam(f"this_{name}") for name in _NAMES))
+_HOLDER = (
+    sa.select(leases.c.driver, drivers.c.beats)
+    .outerjoin_from(leases, drivers, drivers.c.name == leases.c.driver)
+    .where(_THIS)
+)
+_TAKE_OVER = leases.update().where(_THIS, leases.c.driver == sa.bindparam("before"))
+_GIVE_BACK = leases.delete().where(_THIS, leases.c.driver == sa.bindparam("mine"))
+_BEAT = drivers.update().where(drivers.c.name == sa.bindparam("mine")).values(beats=drivers.c.beats + 1)
+
+
+class Leases:
+    """What `driver` has taken on, in a store that other drivers may use. One in memory has no others.
+
+    `driver` is its name: leases that an earlier one of this name left behind are its own.
+    """
+
+    def __init__(self, database: Database, driver: str) -> None:
+        self._database, self._driver = database, driver
+        self._held: set[Identity] = set()
+        self._seen: dict[str, tuple[int | None, float]] = {}  # driver -> its count, and since when
+        self._closed = Event()
+        self._heart: Thread | None = None
+
+    def claim(self, identity: Identity) -> bool:
+        """True: it is ours to train, unless the store has the answer by now. False: another driver is at it."""
+        if self._database.in_memory:
+            return True
+        if self._heart is None:
+            self._heart = Thread(target=self._live, name="evogan heartbeat", daemon=True)
+            self._heart.start()
+        claimed = self._database.do(partial(self._claim, identity))
+        if claimed:
+            self._held.add(identity)
+        return claimed
+
+    def release(self, identity: Identity) -> None:
+        if identity in self._held:
+            self._database.do(partial(self._give_back, [identity]))
+            self._held.discard(identity)
+
+    def close(self) -> None:
+        """Give everything back. If the database does not answer, the others will notice soon enough."""
+        if self._heart is None:
+            return
+        self._closed.set()
+        self._heart.join()
+        with suppress(UserError):
+            self._database.do(self._leave, patience=0)
+        self._held.clear()
+
+    def _claim(self, identity: Identity, connection: sa.Connection) -> bool:
+        lease = dict(zip(_NAMES, identity, strict=True)) | {"driver": self._driver}
+        if connection.execute(self._database.add(leases), lease).first() is not None:
+            return True
+        holder = connection.execute(_HOLDER, _this(identity)).first()
+        if holder is None:  # it was given back this very moment
+            return False
+        if holder.driver == self._driver:
+            return True
+        if not self._is_dead(holder.driver, holder.beats):
+            return False
+        taken = connection.execute(_TAKE_OVER, _this(identity) | {"before": holder.driver, "driver": self._driver})
+        return taken.rowcount == 1
+
+    def _is_dead(self, driver: str, beats: int | None) -> bool:
+        if _is_gone(driver):
+            return True
+        before, since = self._seen.get(driver, (None, None))
+        if since is None or beats != before:
+            self._seen[driver] = (beats, monotonic())
+            return False
+        return monotonic() - since >= LEASE
+
+    def _give_back(self, identities: list[Identity], connection: sa.Connection) -> None:
+        for identity in identities:
+            connection.execute(_GIVE_BACK, _this(identity) | {"mine": self._driver})
+
+    def _leave(self, connection: sa.Connection) -> None:
+        self._give_back(list(self._held), connection)
+        connection.execute(drivers.delete().where(drivers.c.name == self._driver))
+
+    def _live(self) -> None:
+        """A database that does not answer is tried again at the next beat."""
+        while True:
+            with suppress(UserError):
+                self._database.do(self._beat, patience=0)
+            if self._closed.wait(BEAT):
+                return
+
+    def _beat(self, connection: sa.Connection) -> None:
+        if not connection.execute(_BEAT, {"mine": self._driver}).rowcount:
+            connection.execute(self._database.add(drivers), {"name": self._driver, "beats": 0})
+
+
+def this_driver() -> str:
+    """A name of its own for every driver: this process, told from every other that there is or was, and a number."""
+    return f"{_machine()}/{os.getpid()}/{_started(psutil.Process())}/{next(_numbers)}"
+
+
+def _this(identity: Identity) -> dict[str, object]:
+    return {f"this_{name}": value for name, value in zip(_NAMES, identity, strict=True)}
+
+
+@cache
+def _machine() -> str:
+    """Where process numbers mean the same: a machine since it was booted; in it, a container."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
+
+
+def _started(process: psutil.Process) -> str:
+    """Seconds from boot to its start: no clock that is set later changes them."""
+    return f"{process.create_time() - psutil.boot_time():.2f}"
+
+
+def _is_gone(driver: str) -> bool:
+    """Whether it is certain that this driver ended: it ran on this machine, and no such process lives."""
+    if not driver.startswith(f"{_machine()}/"):
+        return False
+    _, pid, started, _ = driver.rsplit("/", 3)
+    try:
+        process = psutil.Process(int(pid))
+        return process.status() == psutil.STATUS_ZOMBIE or _started(process) != started
+    except psutil.NoSuchProcess:
+        return True

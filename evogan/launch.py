@@ -1,0 +1,239 @@
+"""How a run is carried out: everything is checked, then the store opened, then searched, and the winners checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from evogan import shipped
+from evogan.engine import (
+    Broker,
+    Evaluate,
+    Executor,
+    Judge,
+    Listener,
+    LocalExecutor,
+    Loop,
+    Pruner,
+    Resources,
+    Store,
+    confirm,
+)
+from evogan.engine.history import RunHistory
+from evogan.errors import UserError, unknown
+from evogan.genome import Genome
+from evogan.monitor import Log, StatusWriter, TensorBoard, all_of
+from evogan.objective import Objective, ObjectiveEvaluator, takes_fidelity
+from evogan.place import Place
+from evogan.settings import GANSettings, SearchSettings
+from evogan.signals import stopping_on_signals
+from evogan.space import Space
+from evogan.strategies import Strategy, make_strategy
+from evogan.trial import Task
+
+MAY_CHANGE = ("evaluations", "confirm", "resources")  # of a run that goes on
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How a run is seen from outside: a listener, the level of its log, TensorBoard files."""
+
+    listener: Listener | None = None
+    log_level: str = "info"
+    tensorboard: bool = False
+
+
+def launch(
+    place: Place,
+    name: str,
+    settings: SearchSettings,
+    space: Space,
+    outside: Outside,
+    *,
+    objective: Objective | None = None,
+    task_name: str | None = None,
+) -> Store:
+    """Search, or go on with a search; the store, which has the run. A mistake leaves nothing behind."""
+    check_name(name)
+    judge = Judge.of(settings.fitness, settings.score, settings.average)
+    strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=len(judge.metrics))
+    _check_fit(strategy, settings, objective)
+    references: list[tuple[str, Genome]] = []
+    real_grid = b""
+    task: Task
+    evaluate: Evaluate
+    if objective is not None:
+        task, evaluate = Task(name=f"{task_name or 'objective'} on {space.name}"), ObjectiveEvaluator(objective)
+    else:
+        assert settings.gan is not None
+        task, evaluate, real_grid = _prepare_gans(settings.gan, settings.resources, judge)
+        references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
+    facts = {
+        "task": task.key,
+        "data": task.name,
+        "reference": [[ref, space.key(genome), dict(genome)] for ref, genome in references],
+    }
+    with ExitStack() as stack:
+        executor, learn = _make_executor(evaluate, settings)
+        stack.callback(executor.close)
+        store = place.open()
+        stack.callback(store.leases.close)
+        _register(store, name, {**asdict(settings), **facts})
+        if real_grid:
+            store.keep_task_file(task.key, "real.png", real_grid)
+        learn(store, task)
+        stopping = stack.enter_context(stopping_on_signals())
+        hear = _listeners(stack, store, name, settings, judge, len(references), outside)
+        pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
+        Loop(
+            name,
+            space,
+            strategy,
+            task,
+            judge,
+            Broker(store, executor, hear, pruner=pruner, stopping=stopping),
+            seed=settings.seed,
+            evaluations=settings.evaluations,
+            window=settings.window,
+            order=settings.order,
+            replicates=settings.replicates,
+            race=settings.race,
+            seeds=[Genome(genes) for genes in settings.seed_genomes],
+            pruner=pruner,
+        ).go()
+        run = RunHistory(store, name)
+        finalists = run.leaders(settings.finalists if settings.confirm else 0, strategy.estimate)
+        store.add_finalists(name, (told.row.key for told in finalists))
+        genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
+        confirm(Broker(store, executor, hear, stopping=stopping), space, task, genomes, settings.confirm)
+        for told in run.history:
+            if told.row.fidelity < 1:
+                for replicate in range(len(told.evaluations)):
+                    store.drop_state(told.identity(replicate))
+    return store
+
+
+def check_name(name: str) -> None:
+    """A run's folder lies beside the store's own files. Errors: UserError."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise UserError(f"run name '{name}': letters, digits, '.', '_' and '-' only")
+    if name in ("evaluations", "tasks") or name.startswith("evogan.db"):
+        raise UserError(f"run name '{name}' is taken by the store itself")
+
+
+def _check_fit(strategy: Strategy, settings: SearchSettings, objective: Objective | None) -> None:
+    early = min(strategy.fidelities) < 1
+    if objective is not None and early and not takes_fidelity(objective):
+        raise UserError(
+            f"strategy '{settings.strategy}' asks for fidelities below 1: give the objective a parameter 'fidelity'"
+        )
+    if settings.pruner and objective is not None:
+        raise UserError("an objective has no learning curve that a pruner could look at")
+    if settings.pruner and early:
+        raise UserError(f"strategy '{settings.strategy}' stops trials early by itself: no pruner beside it")
+
+
+def _prepare_gans(gan: GANSettings, resources: Resources, judge: Judge) -> tuple[Task, Evaluate, bytes]:
+    from evogan.fitness import METRICS
+
+    for metric in judge.metrics:
+        if metric not in METRICS:
+            raise unknown("fitness", metric, METRICS)
+    task, evaluate = gan.prepare(here=resources.ray is None)
+    return task, evaluate, evaluate.real_grid()
+
+
+def _make_executor(evaluate: Evaluate, settings: SearchSettings) -> tuple[Executor, Callable[[Store, Task], None]]:
+    """This process for one worker, without the seconds that Ray takes to start; else Ray, and what it learns from.
+
+    A cluster that does not answer, or that has too few GPUs, is told of at once.
+    """
+    resources = _allotted(settings)
+    if resources.ray is None and resources.workers == 1 and not resources.watched:
+        return LocalExecutor(evaluate), lambda store, task: None
+    from evogan.engine.executors.on_ray import RayExecutor
+
+    executor = RayExecutor(evaluate, resources)
+    if resources.ray is not None or resources.gpus_per_trial:
+        executor.limits()
+    return executor, lambda store, task: executor.learn(store.costs(task.key))
+
+
+def _allotted(settings: SearchSettings) -> Resources:
+    """What was asked for, with what follows from it: cores of this machine, threads, GPUs for what runs on them."""
+    resources = settings.resources
+    if resources.ray is None and resources.workers is None:
+        resources = replace(resources, workers=_cores())
+    if settings.gan is not None:
+        resources = replace(resources, threads=settings.gan.threads)
+        if settings.gan.device == "cuda" and not resources.gpus_per_trial:
+            resources = replace(resources, gpus_per_trial="auto")
+        if settings.gan.device == "cpu" and resources.gpus_per_trial:
+            raise UserError("gpus_per_trial needs device cuda")
+    return resources
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _listeners(
+    stack: ExitStack,
+    store: Store,
+    name: str,
+    settings: SearchSettings,
+    judge: Judge,
+    references: int,
+    outside: Outside,
+) -> Listener:
+    """Whoever hears of the run's events; what is kept in memory leaves no files."""
+    hear: list[Listener] = [outside.listener] if outside.listener else []
+    if not store.in_memory:
+        folder = store.folder / name
+        checks = (settings.finalists + references) * settings.confirm
+        hear += [
+            stack.enter_context(Log(folder / "log.jsonl", name, judge, outside.log_level)),
+            stack.enter_context(StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks)),
+        ]
+        if outside.tensorboard:
+            hear.append(stack.enter_context(TensorBoard(folder / "tensorboard", judge, store.files)))
+    return all_of(*hear)
+
+
+def _register(store: Store, name: str, document: dict[str, Any]) -> None:
+    """A new run, or the same one again, with another budget if so; UserError if something else differs."""
+    document = json.loads(json.dumps(document))
+    known = store.runs().get(name)
+    if known is None:
+        store.add_run(name, document)
+        return
+    before, now = _what_counts(known), _what_counts(document)
+    for part in [*now, *before]:
+        if before.get(part) != now.get(part):
+            raise UserError(
+                f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
+                "choose another name"
+            )
+    changed = {part: document[part] for part in MAY_CHANGE}
+    if changed != {part: known.get(part) for part in MAY_CHANGE}:
+        store.extend_run(name, changed)
+
+
+def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """What makes a run another run, flat. Where data lies is none of it: the task has its fingerprint."""
+    ignored = {*MAY_CHANGE, "space.description", "gan.data", "gan.data_dir", "gan.download", "gan.device"}
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        if f"{place}{name}" in ignored:
+            continue
+        if isinstance(value, dict) and value:
+            flat |= _what_counts(value, f"{place}{name}.")
+        else:
+            flat[f"{place}{name}"] = value
+    return flat

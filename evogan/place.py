@@ -1,0 +1,46 @@
+"""Where results are kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from evogan.engine import Store
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where results are kept: a folder for files, and in it the database, unless `url` names one elsewhere.
+
+    Without a folder: in memory, gone at the end.
+    """
+
+    folder: Path | None
+    url: str | None = None
+
+    @classmethod
+    def of(cls, runs: str | Path | None, store: str | None) -> Place:
+        """What is named, or EVOGAN_RUNS and EVOGAN_STORE, or ./runs."""
+        return cls(Path(runs or os.environ.get("EVOGAN_RUNS") or "runs"), store or os.environ.get("EVOGAN_STORE"))
+
+    def open(self) -> Store:
+        return Store(self.folder, self.url)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there may be one to read."""
+        return self.url is not None or (self.folder is not None and (self.folder / "evogan.db").is_file())
+
+    def existing(self) -> Store:
+        """UserError if there is none."""
+        assert self.folder is not None
+        return Store.existing(self.folder, self.url)
+
+    def status(self, run: str) -> Path:
+        """Where a run keeps its status."""
+        assert self.folder is not None
+        return self.folder / run / "status.json"
+
+
+IN_MEMORY = Place(None)
