@@ -27,7 +27,9 @@ from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.monitor import Log, SearchProgress, StatusWriter, TensorBoard, all_of, read_status, status_table
 from evogan.monitor.log import without_passwords
-from evogan.monitor.status import SHOWN, Status, _gpu, _Gpus, span
+from evogan.monitor.machine import Gpus, gpu
+from evogan.monitor.status import SHOWN, Status
+from evogan.monitor.table import span
 from evogan.trial import Evaluation, Trial
 from tests.conftest import TASK
 
@@ -230,8 +232,8 @@ def test_no_password_is_ever_written(tmp_path: Path, text: str) -> None:
 
 def test_several_processes_share_a_log_line_by_line(tmp_path: Path) -> None:
     code = """
-with Log(Path(sys.argv[1]), sys.argv[2], Judge("fid")) as log:
-    for i in range(500):
+for i in range(500):
+    with Log(Path(sys.argv[1]), sys.argv[2], Judge("fid")) as log:
         log(crashed(i, 20 * i))
 """
     path = tmp_path / "log"
@@ -249,16 +251,13 @@ with Log(Path(sys.argv[1]), "mine", Judge("fid")) as log:
     for i in range(10**9):
         log(crashed(i, i % 300))
 """
-    path = tmp_path / "log"
-    for _ in range(2):
-        before = path.stat().st_size if path.exists() else 0
+    for path in (tmp_path / "one", tmp_path / "two"):
         writer = run_python(code, path)
-        until(lambda before=before: path.exists() and path.stat().st_size > before + 50_000)
+        until(lambda path=path: path.exists() and path.stat().st_size > 50_000)
         writer.kill()
         assert writer.wait() == -signal.SIGKILL
-    ordinals = [line["ordinal"] for line in lines(path)]
-    again = ordinals.index(0, 1)
-    assert ordinals == [*range(again), *range(len(ordinals) - again)]
+        ordinals = [line["ordinal"] for line in lines(path)]
+        assert ordinals == list(range(len(ordinals))) and len(ordinals) > 50
 
 
 def test_half_a_line_of_an_earlier_process_spoils_no_other(tmp_path: Path) -> None:
@@ -273,14 +272,18 @@ def test_half_a_line_of_an_earlier_process_spoils_no_other(tmp_path: Path) -> No
 def test_a_full_disk_stops_no_search_and_the_log_says_what_it_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write = os.write
+
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     with Log(tmp_path / "log", "mine", FID) as log:
         with monkeypatch.context() as patch:
-            patch.setattr("os.write", full)
+            patch.setattr("os.write", lambda file, content: write(file, content[:20]))
             log(Event("submitted", trial(1)))
+            patch.setattr("os.write", full)
             log(Event("submitted", trial(2)))
+        assert (tmp_path / "log").read_bytes() == b""
         log(Event("submitted", trial(3)))
     assert [(line["event"], line.get("lines"), line.get("ordinal")) for line in lines(tmp_path / "log")] == [
         ("lost", 2, None),
@@ -289,6 +292,16 @@ def test_a_full_disk_stops_no_search_and_the_log_says_what_it_lost(
     if Path("/dev/full").exists():
         with Log(Path("/dev/full"), "mine", FID) as log:
             log(Event("submitted", trial(1)))
+
+
+def test_where_files_cannot_be_locked_a_log_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unable)
+    assert [line["ordinal"] for line in logged(tmp_path / "log", "info", Event("submitted", trial(1)))] == [1]
 
 
 def test_a_log_that_cannot_be_is_told_of(tmp_path: Path) -> None:
@@ -492,22 +505,22 @@ def test_names_of_users_are_no_markup(tmp_path: Path) -> None:
 
 
 def test_gpus_are_looked_at_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _gpu("0, 87, 31250, 81559") == {"index": 0, "load": 87, "used": 31250 * 2**20, "total": 81559 * 2**20}
-    assert _gpu("1, [N/A], 10, 81559")["load"] is None
+    assert gpu("0, 87, 31250, 81559") == {"index": 0, "load": 87, "used": 31250 * 2**20, "total": 81559 * 2**20}
+    assert gpu("1, [N/A], 10, 81559")["load"] is None
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho x >> calls\necho 0, 87, 31250, 81559\necho '1, [N/A], 10, 81559'\n")
     program.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    gpus = _Gpus()
+    gpus = Gpus()
     assert gpus.look() == gpus.look() and len(gpus.look()) == 2
     assert (tmp_path / "calls").read_text() == "x\n", "not at every look"
     assert "gpu 0 87 %, 32.8 of 85.5 GB, gpu 1 0.0 of 85.5 GB" in text(told(tmp_path / "s").status())
     for trouble in ("exit 9", "echo No devices were found"):
         program.write_text(f"#!/bin/sh\n{trouble}\n")
-        assert _Gpus().look() == []
+        assert Gpus().look() == []
     monkeypatch.setenv("PATH", "")
-    assert _Gpus().look() == []
+    assert Gpus().look() == []
 
 
 def test_spans_of_time_are_said_as_people_do() -> None:

@@ -3,7 +3,8 @@
 from evogan.engine import Event, Listener
 from evogan.monitor.log import LEVELS, Log
 from evogan.monitor.progress import SearchProgress
-from evogan.monitor.status import Status, StatusWriter, read_status, status_table
+from evogan.monitor.status import Status, StatusWriter, read_status
+from evogan.monitor.table import status_table
 from evogan.monitor.tensorboard import TensorBoard
 
 __all__ = [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -40,8 +42,6 @@ class Log:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise UserError(f"log '{path}': {error.strerror}") from None
-        size = os.fstat(self._file).st_size
-        self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
     def __enter__(self) -> Log:
         return self
@@ -63,13 +63,35 @@ class Log:
         """Whether the line is there, whole."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         document = {"time": now, "level": level, "event": name, "run": self._run, **facts}
-        line = b"\n" * self._torn + json.dumps(document, allow_nan=False).encode() + b"\n"
+        line = json.dumps(document, allow_nan=False).encode() + b"\n"
         try:
-            written = os.write(self._file, line)
+            with _turn(self._file):
+                return _append(self._file, line)
         except OSError:
             return False
-        self._torn = written < len(line)
-        return not self._torn
+
+
+@contextmanager
+def _turn(file: int) -> Iterator[None]:
+    """Nobody else appends; where files cannot be locked, one process to a log has to do."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_UN)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _append(file: int, line: bytes) -> bool:
+    """Whether the line is there; half of one, of a process that was killed or on a full disk, spoils no other."""
+    size = os.fstat(file).st_size
+    torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+    whole = b"\n" * torn + line
+    if os.write(file, whole) == len(whole):
+        return True
+    os.ftruncate(file, size)
+    return False
 
 
 def level_of(event: Event) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
-import subprocess
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,22 +18,16 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-import psutil
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from evogan.engine import Event, Judge
 from evogan.errors import UserError
 from evogan.files import write_whole
 from evogan.monitor.log import numbers, without_passwords
+from evogan.monitor.machine import Machine, born
 from evogan.monitor.tally import Best, Running, Tally
 
 EVERY = 1.0  # seconds between two writes
-GPU_EVERY = 10.0  # and between two looks at the GPUs
 SHOWN = 100  # running trials in the file: the longest running ones
 RECENT = 200  # trials that the rate is measured over
-GPU_FACTS = ("index", "utilization.gpu", "memory.used", "memory.total")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +69,7 @@ class Status:
             return False
         if self.driver["host"] != socket.gethostname():
             return None
-        return bool(_born(self.driver["pid"]) == self.driver["born"])
+        return bool(born(self.driver["pid"]) == self.driver["born"])
 
     @property
     def age(self) -> float:
@@ -107,9 +99,9 @@ class StatusWriter:
 
     def __init__(self, path: Path, run: str, judge: Judge, budget: float, checks: int = 0) -> None:
         self._path, self._run, self._judge, self._budget, self._checks = path, run, judge, budget, checks
-        self._driver = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+        self._driver = {"host": socket.gethostname(), "pid": os.getpid(), "born": born(os.getpid())}
         self._tally, self._pace, self._reason = Tally(judge), _Pace(), ""
-        self._gpus = _Gpus()
+        self._machine = Machine()
         self._begun = monotonic()
         self._lock, self._left = Lock(), Flag()
         self._thread = Thread(target=self._keep_fresh, name="status", daemon=True)
@@ -137,7 +129,7 @@ class StatusWriter:
 
     def status(self) -> Status:
         """As things stand."""
-        use = self._use()
+        use = self._machine.use()
         with self._lock:
             tally, rate, now = self._tally, self._pace.rate(), monotonic()
             left = max(0.0, self._budget - tally.spent) + max(0, self._checks - tally.checked)
@@ -175,16 +167,7 @@ class StatusWriter:
             "point": numbers({name: running.point[name] for name in heard if name in running.point}),
         }
 
-    def _use(self) -> dict[str, Any]:
-        memory = psutil.virtual_memory()
-        return {
-            "cpu": psutil.cpu_percent(),
-            "memory": {"used": memory.total - memory.available, "total": memory.total},
-            "gpus": self._gpus.look(),
-        }
-
     def _keep_fresh(self) -> None:
-        psutil.cpu_percent()  # it measures since its last call
         while True:
             self._write(self.status())
             if self._left.wait(EVERY):
@@ -212,19 +195,6 @@ def _best(best: Best | None) -> dict[str, Any] | None:
     return None if best is None else {"value": best.value, "key": best.key, "number": best.number}
 
 
-def _born(pid: int) -> float | None:
-    """When a process began, in seconds after the machine's start, which no change of the clock moves; None: it is gone.
-
-    With its pid that names a process.
-    """
-    try:
-        process = psutil.Process(pid)
-        born: float = round(process.create_time() - psutil.boot_time(), 2)
-        return None if process.status() == psutil.STATUS_ZOMBIE else born
-    except psutil.NoSuchProcess:
-        return None
-
-
 class _Pace:
     """Full trainings per second over the last trials; trials that were known take none."""
 
@@ -246,142 +216,3 @@ class _Pace:
             return None
         since, before = self._at[0]
         return (self._done - before) / max(monotonic() - since, 1e-9) or None
-
-
-class _Gpus:
-    """What nvidia-smi says of this machine, now and then; nothing where there is none."""
-
-    def __init__(self) -> None:
-        self._program = shutil.which("nvidia-smi")
-        self._found: list[dict[str, float | None]] = []
-        self._next = 0.0
-
-    def look(self) -> list[dict[str, float | None]]:
-        if self._program is not None and monotonic() >= self._next:
-            query = [self._program, f"--query-gpu={','.join(GPU_FACTS)}", "--format=csv,noheader,nounits"]
-            try:
-                said = subprocess.run(query, capture_output=True, text=True, timeout=EVERY * 5, check=True).stdout
-                self._found = [_gpu(line) for line in said.splitlines()]
-            except (OSError, subprocess.SubprocessError, ValueError):
-                self._found = []
-            self._next = monotonic() + GPU_EVERY
-        return self._found
-
-
-def _gpu(line: str) -> dict[str, float | None]:
-    """A line of nvidia-smi: memory comes in MiB, and what it cannot measure as '[N/A]'."""
-    index, load, used, total = (None if "[" in part else float(part) for part in line.split(","))
-    return {"index": index, "load": load, "used": _bytes(used), "total": _bytes(total)}
-
-
-def _bytes(mebibytes: float | None) -> float | None:
-    return None if mebibytes is None else mebibytes * 2**20
-
-
-# --- for people
-
-
-def status_table(status: Status) -> RenderableType:
-    """The same on a terminal."""
-    lines = [_headline(status), _work(status), _best_line(status), _time(status), _machine(status)]
-    shown = [Text(line) for line in lines if line]
-    return Group(*shown, _running_table(status)) if status.running and status.alive is not False else Group(*shown)
-
-
-def _headline(status: Status) -> str:
-    host, pid = status.driver["host"], status.driver["pid"]
-    if status.ended:
-        on = f"; `evogan resume {status.run}` goes on" if status.state == "stopped" else ""
-        return f"{status.run}  {status.state} after {span(status.seconds)}{on}"
-    if status.alive is False:
-        return f"{status.run}  its driver is gone: `evogan resume {status.run}` goes on"
-    heard = "" if status.alive else f", last heard of {span(status.age)} ago"
-    reason = f" ({status.reason})" if status.reason else ""
-    return f"{status.run}  {status.state}{reason} for {span(status.seconds)} on {host}, process {pid}{heard}"
-
-
-def _work(status: Status) -> str:
-    counts = status.counts
-    failed = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in status.failed.items())
-    parts = [
-        f"{counts['evaluated']} evaluated",
-        f"{counts['cached']} cached",
-        f"{counts['failed']} failed" + (f" ({failed})" if failed else ""),
-        *(f"{counts[name]} {name}" for name in ("pruned", "retried", "running", "queued", "awaited") if counts[name]),
-    ]
-    checks = f"; {status.checked} of {status.checks} checks" if status.checks else ""
-    return f"{status.spent:g} of {status.budget:g} evaluations: {', '.join(parts)}{checks}"
-
-
-def _best_line(status: Status) -> str:
-    if status.best is None:
-        return ""
-    return f"best {status.metric} {status.best['value']:.4g} (proposal {status.best['number']}, {status.best['key']})"
-
-
-def _time(status: Status) -> str:
-    if status.rate is None or status.eta is None:
-        return ""
-    hourly = 3600 * status.rate
-    pace = f"{hourly:.3g}" if hourly < 100 else f"{hourly:.0f}"
-    return f"{pace} evaluations an hour, about {span(status.eta)} left"
-
-
-def _machine(status: Status) -> str:
-    """Of the driver's machine; nothing once it is gone."""
-    if status.alive is False:
-        return ""
-    use = status.use
-    parts = [f"cpu {use['cpu']:.0f} %", f"memory {_gigabytes(use['memory'])}"]
-    for gpu in use["gpus"]:
-        load = "" if gpu["load"] is None else f" {gpu['load']:.0f} %,"
-        parts.append(f"gpu {gpu['index']:.0f}{load} {_gigabytes(gpu)}")
-    return ", ".join(parts)
-
-
-def _running_table(status: Status) -> Table:
-    table = Table()
-    for column in ("proposal", "key", "where", "since", "kimg", "done", status.metric):
-        left = column in ("key", "where")
-        table.add_column(Text(column), justify="left" if left else "right", overflow="fold")
-    for trial in status.running:
-        point = trial["point"]
-        done = point.get("fidelity")
-        table.add_row(
-            *(
-                Text(cell)
-                for cell in (
-                    "check" if trial["number"] is None else str(trial["number"]),
-                    trial["key"],
-                    trial["where"],
-                    span(trial["seconds"]),
-                    _number(point.get("kimg")),
-                    "" if done is None else f"{100 * done / trial['fidelity']:.0f} %",
-                    _number(point.get(status.metric)),
-                )
-            )
-        )
-    more = status.counts["running"] - len(status.running)
-    if more:
-        table.caption = Text(f"and {more} more")
-    return table
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _gigabytes(memory: Mapping[str, float | None]) -> str:
-    used, total = memory["used"], memory["total"]
-    return "-" if used is None or total is None else f"{used / 1e9:.1f} of {total / 1e9:.1f} GB"
-
-
-def span(seconds: float) -> str:
-    """'3 h 12 min', '12 min 5 s', '5 s'."""
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    left, parts = round(seconds), []
-    for name, size in units:
-        if left >= size:
-            parts.append(f"{left // size} {name}")
-            left %= size
-    return " ".join(parts[:2]) or "0 s"
