@@ -75,7 +75,7 @@ class Log:
 def _turn(file: int) -> Iterator[None]:
     """Nobody else appends; where files cannot be locked, one process to a log has to do."""
     with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_UN)
+        fcntl.flock(file, fcntl.LOCK_EX)
     try:
         yield
     finally:

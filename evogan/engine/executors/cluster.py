@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,13 +28,22 @@ def connect(resources: Resources) -> bool:
     ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None  # a lost worker is no news for the terminal
     if ray.is_initialized():
         return False
+    state = random.getstate()  # Ray draws from it
+    try:
+        _init(resources)
+    finally:
+        random.setstate(state)
+    return True
+
+
+def _init(resources: Resources) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if resources.ray is None:
         workers = resources.workers or max(1, (psutil.cpu_count() or 1) // resources.threads)
         memory = int(psutil.virtual_memory().total * 0.9)
         cpus = workers * resources.threads
         ray.init(address="local", num_cpus=cpus, _memory=memory, include_dashboard=False, **quiet)
-        return True
+        return
     _check_address(resources.ray)
     code = {"py_modules": [str(Path(evogan.__file__).parent)], "excludes": ["__pycache__"]}
     try:
@@ -41,7 +51,6 @@ def connect(resources: Resources) -> bool:
     except (Exception, SystemExit) as error:  # it does end the process where it should say something
         why = str(error).strip().splitlines()[0] if isinstance(error, Exception) and str(error).strip() else "no answer"
         raise UserError(f"Ray at {resources.ray} cannot be joined: {why}") from None
-    return True
 
 
 def _check_address(address: str) -> None:
