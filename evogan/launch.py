@@ -14,6 +14,7 @@ from evogan import shipped
 from evogan.engine import (
     Broker,
     Evaluate,
+    Event,
     Executor,
     Judge,
     Listener,
@@ -89,6 +90,7 @@ def launch(
         learn(store, task)
         stopping = stack.enter_context(stopping_on_signals())
         hear = _listeners(stack, store, name, settings, judge, len(references), outside)
+        store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         Loop(
             name,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +31,19 @@ from evogan.trial import Evaluation, Task, Trial
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-GB = 1e9
+SMALL: dict[str, Any] = {"object_store_memory": 10**8}
+with socket.create_server(("127.0.0.1", 0)) as free:
+    CLIENT = free.getsockname()[1]  # the port for drivers from outside
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head with one CPU, a node with two, and one with four and two GPUs that are none."""
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    size: dict[str, Any] = {"object_store_memory": 10**8, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": quick, **size})
-    cluster.add_node(num_cpus=2, object_store_memory=10**8)
-    cluster.add_node(num_cpus=4, num_gpus=2, object_store_memory=10**8)
+    head = {"include_dashboard": False, "ray_client_server_port": CLIENT, "_system_config": quick}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **head, **SMALL})
+    cluster.add_node(num_cpus=2, **SMALL)
+    cluster.add_node(num_cpus=4, num_gpus=2, **SMALL)
     here = sys.modules[__name__]
     ray.cloudpickle.register_pickle_by_value(here)
     yield cluster
@@ -67,8 +72,16 @@ def where(trial: Trial) -> Evaluation:
     time.sleep(0.3)
     node = ray.get_runtime_context().get_node_id()
     copies = [path for path in sys.path if "runtime_resources" in path and (Path(path) / "evogan").is_dir()]
-    provenance = {"node": node, "pid": os.getpid(), "copies": copies}
+    provenance = {"node": node, "pid": os.getpid(), "copies": copies, "evogan": evogan.__file__}
     return Evaluation(status="completed", scores=({"value": float(trial.genome["x"])},), provenance=provenance)
+
+
+@contextmanager
+def no_draws() -> Iterator[None]:
+    """Ray's cluster for tests draws from Python's global generator when it changes."""
+    state = random.getstate()
+    yield
+    random.setstate(state)
 
 
 def ended(pid: int) -> bool:
@@ -92,6 +105,16 @@ def test_a_cluster_is_joined_used_and_left_with_nothing_on_it(cluster: Cluster) 
     assert len({evaluation.provenance["pid"] for evaluation in found}) == 7
     copies = {Path(copy) for evaluation in found for copy in evaluation.provenance["copies"]}
     assert features and copies and all((copy / "evogan" / path).is_file() for copy in copies for path in features)
+    assert all(ended(evaluation.provenance["pid"]) for evaluation in found)
+
+
+def test_a_driver_outside_the_cluster_joins_it_through_its_client_port(cluster: Cluster) -> None:
+    """Its paths are not the cluster's: workers find the package that travelled along."""
+    executor = RayExecutor(where, Resources(ray=f"ray://127.0.0.1:{CLIENT}", workers=2))
+    found = answers(executor, trials(4)).values()
+    executor.close()
+    assert {evaluation.status for evaluation in found} == {"completed"}
+    assert all("runtime_resources" in evaluation.provenance["evogan"] for evaluation in found)
     assert all(ended(evaluation.provenance["pid"]) for evaluation in found)
 
 
@@ -121,7 +144,8 @@ def test_data_lies_once_on_a_node_and_is_not_copied(cluster: Cluster) -> None:
 
 def test_a_node_leaves_and_another_comes_and_nothing_is_lost(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_ray, "POLL", 0.5)
-    first = cluster.add_node(num_cpus=2, object_store_memory=10**8)
+    with no_draws():
+        first = cluster.add_node(num_cpus=2, **SMALL)
     executor = RayExecutor(where, Resources(ray=cluster.address))
     executor.limits()
     work = trials(1000)
@@ -137,10 +161,12 @@ def test_a_node_leaves_and_another_comes_and_nothing_is_lost(cluster: Cluster, m
         assert finished is not None and finished[0].key not in found
         found[finished[0].key] = finished[1]
         if not removed and any(e.provenance["node"] == first.node_id for e in found.values()):
-            cluster.remove_node(first)
+            with no_draws():
+                cluster.remove_node(first)
             removed = True
         if removed and not added and any(report.kind == "retried" for report in reports):
-            new_node = cluster.add_node(num_cpus=3, object_store_memory=10**8)
+            with no_draws():
+                new_node = cluster.add_node(num_cpus=3, **SMALL)
             added = True
         used = {evaluation.provenance["node"] for evaluation in found.values()}
         if number < len(work) and (new_node is None or new_node.node_id not in used):  # on, until it is seen
@@ -148,7 +174,8 @@ def test_a_node_leaves_and_another_comes_and_nothing_is_lost(cluster: Cluster, m
             number += 1
     executor.close()
     assert new_node is not None
-    cluster.remove_node(new_node)
+    with no_draws():
+        cluster.remove_node(new_node)
     assert {report.reason for report in reports if report.kind == "retried"} == {"its worker was lost"}
     assert {key: e.metric("value") for key, e in found.items()} == {t.key: float(t.genome["x"]) for t in work[:number]}
     assert new_node.node_id in {evaluation.provenance["node"] for evaluation in found.values()}

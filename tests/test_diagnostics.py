@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +19,12 @@ from torch import Tensor, nn
 from evogan import shipped
 from evogan.api import GANSettings
 from evogan.data import Dataset, DataSpec, load_dataset
-from evogan.engine import Store
-from evogan.engine.store import _MIGRATIONS
 from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
 from evogan.flags import RULES, explain, flags_of
 from evogan.genes import GENES
-from evogan.genome import Genome
 from evogan.training import Trainer, diagnose
 from evogan.training.diagnostics import forced_choice
-from evogan.trial import Evaluation, Task, Trial
+from evogan.trial import Evaluation, Trial
 from evogan.zoo import build
 from evogan.zoo.gan import Critique, Losses
 from evogan.zoo.weights import layers, matrix, raw
@@ -391,86 +385,3 @@ def test_the_recipes_of_failures_are_genomes() -> None:
     for flag in ("vanishing_gradient", "mode_collapse", "non_convergence"):
         assert {flag, f"{flag}_remedy"} <= set(read)
         assert 0 < len(set(read[flag].items()) - set(read["baseline"].items())) <= 6
-
-
-# ------------------------------------------------------------------------------------------- the store
-
-VERSION_1 = """
-CREATE TABLE evogan (id INTEGER NOT NULL, schema_version INTEGER NOT NULL, PRIMARY KEY (id));
-CREATE TABLE runs (name VARCHAR NOT NULL, document JSON NOT NULL, created DATETIME NOT NULL, PRIMARY KEY (name));
-CREATE TABLE tasks ("key" VARCHAR NOT NULL, name VARCHAR NOT NULL, document JSON NOT NULL, PRIMARY KEY ("key"));
-CREATE TABLE evaluations (
-    id INTEGER NOT NULL, "key" VARCHAR NOT NULL, task VARCHAR NOT NULL, fidelity FLOAT NOT NULL,
-    replicate INTEGER NOT NULL, genome JSON NOT NULL, status VARCHAR NOT NULL, reason VARCHAR NOT NULL,
-    scores JSON NOT NULL, curve JSON NOT NULL, cost JSON NOT NULL, provenance JSON NOT NULL, created DATETIME NOT NULL,
-    PRIMARY KEY (id), UNIQUE ("key", task, fidelity, replicate), FOREIGN KEY(task) REFERENCES tasks ("key")
-);
-CREATE TABLE extensions (
-    id INTEGER NOT NULL, run VARCHAR NOT NULL, document JSON NOT NULL, PRIMARY KEY (id),
-    FOREIGN KEY(run) REFERENCES runs (name)
-);
-CREATE TABLE finalists (
-    run VARCHAR NOT NULL, "key" VARCHAR NOT NULL, PRIMARY KEY (run, "key"), FOREIGN KEY(run) REFERENCES runs (name)
-);
-CREATE TABLE proposals (
-    run VARCHAR NOT NULL, number INTEGER NOT NULL, vector JSON NOT NULL, genome JSON NOT NULL, "key" VARCHAR NOT NULL,
-    task VARCHAR NOT NULL, fidelity FLOAT NOT NULL, pushed BOOLEAN NOT NULL, PRIMARY KEY (run, number),
-    FOREIGN KEY(run) REFERENCES runs (name), FOREIGN KEY(task) REFERENCES tasks ("key")
-);
-INSERT INTO evogan VALUES (1, 1);
-INSERT INTO tasks VALUES ('t', 'digits', '{}');
-INSERT INTO evaluations VALUES (1, 'k', 't', 1.0, 0, '{"filters": 8}', 'completed', '', '[{"fid": 3.5}]', '[]',
-    '{"seconds": 2.0}', '{"torch": "2"}', '2025-01-01 00:00:00.000000');
-"""
-KNOWN = ("k", "t", 1.0, 0)
-
-
-@pytest.fixture
-def old(runs: Path) -> Path:
-    """A store as version 1 made it."""
-    runs.mkdir()
-    connection = sqlite3.connect(runs / "evogan.db")
-    connection.executescript(VERSION_1)
-    connection.close()
-    return runs
-
-
-def test_a_store_of_version_1_opens_and_answers(old: Path) -> None:
-    store = Store(old)
-    known = store.find(KNOWN)
-    assert known is not None
-    assert (known.scores, known.diagnostics, known.flags) == (({"fid": 3.5},), (), ())
-    trial = Trial(Genome({"filters": 9}), "new", Task(name="digits"))
-    found = ({"critic": {"head": {"gradient": 1.5, "singular": 2.0}}},)
-    given = Evaluation(status="completed", scores=({"fid": 9.0},), diagnostics=found, flags=("mode_collapse",))
-    assert store.record(trial, given) == given
-    store.close()
-    again = Store(old)
-    assert again.find(trial.identity) == given
-    assert [identity for identity, _, _ in again.evaluations()] == [KNOWN, trial.identity]
-    with sqlite3.connect(old / "evogan.db") as connection:
-        assert connection.execute("SELECT schema_version FROM evogan").fetchall() == [(2,)]
-
-
-def test_a_migration_that_dies_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate = _MIGRATIONS[1]
-
-    def die(connection: Any) -> None:
-        migrate(connection)
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(_MIGRATIONS, 1, die)
-    with pytest.raises(KeyboardInterrupt):
-        Store(old)
-    with sqlite3.connect(old / "evogan.db") as connection:
-        assert connection.execute("SELECT schema_version FROM evogan").fetchall() == [(1,)]
-        assert len(connection.execute("PRAGMA table_info(evaluations)").fetchall()) == 13
-    monkeypatch.setitem(_MIGRATIONS, 1, migrate)
-    assert Store(old).find(KNOWN) is not None
-
-
-def test_many_processes_may_open_an_old_store(old: Path) -> None:
-    code = "import sys; from pathlib import Path; from evogan.engine import Store; Store(Path(sys.argv[1])).runs()"
-    started = [subprocess.Popen([sys.executable, "-c", code, str(old)], stderr=subprocess.PIPE) for _ in range(4)]
-    assert [process.communicate()[1].decode() for process in started] == [""] * 4
-    assert Store(old).find(KNOWN) is not None

@@ -172,7 +172,7 @@ class RayExecutor:
 
     def _ask_for_news(self, worker: _Worker) -> None:
         """There is always one question open: it is also how the end of an idle worker is noticed."""
-        self._listen(worker, "news", worker.actor.news.options(concurrency_group="news").remote())
+        self._listen(worker, "news", worker.actor.news.remote())
 
     def _dismiss(self, worker: _Worker) -> None:
         """Ray ends the process, if need be by force, and counts its share as free when it is gone."""
@@ -339,7 +339,7 @@ class RayExecutor:
         job = worker.job if worker is not None else None
         if unwanted and worker is not None and job is not None and job.trial is report.trial and not job.stopped:
             job.stopped = True
-            worker.actor.stop.options(concurrency_group="stop").remote(job.number)
+            worker.actor.stop.remote(job.number)
 
     # --- limits of time
 

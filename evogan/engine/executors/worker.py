@@ -15,6 +15,8 @@ from time import monotonic, perf_counter, sleep
 from typing import Any
 
 import psutil
+import ray
+from ray.util import get_node_ip_address
 
 from evogan.engine.executors.base import Evaluate, evaluate_safely
 from evogan.trial import Evaluation, Stopped, Trial
@@ -116,6 +118,7 @@ class Worker:
         except SystemExit as error:  # would end the worker
             return Evaluation(status="crashed", reason=f"SystemExit: {error}")
 
+    @ray.method(concurrency_group="news")
     def news(self) -> News:
         """Waits until there are any, and a little for more."""
         with self._changed:
@@ -125,6 +128,7 @@ class Worker:
             self._told, self._sent = len(self._points), monotonic()
             return News(self._number, points, self._exceeded)
 
+    @ray.method(concurrency_group="stop")
     def stop(self, number: int) -> None:
         """The trial is to end with its next report."""
         with self._changed:
@@ -159,22 +163,19 @@ class Worker:
 
 def here() -> Home:
     """Where this process is, by Ray."""
-    import ray
-    from ray.util import get_node_ip_address
-
     gpus = tuple(map(str, ray.get_gpu_ids()))
     memory = _machine_memory()
     torch = sys.modules.get("torch")
     if gpus and torch is not None and torch.cuda.is_available():
         gpu_memory = sum(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
     else:  # nobody says
-        gpu_memory = memory * len(gpus) / max(1, _node_gpus(ray))
+        gpu_memory = memory * len(gpus) / max(1, _node_gpus())
     return Home(
         ray.get_runtime_context().get_node_id(), get_node_ip_address(), os.getpid(), gpus, memory, float(gpu_memory)
     )
 
 
-def _node_gpus(ray: Any) -> float:
+def _node_gpus() -> float:
     here = ray.get_runtime_context().get_node_id()
     return next((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["NodeID"] == here), 0.0)
 
