@@ -37,7 +37,7 @@ TWO = Resources(workers=2)
 @pytest.fixture(scope="module", autouse=True)
 def _cluster() -> Iterator[None]:
     """One local cluster for all; executors find it running and leave it so. Workers need not import this module."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     here = sys.modules[__name__]
     ray.cloudpickle.register_pickle_by_value(here)
     yield

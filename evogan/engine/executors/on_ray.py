@@ -156,6 +156,7 @@ class RayExecutor:
             self._next_poll = monotonic() + POLL
         nodes = cluster.nodes()
         self._room = {name: cluster.room(self._resources, self._share, node) for name, node in nodes.items()}
+        self._devices = {name: device for name, device in self._devices.items() if name.split()[0] in nodes}
         wanted = self._resources.workers or sum(self._room.values())
         for _ in range(wanted - self._unfit - len(self._workers)):
             self._hire()
@@ -239,15 +240,15 @@ class RayExecutor:
     def _lost(self, worker: _Worker, error: BaseException) -> None:
         job = worker.job
         self._dismiss(worker)
-        if job is not None:
+        if job is not None and isinstance(error, MemoryError | OutOfMemoryError):
+            had = f"more than the {job.memory / 1e9:.1f} GB that it had"
+            self._out_of_memory(job, Evaluation(status="out_of_memory", reason=had))
+        elif job is not None:
             job.losses += 1
-            if isinstance(error, MemoryError | OutOfMemoryError):
-                had = f"more than the {job.memory / 1e9:.1f} GB that it had"
-                self._out_of_memory(job, Evaluation(status="out_of_memory", reason=had))
-            elif job.losses <= self._resources.retries:
+            times = f"{job.losses} times" if job.losses > 1 else "once"
+            if job.losses <= self._resources.retries:
                 self._again(job, "its worker was lost")
             else:
-                times = f"{job.losses} times" if job.losses > 1 else "once"
                 self._finish(job, Evaluation(status="crashed", reason=f"worker lost {times}"))
         self._look_around()
 
@@ -314,7 +315,7 @@ class RayExecutor:
 
     def _out_of_memory(self, job: _Job, evaluation: Evaluation) -> None:
         """Once more with all the memory there is, unless it had that."""
-        largest = max(device.memory for device in self._devices.values())
+        largest = max((device.memory for device in self._devices.values()), default=math.inf)
         if not job.alone and (self._packed or job.memory < largest):
             job.alone = True
             self._again(job, "out of memory; once more, alone on a whole device")
