@@ -302,7 +302,7 @@ def test_two_runs_at_once_train_nothing_twice(tmp_path_factory: pytest.TempPathF
 def test_reports_name_the_trial_they_are_of() -> None:
     heard: list[Report] = []
     executor = LocalExecutor(in_quarters)
-    executor.submit(curve_trial(3) if False else Trial(Genome({"rate": 0.1, "width": 3, "kind": "a"}), "k", TASK))
+    executor.submit(Trial(Genome({"rate": 0.1, "width": 3, "kind": "a"}), "k", TASK))
     executor.wait(lambda report: bool(heard.append(report)))
     assert [r.kind for r in heard] == ["started", *["progress"] * 4]
     assert {r.trial.key for r in heard} == {"k"}

@@ -87,15 +87,28 @@ def test_whatever_comes_and_goes_never_more_runs_than_fits_and_all_is_placed_in_
     assert len(cluster.started) == trial - withdrawn
 
 
-def test_the_longest_goes_first_and_of_equals_the_one_that_came_first() -> None:
-    cluster = Cluster([(GB, 1)])
-    for trial, seconds in enumerate([5.0, 9.0, 1.0, 9.0, 5.0]):
-        cluster.add(trial, seconds, 0.0)
+def test_of_what_comes_together_the_longest_goes_first_and_of_equals_the_one_that_came_first() -> None:
+    cluster = Cluster([(GB, 8)])
+    for trial in range(8):
+        cluster.add(trial, 0.0, 0.0)
     cluster.start()
-    while cluster.running:
-        cluster.end("0.0")
+    for trial, seconds in enumerate([5.0, 9.0, 1.0, 9.0, 5.0], 8):
+        cluster.add(trial, seconds, 0.0)
+    for _ in range(5):
+        cluster.end(min(cluster.running))
         cluster.start()
-    assert cluster.started == [1, 3, 0, 4, 2]
+    assert cluster.started[8:] == [9, 11, 8, 12, 10]
+
+
+def test_a_long_one_goes_before_those_that_would_start_sooner_by_less_than_its_length() -> None:
+    cluster = Cluster([(GB, 2)])
+    for trial in range(12):  # two at a time: number k would start k / 2 seconds after the first
+        cluster.add(trial, 1.0, 0.0)
+    cluster.add(12, 4.0, 0.0)
+    while len(cluster.placement):
+        cluster.start()
+        cluster.end(min(cluster.running))
+    assert cluster.started == [0, 1, 2, 3, 4, 5, 6, 12, 7, 8, 9, 10, 11]
 
 
 def test_free_devices_are_filled_before_busy_ones() -> None:

@@ -29,10 +29,9 @@ class Device:
 @dataclass(eq=False)
 class _Entry(Generic[T]):
     trial: T
-    seconds: float
+    urgency: float  # lower goes first
     memory: float
     number: int
-    late: int  # the count of starts from which on it goes first
     passed: int = 0
     gone: bool = False
 
@@ -52,19 +51,19 @@ class _Place(Generic[T, W]):
 
 
 class Placement(Generic[T, W]):
-    """Longest predicted first; on one device never more predicted memory than it has, but by a trial alone.
+    """Longest predicted first, by a lead: a trial goes before those that first come first served would start by up to
+    its own length earlier. So what is long begins early, and nothing waits for ever.
 
-    What does not fit is passed over by the longest that does, though not for ever: too often the first in line, and a
-    device takes no other until it can start there; too long in line, and it is the first. An idle device of the
-    largest takes any trial. One of memory `ALONE` waits for such a device, and nothing joins it.
+    On one device there is never more predicted memory than it has, but by a trial alone. What does not fit is passed
+    over by the next that does, though not too often: then a device takes no other until it can start there. An idle
+    device of the largest takes any trial. One of memory `ALONE` waits for such a device, and nothing joins it.
     """
 
     def __init__(self) -> None:
         self._numbers = count()
-        self._starts = 0
         self._waiting = 0
-        self._line: deque[_Entry[T]] = deque()  # oldest first; here and in the heaps some are gone already
-        self._sizes: dict[int, list[tuple[float, int, _Entry[T]]]] = {}  # of about the same memory, longest first
+        self._turn = 0.0  # when the next to come would start, first come first served
+        self._sizes: dict[int, list[tuple[float, int, _Entry[T]]]] = {}  # heaps of about the same memory; some are gone
         self._places: dict[str, _Place[T, W]] = {}
         self._rooms: list[tuple[float, int, int, int, _Place[T, W]]] = []  # roomiest first, some out of date
         self._due: deque[_Place[T, W]] = deque()  # ready for the one that they are kept for
@@ -88,9 +87,10 @@ class Placement(Generic[T, W]):
         self._changed(place)
 
     def add(self, trial: T, seconds: float = 0.0, memory: float = 0.0) -> None:
-        """A trial waits. `seconds` and `memory` as predicted."""
-        late = self._starts + 4 * (self._waiting + len(self._at)) + OFTEN
-        self._queue(_Entry(trial, seconds, memory, next(self._numbers), late))
+        """A trial waits. `seconds` and `memory` as predicted; infinite `seconds` for one that goes first."""
+        self._queue(_Entry(trial, self._turn - seconds, memory, next(self._numbers)))
+        if seconds < math.inf:
+            self._turn += seconds / max(len(self._at), 1)
 
     def place(self) -> tuple[T, W] | None:
         """The next to start, and where; None if nothing can start now."""
@@ -103,10 +103,11 @@ class Placement(Generic[T, W]):
             roomiest = self._roomiest()
             if roomiest is None:
                 return None
-            first = self._first()
+            first = self._next(math.inf)
+            assert first is not None
             if self._fits(first, roomiest):
                 return self._start(self._taken(first), roomiest)
-            fitting = self._longest(self._room(roomiest))
+            fitting = self._next(self._room(roomiest))
             if fitting is None:
                 return None
             first.passed += 1
@@ -142,8 +143,8 @@ class Placement(Generic[T, W]):
     def withdraw(self) -> list[T]:
         """Forget all that waits, and name it in the order it came."""
         kept = [place for place in self._places.values() if place.kept is not None]
-        entries = [entry for entry in self._line if not entry.gone] + [p.kept for p in kept if p.kept is not None]
-        self._line.clear()
+        entries = [entry for heap in self._sizes.values() for *_, entry in heap if not entry.gone]
+        entries += [place.kept for place in kept if place.kept is not None]
         self._sizes.clear()
         self._waiting = 0
         for place in kept:
@@ -154,8 +155,7 @@ class Placement(Generic[T, W]):
     def _queue(self, entry: _Entry[T]) -> None:
         memory = entry.memory
         size = round(4 * math.log2(memory)) if 0 < memory < math.inf else (10**6 if memory else -1)
-        heapq.heappush(self._sizes.setdefault(size, []), (-entry.seconds, entry.number, entry))
-        self._line.append(entry)
+        heapq.heappush(self._sizes.setdefault(size, []), (entry.urgency, entry.number, entry))
         self._waiting += 1
 
     def _taken(self, entry: _Entry[T]) -> _Entry[T]:
@@ -163,16 +163,8 @@ class Placement(Generic[T, W]):
         self._waiting -= 1
         return entry
 
-    def _first(self) -> _Entry[T]:
-        """Whose turn it is: the longest's, or the oldest's where it has waited too long."""
-        while self._line[0].gone:
-            self._line.popleft()
-        oldest = self._line[0]
-        longest = self._longest(math.inf)
-        return oldest if longest is None or self._starts >= oldest.late else longest
-
-    def _longest(self, room: float) -> _Entry[T] | None:
-        """The longest that fits; of trials of about the same memory only the longest is looked at."""
+    def _next(self, room: float) -> _Entry[T] | None:
+        """The most urgent that fits; of trials of about the same memory only the first is looked at."""
         found: tuple[float, int, _Entry[T]] | None = None
         for size, heap in list(self._sizes.items()):
             while heap and heap[0][2].gone:
@@ -188,7 +180,6 @@ class Placement(Generic[T, W]):
         self._holds[worker] = entry.memory
         place.running += 1
         place.used += entry.memory
-        self._starts += 1
         self._changed(place)
         return entry.trial, worker
 
