@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -122,7 +123,35 @@ def test_help_imports_nothing_heavy() -> None:
         ("search autogan_cells --image-size 30", ("image size 30", "autogan makes sizes")),
         ("search wdcgan --space wdcgan_wide", ("name one space",)),
         ("search --space anythin", ("unknown space 'anythin'", "did you mean 'anything'")),
+        ("search wdcgan --order finish", ("unknown order 'finish'", "number", "completion")),
+        ("search wdcgan --pruner meadian", ("unknown pruner 'meadian'", "did you mean 'median'")),
+        ("search wdcgan --log-level loud", ("unknown log level 'loud'", "debug", "warning")),
+        ("search wdcgan --workers -1", ("workers must be at least 1, not -1",)),
+        ("search wdcgan --workers two", ("'--workers'", "integer")),
+        ("search wdcgan --gpus-per-trial 0", ("--gpus-per-trial '0'", "0.125", "auto")),
+        ("search wdcgan --gpus-per-trial -1", ("--gpus-per-trial '-1'",)),
+        ("search wdcgan --gpus-per-trial nan", ("--gpus-per-trial 'nan'",)),
+        ("search wdcgan --gpus-per-trial half", ("--gpus-per-trial 'half'",)),
+        ("search wdcgan --gpus-per-trial 1.5", ("must be a share in (0, 1], a whole number, or auto, not 1.5",)),
+        ("search wdcgan --gpus-per-trial 1", ("gpus_per_trial needs device cuda",)),
+        ("search wdcgan --memory-per-trial 0", ("memory_per_trial must be above 0",)),
+        ("search wdcgan --memory-per-trial -2", ("memory_per_trial must be above 0",)),
+        ("search wdcgan --memory-per-trial 1000000", ("no node has more than", "a trial asks for 1000000.0 GB")),
+        ("search wdcgan --time-limit 0", ("time_limit must be above 0",)),
+        ("search wdcgan --time-limit inf", ("time_limit must be above 0",)),
+        ("search wdcgan --stall-limit -1", ("stall_limit must be above 0",)),
+        ("search wdcgan --stall-limit nan", ("stall_limit must be above 0",)),
+        ("search wdcgan --retries -1", ("retries must be at least 0, not -1",)),
+        ("search wdcgan --ray somewhere", ("host:port", "not 'somewhere'")),
+        ("search wdcgan --ray 127.0.0.1:1", ("Ray at 127.0.0.1:1 cannot be reached", "refused")),
+        ("search wdcgan --name a/b", ("run name 'a/b'",)),
+        ("search wdcgan --name ..", ("run name '..'",)),
+        ("search wdcgan --name /etc", ("run name '/etc'",)),
         ("resume nothing", ("no store in 'runs'",)),
+        ("resume ../up", ("no store in 'runs'",)),
+        ("status nothing", ("run 'nothing' has no status in 'runs/nothing'",)),
+        ("status ../up", ("run name '../up'",)),
+        ("status /etc", ("run name '/etc'",)),
         ("runs", ("no store in 'runs'",)),
         ("show nothing", ("no store in 'runs'",)),
         ("report nothing", ("no store in 'runs'",)),
@@ -137,6 +166,57 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(
 ) -> None:
     mistake(run(command), *parts)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ray_that_does_not_answer_is_given_up(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evogan.engine.executors.cluster.ANSWER", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        mistake(run(f"search wdcgan --ray {address}"), f"nothing answers at {address} within 0.2 s")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_tensorboard_nothing_is_begun(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
+    mistake(run("search wdcgan --tensorboard"), "tensorboard is not installed")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["search wdcgan", "resume nothing", "show nothing", "runs"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://evogan:hunter2@127.0.0.1:1/evogan", "evogan@127.0.0.1:1/evogan"),
+        ("mysql://evogan:hunter2@127.0.0.1/evogan", "begins with 'mysql://'"),
+        ("evogan:hunter2@127.0.0.1", "looks like postgresql://"),
+    ],
+)
+def test_a_wrong_store_is_one_line_without_the_password(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, url: str, said: str
+) -> None:
+    monkeypatch.setenv("EVOGAN_STORE", url)
+    for more in ((), ("--store", url)):
+        result = run(command, *more)
+        mistake(result, said)
+        assert "hunter2" not in result.err
+        monkeypatch.delenv("EVOGAN_STORE", raising=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_do_not_lead_out_of_the_runs_folder(run: Run, searched: Path) -> None:
+    """Where there is a store to ask."""
+
+    def files() -> set[Path]:
+        return {path for path in searched.rglob("*") if path.suffix not in (".db-shm", ".db-wal")}  # SQLite's own
+
+    before = files()
+    for name in ("../small", str(searched / "small"), "small/../small", ".", ""):
+        for command in ("resume", "show", "report"):
+            mistake(run(f"{command} --runs {searched}", name), f"unknown run '{name}'")
+        mistake(run(f"status --runs {searched}", name), f"run name '{name}'")
+        if name:
+            mistake(run(f"search wdcgan {SMALL} --runs {searched} --name", name), f"run name '{name}'")
+    assert files() == before
 
 
 def test_files_that_are_not_what_they_should_be(run: Run, tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def test_data_lies_once_on_a_node_and_is_not_copied(cluster: Cluster) -> None:
     assert all(evaluation.provenance == {"copied": False, "sum": int(evaluate.data.sum())} for evaluation in found)
 
 
+@pytest.mark.fault
 def test_a_node_leaves_and_another_comes_and_nothing_is_lost(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_ray, "POLL", 0.5)
     with no_draws():
@@ -245,6 +246,17 @@ def test_more_gpus_than_exist_cannot_be_asked_for(
     assert not ray.is_initialized()
 
 
+def test_a_search_that_asks_for_more_gpus_than_exist_is_one_line_and_leaves_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    options = ["--ray", cluster.address, "--device", "cuda", "--gpus-per-trial", "3", "--runs", str(tmp_path / "runs")]
+    command = [sys.executable, "-m", "evogan", "search", "wdcgan", *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "evogan: the cluster has 2 GPUs; a trial asks for 3\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 SCRIPT = """
 import sys, time
 from evogan.engine.executors.on_ray import RayExecutor
@@ -261,6 +273,7 @@ executor.wait(lambda report: print(report.where, flush=True))
 """
 
 
+@pytest.mark.fault
 def test_a_driver_that_is_killed_leaves_no_trial_on_the_cluster(cluster: Cluster) -> None:
     with subprocess.Popen([sys.executable, "-c", SCRIPT, cluster.address], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None

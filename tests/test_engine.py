@@ -18,7 +18,7 @@ from evogan.genome import Gene
 from evogan.space import Space
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Limits, Task, Trial
-from tests.conftest import TASK, evaluate, mixed_space
+from tests.conftest import TASK, evaluate, mixed_space, score
 
 VALUE = Judge("value")
 
@@ -180,6 +180,19 @@ def test_what_is_told_is_finite_and_a_failure_worse_than_any_completed(strategy:
         assert fitness.failed == (outcome.history[i].evaluation.status != "completed")
         if fitness.failed and completed:
             assert fitness.value > max(completed)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_counts_as_a_failure_and_stops_nothing(bad: float) -> None:
+    def sometimes(trial: Trial) -> Evaluation:
+        value = bad if trial.number in (0, 7) else score(trial.genome)
+        return Evaluation(status="completed", scores=({"value": value, "other": 1.0},))
+
+    outcome = run(LocalExecutor(sometimes), evaluations=20)
+    assert [told.row.number for told in outcome.history if told.value is None] == [0, 7]
+    with pytest.raises(UserError, match="unknown fitness 'vale': did you mean 'value'"):
+        run(LocalExecutor(sometimes), judge=Judge("vale"))
 
 
 def test_everything_failing_is_a_result_too() -> None:

@@ -131,6 +131,7 @@ def beats(store: Store) -> int:
     return max((int(str(row.beats)) for row in rows(store.database, drivers)), default=0)
 
 
+@pytest.mark.fault
 def test_the_heart_beats_by_itself_and_goes_on_after_an_interruption(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_the_heart_beats_by_itself_and_goes_on_after_an_interruption(
     store.close()
 
 
+@pytest.mark.fault
 def test_a_clock_that_jumps_kills_nobody(
     driver: Callable[[str], Leases], monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
@@ -159,6 +161,7 @@ def test_a_clock_that_jumps_kills_nobody(
     assert not b.claim(ONE)
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("one_beat")
 def test_a_process_that_is_gone_is_dead_at_once(driver: Callable[[str], Leases]) -> None:
     machine, pid, started, _ = this_driver().rsplit("/", 3)
@@ -264,6 +267,7 @@ def holder(url: str, runs: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.fault
 def test_the_lease_of_a_killed_driver_is_taken_over_at_once(
     holder: subprocess.Popen[str], url: str, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +280,7 @@ def test_the_lease_of_a_killed_driver_is_taken_over_at_once(
     store.close()
 
 
+@pytest.mark.fault
 def test_a_driver_that_hangs_is_taken_over_and_what_it_says_later_changes_nothing(
     holder: subprocess.Popen[str], url: str, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,6 +245,7 @@ for i in range(500):
     }
 
 
+@pytest.mark.fault
 def test_a_killed_writer_leaves_whole_lines(tmp_path: Path) -> None:
     code = """
 with Log(Path(sys.argv[1]), "mine", Judge("fid")) as log:
@@ -269,6 +270,7 @@ def test_half_a_line_of_an_earlier_process_spoils_no_other(tmp_path: Path) -> No
     assert half == '{"time": "2020' and json.loads(whole)["ordinal"] == 3
 
 
+@pytest.mark.fault
 def test_a_full_disk_stops_no_search_and_the_log_says_what_it_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

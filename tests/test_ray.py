@@ -21,6 +21,7 @@ import psutil
 import pytest
 import ray
 
+from evogan.engine import Event, LocalExecutor, Store
 from evogan.engine.executors import Report
 from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.executors.resources import Resources
@@ -28,6 +29,7 @@ from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
 from tests.conftest import mixed_space, score
+from tests.test_engine import facts, run
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -147,6 +149,7 @@ def test_the_evaluator_and_its_data_are_put_into_the_object_store_once(
 # --- workers that are lost
 
 
+@pytest.mark.fault
 def test_a_trial_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
     def once_deadly(trial: Trial) -> Evaluation:
         mark = tmp_path / trial.key
@@ -162,6 +165,7 @@ def test_a_trial_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
     assert len(heard.of("started", "key2")) == 2 and "process" in heard.of("started", "key2")[0].where
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("retries", [2, 0])
 def test_a_trial_that_always_crashes_the_interpreter_is_recorded_as_crashed(retries: int) -> None:
     def deadly(trial: Trial) -> Evaluation:
@@ -177,6 +181,7 @@ def test_a_trial_that_always_crashes_the_interpreter_is_recorded_as_crashed(retr
     assert [found[f"key{i}"].status for i in (0, 2, 3)] == ["completed"] * 3
 
 
+@pytest.mark.fault
 def test_an_idle_worker_that_is_killed_is_replaced() -> None:
     executor = RayExecutor(completed, Resources(workers=1))
     first, second = trials(2)
@@ -207,6 +212,7 @@ def test_an_exception_is_a_crashed_trial_and_the_worker_lives() -> None:
     assert found["key0"].provenance == found["key4"].provenance
 
 
+@pytest.mark.fault
 def test_nan_comes_back_as_it_is() -> None:
     def nan(trial: Trial) -> Evaluation:
         return Evaluation(status="completed", scores=({"value": float("nan")},))
@@ -242,6 +248,7 @@ def test_an_evaluator_that_kills_whoever_loads_it_is_one_clear_line() -> None:
 # --- memory
 
 
+@pytest.mark.fault
 def test_one_that_allocates_without_end_is_tried_once_alone_and_recorded_with_what_it_had() -> None:
     def greedy(trial: Trial) -> Evaluation:
         if trial.genome["x"] == 1:
@@ -281,6 +288,7 @@ def test_a_cap_is_lifted_where_a_trial_is_alone(tmp_path: Path) -> None:
     assert "out of memory" in heard.of("retried", "key0")[0].reason
 
 
+@pytest.mark.fault
 def test_memory_of_another_kind_ends_the_worker_before_the_machine(tmp_path: Path) -> None:
     """Shared pages are under no cap; the guard sees them."""
 
@@ -315,6 +323,7 @@ def test_what_a_trial_used_is_recorded_not_what_one_before_it_did() -> None:
 # --- time
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("limits", "reason", "had"),
     [
@@ -396,6 +405,49 @@ def test_what_has_not_begun_can_be_taken_back() -> None:
     executor.close()
 
 
+# --- all at once
+
+
+@pytest.mark.fault
+def test_when_everything_goes_wrong_the_history_is_that_of_a_calm_run(tmp_path: Path) -> None:
+    """In number order; here only by what they are do trials fail, there by what they do."""
+    killed = tmp_path / "killed"
+    fates = {2: "crashed", 5: "timed_out", 8: "out_of_memory"}
+
+    def calm(trial: Trial) -> Evaluation:
+        if trial.number in fates:
+            return Evaluation(status=fates[trial.number])  # type: ignore[arg-type]
+        value = abs(np.log10(float(trial.genome["rate"])) + 2) + int(trial.genome["width"]) / 10
+        return Evaluation(status="completed", scores=({"value": float("nan" if trial.number == 6 else value)},))
+
+    def rough(trial: Trial) -> Evaluation:
+        if trial.number == 2:
+            ctypes.string_at(0)
+        elif trial.number == 5:
+            time.sleep(1000)
+        elif trial.number == 8:
+            hoard = []
+            while True:
+                hoard.append(np.empty(2**28, np.uint8))
+        elif trial.number == 11:
+            while not killed.exists():
+                time.sleep(0.01)
+        return calm(trial)
+
+    def listen(event: Event) -> None:
+        if event.kind == "started" and event.trial is not None and event.trial.number == 11 and not killed.exists():
+            os.kill(int(event.where.split()[-1]), signal.SIGKILL)
+            killed.touch()
+
+    store, executor = Store(), RayExecutor(rough, Resources(workers=2, retries=1, time_limit=10))
+    outcome = run(executor, store=store, listener=listen, evaluations=24)
+    executor.close()
+    assert facts(outcome) == facts(run(LocalExecutor(calm), evaluations=24))
+    assert {told.row.number: told.evaluation.status for told in outcome.history if told.row.number in fates} == fates
+    assert store.count() == len({told.row.key for told in outcome.history})
+    assert killed.exists()
+
+
 # --- clusters of one's own, and joining others
 
 
@@ -430,6 +482,7 @@ def script(seconds: list[float], **more: Any) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.fault
 def test_ctrl_c_reaches_the_driver_alone() -> None:
     """A terminal sends it to the whole process group."""
     driver = script([3.0, 3.0, 0.0], start_new_session=True)
@@ -448,6 +501,7 @@ def test_ctrl_c_reaches_the_driver_alone() -> None:
     assert driver.wait() == 0
 
 
+@pytest.mark.fault
 def test_no_worker_is_left_of_a_cluster_whose_driver_is_killed() -> None:
     """Ray's own agents take a minute to see it, and do nothing meanwhile."""
     driver = script([0.0, 1000.0], start_new_session=True)

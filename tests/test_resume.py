@@ -45,14 +45,15 @@ def recorded(runs: Path) -> int:
         return 0
 
 
-def facts(runs: Path) -> list[object]:
-    run = open_run("killed", runs)
+def facts(runs: Path, name: str = "killed", store: str | None = None) -> list[object]:
+    run = open_run(name, runs, store)
     history = [(t.row, t.evaluation.status, t.evaluation.curve, t.value) for t in run.history]
     best = run.best
     assert best is not None
     return [history, [(c.name, c.values) for c in run.confirmations], best.row.genome]
 
 
+@pytest.mark.fault
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_killed_and_resumed_the_history_is_that_of_an_undisturbed_run(strategy: str, tmp_path: Path) -> None:

@@ -458,6 +458,7 @@ def test_an_older_store_becomes_what_a_new_one_is(old: Path, tmp_path: Path) -> 
     assert shape(old) == shape(tmp_path / "new")
 
 
+@pytest.mark.fault
 def test_a_migration_that_dies_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, columns = version(old), shape(old)
 
@@ -484,6 +485,7 @@ def test_many_processes_may_open_an_old_store(old: Path) -> None:
 # --- faults
 
 
+@pytest.mark.fault
 def test_files_come_whole_or_not_at_all(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, reasons = Store(runs), list[str]()
     store.database.on_wait = reasons.append
@@ -517,6 +519,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("what", ["artifact", "database"])
 def test_a_full_disk_is_waited_for(what: str, small_disk: Path) -> None:
     store, reasons, ballast = Store(small_disk / "runs"), [], small_disk / "ballast"
@@ -568,6 +571,7 @@ print(store.count(), [path.stat().st_size for path in store.files(trial.identity
 """
 
 
+@pytest.mark.fault
 def test_a_file_that_is_cut_off_is_never_taken_for_whole(runs: Path) -> None:
     found = subprocess.run([sys.executable, "-c", LIMITED, str(runs)], capture_output=True, text=True)
     lines = found.stdout.splitlines()
@@ -612,6 +616,7 @@ def unlock(process: subprocess.Popen[str]) -> None:
     assert process.stdout.readline() == "free\n"
 
 
+@pytest.mark.fault
 def test_a_locked_database_is_waited_for(runs: Path, lock: Callable[[], subprocess.Popen[str]]) -> None:
     store, reasons = Store(runs), list[str]()
     process = lock()
@@ -626,6 +631,7 @@ def test_a_locked_database_is_waited_for(runs: Path, lock: Callable[[], subproce
     assert reasons == [f"store '{runs / 'evogan.db'}': database is locked"]
 
 
+@pytest.mark.fault
 def test_patience_ends_in_one_line(
     runs: Path, lock: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -636,6 +642,7 @@ def test_patience_ends_in_one_line(
         store.record(TRIAL, DONE)
 
 
+@pytest.mark.fault
 def test_a_clock_that_jumps_changes_nothing(
     runs: Path, lock: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -660,6 +667,7 @@ def test_a_clock_that_jumps_changes_nothing(
     assert set(store.runs()) == {f"run {i}" for i in range(8)}
 
 
+@pytest.mark.fault
 def test_postgresql_may_restart_in_the_middle(postgres: Postgres, runs: Path) -> None:
     url = postgres.fresh()
     store, reasons = Store(runs, url), list[str]()
@@ -686,6 +694,7 @@ def test_postgresql_may_restart_in_the_middle(postgres: Postgres, runs: Path) ->
     assert not any(PASSWORD in reason or QUOTED in reason for reason in reasons)
 
 
+@pytest.mark.fault
 def test_postgresql_may_be_away_for_a_while(postgres: Postgres, runs: Path) -> None:
     store = Store(runs, postgres.fresh())
     store.record(trial(0), DONE)

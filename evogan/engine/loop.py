@@ -284,10 +284,13 @@ class Loop:
         self._strategy.tell(asked.proposal, self._fitness(told))
 
     def _check_metrics(self, evaluation: Evaluation) -> None:
-        if not evaluation.failed and self._judge.values(evaluation) is None:
-            measured = evaluation.scores[0] if evaluation.scores else {}
-            missing = next((name for name in self._judge.metrics if name not in measured), self._judge.metric)
-            raise unknown("fitness", missing, measured or ["none was measured"])
+        """What was measured, but never as a finite number, counts as a failure; what was not is a mistake."""
+        if evaluation.failed or self._judge.values(evaluation) is not None:
+            return
+        measured = dict.fromkeys(name for point in evaluation.scores for name in point)
+        for name in self._judge.metrics:
+            if name not in measured:
+                raise unknown("fitness", name, measured or ["none was measured"])
 
     def _fitness(self, told: Told) -> Fitness:
         """What the strategy hears: of a failure, more than the worst so far."""

@@ -34,13 +34,18 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, judge: Judge, files: Callable[[Identity], Path]) -> None:
+        self.check()
+        self._folder, self._judge, self._files = folder, judge, files
+        self._tally, self._known = Tally(judge), 0
+        self._best = folder / "best" / f"{NAME}.{time.time():.0f}.{os.getpid()}"
+
+    @staticmethod
+    def check() -> None:
+        """Errors: UserError if tensorboard is not installed."""
         try:
             import tensorboard.summary.writer.record_writer  # noqa: F401
         except ImportError:
             raise UserError("tensorboard is not installed: pip install 'evogan[tensorboard]'") from None
-        self._folder, self._judge, self._files = folder, judge, files
-        self._tally, self._known = Tally(judge), 0
-        self._best = folder / "best" / f"{NAME}.{time.time():.0f}.{os.getpid()}"
 
     def __enter__(self) -> TensorBoard:
         with suppress(OSError):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import random
+import signal
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +31,27 @@ def connect(resources: Resources) -> bool:
     ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None  # a lost worker is no news for the terminal
     if ray.is_initialized():
         return False
-    state = random.getstate()  # Ray draws from it
-    try:
+    with _left_alone():
         _init(resources)
+    return True
+
+
+def leave() -> None:
+    """Leave what `connect` has joined, or stop what it has started."""
+    with _left_alone():
+        ray.shutdown()
+
+
+@contextmanager
+def _left_alone() -> Iterator[None]:
+    """Ray draws from Python's global generator, and has a handler of SIGTERM that ends its driver with a dump."""
+    state, handler = random.getstate(), signal.getsignal(signal.SIGTERM)
+    try:
+        yield
     finally:
         random.setstate(state)
-    return True
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _init(resources: Resources) -> None:

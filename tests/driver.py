@@ -1,0 +1,123 @@
+"""A driver that costs little, writes much and can be caught at a certain moment: for tests that kill it.
+
+`python -m tests.driver RUNS [MOMENT N]`: the real engine on made-up trials. At the N-th MOMENT of its life ("trial",
+"write", "kept" or "commit": when a trial begins, half of a file is written, a file has its name, before a commit) it
+says "here" and stands still.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from threading import current_thread, main_thread
+from time import sleep
+
+import sqlalchemy as sa
+
+from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store, confirm
+from evogan.engine.history import RunHistory
+from evogan.genome import Gene
+from evogan.space import Space
+from evogan.strategies import make_strategy
+from evogan.trial import STATE, Evaluation, Task, Trial
+
+TASK = Task(name="killed")
+SPACE = Space(
+    "killed",
+    [
+        Gene(name="x", kind="float", low=-1.0, high=1.0, levels=41),
+        Gene(name="width", kind="int", low=1, high=9),
+    ],
+)
+DOCUMENT = {
+    "space": SPACE.document(),
+    "fitness": "value",
+    "score": "best",
+    "average": "mean",
+    "task": TASK.key,
+    "data": TASK.name,
+    "replicates": 1,
+    "race": False,
+    "finalists": 2,
+    "confirm": 2,
+    "reference": [],
+}
+
+_wanted: tuple[str, int] | None = None
+_seen: Counter[str] = Counter()
+
+
+def moment(kind: str) -> None:
+    """The main thread comes by here; the heartbeat, which comes when it likes, does not count."""
+    if current_thread() is not main_thread():
+        return
+    _seen[kind] += 1
+    if (kind, _seen[kind]) == _wanted:
+        print("here", flush=True)
+        sleep(1e6)
+
+
+def is_whole(content: bytes) -> bool:
+    return content[:32] == hashlib.sha256(content[32:]).digest()
+
+
+def sealed(*parts: object) -> bytes:
+    """Some 100 kB that nothing but these parts make, and that show if any are missing."""
+    body = hashlib.shake_256(repr(parts).encode()).digest(100_000)
+    return hashlib.sha256(body).digest() + body
+
+
+def evaluate(trial: Trial) -> Evaluation:
+    """Leaves a file and, below the full fidelity, the state from which a promotion goes on; fails where width is 9."""
+    moment("trial")
+    earlier = trial.earlier
+    if earlier is not None and earlier.files[STATE] != sealed(STATE, trial.key, earlier.fidelity, trial.replicate):
+        raise AssertionError("that is not the state that was left")
+    width = int(trial.genome["width"])
+    if width == 9:
+        return Evaluation(status="diverged", reason="too wide")
+    value = float(trial.genome["x"]) ** 2 + (width - 3) ** 2 / 10 + trial.seed % 1000 / 1e5
+    names = ["generator.bin"] + [STATE] * (trial.fidelity < 1)
+    files = {name: sealed(name, trial.key, trial.fidelity, trial.replicate) for name in names}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    scores = ({"value": value / trial.fidelity, "fidelity": trial.fidelity},)
+    return Evaluation(status="completed", scores=scores, provenance=digests, files=files)
+
+
+def main(runs: Path) -> None:
+    store, judge = Store(runs), Judge("value")
+    store.add_run("killed", DOCUMENT)
+    strategy = make_strategy("hyperband", SPACE, 0, {"fidelities": [0.25, 1.0]})
+    broker = Broker(store, LocalExecutor(evaluate))
+    Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, evaluations=20, window=4).go()
+    history = RunHistory(store, "killed")
+    finalists = history.leaders(2)
+    store.add_finalists("killed", [told.row.key for told in finalists])
+    confirm(broker, SPACE, TASK, [told.row.genome for told in finalists], 2)
+    store.close()
+
+
+def _write_in_halves(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content[: len(content) // 2])
+        file.flush()
+        moment("write")
+        file.write(content[len(content) // 2 :])
+
+
+def _replace(half: Path, path: Path, replace: object = os.replace) -> None:
+    replace(half, path)  # type: ignore[operator]
+    moment("kept")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        _wanted = (sys.argv[2], int(sys.argv[3]))
+    Path.write_bytes = _write_in_halves  # type: ignore[assignment,method-assign]
+    os.replace = _replace  # type: ignore[assignment]
+    sa.event.listen(sa.Engine, "commit", lambda connection: moment("commit"))
+    main(Path(sys.argv[1]))
+    print(dict(_seen))
