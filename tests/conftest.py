@@ -47,6 +47,17 @@ def evaluate(trial: Trial) -> Evaluation:
     return Evaluation(status="completed", scores=({"value": score(trial.genome) + noise},))
 
 
+torch.set_num_threads(1)  # the workers of a test run share the cores
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVOGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _global_random_state_is_left_alone() -> Iterator[None]:
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()

@@ -6,7 +6,9 @@ import json
 import os
 import pickle
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from evogan.data import Dataset, DataSpec, load_dataset
@@ -24,6 +26,7 @@ from evogan.fitness import (
     SHIPPED,
     FeatureNet,
     FeatureRecord,
+    Features,
     KernelSample,
     Moments,
     NonFiniteSamples,
@@ -37,6 +40,7 @@ from evogan.fitness import (
     save_network,
     train_features,
 )
+from evogan.fitness.cache import folder, remembered
 from evogan.fitness.features import NETWORKS, read_record
 from evogan.fitness.normalized_loss import LossName
 from evogan.fitness.scorer import extract, to_unit_range
@@ -473,3 +477,120 @@ def test_the_page_and_the_records_agree() -> None:
     assert feature_table() in page
     for name in METRICS:
         assert f"`{name}`" in page
+
+
+# ------------------------------------------------------------------------------------------- the reference's cache
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EVOGAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def extractions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Its length is how often features of a data set were computed."""
+    found: list[int] = []
+
+    def counted(network: Features, images: Iterable[Tensor]) -> Tensor:
+        found.append(1)
+        return extract(network, images)
+
+    monkeypatch.setattr("evogan.fitness.scorer.extract", counted)
+    return found
+
+
+def few(digits: Dataset, n: int = 400) -> Dataset:
+    return replace(digits, images=digits.images[:n], labels=None, held_out=digits.held_out[:60], held_out_labels=None)
+
+
+def scores(dataset: Dataset, network: Features | None = None) -> dict[str, float]:
+    """Of the held-out images of all, which are not among the extractions."""
+    scorer = Scorer(dataset, network or load_features("digits"), samples=len(dataset.held_out))
+    return scorer.score([held_out_images(dataset)])
+
+
+def test_with_and_without_the_cache_scores_are_equal(digits: Dataset, cache: Path, extractions: list[int]) -> None:
+    first, again = scores(few(digits)), scores(few(digits))
+    assert len(extractions) == 2 + 1 + 1  # training and held-out images once; the scored ones twice
+    assert first == again
+    assert len(list(cache.iterdir())) == 1
+    scores(few(digits, 399))
+    scores(replace(few(digits), held_out=digits.held_out[1:61]))
+    scores(few(digits), FeatureNet(read_record(NETWORKS / "digits.safetensors"), torch.Generator().manual_seed(0)))
+    assert len(list(cache.iterdir())) == 4
+    assert len(extractions) == 4 + 3 * 3
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "a bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "text": lambda content: b"something else",
+    "foreign": lambda content: save({"real": torch.zeros(3)}),
+    "of others": lambda content: content.replace(b"digits", b"Digits"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_and_foreign_files_are_rewritten(
+    digits: Dataset, cache: Path, extractions: list[int], damage: str
+) -> None:
+    expected = scores(few(digits))
+    (path,) = cache.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](content))
+    assert path.read_bytes() != content
+    assert scores(few(digits)) == expected
+    assert path.read_bytes() == content
+    assert len(extractions) == 2 * 3
+
+
+@pytest.mark.parametrize("obstacle", ["file in its place", "no home"])
+def test_a_folder_that_cannot_be_written_is_no_error(
+    digits: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    expected = scores(few(digits))
+    if obstacle == "no home":
+        monkeypatch.delenv("EVOGAN_CACHE")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    else:
+        cache.with_name("taken").write_text("")
+        monkeypatch.setenv("EVOGAN_CACHE", str(cache.with_name("taken")))
+    assert scores(few(digits)) == expected
+
+
+def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVOGAN_CACHE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert folder() == tmp_path
+    monkeypatch.delenv("EVOGAN_CACHE")
+    assert folder() == tmp_path / "xdg" / "evogan"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert folder() == tmp_path / "home" / ".cache" / "evogan"
+
+
+def test_processes_that_write_at_once_leave_whole_files(cache: Path) -> None:
+    expected = remembered({"data": "made up"}, _made_up)["real"]
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    with get_context("fork").Pool(4) as pool:
+        found = pool.map(_forgotten_again, [path] * 40)
+    assert all(torch.equal(one, expected) for one in found)
+    assert torch.equal(remembered({"data": "made up"}, _made_up)["real"], expected)
+    assert list(cache.iterdir()) == [path]
+    assert path.read_bytes() == whole
+
+
+def _made_up() -> dict[str, Tensor]:
+    return {"real": torch.arange(20_000.0)}
+
+
+def _forgotten_again(path: Path) -> Tensor:
+    """Once read or written the file is taken away, so that others write it while some read."""
+    found = remembered({"data": "made up"}, _made_up)["real"]
+    path.unlink(missing_ok=True)
+    return found

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 NARROW = 128  # features: a third power of 128^3 numbers is 17 MB
-BLOCK = 4096
+BLOCK = 4096  # features at a time, which stay in the caches
 
 
 class KernelSample:
@@ -44,7 +44,7 @@ class KernelSample:
     def total(self, other: KernelSample) -> float:
         """The sum of k over all pairs of a feature of this sample and one of the other."""
         if self.powers is not None and other.powers is not None:
-            inner = [float(a.flatten() @ b.flatten()) for a, b in zip(self.powers, other.powers, strict=True)]
+            inner = [float(a @ b) for a, b in zip(self.powers, other.powers, strict=True)]
             return float(sum(comb(3, power) * inner[power] / self.d**power for power in range(4)))
         total = 0.0
         for x in self.blocks:
@@ -62,9 +62,21 @@ def _kernel(product: Tensor) -> Tensor:
     return (product + 1) ** 3
 
 
-def _powers(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sums of the tensor powers 0..3 of the features: shapes (1,), (d,), (d, d), (d, d, d)."""
+def _powers(features: Tensor) -> tuple[Tensor, ...]:
+    """Sums of the tensor powers 0..3 of the features, flat; inner products are those of the whole tensors."""
+    parts = [_powers_of_few(part) for part in features.split(BLOCK)]
+    return tuple(torch.stack(power).sum(0).cpu() for power in zip(*parts, strict=True))
+
+
+def _powers_of_few(features: Tensor) -> tuple[Tensor, ...]:
+    """The third costs the most and is symmetric: one entry stands for its equals, times the root of their number."""
     rows = features.T.contiguous()
-    third = torch.stack([(rows * row) @ features for row in rows])
+    third = []
+    for i, row in enumerate(rows):  # sum_n x_i x_j x_k for j, k >= i
+        part = (rows[i:] * row) @ features[:, i:]
+        equals = torch.full_like(part, 3.0)  # i is first, second or third; jk and kj are both here
+        equals[0] = equals[:, 0] = 1.5  # iik, iki, kii, of which two are here
+        equals[0, 0] = 1.0
+        third.append((part * equals.sqrt()).flatten())
     zeroth = features.new_full((1,), len(features))
-    return zeroth.cpu(), features.sum(0).cpu(), (rows @ features).cpu(), third.cpu()
+    return zeroth, features.sum(0), (rows @ features).flatten(), torch.cat(third)

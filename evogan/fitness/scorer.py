@@ -9,6 +9,7 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Images
+from evogan.fitness.cache import remembered
 from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
@@ -25,19 +26,26 @@ class NonFiniteSamples(Exception):
 class Scorer:
     """FID and KID of `samples` generated images against all training images of `dataset`, and how varied they are.
 
-    The reference is computed here, once. Holds no images: pickles to the feature network, a few moments and a subset of
-    the features.
+    The reference is computed here, once, from features that are remembered from one start to the next. Holds no images:
+    pickles to the feature network, a few moments and a subset of the features.
     """
 
     def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
         self.features = features
         self.samples = samples
-        real = extract(features, batches(dataset.images))
+        found = remembered(
+            {"data": dataset.fingerprint, "features": features.id},
+            lambda: {
+                "real": extract(features, batches(dataset.images)),
+                "held_out": extract(features, batches(dataset.held_out)),
+            },
+        )
+        real = found["real"]
         self._moments = Moments.of(real)
         self._kernel = KernelSample(real)
         _ = self._moments.root, self._kernel.own
         rng = torch.Generator().manual_seed(derive_seed(dataset.fingerprint, "diversity"))
-        self._diversity = Diversity(features, real, extract(features, batches(dataset.held_out)), rng)
+        self._diversity = Diversity(features, real, found["held_out"], rng)
 
     def score(self, samples: Iterable[Tensor]) -> dict[str, float]:
         """`fid`, `kid` and what `Diversity` measures, of images (n, C, H, W) in [-1, 1], clamped to it, in batches of
