@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Iterator
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,13 +27,14 @@ from evogan.errors import UserError
 from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
 from evogan.flags import flags_of
 from evogan.genes import GENES
-from evogan.stable import derive_seed
-from evogan.training import Diverged, Plan, State, Trainer, diagnose
+from evogan.stable import derive_seed, digest
+from evogan.training import Diverged, Plan, Population, State, Trainer, diagnose
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import STATE, Evaluation, GANTask, Status, Stopped, Trial
 from evogan.zoo import GAN, build
+from evogan.zoo.stack import shape
 
-SAMPLE_BATCH = 500
+SAMPLE_BATCH = 500  # latents drawn at a time
 GRID = 64  # images in a sample grid
 BEST = ("generator.safetensors", "samples.png")  # files of the best generator so far
 
@@ -60,7 +61,52 @@ class GANEvaluator:
     def __call__(self, trial: Trial) -> Evaluation:
         assert isinstance(trial.task, GANTask)
         with _threads(trial.task.threads):
-            return _Training(trial, trial.task, self._dataset, self._scorer, torch.device(self._device)).run()
+            course = self._training(trial, self._images()).course()
+            while True:
+                try:
+                    next(course)
+                except StopIteration as end:
+                    evaluation: Evaluation = end.value
+                    return evaluation
+
+    def alike(self, trial: Trial) -> Hashable | None:
+        """Trials for which this is the same can be trained together; None: only alone."""
+        fixed = shape(GENES.complete(trial.genome))
+        return None if fixed is None else (digest(fixed), trial.task.key)
+
+    def together(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Evaluation]]:
+        """Several trials trained as one program: each with its evaluation, as they end. They must be `alike`.
+
+        An evaluation is the one of the trial alone, up to rounding. Errors: whatever ends all of them at once, such as
+        too little memory.
+        """
+        images = self._images()
+        with _threads(trials[0].task.threads):  # type: ignore[attr-defined]
+            courses = [self._training(trial, images, len(trials)).course() for trial in trials]
+            members: dict[int, Trainer] = {}
+            goals: dict[int, int] = {}
+            for i, course in enumerate(courses):
+                try:
+                    members[i], goals[i] = next(course)
+                except StopIteration as end:  # it came to harm before its first step
+                    yield trials[i], end.value
+            numbers = list(members)
+            population = Population(list(members.values())) if members else None
+            while population is not None and goals:
+                for place in population.run({numbers.index(i): goal for i, goal in goals.items()}):
+                    i = numbers[place]
+                    try:
+                        _, goals[i] = next(courses[i])
+                    except StopIteration as end:
+                        del goals[i]
+                        yield trials[i], end.value
+
+    def _images(self) -> Tensor:
+        return torch.from_numpy(self._dataset.images).to(self._device)
+
+    def _training(self, trial: Trial, images: Tensor, together: int = 1) -> _Training:
+        assert isinstance(trial.task, GANTask)
+        return _Training(trial, trial.task, self._dataset, images, self._scorer, torch.device(self._device), together)
 
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""
@@ -78,11 +124,15 @@ class _Moment(NamedTuple):
 
 @dataclass
 class _Training:
+    """`together`: as many are trained as one program, and share what that costs."""
+
     trial: Trial
     task: GANTask
     dataset: Dataset
+    images: Tensor
     scorer: Scorer
     device: torch.device
+    together: int = 1
     scores: list[dict[str, float]] = field(default_factory=list)
     diagnostics: list[dict[str, Any]] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -93,12 +143,15 @@ class _Training:
     cost: dict[str, float] = field(default_factory=dict)
     continued: dict[str, Any] = field(default_factory=dict)
 
-    def run(self) -> Evaluation:
-        """Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag."""
+    def course(self) -> Generator[tuple[Trainer, int], None, Evaluation]:
+        """Trains when it is gone on with. Each time, it says first up to which iteration: someone else may do that.
+
+        Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag.
+        """
         status: Status = "completed"
         reason, reached = "", None
         try:
-            self._train()
+            yield from self._train()
         except Stopped:
             reached = self._cut_back()
         except (Diverged, NonFiniteSamples) as error:
@@ -115,14 +168,21 @@ class _Training:
             scores=tuple(self.scores),
             curve=tuple(self.curve),
             diagnostics=tuple(self.diagnostics),
-            cost=self.cost | {"seconds": perf_counter() - self.started, "scoring_seconds": self.scoring_seconds},
-            provenance=provenance(self.device, self.task) | self.continued,
+            cost=self.cost | {"seconds": self._spent(), "scoring_seconds": self.scoring_seconds},
+            provenance=provenance(self.device, self.task) | self.continued | self._fused(),
             files=self.files,
             fidelity=reached,
         )
         return replace(evaluation, flags=flags_of(evaluation))
 
-    def _train(self) -> None:
+    def _spent(self) -> float:
+        """Seconds so far; of a training among others its share."""
+        return (perf_counter() - self.started) / self.together
+
+    def _fused(self) -> dict[str, Any]:
+        return {"trained_together": self.together} if self.together > 1 else {}
+
+    def _train(self) -> Iterator[tuple[Trainer, int]]:
         flops = flops_per_iteration(self.trial.genome, self.task.image_size, self.task.channels)
         plan = self.plan
         trainer = self._begin(plan.total)
@@ -132,6 +192,7 @@ class _Training:
             torch.cuda.reset_peak_memory_stats(self.device)
         try:
             for iteration, scored in list(plan.stops.items())[len(self.curve) :]:
+                yield trainer, iteration
                 trainer.run_to(iteration)
                 if iteration == plan.last and not plan.on_checkpoint:
                     moment = self._moment(trainer)
@@ -147,7 +208,7 @@ class _Training:
             done = trainer.iteration - begun
             self.cost = {"kimg": done * plan.images / 1000, "flops": done * flops}
             if self.device.type == "cuda":
-                self.cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(self.device))
+                self.cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(self.device)) / self.together
         if self.trial.fidelity < 1:
             self.files[STATE] = self._pack(moment or self._moment(trainer))
 
@@ -180,7 +241,7 @@ class _Training:
         return Trainer(
             build(self.trial.genome, self.task.image_size, self.task.channels, self.trial.seed),
             GENES.complete(self.trial.genome),
-            torch.from_numpy(self.dataset.images),
+            self.images,
             seed=self.trial.seed,
             device=self.device,
             iterations=iterations,
@@ -232,12 +293,14 @@ class _Training:
         """Score and diagnose the GAN as it is now, and keep its generator if it is the best so far."""
         started, gan = perf_counter(), trainer.gan
         best = min((score["fid"] for score in self.scores), default=float("inf"))
-        score = where | self.scorer.score(self._sample(gan, z) for z in self._latents(gan))
+        score = where | self.scorer.score(
+            self._sample(gan, part) for z in self._latents(gan) for part in z.split(self._at_once)
+        )
         numbers, layers = diagnose(trainer, torch.tensor(self.dataset.held_out), self.trial.seed)
         score |= numbers | {"normalized_loss": trainer.normalized_loss()}
         self.scoring_seconds += perf_counter() - started
         score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
-        score["seconds"] = self.before + perf_counter() - self.started - self.scoring_seconds
+        score["seconds"] = max(self.before + self._spent() - self.scoring_seconds, 0.0)
         self.scores.append(score)
         self.diagnostics.append(layers)
         if score["fid"] < best:
@@ -251,6 +314,11 @@ class _Training:
         rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
         for start in range(0, self.task.samples, SAMPLE_BATCH):
             yield gan.latents(min(SAMPLE_BATCH, self.task.samples - start), rng)
+
+    @property
+    def _at_once(self) -> int:
+        """Samples made at a time: on a CPU few large ones stay in its caches, more small ones share the overhead."""
+        return SAMPLE_BATCH if self.device.type != "cpu" or self.task.image_size < 16 else SAMPLE_BATCH // 5
 
     def _sample(self, gan: GAN, latents: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
@@ -276,7 +344,7 @@ def grid_png(images: Tensor, columns: int = 8) -> bytes:
     grid = cells.unflatten(0, (rows, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     big = grid.repeat_interleave(enlarge, 0).repeat_interleave(enlarge, 1)
     buffer = io.BytesIO()
-    Image.fromarray(big.squeeze(2).numpy()).save(buffer, "PNG", optimize=True)
+    Image.fromarray(big.squeeze(2).numpy()).save(buffer, "PNG")  # optimised it would be a tenth smaller, and 10x slower
     return buffer.getvalue()
 
 

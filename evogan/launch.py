@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from evogan import shipped
 from evogan.engine import (
@@ -25,10 +25,12 @@ from evogan.engine import (
     Store,
     confirm,
 )
+from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
+from evogan.engine.executors.resources import FUSE
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genome import Genome
-from evogan.monitor import Log, StatusWriter, TensorBoard, all_of
+from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
 from evogan.objective import Objective, ObjectiveEvaluator, takes_fidelity
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
@@ -48,6 +50,13 @@ class Outside:
     log_level: str = "info"
     tensorboard: bool = False
 
+    def check(self) -> None:
+        """Errors: UserError for a level that is none, or if tensorboard is not installed."""
+        if self.log_level not in LEVELS:
+            raise unknown("log level", self.log_level, LEVELS)
+        if self.tensorboard:
+            TensorBoard.check()
+
 
 def launch(
     place: Place,
@@ -61,6 +70,7 @@ def launch(
 ) -> Store:
     """Search, or go on with a search; the store, which has the run. A mistake leaves nothing behind."""
     check_name(name)
+    outside.check()
     judge = Judge.of(settings.fitness, settings.score, settings.average)
     strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=len(judge.metrics))
     _check_fit(strategy, settings, objective)
@@ -153,17 +163,24 @@ def _prepare_gans(gan: GANSettings, resources: Resources, judge: Judge) -> tuple
 def _make_executor(evaluate: Evaluate, settings: SearchSettings) -> tuple[Executor, Callable[[Store, Task], None]]:
     """This process for one worker, without the seconds that Ray takes to start; else Ray, and what it learns from.
 
-    A cluster that does not answer, or that has too few GPUs, is told of at once.
+    A cluster that does not answer, or has not what a trial asks for, is told of at once.
     """
     resources = _allotted(settings)
+
+    def fusing(executor: Executor) -> Executor:
+        return executor if most == 1 else FusingExecutor(executor, alone, most)
+
+    most, alone = int(resources.fuse), cast(FusingEvaluate, evaluate)
+    if most > 1:
+        evaluate = EvaluateBundles(alone)
     if resources.ray is None and resources.workers == 1 and not resources.watched:
-        return LocalExecutor(evaluate), lambda store, task: None
+        return fusing(LocalExecutor(evaluate)), lambda store, task: None
     from evogan.engine.executors.on_ray import RayExecutor
 
     executor = RayExecutor(evaluate, resources)
-    if resources.ray is not None or resources.gpus_per_trial:
+    if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
         executor.limits()
-    return executor, lambda store, task: executor.learn(store.costs(task.key))
+    return fusing(executor), lambda store, task: executor.learn(store.costs(task.key))
 
 
 def _allotted(settings: SearchSettings) -> Resources:
@@ -171,6 +188,10 @@ def _allotted(settings: SearchSettings) -> Resources:
     resources = settings.resources
     if resources.ray is None and resources.workers is None:
         resources = replace(resources, workers=_cores())
+    if resources.fuse == "auto":
+        resources = replace(resources, fuse=FUSE if settings.gan is not None and settings.gan.device != "cpu" else 1)
+    if settings.gan is None and resources.fuse != 1:
+        raise UserError("fuse: only GANs are trained together, not an objective")
     if settings.gan is not None:
         resources = replace(resources, threads=settings.gan.threads)
         if settings.gan.device == "cuda" and not resources.gpus_per_trial:

@@ -220,7 +220,7 @@ def test_first_steps_by_hand(optimizer: str) -> None:
     for moved, gradient in zip(run.next_step("critic", gradients), gradients, strict=True):
         assert torch.allclose(moved, -1e-3 * expected(gradient), rtol=1e-3, atol=1e-6)
     assert all(torch.equal(w, old) for w, old in zip(run._parameters["critic"], before, strict=True))
-    assert not run._optimizers["critic"].state
+    assert not run.optimizers["critic"].state
 
 
 def test_how_far_steps_lead() -> None:

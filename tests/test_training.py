@@ -214,7 +214,7 @@ def test_the_schedule_is_critic_steps_to_one() -> None:
 def test_optimisers_follow_their_genes() -> None:
     genome = GENES.read({"critic_optimizer": "adam", "critic_beta1": 0.3, "learning_rate": 1e-3, "lr_ratio": 0.25})
     run = trainer(dict(genome), torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
-    critic, generator = run._optimizers["critic"], run._optimizers["generator"]
+    critic, generator = run.optimizers["critic"], run.optimizers["generator"]
     assert type(critic).__name__ == "Adam"
     assert critic.defaults["betas"] == (0.3, 0.999)
     assert type(generator).__name__ == "RMSprop"
@@ -272,9 +272,9 @@ def test_a_step_is_that_of_an_optimiser_without_shortcuts(optimizer: str, genes:
     images = torch.arange(40 * 192).reshape(40, 3, 8, 8).remainder(251).byte()
     ours, plain = (trainer(GENES.complete(genome), images) for _ in range(2))
     for player in players:
-        group = plain._optimizers[player].param_groups[0]
+        group = plain.optimizers[player].param_groups[0]
         known = {name: group[name] for name in ("betas", "alpha", "momentum") if name in group}
-        plain._optimizers[player] = PLAIN[optimizer](group["params"], group["lr"], foreach=False, **known)
+        plain.optimizers[player] = PLAIN[optimizer](group["params"], group["lr"], foreach=False, **known)
     before = {player: [p.clone() for p in network.parameters()] for player, network in ours.gan.players.items()}
     for run in (ours, plain):
         run.run_to(1)

@@ -214,10 +214,10 @@ def test_historical_averaging_pulls_to_the_mean_of_all_weights_so_far() -> None:
 def test_instance_noise_falls_to_nothing_over_the_budget() -> None:
     gan = build({"filters": 8, "instance_noise": 0.5, "dropout": 0.0, "critic_norm": "none"}, 8, 1, 0)
     quiet = build({"filters": 8, "dropout": 0.0, "critic_norm": "none"}, 8, 1, 0)
-    batch = gan.draw("critic", torch.zeros(4, 1, 8, 8), rng())
     found = []
     for progress in (0.0, 0.5, 1.0):
         gan.begin(progress)
+        batch = gan.draw("critic", torch.zeros(4, 1, 8, 8), rng())
         found.append(float(gan.loss("critic", batch).terms["real"].detach()))
     assert len(set(found)) == 3
     assert math.isclose(found[-1], float(quiet.loss("critic", batch).terms["real"].detach()), rel_tol=1e-6)

@@ -37,6 +37,9 @@ GB = 1e9
 Workers = Annotated[int | None, typer.Option(help="Trials at once; default: all cores. 1 needs no Ray.")]
 Ray = Annotated[str | None, typer.Option(help="Address of a Ray cluster to join; default: a local one.")]
 GPUs = Annotated[str | None, typer.Option("--gpus-per-trial", help="Share of a GPU, as in 0.125, or auto (by memory).")]
+Fuse = Annotated[
+    str | None, typer.Option(help="Trials trained as one program, at most: auto (on GPUs only), off, or a number.")
+]
 Memory = Annotated[float | None, typer.Option("--memory-per-trial", help="GB; default: a worker's share.")]
 TimeLimit = Annotated[float | None, typer.Option(help="Seconds that a trial may take.")]
 StallLimit = Annotated[float | None, typer.Option(help="Seconds without a sign of life before a trial is ended.")]
@@ -83,6 +86,7 @@ def search(
     workers: Workers = None,
     ray: Ray = None,
     gpus_per_trial: GPUs = None,
+    fuse: Fuse = None,
     memory_per_trial: Memory = None,
     time_limit: TimeLimit = None,
     stall_limit: StallLimit = None,
@@ -108,7 +112,7 @@ def search(
     for seed_genome in read_seeds(seed_genomes or (), load_space(space, GENES), Place.of(runs, store)):
         for move in seed_genome.moves:
             console().print(f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False)
-    resources = _resources(ray, gpus_per_trial, memory_per_trial, time_limit, stall_limit, retries)
+    resources = _resources(ray, gpus_per_trial, fuse, memory_per_trial, time_limit, stall_limit, retries)
     if workers is not None and workers > window:
         console().print(f"a window of {window} keeps at most {window} of {workers} workers busy", highlight=False)
     judge = Judge.of(fitness, score, average)  # type: ignore[arg-type]
@@ -158,6 +162,7 @@ def resume(
     workers: Workers = None,
     ray: Ray = None,
     gpus_per_trial: GPUs = None,
+    fuse: Fuse = None,
     memory_per_trial: Memory = None,
     time_limit: TimeLimit = None,
     stall_limit: StallLimit = None,
@@ -172,7 +177,7 @@ def resume(
     from evogan import api
     from evogan.monitor import SearchProgress
 
-    resources = _resources(ray, gpus_per_trial, memory_per_trial, time_limit, stall_limit, retries)
+    resources = _resources(ray, gpus_per_trial, fuse, memory_per_trial, time_limit, stall_limit, retries)
     run = api.open_run(name, runs, store)
     total = evaluations or run.document["evaluations"]
     checks = (run.document["finalists"] + len(run.document["reference"])) * run.document["confirm"]
@@ -226,6 +231,7 @@ def status(
 def _resources(
     ray: str | None,
     gpus_per_trial: str | None,
+    fuse: str | None,
     memory_per_trial: float | None,
     time_limit: float | None,
     stall_limit: float | None,
@@ -237,6 +243,8 @@ def _resources(
         given["memory_per_trial"] = memory_per_trial * GB
     if gpus_per_trial is not None:
         given["gpus_per_trial"] = _gpus(gpus_per_trial)
+    if fuse is not None:
+        given["fuse"] = _fuse(fuse)
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -244,9 +252,20 @@ def _gpus(text: str) -> float | str:
     if text == "auto":
         return text
     try:
-        return float(text)
+        gpus = float(text)
     except ValueError:
-        raise UserError(f"--gpus-per-trial '{text}': a share as 0.125, a whole number, or auto") from None
+        gpus = 0.0
+    if not gpus > 0:
+        raise UserError(f"--gpus-per-trial '{text}': a share as 0.125, a whole number, or auto")
+    return gpus
+
+
+def _fuse(text: str) -> int | str:
+    if text in ("auto", "off"):
+        return text if text == "auto" else 1
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"--fuse '{text}': auto, off, or a number of trials")
+    return int(text)
 
 
 def _tell(run: Run, as_json: bool) -> None:

@@ -37,6 +37,12 @@ class NormalizedLoss:
         else:
             self._running[name] = _Running(loss, loss, loss, 1)
 
+    def absorb(self, name: LossName, low: Tensor, high: Tensor, total: Tensor, count: int) -> None:
+        """Add several steps, float64: their lowest and highest loss, and the sum."""
+        running = self._running.setdefault(name, _Running(low, high, torch.zeros_like(total), 0))
+        running.low, running.high = torch.minimum(running.low, low), torch.maximum(running.high, high)
+        running.sum, running.count = running.sum + total, running.count + count
+
     def value(self) -> float:
         """The fitness of the losses since the last call, in [0, 1]; NaN if any loss ever was.
 

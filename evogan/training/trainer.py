@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from evogan.stable import derive_seed
 from evogan.training.optimizers import make_optimizer
 from evogan.training.state import State
 from evogan.zoo import GAN
+from evogan.zoo.gan import Batch
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
 
@@ -47,17 +48,17 @@ class Trainer:
         self.images = images.to(device)
         self.batch_size = int(genes["batch_size"])
         self._iterations, self._decay = iterations, str(genes["lr_decay"])
-        self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
         self._noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise"))
         self._queue = torch.empty(0, dtype=torch.long, device=device)
         self._no_reals = as_reals(self.images[:1]).expand(self.batch_size, -1, -1, -1)
         self._parameters = {name: list(player.parameters()) for name, player in gan.players.items()}
-        self._optimizers = {
+        self.optimizers = {
             name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
         }
         self._meter = _Meter()
-        self._looks_every_iteration = device.type == "cpu"  # elsewhere a look would wait for the device
+        self.looks_every_iteration = device.type == "cpu"  # elsewhere a look would wait for the device
         self._normalized = NormalizedLoss()
 
     @property
@@ -79,13 +80,13 @@ class Trainer:
         Errors: Diverged if any loss since `losses` was last asked for was not finite.
         """
         while self.iteration < iteration:
-            self._begin_iteration()
+            if self.looks_every_iteration and not self._meter.finite():
+                break
+            self.begin_iteration()
             for player, steps in self.gan.schedule:
                 for _ in range(steps):
                     self._step(player)
             self.iteration += 1
-            if self._looks_every_iteration and not self._meter.finite():
-                break
         for name, mean in self._meter.means().items():
             if not math.isfinite(mean):
                 raise Diverged(f"{name} loss is {mean} by {self.images_seen / 1000:.1f} kimg")
@@ -96,6 +97,13 @@ class Trainer:
         self._meter = _Meter()
         return means
 
+    def absorb(self, totals: Mapping[str, Totals]) -> None:
+        """Losses of steps that were made elsewhere."""
+        for name, these in totals.items():
+            self._meter.absorb(name, these)
+            if name in NORMALIZED:
+                self._normalized.absorb(name, these.low, these.high, these.total, these.steps)
+
     def normalized_loss(self) -> float:
         """The classic fitness over the steps since the last call."""
         return self._normalized.value()
@@ -105,7 +113,7 @@ class Trainer:
         tensors = {"order": self._order.get_state(), "noise": self._noise.get_state(), "queue": self._queue.int()}
         for name, network in self.gan.networks.items():
             tensors |= {f"network.{name}.{key}": tensor for key, tensor in network.state_dict().items()}
-        for player, optimizer in self._optimizers.items():
+        for player, optimizer in self.optimizers.items():
             for i, parameter in enumerate(self._parameters[player]):
                 kept = optimizer.state[parameter].items()
                 tensors |= {f"optimizer.{player}.{i}.{key}": value for key, value in kept if value is not None}
@@ -119,7 +127,7 @@ class Trainer:
         device = self.images.device
         for name, network in self.gan.networks.items():
             network.load_state_dict(state.part(f"network.{name}."))
-        for player, optimizer in self._optimizers.items():
+        for player, optimizer in self.optimizers.items():
             for i, parameter in enumerate(self._parameters[player]):
                 optimizer.state[parameter] = {
                     # where its parameter is and laid out alike, as the optimiser would have made it
@@ -136,7 +144,7 @@ class Trainer:
 
     def next_step(self, player: str, gradients: Sequence[Tensor]) -> list[Tensor]:
         """w' - w of a step along these gradients, for every parameter, at the full learning rate: it is not taken."""
-        optimizer = copy.deepcopy(self._optimizers[player])
+        optimizer = copy.deepcopy(self.optimizers[player])
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         after = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -145,34 +153,44 @@ class Trainer:
         optimizer.step()
         return [new.detach() - old.detach() for new, old in zip(after, self._parameters[player], strict=True)]
 
-    def _begin_iteration(self) -> None:
+    def begin_iteration(self) -> None:
+        """What schedules change."""
         progress = self.iteration / self._iterations
         if self.gan.begin(progress):  # moments of layers that had no part in it would mislead (PGGAN, appendix A)
-            for optimizer in self._optimizers.values():
+            for optimizer in self.optimizers.values():
                 optimizer.state.clear()
         if self._decay != "none":
             left = 1 - progress if self._decay == "linear" else min(1.0, 2 * (1 - progress))
-            for optimizer in self._optimizers.values():
+            for optimizer in self.optimizers.values():
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * left
 
     def _step(self, player: str) -> None:
-        reals = self._next_reals() if self.gan.needs_real(player) else self._no_reals
-        batch = self.gan.draw(player, reals, self._noise)
-        with self._autocast:
+        batch = self.draw(player)
+        with self.autocast:
             losses = self.gan.loss(player, batch)
         parameters = self._parameters[player]
         # a network that grows has layers without a part in it yet
         gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = _laid_out(gradient, parameter)
-        self._optimizers[player].step()
+        self.optimizers[player].step()
         self.gan.after_step(player, batch, losses)
         self._meter.add(losses.terms)
         self._meter.add(losses.watched)
         for name in NORMALIZED:
             if name in losses.terms:
                 self._normalized.update(name, losses.terms[name])
+
+    def rate(self, player: str) -> float:
+        """The player's learning rate in this iteration."""
+        rate: float = self.optimizers[player].param_groups[0]["lr"]
+        return rate
+
+    def draw(self, player: str) -> Batch:
+        """What the player's next step uses."""
+        reals = self._next_reals() if self.gan.needs_real(player) else self._no_reals
+        return self.gan.draw(player, reals, self._noise)
 
     def _next_reals(self) -> Tensor:
         """The next batch in [-1, 1]: one shuffled pass over the data after another."""
@@ -193,6 +211,15 @@ def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
     return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
+class Totals(NamedTuple):
+    """Of a loss in several steps, each tensor a float64 scalar."""
+
+    total: Tensor
+    low: Tensor
+    high: Tensor
+    steps: int
+
+
 class _Meter:
     """Running means of losses, kept on the device until they are read."""
 
@@ -205,6 +232,11 @@ class _Meter:
             value = term.detach().float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
+
+    def absorb(self, name: str, totals: Totals) -> None:
+        value = totals.total.float()
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._counts[name] = self._counts.get(name, 0) + totals.steps
 
     def finite(self) -> bool:
         return all(math.isfinite(total) for total in self._sums.values())

@@ -19,7 +19,7 @@ from evogan.zoo.backbones import stylegan
 from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.gan import Batch, Critique, Draws, Losses, Network
 from evogan.zoo.latents import draw_latents, truncated
-from evogan.zoo.losses import HARD, adversarial, draw_targets, feature_matching, pull_away
+from evogan.zoo.losses import HARD, Objective, adversarial, draw_targets, feature_matching, pull_away
 from evogan.zoo.memory import Memory
 from evogan.zoo.regularizers import Regularizers
 from evogan.zoo.weights import Weights
@@ -30,18 +30,19 @@ REAL, FAKE = "real", "fake"
 class AdversarialGAN:
     """Built from `genes`, a complete phenotype, and the two networks that it names, which have their weights.
 
-    Randomness that is part of the networks (first singular vectors) comes from `rng`.
+    Randomness that is part of the networks (first singular vectors) comes from `rng`. Numbers in `genes` are read when
+    they are used: a stack of GANs puts tensors in their place.
     """
 
-    def __init__(self, genes: Mapping[str, Any], generator: Network, critic: Network, rng: torch.Generator) -> None:
+    def __init__(self, genes: dict[str, Any], generator: Network, critic: Network, rng: torch.Generator) -> None:
         self.players: Mapping[str, Network] = {"critic": critic, "generator": generator}
         self.schedule = (("critic", int(genes["critic_steps"])), ("generator", int(genes["generator_steps"])))
-        self._genes = genes
+        self.genes = genes
         self._weights = {name: Weights(player, name, genes, rng) for name, player in self.players.items()}
-        self._objective = adversarial(genes)
+        self.objective: Objective = adversarial(genes)
         self._regularizers = Regularizers(genes)
         self._memory = Memory(genes)
-        self._average = MovingAverage(generator, genes["ema"]) if genes["ema"] > 0 else None
+        self._average = MovingAverage(generator, genes) if genes["ema"] > 0 else None
         self._histories = (
             {name: HistoricalAverage(player) for name, player in self.players.items()}
             if genes["historical_averaging"] > 0
@@ -56,9 +57,10 @@ class AdversarialGAN:
         self._growing = [m for player in self.players.values() for m in player.modules() if isinstance(m, Growth)]
         self._styled = [m for m in generator.modules() if isinstance(m, stylegan.Generator)]
         self._feature_matching: str = genes["feature_matching"]
-        self._matches_real = self._objective.needs_real or self._feature_matching != "off"
+        self._matches_real = self.objective.needs_real or self._feature_matching != "off"
         # batch norm and minibatch layers look at the batch: real and fake pass them apart
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
+        self._pulls_away = genes.get("pull_away", 0) > 0
         self._noise = 0.0
 
     def to(self, device: torch.device) -> None:
@@ -66,7 +68,7 @@ class AdversarialGAN:
             network.to(device).to(memory_format=torch.channels_last)
 
     def begin(self, progress: float) -> bool:
-        self._noise = self._genes["instance_noise"] * (1 - progress)
+        self._noise = self.genes["instance_noise"] * (1 - progress)
         grown = [growth.grow(progress) for growth in self._growing]  # every one
         return any(grown)
 
@@ -81,15 +83,16 @@ class AdversarialGAN:
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
         for what in seen:
             draws[what] = critic.draws(n, rng)
-            if self._genes["instance_noise"] > 0:
-                draws[f"{what} noise"] = (torch.randn(real.shape, generator=rng, device=rng.device),)
-            if self._genes["augmentation"] != "none":
-                draws[f"{what} augmentation"] = draw_augmentation(self._genes["augmentation"], n, real.shape[-1], rng)
-        if self._genes["loss"] in LABELLED:
-            draws["targets"] = draw_targets(n, self._genes["label_smoothing"], self._genes["label_noise"], rng)
+            if self.genes["instance_noise"] > 0:
+                noise = torch.randn(real.shape, generator=rng, device=rng.device)
+                draws[f"{what} noise"] = (self._noise * noise,)
+            if self.genes["augmentation"] != "none":
+                draws[f"{what} augmentation"] = draw_augmentation(self.genes["augmentation"], n, real.shape[-1], rng)
+        if self.genes["loss"] in LABELLED:
+            draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
             draws |= self._regularizers.draw(critic, real, rng)
-        return Batch(real, draw_latents(self._genes, n, rng), draws)
+        return Batch(real, draw_latents(self.genes, n, rng), draws)
 
     # --- losses
 
@@ -98,7 +101,7 @@ class AdversarialGAN:
         terms = {**losses.terms, **self._weights[player].regularization()}
         if self._histories:
             distance = self._histories[player].distance(self.players[player])
-            terms["historical_averaging"] = self._genes["historical_averaging"] * distance
+            terms["historical_averaging"] = self.genes["historical_averaging"] * distance
         return Losses(terms, losses.watched)
 
     def _critic_loss(self, batch: Batch) -> Losses:
@@ -107,7 +110,7 @@ class AdversarialGAN:
         real = self._seen(batch.real, REAL, batch)
         r, f = self._judge(real, fake, batch)
         targets = batch.draws.get("targets", HARD)
-        terms = self._memory.weigh(self._objective.critic(r.score, f.score, targets), r.score, f.score)
+        terms = self._memory.weigh(self.objective.critic(r.score, f.score, targets), r.score, f.score)
         terms |= self._regularizers.terms(self.players["critic"], (real, fake), (r.score, f.score), batch.draws)
         return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
 
@@ -118,12 +121,12 @@ class AdversarialGAN:
             with torch.no_grad():  # reals carry no gradient
                 r = self.players["critic"](self._seen(batch.real, REAL, batch), batch.draws[REAL])
         f: Critique = self.players["critic"](fake, batch.draws[FAKE])
-        terms = dict(self._objective.generator(f.score, None if r is None else r.score))
+        terms = dict(self.objective.generator(f.score, None if r is None else r.score))
         if r is not None and self._feature_matching != "off":
             matched = feature_matching(r.features, f.features)
             terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
-        if self._genes.get("pull_away", 0) > 0:
-            terms["pull_away"] = self._genes["pull_away"] * pull_away(f.features)
+        if self._pulls_away:
+            terms["pull_away"] = self.genes["pull_away"] * pull_away(f.features)
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
 
     def _generate(self, batch: Batch) -> Tensor:
@@ -136,9 +139,9 @@ class AdversarialGAN:
             for growth in self._growing[:1]:
                 images = growth.blend(images)
         if augmentation := batch.draws.get(f"{what} augmentation"):
-            images = augment(self._genes["augmentation"], images, augmentation)
+            images = augment(self.genes["augmentation"], images, augmentation)
         if noise := batch.draws.get(f"{what} noise"):
-            images = images + self._noise * noise[0]
+            images = images + noise[0]
         return images
 
     def _judge(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Critique, Critique]:
@@ -172,7 +175,7 @@ class AdversarialGAN:
         return self.players["generator"] if self._average is None else self._average.network
 
     def latents(self, n: int, rng: torch.Generator) -> Tensor:
-        return truncated(self._genes, n, rng)
+        return truncated(self.genes, n, rng)
 
     @torch.no_grad()
     def sample(self, latent: Tensor) -> Tensor:

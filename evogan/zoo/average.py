@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,31 +15,27 @@ class MovingAverage(nn.Module):
 
     Follows a network: its buffers as they are, its parameters w by w' = d w' + (1 - d) w.
 
-    At step t, d = min(decay, (1 + t)/(10 + t)): the memory is short at first, or a short training would average
+    At step t, d = min(ema, (1 + t)/(10 + t)): the memory is short at first, or a short training would average
     mostly its initial weights.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    steps: Tensor
+
+    def __init__(self, network: nn.Module, genes: Mapping[str, Any]) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
-        self._decay = decay
-        self._steps = 0
+        self._genes = genes
+        self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
         """Take one step towards the network as it is now."""
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        self._steps += 1
-        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
+        share = 1 - ((1 + self.steps) / (10 + self.steps)).clamp(max=self._genes["ema"])
+        self.steps += 1
+        for mean, weight in zip(self.network.parameters(), network.parameters(), strict=True):
+            mean.copy_(torch.lerp(mean, weight, share.to(weight.dtype)))
         for statistic, kept in zip(network.buffers(), self.network.buffers(), strict=True):
             kept.copy_(statistic)
-
-    def get_extra_state(self) -> Tensor:
-        """The steps belong to the state dict. A buffer of them would be a wait for the device every step."""
-        return torch.tensor(self._steps)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self._steps = int(state)
 
 
 class HistoricalAverage(nn.Module):

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from evogan.genes import AUTOENCODING
 from evogan.zoo.gan import Critique, Draws, Network
-from evogan.zoo.layers import MinibatchDiscrimination, MinibatchStd, precise
+from evogan.zoo.layers import LeakyReLU, MinibatchDiscrimination, MinibatchStd, precise
 
 
 class Critic(Network):
@@ -23,13 +22,10 @@ class Critic(Network):
 
     def __init__(self, genes: Mapping[str, Any]) -> None:
         super().__init__()
-        self.slope: float = genes["slope"]
+        self.activate = LeakyReLU(genes, "slope")
         self._minibatch: str = genes.get("minibatch", "none")
         self._encodes = genes["loss"] in AUTOENCODING
         self._outputs: int = genes["code"] if self._encodes else 1
-
-    def activate(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x, self.slope)
 
     def trunk(self, x: Tensor, draws: Draws) -> Tensor:
         """Images -> maps (N, C, H, W), or features (N, F)."""

@@ -41,6 +41,26 @@ def dense_norm(kind: str, channels: int) -> nn.Module:
     return nn.Identity() if kind == "instance" else norm(kind, channels)
 
 
+def without_statistics(network: nn.Module) -> None:
+    """Batch norms know the batch alone: no running statistics, and so no state that a forward pass changes."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+
+
+class LeakyReLU(nn.Module):
+    """max(x, 0) + a min(x, 0), a being the gene `name` when it is called: in a stack of networks a tensor."""
+
+    def __init__(self, genes: Mapping[str, Any], name: str) -> None:
+        super().__init__()
+        self._genes, self._name = genes, name
+
+    def forward(self, x: Tensor) -> Tensor:
+        slope = self._genes[self._name]
+        return torch.where(x > 0, x, slope.to(x.dtype) * x) if isinstance(slope, Tensor) else F.leaky_relu(x, slope)
+
+
 class PixelNorm(nn.Module):
     """a / sqrt(mean_c a^2 + 1e-8), at every position of (N, C, ...). PGGAN, arXiv:1710.10196."""
 

@@ -87,6 +87,38 @@ class Adversarial:
         return {"generator": exchanged["real"] + exchanged["fake"]}
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """Several losses, of which each GAN of a stack has the one that the number `objective` among `genes` says.
+
+    A loss gets the scores of other GANs as zeros, so that nothing comes of them, be they infinite.
+    """
+
+    kinds: Sequence[Objective]
+    genes: Mapping[str, Any]
+
+    @property
+    def needs_real(self) -> bool:
+        return self.kinds[0].needs_real
+
+    def critic(self, r: Tensor, f: Tensor, targets: Targets = HARD) -> LossTerms:
+        return self._chosen(lambda kind, own: kind.critic(own(r), own(f), targets))
+
+    def generator(self, f: Tensor, r: Tensor | None = None) -> LossTerms:
+        return self._chosen(lambda kind, own: kind.generator(own(f), None if r is None else own(r)))
+
+    def _chosen(self, terms: Callable[[Objective, Callable[[Tensor], Tensor]], LossTerms]) -> LossTerms:
+        found: dict[str, Tensor] = {}
+        for number, kind in enumerate(self.kinds):
+            chosen = self.genes["objective"] == number
+            for name, term in terms(kind, lambda x, chosen=chosen: torch.where(chosen, x, 0.0)).items():  # type: ignore[misc]
+                own = torch.where(chosen, term, 0.0)
+                found[name] = found[name] + own if name in found else own
+        return found
+
+
+Objective = Adversarial | Mixture
+
 RELATIONS: Mapping[str, tuple[float, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]]] = {
     "none": (1.0, lambda r, f: (r, f)),
     "pairs": (0.5, lambda r, f: (r - f, f - r)),
@@ -144,8 +176,7 @@ def _f_divergence(genes: Mapping[str, Any]) -> Judgement:
 
 
 def _ebgan(genes: Mapping[str, Any]) -> Judgement:
-    margin = genes["margin"]
-    return Judgement(lambda r, _: r, lambda f, _: relu(margin - f), lambda f: f)
+    return Judgement(lambda r, _: r, lambda f, _: relu(genes["margin"] - f), lambda f: f)
 
 
 def _began(genes: Mapping[str, Any]) -> Judgement:

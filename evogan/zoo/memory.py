@@ -49,8 +49,8 @@ class Memory(nn.Module):
     def follow(self, player: str, losses: Losses) -> None:
         """A player has stepped."""
         if self._lecam and player == "critic":
-            self.mean_real.lerp_(losses.watched["score_real"], 1 - SCORE_DECAY)
-            self.mean_fake.lerp_(losses.watched["score_fake"], 1 - SCORE_DECAY)
+            self.mean_real.copy_(torch.lerp(self.mean_real, losses.watched["score_real"], 1 - SCORE_DECAY))
+            self.mean_fake.copy_(torch.lerp(self.mean_fake, losses.watched["score_fake"], 1 - SCORE_DECAY))
         if self._began and player == "critic":
             self.energy.copy_(losses.terms["real"])
         elif self._began:

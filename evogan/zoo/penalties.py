@@ -29,11 +29,10 @@ def input_gradient(critic: Score, x: Tensor) -> Tensor:
     """The gradient of each image's score by that image, like x, itself differentiable by the critic's parameters.
 
     Under autocast the critic computes as it does elsewhere, and the gradient is float32: with bfloat16 norms are off by
-    some 0.1 % (docs/decisions.md). Taken by `autograd.grad`, so a stack of critics is mapped inside `critic`: `vmap`
-    around this is impossible.
+    some 0.1 % (docs/decisions.md).
     """
-    x = x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    x = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    gradient: Tensor = torch.func.grad(lambda x: critic(x).sum())(x)
     return gradient
 
 

@@ -18,6 +18,7 @@ class Regularizers:
     def __init__(self, genes: Mapping[str, Any]) -> None:
         self._genes = genes
         self._gradient = GRADIENT_PENALTIES.get(genes.get("gradient_penalty", "none"))
+        self._drifts = genes.get("drift", 0) > 0
         self._zero = ZERO_PENALTIES.get(genes.get("zero_penalty", "none"))
 
     def draw(self, critic: Network, real: Tensor, rng: torch.Generator) -> dict[str, Draws]:
@@ -48,6 +49,6 @@ class Regularizers:
             terms["gradient_penalty"] = self._genes["gradient_penalty_weight"] * self._gradient.distance(norms)
         if self._zero is not None:
             terms["zero_penalty"] = self._genes["zero_penalty_weight"] * self._zero(score, *images)
-        if self._genes.get("drift", 0) > 0:
+        if self._drifts:
             terms["drift"] = self._genes["drift"] * scores[0].square().mean()
         return terms

@@ -113,9 +113,8 @@ class Weights:
     def __init__(self, network: nn.Module, player: str, genes: Mapping[str, Any], rng: torch.Generator) -> None:
         self._layers = [layer for _, layer in layers(network)]
         self._constraint: str = genes[f"{player}_constraint"]
-        self._limit: float = genes["clip"] if self._constraint == "clip" else genes.get(f"{player}_sigma", 0.0)
         self._drawn: str = genes[f"{player}_regularization"]
-        self._weight: float = genes.get(f"{player}_regularization_weight", 0.0)
+        self._genes, self._player = genes, player
         self._tops: list[TopSingular] = []
         self._scales: list[float] = []  # of the weights in use, over those that are learned
         for layer in self._layers:
@@ -143,8 +142,9 @@ class Weights:
         """The term that draws them, times its weight; {} if nothing does."""
         if self._drawn == "none":
             return {}
+        weight = self._genes[f"{self._player}_regularization_weight"]
         with torch.autocast(raw(self._layers[0]).device.type, enabled=False):
-            return {"regularization": self._weight * torch.stack(list(self._pulls())).sum()}
+            return {"regularization": weight * torch.stack(list(self._pulls())).sum()}
 
     def _pulls(self) -> Iterator[Tensor]:
         match self._drawn:
@@ -160,15 +160,16 @@ class Weights:
     @torch.no_grad()
     def after_step(self) -> None:
         """Follow the singular vectors, and bound what is bounded."""
+        sigma, clip = (self._genes.get(name, math.inf) for name in (f"{self._player}_sigma", "clip"))
         for layer, top, scale in zip(self._layers, self._tops, self._scales, strict=False):  # tops of all, or none
             w = matrix(layer, raw(layer))
             top.iterate(w)
             if self._constraint == "sigma_clamp":
-                excess = (top.sigma(w) - self._limit / scale).clamp(min=0) * torch.outer(top.u, top.v)
+                excess = (top.sigma(w) - sigma / scale).clamp(min=0) * torch.outer(top.u, top.v)
                 raw(layer).sub_(_shaped_as(layer, excess))
         if self._constraint == "clip":
             for layer, scale in zip(self._layers, self._scales, strict=True):
-                raw(layer).clamp_(-self._limit / scale, self._limit / scale)
+                raw(layer).copy_(raw(layer).clamp(-clip / scale, clip / scale))
 
 
 def _shaped_as(layer: Layer, matrix: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from evogan.engine.executors import cluster
 from evogan.engine.executors.base import Evaluate, Report, Watch
 from evogan.engine.executors.forecast import Forecast
+from evogan.engine.executors.fused import Bundle, parts
 from evogan.engine.executors.placement import ALONE, Device, Placement
 from evogan.engine.executors.resources import Resources
 from evogan.engine.executors.worker import Home, News, Offer, Worker
@@ -126,7 +127,7 @@ class RayExecutor:
         self._workers.clear()
         self._started = False
         if self._ours:
-            ray.shutdown()
+            cluster.leave()
 
     # --- workers
 
@@ -281,7 +282,7 @@ class RayExecutor:
     def _add(self, job: _Job, *, first: bool = False) -> None:
         predicted = self._forecast.predict(job.trial.genome, job.work)
         memory = 0.0
-        if job.alone or (self._packed and predicted.memory is None):
+        if job.alone or (self._packed and (predicted.memory is None or isinstance(job.trial, Bundle))):
             memory = ALONE
         elif self._packed and predicted.memory is not None:
             memory = predicted.memory + CONTEXT
@@ -329,9 +330,9 @@ class RayExecutor:
         self._add(job, first=True)
 
     def _finish(self, job: _Job, evaluation: Evaluation) -> None:
-        if evaluation.status == "completed":
-            work = evaluation.cost.get("kimg") or job.work
-            self._forecast.learn(job.trial.genome, work, evaluation.cost)
+        for trial, found in parts(job.trial, evaluation):
+            if found.status == "completed":
+                self._forecast.learn(trial.genome, found.cost.get("kimg") or job.work, found.cost)
         self._finished.append((job.trial, evaluation))
 
     def _tell(self, watch: Watch, report: Report, worker: _Worker | None) -> None:

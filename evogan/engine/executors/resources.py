@@ -8,6 +8,10 @@ from typing import Literal
 
 from evogan.errors import UserError
 
+FUSE = 32
+
+FUSE = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
@@ -15,8 +19,9 @@ class Resources:
 
     `ray`: address of a Ray cluster to join; None starts a local one where more than one worker, or a limit, needs it.
     `gpus_per_trial`: share of a GPU in (0, 1], or whole ones; "auto" packs by predicted memory. `threads`: CPU threads
-    of a trial. `memory_per_trial`: bytes (None: a worker's share of its machine). `time_limit` and `stall_limit`:
-    seconds of a trial, and without a sign of life. `retries`: of a trial whose worker was lost.
+    of a trial. `fuse`: trials trained as one program, at most; "auto": `FUSE` on a GPU, else 1. `memory_per_trial`:
+    bytes (None: a worker's share of its machine). `time_limit` and `stall_limit`: seconds of a trial, and without a
+    sign of life. `retries`: of a trial whose worker was lost.
     Errors: UserError for what cannot be.
     """
 
@@ -24,6 +29,7 @@ class Resources:
     ray: str | None = None
     gpus_per_trial: float | Literal["auto"] = 0.0
     threads: int = 1
+    fuse: int | Literal["auto"] = "auto"
     memory_per_trial: float | None = None
     time_limit: float | None = None
     stall_limit: float | None = None
@@ -34,10 +40,14 @@ class Resources:
             raise UserError(f"workers must be at least 1, not {self.workers}")
         if self.threads < 1:
             raise UserError(f"threads must be at least 1, not {self.threads}")
+        if self.fuse != "auto" and self.fuse < 1:
+            raise UserError(f"fuse must be at least 1, or auto, not {self.fuse}")
+        if self.fuse != "auto" and self.fuse < 1:
+            raise UserError(f"fuse must be at least 1, or auto, not {self.fuse}")
         if self.retries < 0:
             raise UserError(f"retries must be at least 0, not {self.retries}")
         gpus = self.gpus_per_trial
-        if gpus != "auto" and not (0 <= gpus <= 1 or (gpus < math.inf and gpus == int(gpus))):
+        if gpus != "auto" and not (0 <= gpus <= 1 or (1 < gpus < math.inf and gpus == int(gpus))):
             raise UserError(f"gpus_per_trial must be a share in (0, 1], a whole number, or auto, not {gpus:g}")
         for name in ("memory_per_trial", "time_limit", "stall_limit"):
             value = getattr(self, name)

@@ -13,6 +13,7 @@ from evogan.zoo.backbones.sizes import stages
 from evogan.zoo.critic import Critic
 from evogan.zoo.gan import Network
 from evogan.zoo.generator import Generator
+from evogan.zoo.layers import without_statistics
 from evogan.zoo.virtual_batch import WithReference
 
 Genes = Mapping[str, Any]
@@ -72,11 +73,9 @@ def make_networks(genes: Genes, size: int, channels: int) -> tuple[Network, Netw
     """
     backbone = BACKBONES[genes["backbone"]]
     generator = backbone.generator(genes, size, channels)
-    critic = backbone.critic(genes, size, channels)
-    virtual, autoencoding = genes.get("generator_norm") == "virtual_batch", genes["loss"] in AUTOENCODING
-    return (
-        WithReference(genes, generator) if virtual else generator,
-        Autoencoder(genes, critic, backbone.generator(decoder_genes(genes), size, channels))
-        if autoencoding
-        else critic,
-    )
+    encoder = backbone.critic(genes, size, channels)
+    critic: Network = encoder
+    if genes["loss"] in AUTOENCODING:
+        critic = Autoencoder(genes, encoder, backbone.generator(decoder_genes(genes), size, channels))
+    without_statistics(critic)  # it always judges a batch, and a gradient penalty could not pass their update
+    return WithReference(genes, generator) if genes.get("generator_norm") == "virtual_batch" else generator, critic

@@ -17,13 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from evogan.zoo import generator
 from evogan.zoo.backbones import resnet
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import norm, resize
+from evogan.zoo.layers import LeakyReLU, norm, resize
 
 CELLS = 3
 
@@ -45,17 +44,18 @@ class Resize(nn.Module):
 class Block(nn.Module):
     """One convolution with its norm and activation; `steps` is how often it doubles the image."""
 
-    def __init__(self, order: str, kind: str, up: str, n: int, slope: float, steps: int) -> None:
+    def __init__(self, order: str, kind: str, up: str, n: int, activate: nn.Module, steps: int) -> None:
         super().__init__()
-        self.order, self.slope = order, slope
+        self.order, self.activate = order, activate
         self.norm = norm(kind, n)
         self.resize = Resize(up, n, steps)
         self.conv = nn.Conv2d(n, n, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.order == "post":
-            return F.leaky_relu(self.norm(self.conv(self.resize(x))), self.slope)
-        maps: Tensor = self.conv(self.resize(F.leaky_relu(self.norm(x), self.slope)))
+            activated: Tensor = self.activate(self.norm(self.conv(self.resize(x))))
+            return activated
+        maps: Tensor = self.conv(self.resize(self.activate(self.norm(x))))
         return maps
 
 
@@ -67,12 +67,12 @@ class Cell(nn.Module):
 
     def __init__(self, genes: Mapping[str, Any], steps: Sequence[int]) -> None:
         super().__init__()
-        number, n, slope = len(steps), genes["filters"], genes["generator_slope"]
+        number, n, activate = len(steps), genes["filters"], LeakyReLU(genes, "generator_slope")
         order, kind, up = (genes[f"cell{number}_{what}"] for what in ("convolution", "norm", "upsampling"))
         bits = f"{genes.get(f'cell{number}_skip', 0):b}".zfill(number - 1) if number > 1 else ""
         self.chosen = [i for i, bit in enumerate(bits) if bit == "1"]  # the highest bit is the first cell
-        self.first = Block(order, kind, up, n, slope, steps[-1])
-        self.second = Block(order, kind, up, n, slope, 0)
+        self.first = Block(order, kind, up, n, activate, steps[-1])
+        self.second = Block(order, kind, up, n, activate, 0)
         self.skips = nn.ModuleList(
             nn.Sequential(Resize(up, n, sum(steps[i + 1 :])), nn.Conv2d(n, n, 1)) for i in self.chosen
         )
@@ -99,7 +99,7 @@ class Generator(generator.Generator):
         self.cells = nn.ModuleList(Cell(genes, steps[: i + 1]) for i in range(CELLS))
         self.head = nn.Sequential(
             norm(genes.get("generator_norm", "batch"), n),  # not a gene here, but a decoder has its critic's
-            nn.LeakyReLU(genes["generator_slope"]),
+            LeakyReLU(genes, "generator_slope"),
             nn.Conv2d(n, channels, 3, padding=1),
         )
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import Upsample, draw_masks, norm
+from evogan.zoo.layers import LeakyReLU, Upsample, draw_masks, norm
 
 WITHOUT_SHIFT = ("none", "pixel")  # norms that add nothing, so that a network needs biases
 
@@ -28,7 +28,7 @@ class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         m, k = doublings(size)
-        n, kind, act = genes["filters"], genes["generator_norm"], nn.LeakyReLU(genes["generator_slope"])
+        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
         bias = kind in WITHOUT_SHIFT
         self.width = n * 2 ** (k - 1)
         self.dense = nn.Linear(genes["latent"], self.width * m * m, bias=bias)

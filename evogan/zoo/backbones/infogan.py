@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import Upsample, dense_norm, norm
+from evogan.zoo.layers import LeakyReLU, Upsample, dense_norm, norm
 
 
 class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
-        n, kind, act = genes["filters"], genes["generator_norm"], nn.LeakyReLU(genes["generator_slope"])
+        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
         self.width = 2 * n
         wide = self.width * (size // 4) ** 2
         self.dense = nn.Sequential(
@@ -44,7 +44,7 @@ class Generator(generator.Generator):
 class Critic(critic.Critic):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes)
-        n, kind, act = genes["filters"], genes["critic_norm"], nn.LeakyReLU(self.slope)
+        n, kind, act = genes["filters"], genes["critic_norm"], self.activate
         self.blocks = nn.Sequential(
             nn.Conv2d(channels, n, 4, 2, 1), act, nn.Conv2d(n, 2 * n, 4, 2, 1), norm(kind, 2 * n), act
         )

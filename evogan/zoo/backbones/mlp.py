@@ -13,19 +13,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import dense_norm, draw_masks
+from evogan.zoo.layers import LeakyReLU, dense_norm, draw_masks
 
 
 class _Hidden(nn.Module):
     """The hidden layers."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], kind: str, slope: float) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], kind: str, activate: nn.Module) -> None:
         super().__init__()
-        self.slope = slope
+        self.activate = activate
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(before, width), dense_norm(kind, width))
             for before, width in zip([inputs, *widths], widths, strict=False)
@@ -33,7 +32,7 @@ class _Hidden(nn.Module):
 
     def forward(self, x: Tensor, masks: Draws) -> Tensor:
         for i, block in enumerate(self.blocks):
-            x = F.leaky_relu(block(x), self.slope)
+            x = self.activate(block(x))
             if masks:
                 x = x * masks[i].to(x.dtype)
         return x
@@ -49,7 +48,9 @@ class Generator(generator.Generator):
         self.image = (channels, size, size)
         self.dropout: float = genes["generator_dropout"]
         self.widths = _widths(genes)
-        self.hidden = _Hidden(genes["latent"], self.widths, genes["generator_norm"], genes["generator_slope"])
+        self.hidden = _Hidden(
+            genes["latent"], self.widths, genes["generator_norm"], LeakyReLU(genes, "generator_slope")
+        )
         self.dense = nn.Linear(self.widths[-1], channels * size * size)
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
@@ -66,7 +67,7 @@ class Critic(critic.Critic):
         super().__init__(genes)
         self.dropout: float = genes["dropout"]
         self.widths = _widths(genes)[::-1]
-        self.hidden = _Hidden(channels * size * size, self.widths, genes["critic_norm"], self.slope)
+        self.hidden = _Hidden(channels * size * size, self.widths, genes["critic_norm"], self.activate)
         self.end_with(self.widths[-1])
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:

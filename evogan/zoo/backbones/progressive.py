@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Critique, Draws
-from evogan.zoo.layers import MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
+from evogan.zoo.layers import LeakyReLU, MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -144,12 +144,12 @@ class GrowingGenerator(generator.Generator):
 class Generator(GrowingGenerator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes, size, channels)
-        n, kind, slope = self.widths[0], genes["generator_norm"], genes["generator_slope"]
+        n, kind, act = self.widths[0], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
         self.normalise = PixelNorm()
         self.dense = with_gain(nn.Linear(genes["latent"], n * self.m * self.m), math.sqrt(2) / 4)
 
         def finished(layer: nn.Module, channels: int) -> list[nn.Module]:
-            return [layer, nn.LeakyReLU(slope), norm(kind, channels)]
+            return [layer, act, norm(kind, channels)]
 
         blocks = [[*finished(nn.Identity(), n), *finished(nn.Conv2d(n, n, 3, padding=1), n)]]
         for inputs, outputs in pairwise(self.widths):
@@ -168,7 +168,7 @@ class Critic(critic.Critic):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes)
         m, self.k = doublings(size)
-        act = nn.LeakyReLU(self.slope)
+        act = self.activate
         widths = [width(genes["filters"], s) for s in range(self.k + 1)]
         self.growth = Growth(genes["growing"], self.k)
         self.from_rgb = nn.ModuleList(nn.Sequential(nn.Conv2d(channels, widths[s], 1), act) for s in self.growth.levels)

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import MOMENTUM, SelfAttention, Upsample, norm, resize
+from evogan.zoo.layers import MOMENTUM, LeakyReLU, SelfAttention, Upsample, norm, resize
 
 RESIDUAL_GAIN = math.sqrt(2)
 
@@ -75,7 +75,7 @@ class GeneratorBlock(nn.Module):
     def __init__(self, genes: Mapping[str, Any], part: int) -> None:
         super().__init__()
         n, kind = genes["filters"], genes["generator_norm"]
-        self.slope: float = genes["generator_slope"]
+        self.activate = LeakyReLU(genes, "generator_slope")
         self.norms = nn.ModuleList(ConditionalBatchNorm(n, part) if part else norm(kind, n) for _ in range(2))
         self.up = Upsample(genes["upsampling"], n, n, 3)
         self.conv = nn.Conv2d(n, n, 3, padding=1)
@@ -83,8 +83,8 @@ class GeneratorBlock(nn.Module):
         self.up.conv.gain = self.conv.gain = RESIDUAL_GAIN  # type: ignore[assignment]
 
     def forward(self, x: Tensor, *z: Tensor) -> Tensor:
-        h: Tensor = self.up(F.leaky_relu(self.norms[0](x, *z), self.slope))
-        h = self.conv(F.leaky_relu(self.norms[1](h, *z), self.slope))
+        h: Tensor = self.up(self.activate(self.norms[0](x, *z)))
+        h = self.conv(self.activate(self.norms[1](h, *z)))
         return h + resize("nearest", self.shortcut(x))  # a 1x1 convolution may as well come first
 
 
@@ -103,7 +103,7 @@ class Generator(generator.Generator):
         )
         self.head = nn.Sequential(
             norm(genes["generator_norm"], n),
-            nn.LeakyReLU(genes["generator_slope"]),
+            LeakyReLU(genes, "generator_slope"),
             nn.Conv2d(n, channels, 3, padding=1),
         )
 
@@ -118,9 +118,11 @@ class Generator(generator.Generator):
 class CriticBlock(nn.Module):
     """(N, inputs, H, W) -> (N, outputs, H, W), or half the side. The first block takes images as they are."""
 
-    def __init__(self, inputs: int, outputs: int, kind: str, slope: float, *, down: bool, first: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kind: str, activate: nn.Module, *, down: bool, first: bool = False
+    ) -> None:
         super().__init__()
-        self.slope, self.down, self.first = slope, down, first
+        self.activate, self.down, self.first = activate, down, first
         self.norms = nn.ModuleList(norm("none" if first else kind, width) for width in (inputs, outputs))
         self.convs = nn.ModuleList(nn.Conv2d(width, outputs, 3, padding=1) for width in (inputs, outputs))
         for conv in self.convs:
@@ -128,8 +130,8 @@ class CriticBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if down else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = x if self.first else F.leaky_relu(self.norms[0](x), self.slope)
-        h = self.convs[1](F.leaky_relu(self.norms[1](self.convs[0](h)), self.slope))
+        h: Tensor = x if self.first else self.activate(self.norms[0](x))
+        h = self.convs[1](self.activate(self.norms[1](self.convs[0](h))))
         if not self.down:
             return h + x
         shortcut: Tensor = self.shortcut(F.avg_pool2d(x, 2))
@@ -143,12 +145,13 @@ class Critic(critic.Critic):
         blocks: list[nn.Module] = []
         for side in critic_sides(size):
             first = not blocks
-            blocks.append(CriticBlock(channels if first else d, d, kind, self.slope, down=True, first=first))
+            blocks.append(CriticBlock(channels if first else d, d, kind, self.activate, down=True, first=first))
             if side == attended(genes, size):
                 blocks.append(SelfAttention(d))
-        blocks += [CriticBlock(d, d, kind, self.slope, down=False) for _ in range(genes["critic_depth"])]
+        blocks += [CriticBlock(d, d, kind, self.activate, down=False) for _ in range(genes["critic_depth"])]
         self.blocks = nn.Sequential(*blocks)
         self.end_with(d, critic_sides(size)[-1], pooling=genes["critic_pooling"])
 
     def trunk(self, x: Tensor, draws: Draws) -> Tensor:
-        return self.activate(self.blocks(x))
+        maps: Tensor = self.activate(self.blocks(x))
+        return maps

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import Upsample, norm
+from evogan.zoo.layers import LeakyReLU, Upsample, norm
 
 
 class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         m, k = doublings(size)
-        n, kind, act = genes["filters"], genes["generator_norm"], nn.LeakyReLU(genes["generator_slope"])
+        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
         self.width = n * 2**k
         self.dense = nn.Linear(genes["latent"], self.width * m * m)
         blocks: list[nn.Module] = [norm(kind, self.width), act]
@@ -41,7 +41,7 @@ class Critic(critic.Critic):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes)
         m, k = doublings(size)
-        n, kind, act = genes["filters"], genes["critic_norm"], nn.LeakyReLU(self.slope)
+        n, kind, act = genes["filters"], genes["critic_norm"], self.activate
         blocks: list[nn.Module] = [nn.Conv2d(channels, n, 3, padding=1), act]
         for i in range(k):
             inputs, outputs = n * 2**i, n * 2 ** (i + 1)

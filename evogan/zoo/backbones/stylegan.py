@@ -25,7 +25,7 @@ from evogan.zoo.backbones import progressive
 from evogan.zoo.backbones.progressive import with_gain
 from evogan.zoo.gan import Draws
 from evogan.zoo.latents import draw_latents
-from evogan.zoo.layers import PixelNorm, resize
+from evogan.zoo.layers import LeakyReLU, PixelNorm, resize
 
 MAPPING_SLOPE = 0.2
 MEAN_DECAY = 0.995
@@ -53,13 +53,13 @@ class Finish(nn.Module):
 
     noise: Tensor
 
-    def __init__(self, latent: int, channels: int, side: int, slope: float) -> None:
+    def __init__(self, latent: int, channels: int, side: int, activate: nn.Module) -> None:
         super().__init__()
         self.strength = nn.Parameter(torch.empty(channels, 1, 1))
         self.bias = nn.Parameter(torch.empty(channels, 1, 1))
         self.style = with_gain(nn.Linear(latent, 2 * channels), 1.0)
         self.register_buffer("noise", torch.empty(1, 1, side, side))
-        self._slope = slope
+        self.activate = activate
 
     def reset(self, rng: torch.Generator) -> None:
         nn.init.zeros_(self.strength)
@@ -68,7 +68,7 @@ class Finish(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         noise = self.noise if noise is None else noise
-        x = F.leaky_relu(x + noise * self.strength + self.bias, self._slope)
+        x = self.activate(x + noise * self.strength + self.bias)
         return adaptive_instance_norm(x, *self.style(w).chunk(2, dim=1))
 
 
@@ -96,9 +96,8 @@ class Generator(progressive.GrowingGenerator):
         self.convs = nn.ModuleList(
             [nn.Identity(), *(nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in pairwise(widths))]
         )
-        self.finishes = nn.ModuleList(
-            Finish(latent, self.widths[s], self._side(s), genes["generator_slope"]) for s in self._levels
-        )
+        activate = LeakyReLU(genes, "generator_slope")
+        self.finishes = nn.ModuleList(Finish(latent, self.widths[s], self._side(s), activate) for s in self._levels)
 
     def reset(self, rng: torch.Generator) -> None:
         nn.init.ones_(self.constant)
@@ -144,4 +143,4 @@ class Generator(progressive.GrowingGenerator):
     @torch.no_grad()
     def follow_styles(self, latent: Tensor) -> None:
         """The generator has stepped, from these latents (N, latent)."""
-        self.mean_style.lerp_(self.mapping(latent).mean(0), 1 - MEAN_DECAY)
+        self.mean_style.copy_(torch.lerp(self.mean_style, self.mapping(latent).mean(0), 1 - MEAN_DECAY))

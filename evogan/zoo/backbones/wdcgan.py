@@ -15,32 +15,31 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import SameConv, Upsample, draw_masks, norm
+from evogan.zoo.layers import LeakyReLU, SameConv, Upsample, draw_masks, norm
 
 
 class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         n, kernel, kind = genes["filters"], genes["kernel_size"], genes["generator_norm"]
-        self.slope: float = genes["generator_slope"]
+        self.activate = LeakyReLU(genes, "generator_slope")
         self.width = n
         self.dense = nn.Linear(genes["latent"], n * (size // 4) ** 2)
         self.blocks = nn.Sequential(
             Upsample(genes["upsampling"], n, n, kernel),
             norm(kind, n),
-            nn.LeakyReLU(self.slope),
+            self.activate,
             Upsample(genes["upsampling"], n, n // 2, kernel),
             norm(kind, n // 2),
-            nn.LeakyReLU(self.slope),
+            self.activate,
             nn.Conv2d(n // 2, channels, kernel, padding=kernel // 2),
         )
 
     def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
-        x = F.leaky_relu(self.dense(latent), self.slope)
+        x = self.activate(self.dense(latent))
         return torch.tanh(self.blocks(generator.maps(x, self.width)))
 
 

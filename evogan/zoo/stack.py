@@ -1,0 +1,202 @@
+"""Several GANs whose networks have the same shapes, as one: their tensors are stacked, their losses mapped over it.
+
+All weights of a player are one matrix, a row a GAN, so that an optimiser's step is a few operations whatever the
+number of GANs. Each GAN's own tensors are views of the stack: between steps it is what it would be alone, and can be
+sampled from, looked at and saved by the code that knows one GAN. `torch.func.vmap` maps the very loss that a single
+GAN has. Genes that are numbers in a loss are tensors here, an entry a GAN; the rest of the phenotype must be the same.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from evogan.genes import AUTOENCODING
+from evogan.zoo.adversarial import AdversarialGAN
+from evogan.zoo.gan import Batch, Draws, Losses
+from evogan.zoo.losses import Mixture, Objective, adversarial
+
+# read when a loss is computed or a step ends
+NUMBERS = (
+    *("slope", "generator_slope", "ema", "historical_averaging", "lecam", "drift", "pull_away"),
+    *("gradient_penalty_weight", "zero_penalty_weight", "clip", "critic_sigma", "generator_sigma"),
+    *("critic_regularization_weight", "generator_regularization_weight", "margin", "began_gamma", "began_rate"),
+)
+# what a loss may be, where scores are no energies
+LOSS = ("loss", "ls_targets", "divergence", "js_weight", "divergence_generator")
+# matter only to what goes into a step: first weights, draws, rates, the schedule
+OUTSIDE = (
+    *("init", "init_std", "latent_prior", "truncation", "style_truncation", "style_mixing"),
+    *("dropout", "generator_dropout", "instance_noise", "label_smoothing", "label_noise"),
+    *("learning_rate", "lr_ratio", "lr_decay", "critic_steps", "generator_steps"),
+    *(f"{player}_{what}" for player in ("critic", "generator") for what in ("beta1", "beta2", "rms_decay", "momentum")),
+)
+# off at 0, where there is nothing to compute
+SWITCHES = (
+    *("ema", "historical_averaging", "lecam", "drift", "pull_away", "dropout", "generator_dropout", "instance_noise"),
+    *("critic_momentum", "generator_momentum"),
+)
+
+
+def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What complete phenotypes must have in common to be stacked; None if this one cannot be.
+
+    Networks that grow change their shape at a time of their own.
+    """
+    if genes.get("growing", False):
+        return None
+    free = {*NUMBERS, *OUTSIDE}
+    if genes["loss"] in AUTOENCODING:
+        free -= {"slope", "generator_slope"}  # the decoder has a phenotype of its own, made of these
+    else:
+        free |= set(LOSS)
+    fixed = {name: value for name, value in genes.items() if name not in free}
+    fixed["relativistic"] = genes.get("relativistic", "none")  # not every loss has such a form
+    return fixed | {f"{name} on": True for name in SWITCHES if genes.get(name, 0) > 0}
+
+
+class Stack:
+    """`gans` become views of it. Errors: ValueError unless their shapes are the same."""
+
+    def __init__(self, gans: Sequence[AdversarialGAN]) -> None:
+        first = shape(gans[0].genes)
+        if first is None or any(shape(gan.genes) != first for gan in gans):
+            raise ValueError("GANs of different shapes cannot be stacked")
+        template = copy.deepcopy(gans[0])
+        self._numbers = _numbers(gans, next(gans[0].players["critic"].parameters()))
+        kinds, self._numbers["objective"] = _objectives(gans, self._numbers)
+        template.objective = Mixture(kinds, template.genes) if len(kinds) > 1 else adversarial(template.genes)
+        template.genes["objective"] = 0
+        self._template = _Mapped(template)
+        members = [_Mapped(gan) for gan in gans]
+        self.parameters: dict[str, Tensor] = {}
+        self._layouts: dict[str, list[tuple[str, torch.Size]]] = {}
+        for player in template.players:
+            self._stack_player(player, members)
+        inside = {name for layout in self._layouts.values() for name, _ in layout}
+        self._rest: dict[str, Tensor] = {}
+        for name in dict(_tensors(members[0])):
+            if name not in inside:
+                own = [dict(_tensors(member))[name] for member in members]
+                self._rest[name] = torch.stack([tensor.detach() for tensor in own])
+                for tensor, row in zip(own, self._rest[name], strict=True):
+                    tensor.data = row
+
+    def _stack_player(self, player: str, members: Sequence[nn.Module]) -> None:
+        prefix = f"networks.{player}."
+        named = [[(n, p) for n, p in member.named_parameters() if n.startswith(prefix)] for member in members]
+        self._layouts[player] = [(name, parameter.shape) for name, parameter in named[0]]
+        rows = [torch.cat([parameter.detach().flatten() for _, parameter in own]) for own in named]
+        self.parameters[player] = torch.stack(rows)
+        for own, row in zip(named, self.parameters[player], strict=True):
+            ends = accumulate(parameter.numel() for _, parameter in own)
+            for (_, parameter), end in zip(own, ends, strict=True):
+                parameter.data = row[end - parameter.numel() : end].view(parameter.shape)
+
+    def rows(self, player: str, tensor: Tensor) -> list[Tensor]:
+        """The views of a matrix like `parameters[player]`, or of a row of it, that belong to each parameter."""
+        shapes = [shape for _, shape in self._layouts[player]]
+        parts = tensor.split([shape.numel() for shape in shapes], -1)
+        return [part.view(*tensor.shape[:-1], *size) for part, size in zip(parts, shapes, strict=True)]
+
+    def step(
+        self,
+        player: str,
+        batch: Batch,
+        who: Tensor | None,
+        descend: Callable[[Tensor, Tensor], None],
+        autocast: torch.autocast,
+    ) -> Losses:
+        """A step of this player of the GANs `who`, all if None. Everything has a first dimension of as many.
+
+        `descend` changes weights (GANs, weights) in place, given their gradient.
+        """
+        weights = {name: _take(matrix, who) for name, matrix in self.parameters.items()}
+        rest = {name: _take(tensor, who) for name, tensor in self._rest.items()}
+        numbers = {name: _take(tensor, who) for name, tensor in self._numbers.items()}
+        leaf = weights[player].detach().requires_grad_()
+        with autocast:
+            terms, watched = self._map("loss", player, weights | {player: leaf}, rest, numbers, batch, {}, {})
+        (gradient,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), leaf)
+        terms, watched = ({k: v.detach() for k, v in found.items()} for found in (terms, watched))
+        with torch.no_grad():
+            descend(weights[player], gradient)
+            self._map("after_step", player, weights, rest, numbers, batch, terms, watched)
+        if who is not None:
+            self.parameters[player].index_copy_(0, who, weights[player])
+            for name, tensor in rest.items():
+                self._rest[name].index_copy_(0, who, tensor)
+        return Losses(terms, watched)
+
+    def _map(
+        self,
+        what: str,
+        player: str,
+        weights: Mapping[str, Tensor],
+        rest: Mapping[str, Tensor],
+        numbers: Mapping[str, Tensor],
+        batch: Batch,
+        *losses: Mapping[str, Tensor],
+    ) -> Any:
+        tensors = dict(rest)
+        for name, matrix in weights.items():
+            tensors |= zip([key for key, _ in self._layouts[name]], self.rows(name, matrix), strict=True)
+
+        def one(
+            tensors: Any, numbers: Any, real: Tensor, latent: Tensor, draws: Mapping[str, Draws], *given: Any
+        ) -> Any:
+            arguments = (what, player, numbers, Batch(real, latent, draws), Losses(*given))
+            return functional_call(self._template, tensors, arguments, strict=True)
+
+        return vmap(one)(tensors, dict(numbers), batch.real, batch.latent, dict(batch.draws), *losses)
+
+
+class _Mapped(nn.Module):
+    """A GAN as the module that `functional_call` needs."""
+
+    def __init__(self, gan: AdversarialGAN) -> None:
+        super().__init__()
+        self._gan = gan
+        self.networks = nn.ModuleDict(gan.networks)
+
+    def forward(self, what: str, player: str, numbers: Mapping[str, Tensor], batch: Batch, losses: Losses) -> Any:
+        genes = self._gan.genes
+        before = {name: genes[name] for name in numbers}
+        genes |= numbers
+        try:
+            if what == "loss":
+                found = self._gan.loss(player, batch)
+                return dict(found.terms), dict(found.watched)
+            self._gan.after_step(player, batch, losses)
+            return ()
+        finally:
+            genes |= before
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _take(tensor: Tensor, who: Tensor | None) -> Tensor:
+    return tensor if who is None else tensor[who]
+
+
+def _numbers(gans: Sequence[AdversarialGAN], like: Tensor) -> dict[str, Tensor]:
+    """The genes that a loss reads, of those that have them."""
+    names = [name for name in NUMBERS if name in gans[0].genes]
+    return {name: like.new_tensor([float(gan.genes[name]) for gan in gans]) for name in names}
+
+
+def _objectives(gans: Sequence[AdversarialGAN], numbers: Mapping[str, Tensor]) -> tuple[list[Objective], Tensor]:
+    """The losses that there are, and which of them each GAN has."""
+    keys = [str([gan.genes.get(name) for name in LOSS]) for gan in gans]
+    kinds = {key: gan.objective for key, gan in zip(keys, gans, strict=True)}
+    order = list(kinds)
+    device = next(gans[0].players["critic"].parameters()).device
+    return list(kinds.values()), torch.tensor([order.index(key) for key in keys], device=device)

@@ -1,0 +1,247 @@
+"""A member of a stack is trained as it would be alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from evogan.genes import GENES
+from evogan.shipped import names, read_genome
+from evogan.stable import derive_seed
+from evogan.training import Diverged, Population, State, Trainer
+from evogan.zoo import build
+from evogan.zoo.backbones import BACKBONES
+from evogan.zoo.gan import Batch
+from evogan.zoo.stack import shape
+
+STEPS = 50
+IMAGES = torch.randint(0, 256, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+
+
+class DoubleTrainer(Trainer):
+    """In float64, where only a real difference is larger than rounding."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for network in self.gan.networks.values():
+            network.double()
+
+    def draw(self, player: str) -> Batch:
+        batch = super().draw(player)
+        draws = {
+            what: tuple(x.double() if x.is_floating_point() else x for x in drawn)
+            for what, drawn in batch.draws.items()
+        }
+        return replace(batch, real=batch.real.double(), latent=batch.latent.double(), draws=draws)
+
+
+def trainer(genome: Mapping[str, Any], seed: int, kind: type[Trainer] = DoubleTrainer, **named: Any) -> Trainer:
+    genes = GENES.complete(genome)
+    gan = build(genome, 8, 1, derive_seed(seed))
+    return kind(gan, genes, IMAGES, seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
+
+
+def small(genome: Mapping[str, Any]) -> dict[str, Any]:
+    """Narrow enough for a test."""
+    few = {
+        "filters": 8,
+        "critic_filters": 8,
+        "batch_size": 8,
+        "latent": 6,
+        "code": 5,
+        "growing": False,
+        "attention": "none",
+    }
+    genes = GENES.complete(genome)
+    slow = {"learning_rate": genes["learning_rate"] / 10}  # or 50 steps amplify rounding itself
+    return {**genome, **slow, **{name: value for name, value in few.items() if name in genes}}
+
+
+def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The genome, and two that differ in everything that members may differ in."""
+    genes = GENES.complete(genome)
+    changed: dict[str, Any] = {}
+    for name in (
+        "learning_rate",
+        "lr_ratio",
+        "slope",
+        "generator_slope",
+        "dropout",
+        "generator_dropout",
+        "instance_noise",
+    ):
+        changed[name] = lambda value, times: value * times
+    for name in (
+        "gradient_penalty_weight",
+        "zero_penalty_weight",
+        "drift",
+        "historical_averaging",
+        "lecam",
+        "pull_away",
+    ):
+        changed[name] = lambda value, times: value * times
+    for name in ("critic_regularization_weight", "generator_regularization_weight", "clip", "critic_sigma", "ema"):
+        changed[name] = lambda value, times: value * times
+    for name in ("critic_beta1", "critic_beta2", "generator_rms_decay", "generator_momentum", "margin", "began_gamma"):
+        changed[name] = lambda value, times: value * times
+    changed["critic_steps"] = lambda value, times: 1 + (value + round(2 * times)) % 3
+    found = [dict(genome)]
+    for times in (0.9, 0.6):
+        fixed = (
+            {}
+            if genes["loss"] not in ("ebgan", "began")
+            else {name: genes[name] for name in ("slope", "generator_slope")}
+        )
+        found.append(
+            {
+                **genome,
+                **{name: change(genes[name], times) for name, change in changed.items() if name in genes},
+                **fixed,
+            }
+        )
+    found[1]["lr_decay"] = "linear"
+    return found
+
+
+def outputs(run: Trainer) -> list[Tensor]:
+    """What it does: a weight before a norm may be anything, since its gradient is nothing but rounding."""
+    dtype = next(run.gan.sampler.parameters()).dtype
+    latent = run.gan.latents(16, torch.Generator().manual_seed(1)).to(dtype)
+    images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
+    with torch.no_grad():
+        found = [network.eval()(latent) for network in (run.gan.players["generator"], run.gan.sampler)]
+        for network in (run.gan.players["generator"], run.gan.sampler):
+            network.train()
+        return [*found, run.gan.players["critic"](images).score]
+
+
+def apart(ours: Trainer, alone: Trainer) -> float:
+    """The largest difference of their outputs, over the largest output."""
+    pairs = zip(outputs(ours), outputs(alone), strict=True)
+    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1.0)) for a, b in pairs)
+
+
+def run_all(population: Population, goals: dict[int, int]) -> None:
+    left = dict(goals)
+    while left:
+        for i in population.run(left):
+            del left[i]
+
+
+def check_equal(
+    genomes: list[dict[str, Any]], steps: int, within: float = 1e-9, kind: type[Trainer] = DoubleTrainer
+) -> None:
+    """After as many critic steps. Where rounding alone leads further apart, no further than ten times that."""
+    together, alone, disturbed = ([trainer(genome, i, kind) for i, genome in enumerate(genomes)] for _ in range(3))
+    goals = {i: -(-steps // dict(t.gan.schedule)["critic"]) for i, t in enumerate(together)}
+    run_all(Population(together), goals)
+    for i, goal in goals.items():
+        alone[i].run_to(goal)
+        assert together[i].iteration == alone[i].iteration
+        allowed = within
+        if apart(together[i], alone[i]) > within:
+            weights = next(disturbed[i].gan.players["generator"].parameters())
+            weights.data.mul_(1 + 50 * torch.finfo(weights.dtype).eps)
+            disturbed[i].run_to(goal)
+            allowed = 10 * apart(disturbed[i], alone[i])
+            assert allowed < 1e4 * within, "this says nothing"
+        assert apart(together[i], alone[i]) <= allowed
+        assert together[i].losses() == pytest.approx(alone[i].losses(), rel=1e-3, abs=1e-5)
+        assert together[i].normalized_loss() == pytest.approx(alone[i].normalized_loss(), rel=1e-3, abs=1e-5)
+
+
+LONG = ("wdcgan", "wgan_gp", "sngan_resnet", "began", "improved_dcgan", "pggan")
+
+
+@pytest.mark.parametrize("name", names("genomes"))
+def test_published_gans_and_their_neighbours_train_together_as_alone(name: str) -> None:
+    check_equal(others(small(read_genome(name).genome)), STEPS if name in LONG else 6)
+
+
+LOSSES: list[dict[str, Any]] = [
+    *({"loss": loss} for loss in ("minimax", "non_saturating", "wasserstein", "hinge")),
+    {"loss": "non_saturating", "label_smoothing": 0.1, "label_noise": 0.1},
+    *({"loss": "least_squares", "ls_targets": targets} for targets in ("zero_one", "pearson")),
+    *({"loss": "f_divergence", "divergence": kind} for kind in ("kl", "reverse_kl", "js", "hellinger")),
+    {"loss": "f_divergence", "divergence": "js_weighted", "js_weight": 0.3, "divergence_generator": "saddle"},
+]
+PENALTIES = [
+    *({"gradient_penalty": kind} for kind in ("two_sided", "one_sided", "dragan")),
+    *({"zero_penalty": kind} for kind in ("r1", "r2", "r1_r2")),
+    {"drift": 0.001, "historical_averaging": 0.1, "lecam": 0.3, "ema": 0.9},
+]
+NORMS = ("none", "batch", "layer", "instance", "group")
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda genes: "-".join(map(str, [*genes, *genes.values()][:2])))
+def test_every_loss_with_every_penalty_and_norm_trains_together_as_alone(penalty: dict[str, Any], norm: str) -> None:
+    """All losses are in one stack, with optimisers that differ in their numbers."""
+    if norm == "batch" and ("zero_penalty" in penalty or penalty.get("gradient_penalty") in ("two_sided", "one_sided")):
+        pytest.skip("no such GAN")
+    generator_norm = {"none": "virtual_batch"}.get(norm, norm)
+    constraint = ("none", "spectral_norm", "sigma_clamp", "clip", "none")[NORMS.index(norm)]
+    optimizer = ("adam", "rmsprop", "sgd")[NORMS.index(norm) % 3]
+    genes = {"critic_norm": norm, "generator_norm": generator_norm, "critic_constraint": constraint}
+    genes |= {"critic_optimizer": optimizer, "generator_optimizer": "adam", "learning_rate": 1e-3, **penalty}
+    genomes = [small({**genes, **loss, "learning_rate": 1e-3 / (i + 1)}) for i, loss in enumerate(LOSSES)]
+    check_equal(genomes, 5)
+
+
+@pytest.mark.parametrize("backbone", [name for name in BACKBONES if name != "stylegan"])  # first norm: of constants
+def test_one_step_in_float32_is_the_same_step(backbone: str) -> None:
+    genome = small({"backbone": backbone, "critic_constraint": "spectral_norm", "gradient_penalty": "two_sided"})
+    genome = {name: value for name, value in genome.items() if name in GENES.complete(genome)}
+    genome |= {"critic_norm": "layer"} if "critic_norm" in GENES.complete(genome) else {}
+    check_equal(others(genome), 1, 1e-4, Trainer)
+
+
+def test_a_member_that_diverges_is_found_and_harms_no_other() -> None:
+    good = small({"loss": "wasserstein"})
+    bad = {**good, "critic_constraint": "clip", "clip": 1.0, "learning_rate": 0.1, "lr_ratio": 100.0}
+    together, alone = ([trainer(genome, i) for i, genome in enumerate([good, bad, good])] for _ in range(2))
+    with torch.no_grad():
+        for run in (together[1], alone[1]):
+            next(run.gan.players["generator"].parameters())[0] = torch.nan
+    run_all(Population(together), dict.fromkeys(range(3), 4))
+    with pytest.raises(Diverged) as said:
+        together[1].run_to(4)
+    with pytest.raises(Diverged) as expected:
+        alone[1].run_to(4)
+    assert str(said.value) == str(expected.value)
+    for i in (0, 2):
+        alone[i].run_to(4)
+        assert apart(together[i], alone[i]) < 1e-9
+
+
+def test_a_member_can_be_saved_and_go_on_alone_or_in_another_population() -> None:
+    genomes = others(small({"ema": 0.9, "critic_constraint": "spectral_norm", "critic_optimizer": "adam"}))
+    together, alone = ([trainer(genome, i) for i, genome in enumerate(genomes)] for _ in range(2))
+    population, left = Population(together), dict.fromkeys(range(3), 2)
+    states = {}
+    while left:
+        for i in population.run(left):
+            states[i] = State.unpack(together[i].state().pack())
+            del left[i]
+    gone_on, joined = ([trainer(genome, i) for i, genome in enumerate(genomes)] for _ in range(2))
+    for i, state in states.items():
+        gone_on[i].restore(state)
+        joined[i].restore(state)
+    run_all(Population(joined), dict.fromkeys(range(3), 3))
+    for i in range(3):
+        alone[i].run_to(3)
+        gone_on[i].run_to(3)
+        assert apart(gone_on[i], alone[i]) < 1e-9
+        assert apart(joined[i], alone[i]) < 1e-9
+
+
+def test_gans_of_different_shapes_are_refused() -> None:
+    for genes in ({"filters": 12}, {"critic_norm": "layer"}, {"ema": 0.9}, {"batch_size": 4}, {"dropout": 0.0}):
+        with pytest.raises(ValueError, match="shape"):
+            Population([trainer(small({}), 0), trainer({**small({}), **genes}, 1)])
+    assert shape(GENES.complete({"backbone": "progressive"})) is None
