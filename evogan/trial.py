@@ -15,7 +15,7 @@ Status = Literal["completed", "diverged", "out_of_memory", "timed_out", "crashed
 Identity = tuple[str, str, float, int]
 
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
-RECIPE = 2  # rises when the same genome would train differently
+RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 

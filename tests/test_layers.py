@@ -230,6 +230,27 @@ def test_upsampling_doubles(kind: str, kernel: int) -> None:
         assert up.conv.bias is not None and Upsample(kind, 4, 6, kernel, bias=False).conv.bias is None
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_doubling_and_its_convolution_at_once_are_what_they_are_one_after_the_other(size: int) -> None:
+    x, weight, bias = randn(2, 4, size, size).double(), randn(5, 4, 3, 3, seed=1).double(), randn(5, seed=2).double()
+
+    def apart(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.conv2d(layers.resize("nearest", x), weight, bias, padding=1)
+
+    given = tuple(t.requires_grad_() for t in (x, weight, bias))
+    results = [f(*given) for f in (layers.doubled_convolution, apart)]
+    torch.testing.assert_close(*results)
+    looks = [torch.autograd.grad(result.sin().sum(), given) for result in results]
+    torch.testing.assert_close(*looks)
+
+
+def test_only_large_maps_are_doubled_and_convolved_at_once() -> None:
+    up = made(on_meta(Upsample, "nearest", 4, 5, 3))
+    for size in (layers.WORTH_MERGING - 1, layers.WORTH_MERGING):
+        x = randn(2, 4, size, size)
+        torch.testing.assert_close(up(x), up.conv(layers.resize("nearest", x)))
+
+
 def test_resizing_by_hand() -> None:
     x = torch.tensor([[0.0, 4.0]]).view(1, 1, 1, 2)
     assert layers.resize("nearest", x)[0, 0].tolist() == [[0, 0, 4, 4]] * 2

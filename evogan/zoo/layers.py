@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+WORTH_MERGING = 7  # side of maps from which on a doubling is merged with its convolution
 MOMENTUM = 0.2  # of batch norm's running statistics, as torch counts it: Keras' 0.8
 REFERENCES = 32  # rows of the fixed batch that virtual batch norm compares with
 
@@ -185,6 +186,21 @@ def resize(kind: str, x: Tensor, factor: int = 2) -> Tensor:
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
+# Where row 2i, and row 2i + 1, of the doubled image is looked at by a kernel of 3: as a kernel of 4 at stride 2
+DOUBLED = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+
+
+def doubled_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Nearest upsampling by 2 and a 3x3 convolution, padding 1, at once: as a transposed one with 4/9 of the products.
+
+    Equal pixels meet sums of weights: of 3x3 weights W, 4x4 ones D W D' with D of `DOUBLED`.
+    """
+    d = DOUBLED.to(weight)
+    with torch.autocast(x.device.type, enabled=False):
+        merged = (d @ weight @ d.T).transpose(0, 1)
+    return F.conv_transpose2d(x, merged, bias, stride=2, padding=1)
+
+
 class Upsample(nn.Module):
     """(N, C, H, W) -> (N, C', 2H, 2W), in one of the ways a generator doubles its image. `kernel` is odd."""
 
@@ -200,10 +216,17 @@ class Upsample(nn.Module):
             self.conv = nn.Conv2d(inputs, wide, kernel, padding=kernel // 2, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self._merges(x):
+            return doubled_convolution(x, self.conv.weight, self.conv.bias)
         if self.kind in ("nearest", "bilinear"):
             x = resize(self.kind, x)
         x = self.conv(x)
         return F.pixel_shuffle(x, 2) if self.kind == "pixel_shuffle" else x
+
+    def _merges(self, x: Tensor) -> bool:
+        """Not on a GPU, where transposed convolutions of a stack are slow."""
+        fits = self.kind == "nearest" and self.conv.kernel_size == (3, 3)
+        return fits and x.device.type == "cpu" and x.shape[-1] >= WORTH_MERGING
 
 
 def fan_in(layer: nn.Module) -> float:
