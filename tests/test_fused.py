@@ -160,7 +160,7 @@ def test_gans_that_are_evaluated_together_are_scored_as_alone() -> None:
 def test_one_of_several_may_come_to_harm_or_be_stopped() -> None:
     task, evaluate = GANSettings(kimg=0.4, samples=200).prepare()
     base = {"loss": "least_squares", "filters": 8, "batch_size": 16, "latent": 8, "critic_constraint": "none"}
-    base |= {"critic_norm": "none", "critic_optimizer": "sgd", "generator_optimizer": "sgd"}
+    base |= {"critic_norm": "none", "critic_optimizer": "sgd", "generator_optimizer": "sgd", "init_std": 1.0}
     rates = ((1e-5, 1.0), (1e-5, 1.0), (1.0, 100.0))
     trials = [
         Trial(GENES.read({**base, "learning_rate": rate, "lr_ratio": ratio}), f"key{i}", task, replicate=i)
