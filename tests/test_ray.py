@@ -22,7 +22,8 @@ import pytest
 import ray
 
 from evogan.engine import Event, LocalExecutor, Store
-from evogan.engine.executors import Report
+from evogan.engine.executors import Executor, Report
+from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
 from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError
@@ -65,7 +66,7 @@ class Heard(list[Report]):
         return [report for report in self if report.kind == kind and report.trial.key == key]
 
 
-def answers(executor: RayExecutor, trials: list[Trial], heard: Heard | None = None) -> dict[str, Evaluation]:
+def answers(executor: Executor, trials: list[Trial], heard: Heard | None = None) -> dict[str, Evaluation]:
     heard = Heard() if heard is None else heard
     for trial in trials:
         executor.submit(trial)
@@ -179,6 +180,35 @@ def test_a_trial_that_always_crashes_the_interpreter_is_recorded_as_crashed(retr
         "worker lost 3 times" if retries else "worker lost once",
     )
     assert [found[f"key{i}"].status for i in (0, 2, 3)] == ["completed"] * 3
+
+
+class Together:
+    """Trains all at once; number 1 kills whoever does."""
+
+    def __call__(self, trial: Trial) -> Evaluation:
+        if trial.genome["x"] == 1:
+            ctypes.string_at(0)
+        return completed(trial)
+
+    def alike(self, trial: Trial) -> str:
+        return "all"
+
+    def together(self, trials: list[Trial]) -> Iterator[tuple[Trial, Evaluation]]:
+        for trial in trials:
+            trial.report({"fidelity": 0.5})
+            yield trial, replace(self(trial), provenance={"together": len(trials)})
+
+
+@pytest.mark.fault
+def test_of_a_bundle_that_crashes_the_interpreter_only_the_one_to_blame_is_lost() -> None:
+    fusing, heard = Together(), Heard()
+    inner = RayExecutor(EvaluateBundles(fusing), Resources(workers=2, retries=0))
+    found = answers(FusingExecutor(inner, fusing, 8), trials(6), heard)
+    assert (found["key1"].status, found["key1"].reason) == ("crashed", "worker lost once")
+    assert {found[f"key{i}"].provenance["together"] for i in (3, 4, 5)} == {3}
+    assert [found[f"key{i}"].metric("value") for i in (0, 2, 3, 4, 5)] == [0, 2, 3, 4, 5]
+    assert "worker lost once, of 6 together" in {report.reason for report in heard if report.kind == "retried"}
+    assert any(report.point == {"fidelity": 0.5} for report in heard.of("progress", "key5"))
 
 
 @pytest.mark.fault
