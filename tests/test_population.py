@@ -201,6 +201,15 @@ def test_one_step_in_float32_is_the_same_step(backbone: str) -> None:
     check_equal(others(genome), 1, 1e-4, Trainer)
 
 
+def test_in_bfloat16_a_step_is_the_same_up_to_its_rounding() -> None:
+    for extra in ({}, {"gradient_penalty": "two_sided", "critic_norm": "none", "critic_constraint": "spectral_norm"}):
+        together, alone = ([trainer(small(extra), i, Trainer, precision="bf16") for i in range(2)] for _ in range(2))
+        run_all(Population(together), {0: 1, 1: 1})
+        for ours, single in zip(together, alone, strict=True):
+            single.run_to(1)
+            assert apart(ours, single) < 0.01
+
+
 def test_a_member_that_diverges_is_found_and_harms_no_other() -> None:
     good = small({"loss": "wasserstein"})
     bad = {**good, "critic_constraint": "clip", "clip": 1.0, "learning_rate": 0.1, "lr_ratio": 100.0}
