@@ -21,13 +21,16 @@ MOMENTUM = 0.2
 class PlainGAN:
     """`images`: uint8 (N, C, H, W). `weights`: a GAN of evogan's with the same networks, to begin where it does."""
 
-    def __init__(self, genes: Mapping[str, Any], images: Tensor, seed: int, weights: Any) -> None:
+    def __init__(
+        self, genes: Mapping[str, Any], images: Tensor, seed: int, weights: Any, device: torch.device | str = "cpu"
+    ) -> None:
         torch.manual_seed(seed)
         size, channels = images.shape[-1], images.shape[1]
         networks = {"wdcgan": (wdcgan_generator, wdcgan_critic), "sndcgan": (sndcgan_generator, sndcgan_critic)}
         make_generator, make_critic = networks[genes["backbone"]]
-        self.genes, self.images = genes, images.float() / 127.5 - 1
-        self.generator, self.critic = make_generator(genes, size, channels), make_critic(genes, size, channels)
+        self.genes, self.images, self.device = genes, (images.float() / 127.5 - 1).to(device), device
+        self.generator = make_generator(genes, size, channels).to(device)
+        self.critic = make_critic(genes, size, channels).to(device)
         with torch.no_grad():
             for name, network in (("generator", self.generator), ("critic", self.critic)):
                 for ours, theirs in zip(network.parameters(), weights.players[name].parameters(), strict=True):
@@ -40,11 +43,11 @@ class PlainGAN:
     def iteration(self) -> None:
         n, latent = self.genes["batch_size"], self.genes["latent"]
         for _ in range(self.genes["critic_steps"]):
-            real = self.images[torch.randint(len(self.images), (n,))]
-            fake = self.generator(torch.randn(n, latent)).detach()
+            real = self.images[torch.randint(len(self.images), (n,), device=self.device)]
+            fake = self.generator(torch.randn(n, latent, device=self.device)).detach()
             loss = self.critic(fake).mean() - self.critic(real).mean()
             if self.genes["gradient_penalty"] != "none":
-                between = (real + torch.rand(n, 1, 1, 1) * (fake - real)).requires_grad_()
+                between = (real + torch.rand(n, 1, 1, 1, device=self.device) * (fake - real)).requires_grad_()
                 (gradient,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
                 distance = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
                 loss = loss + self.genes["gradient_penalty_weight"] * distance
@@ -55,7 +58,7 @@ class PlainGAN:
                 for module in self.critic.modules():
                     if isinstance(module, nn.Conv2d | nn.Linear):
                         module.weight.data.clamp_(-self.genes["clip"], self.genes["clip"])
-        loss = -self.critic(self.generator(torch.randn(n, latent))).mean()
+        loss = -self.critic(self.generator(torch.randn(n, latent, device=self.device))).mean()
         self.of_generator.zero_grad()
         loss.backward()
         self.of_generator.step()
@@ -72,7 +75,7 @@ class PlainGAN:
         if self.genes["ema"]:
             self._use(self.average)
         self.generator.eval()
-        found = [self.generator(torch.randn(500, self.genes["latent"])) for _ in range(n // 500)]
+        found = [self.generator(torch.randn(500, self.genes["latent"], device=self.device)) for _ in range(n // 500)]
         self.generator.train()
         self._use(kept)
         return found

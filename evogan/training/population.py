@@ -1,23 +1,29 @@
 """Several trainings as one program: those of GANs whose networks have the same shapes.
 
-Every step of a player is made for all members that are due, at once. Each member keeps its own weights, optimisers'
-moments, random streams, data order, rates and number of critic steps, so its training is the one it would be alone,
-up to rounding; the rows of a stack do not mix, and one that diverges harms no other.
+A step of a player is made for many members at once. Each member keeps its own weights, optimisers' moments, random
+streams, data order, rates and number of critic steps, so its training is the one it would be alone, up to rounding;
+the rows of a stack do not mix, and one that diverges harms no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from evogan.genes import LABELLED
+from evogan.training.graphs import graphs, upload
 from evogan.training.stacked_optimizers import StackedOptimizer
 from evogan.training.trainer import Totals, Trainer
 from evogan.zoo.adversarial import AdversarialGAN
-from evogan.zoo.gan import GAN, Batch, Losses
+from evogan.zoo.gan import GAN, Batch, Draws, Losses
 from evogan.zoo.losses import HARD
 from evogan.zoo.stack import Stack
+
+SIZES = 8  # of a step, as shares of the population; at its end there are smaller ones
+REAL, LATENT = "batch.real", "batch.latent"  # among the names of draws
 
 
 class Population:
@@ -28,11 +34,15 @@ class Population:
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self._members = list(trainers)
-        self._stack = Stack([_stackable(trainer.gan) for trainer in trainers])
+        gans = [_stackable(trainer.gan) for trainer in trainers]
+        self._stack = Stack(gans)
         self._optimizers = {
             player: StackedOptimizer(player, [trainer.optimizers[player] for trainer in trainers], self._stack)
             for player in trainers[0].gan.players
         }
+        labelled = any(gan.genes["loss"] in LABELLED for gan in gans)
+        self._blocks = {player: _Blocks(player, trainers, labelled) for player in self._optimizers}
+        self.graphs = graphs(trainers[0].images.device)
         self._programs = [[p for p, steps in t.gan.schedule for _ in range(steps)] for t in trainers]
         self._places = [0] * len(trainers)  # in the program, of the iteration that is under way
         self._sums: dict[str, _Sums] = {}
@@ -43,13 +53,7 @@ class Population:
         One whose losses are no longer finite may end sooner; its `run_to` says so.
         """
         while not (there := self._ended(goals)):
-            for i in goals:
-                if self._places[i] == 0:
-                    self._members[i].begin_iteration()
-            for player in self._optimizers:
-                due = [i for i in goals if self._programs[i][self._places[i]] == player]
-                if due:
-                    self._step(player, due)
+            self._step(*self._due(goals))
         for i in there:
             for sums in self._sums.values():
                 self._members[i].absorb(sums.take(i))
@@ -63,23 +67,102 @@ class Population:
             there = [i for i in between if i in there or i in lost]
         return there
 
+    def _due(self, goals: Mapping[int, int]) -> tuple[str, list[int]]:
+        """The player that most members have to step next, and who does: those that have most left to do.
+
+        Some may wait, so that steps have few sizes: each is recorded apart.
+        """
+        waiting = {p: [i for i in goals if self._programs[i][self._places[i]] == p] for p in self._optimizers}
+        player = max(waiting, key=lambda p: len(waiting[p]))
+        due, unit = waiting[player], max(1, len(self._members) // SIZES)
+        left = {i: (goals[i] - self._members[i].iteration) * len(self._programs[i]) - self._places[i] for i in due}
+        size = len(due) - len(due) % unit or len(due)
+        return player, sorted(sorted(due, key=lambda i: -left[i])[:size])
+
     def _step(self, player: str, due: Sequence[int]) -> None:
-        members = [self._members[i] for i in due]
-        batch = _stacked([member.draw(player) for member in members])
-        device = batch.latent.device
-        rates = torch.tensor([[m.rate(player)] for m in members], dtype=torch.float64, device=device)
-        who = None if len(due) == len(self._members) else torch.tensor(due, device=device)
+        members, device = [self._members[i] for i in due], self._members[0].images.device
+        for i in due:
+            if self._places[i] == 0:
+                self._members[i].begin_iteration()
+        self._blocks[player].fill(due)
+        given = (
+            upload(due, torch.long, device),
+            upload([m.taken[player] for m in members], torch.long, device),
+            upload([[m.rate(player)] for m in members], torch.float64, device),
+        )
+        everyone = len(due) == len(self._members)
+        self.graphs.do((player, len(due)), partial(self._make, player, everyone), given)
+        for i, member in zip(due, members, strict=True):
+            self._sums[player].counts[i] += 1
+            member.taken[player] += 1
+            self._places[i] = (self._places[i] + 1) % len(self._programs[i])
+            member.iteration += self._places[i] == 0
+
+    def _make(self, player: str, everyone: bool, due: Tensor, taken: Tensor, rates: Tensor) -> None:
+        """A step, of which nothing is left but what it changes: it can be recorded."""
+        who = None if everyone else due
 
         def descend(weights: Tensor, gradient: Tensor) -> None:
             self._optimizers[player].step(weights, gradient, rates, who)
 
-        losses = self._stack.step(player, batch, who, descend, members[0].autocast)
+        batch = self._blocks[player].batch(due, taken, everyone)
+        losses = self._stack.step(player, batch, who, descend, self._members[0].autocast)
         if player not in self._sums:
             self._sums[player] = _Sums(losses, len(self._members))
-        self._sums[player].add(losses, due, who)
+        self._sums[player].add(losses, who)
+
+
+class _Blocks:
+    """What a player's next steps use, of all members: their blocks become views of its tensors, a row a member.
+
+    Where one's loss is `labelled`, the others get hard targets.
+    """
+
+    def __init__(self, player: str, members: Sequence[Trainer], labelled: bool) -> None:
+        self._player, self._members, self._labelled = player, members, labelled
+        self._ahead, self._n = members[0].ahead, members[0].batch_size
+        self._tensors: dict[str, Draws] = {}
+        self._own: list[Batch | None] = [None] * len(members)
+
+    def fill(self, due: Sequence[int]) -> None:
+        """Members that have used up theirs get a new one."""
         for i in due:
-            self._places[i] = (self._places[i] + 1) % len(self._programs[i])
-            self._members[i].iteration += self._places[i] == 0
+            block = self._members[i].block(self._player)
+            if block is not self._own[i]:
+                self._own[i] = self._members[i].blocks[self._player] = self._placed(i, block)
+
+    def batch(self, due: Tensor, taken: Tensor, everyone: bool) -> Batch:
+        """Of the members `due`, of which each has `taken` so many steps of its block."""
+
+        def part(x: Tensor) -> Tensor:
+            return x if everyone and self._ahead == 1 else x.unflatten(1, (self._ahead, self._n))[due, taken]
+
+        return _unnamed({what: tuple(map(part, tensors)) for what, tensors in self._tensors.items()})
+
+    def _placed(self, i: int, block: Batch) -> Batch:
+        named = {REAL: (block.real,), LATENT: (block.latent,), **block.draws}
+        if self._labelled and "targets" not in named:
+            named["targets"] = tuple(block.latent.new_full((len(block.latent),), float(target)) for target in HARD)
+        for what, drawn in named.items():
+            if what not in self._tensors:
+                self._tensors[what] = tuple(_room(len(self._members), x) for x in drawn)
+            for row, x in zip(self._tensors[what], drawn, strict=True):
+                if x.stride(0):
+                    row[i].copy_(x)
+        return _unnamed({what: tuple(x[i] for x in self._tensors[what]) for what in named})
+
+
+def _room(members: int, like: Tensor) -> Tensor:
+    """For as many. One image that is repeated, where none is looked at, does for all.
+
+    Laid out as a stack's maps are, channel after channel: a product of two layouts is slow.
+    """
+    return like.expand(members, *like.shape) if like.stride(0) == 0 else like.new_empty((members, *like.shape))
+
+
+def _unnamed(tensors: Mapping[str, Draws]) -> Batch:
+    draws = {what: drawn for what, drawn in tensors.items() if what not in (REAL, LATENT)}
+    return Batch(tensors[REAL][0], tensors[LATENT][0], draws)
 
 
 class _Sums:
@@ -92,23 +175,21 @@ class _Sums:
             like.new_full((len(self._names), members), value, dtype=torch.float64)
             for value in (0.0, torch.inf, -torch.inf)
         )
-        self._counts = [0] * members
+        self.counts = [0] * members
 
-    def add(self, losses: Losses, due: Sequence[int], who: Tensor | None) -> None:
+    def add(self, losses: Losses, who: Tensor | None) -> None:
         values = torch.stack([*losses.terms.values(), *losses.watched.values()]).double()
         columns = slice(None) if who is None else who
         self._sums[:, columns] += values
         self._lows[:, columns] = torch.minimum(self._lows[:, columns], values)
         self._highs[:, columns] = torch.maximum(self._highs[:, columns], values)
-        for i in due:
-            self._counts[i] += 1
 
     def not_finite(self) -> list[int]:
         finite: list[bool] = self._sums.isfinite().all(0).tolist()
         return [i for i, fine in enumerate(finite) if not fine]
 
     def take(self, i: int) -> dict[str, Totals]:
-        count, self._counts[i] = self._counts[i], 0
+        count, self.counts[i] = self.counts[i], 0
         taken = [matrix[:, i].clone() for matrix in (self._sums, self._lows, self._highs)]
         for matrix, value in zip((self._sums, self._lows, self._highs), (0.0, torch.inf, -torch.inf), strict=True):
             matrix[:, i] = value
@@ -121,20 +202,3 @@ class _Sums:
 def _stackable(gan: GAN) -> AdversarialGAN:
     assert isinstance(gan, AdversarialGAN)
     return gan
-
-
-def _stacked(batches: Sequence[Batch]) -> Batch:
-    """With a first dimension of as many. Losses without soft targets get hard ones beside those that have them."""
-    draws = [dict(batch.draws) for batch in batches]
-    if any("targets" in drawn for drawn in draws):
-        n = len(batches[0].latent)
-        hard = tuple(batches[0].latent.new_full((n,), float(target)) for target in HARD)
-        draws = [{"targets": hard} | drawn for drawn in draws]
-    return Batch(
-        torch.stack([batch.real for batch in batches]),
-        torch.stack([batch.latent for batch in batches]),
-        {
-            what: tuple(torch.stack(same) for same in zip(*(drawn[what] for drawn in draws), strict=True))
-            for what in draws[0]
-        },
-    )

@@ -18,6 +18,7 @@ from evogan.zoo import GAN
 from evogan.zoo.gan import Batch
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
+AHEAD = 8  # steps whose batches a GPU draws at once: ten small kernels a step would take longer than the step
 
 
 class Diverged(Exception):
@@ -29,6 +30,7 @@ class Trainer:
 
     `genes` is the complete phenotype; `iterations` are those of the full budget, which schedules refer to. Data order
     and noise come from generators of their own, derived from `seed`. An iteration is one round of the schedule.
+    `ahead`: batches of as many steps are drawn at once; by default 1 on a CPU.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Trainer:
         device: torch.device,
         iterations: int,
         precision: Literal["fp32", "bf16"] = "fp32",
+        ahead: int | None = None,
     ) -> None:
         self.gan = gan
         gan.to(device)
@@ -52,7 +55,12 @@ class Trainer:
         self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
         self._noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise"))
         self._queue = torch.empty(0, dtype=torch.long, device=device)
-        self._no_reals = as_reals(self.images[:1]).expand(self.batch_size, -1, -1, -1)
+        scheduled = genes.get("instance_noise", 0) > 0 or genes.get("growing", False)  # so are their draws
+        self.ahead = 1 if scheduled else ahead or (AHEAD if device.type == "cuda" else 1)
+        self.taken = dict.fromkeys(gan.players, self.ahead)  # steps of a player's block that were made
+        self.blocks: dict[str, Batch] = {}
+        self._before: dict[str, dict[str, Tensor]] = {}  # the streams before a block was drawn
+        self._no_reals = as_reals(self.images[:1]).expand(self.ahead * self.batch_size, -1, -1, -1)
         self._parameters = {name: list(player.parameters()) for name, player in gan.players.items()}
         self.optimizers = {
             name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
@@ -110,17 +118,19 @@ class Trainer:
 
     def state(self) -> State:
         """All that the rest of the training depends on. Its tensors are the training's own: pack it before a step."""
-        tensors = {"order": self._order.get_state(), "noise": self._noise.get_state(), "queue": self._queue.int()}
+        tensors = self._streams()
+        taken = {player: steps for player, steps in self.taken.items() if steps < self.ahead}
+        for player in taken:  # rather than the draws that are left, which are large
+            tensors |= {f"before.{player}.{name}": tensor for name, tensor in self._before[player].items()}
         for name, network in self.gan.networks.items():
             tensors |= {f"network.{name}.{key}": tensor for key, tensor in network.state_dict().items()}
         for player, optimizer in self.optimizers.items():
             for i, parameter in enumerate(self._parameters[player]):
                 kept = optimizer.state[parameter].items()
                 tensors |= {f"optimizer.{player}.{i}.{key}": value for key, value in kept if value is not None}
-        return State(
-            tensors,
-            {"iteration": self.iteration, "meter": self._meter.state(), "normalized_loss": self._normalized.state()},
-        )
+        numbers = {"iteration": self.iteration, "meter": self._meter.state()}
+        numbers |= {"normalized_loss": self._normalized.state()} | ({"taken": taken} if taken else {})
+        return State(tensors, numbers)
 
     def restore(self, state: State) -> None:
         """Go on from what `state` gave in a training built alike. After an error this one is of no use any more."""
@@ -134,9 +144,11 @@ class Trainer:
                     key: value.to(device) if key == "step" else torch.empty_like(parameter).copy_(value)
                     for key, value in state.part(f"optimizer.{player}.{i}.").items()
                 }
-        self._order.set_state(state.tensors["order"])
-        self._noise.set_state(state.tensors["noise"])
-        self._queue = state.tensors["queue"].to(device, torch.long)
+        for player, taken in state.numbers.get("taken", {}).items():
+            self._rewind(state.part(f"before.{player}."))
+            self.block(player)
+            self.taken[player] = taken
+        self._rewind(state.tensors)
         self._meter.restore(state.numbers["meter"], device)
         self._normalized.restore(state.numbers["normalized_loss"], device)
         self.iteration = int(state.numbers["iteration"])
@@ -166,7 +178,9 @@ class Trainer:
                     group["lr"] = group["initial_lr"] * left
 
     def _step(self, player: str) -> None:
-        batch = self.draw(player)
+        n, block = self.batch_size, self.block(player)
+        batch = block if self.ahead == 1 else _rows(block, self.taken[player] * n, n)
+        self.taken[player] += 1
         with self.autocast:
             losses = self.gan.loss(player, batch)
         parameters = self._parameters[player]
@@ -187,18 +201,44 @@ class Trainer:
         rate: float = self.optimizers[player].param_groups[0]["lr"]
         return rate
 
+    def block(self, player: str) -> Batch:
+        """What `ahead` steps of the player use, one after another; `taken` of them are made. A new one after the last.
+
+        All tensors have rows for them all.
+        """
+        if self.taken[player] == self.ahead:
+            self._before[player] = self._streams() if self.ahead > 1 else {}
+            self.blocks[player] = self.draw(player)
+            self.taken[player] = 0
+        return self.blocks[player]
+
     def draw(self, player: str) -> Batch:
-        """What the player's next step uses."""
+        """The player's next block."""
         reals = self._next_reals() if self.gan.needs_real(player) else self._no_reals
         return self.gan.draw(player, reals, self._noise)
 
     def _next_reals(self) -> Tensor:
-        """The next batch in [-1, 1]: one shuffled pass over the data after another."""
-        while len(self._queue) < self.batch_size:
+        """The next block in [-1, 1]: one shuffled pass over the data after another."""
+        rows = self.ahead * self.batch_size
+        while len(self._queue) < rows:
             shuffled = torch.randperm(len(self.images), generator=self._order, device=self._order.device)
             self._queue = torch.cat([self._queue, shuffled])
-        picked, self._queue = self._queue.split([self.batch_size, len(self._queue) - self.batch_size])
+        picked, self._queue = self._queue.split([rows, len(self._queue) - rows])
         return as_reals(self.images[picked])
+
+    def _streams(self) -> dict[str, Tensor]:
+        """Where the data order and the noise are."""
+        return {"order": self._order.get_state(), "noise": self._noise.get_state(), "queue": self._queue.int()}
+
+    def _rewind(self, streams: Mapping[str, Tensor]) -> None:
+        self._order.set_state(streams["order"])
+        self._noise.set_state(streams["noise"])
+        self._queue = streams["queue"].to(self.images.device, torch.long)
+
+
+def _rows(block: Batch, first: int, n: int) -> Batch:
+    draws = {what: tuple(x[first : first + n] for x in drawn) for what, drawn in block.draws.items()}
+    return Batch(block.real[first : first + n], block.latent[first : first + n], draws)
 
 
 def as_reals(images: Tensor) -> Tensor:
