@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evogan.api import Run, load, open_run, resume, search, train
+    from evogan.campaigns import run_campaign
     from evogan.errors import UserError
     from evogan.genome import Gene, Genome
     from evogan.space import Space, load_space
@@ -29,6 +30,7 @@ __all__ = [
     "load_space",
     "open_run",
     "resume",
+    "run_campaign",
     "search",
     "train",
 ]
@@ -39,6 +41,7 @@ _HOME = {
     "Space": "space",
     "UserError": "errors",
     "load_space": "space",
+    "run_campaign": "campaigns",
 }
 
 

@@ -111,38 +111,69 @@ def search(
         raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
     place = IN_MEMORY if objective and not runs else Place.of(runs, store)
     judged_on = None if objective else GANSettings.of(data=data, **gan)
-    if judged_on:
-        space = _fitting(space, judged_on.dataset.image_size)
-    fitness = fitness or ("value" if objective else "fid")
+    settings, space = settle(
+        space,
+        judged_on,
+        place,
+        early=objective is None or takes_fidelity(objective),
+        strategy=strategy,
+        options=options,
+        evaluations=evaluations,
+        fitness=fitness or ("value" if objective else "fid"),
+        score=score,
+        seed=seed,
+        window=window,
+        order=order,
+        pruner=pruner,
+        replicates=replicates,
+        average=average,
+        race=race,
+        seed_genomes=seed_genomes,
+        finalists=finalists,
+        confirm=(0 if objective else 3) if confirm is None else confirm,
+        resources=resources,
+    )
+    if name is None:
+        what = task or "objective" if objective else Path(data).resolve().stem
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{what}-{space.name}-{settings.strategy}-s{seed}").lstrip(".-")
+    outside = Outside(listener, log_level, tensorboard)
+    return Run(launch(place, name, settings, space, outside, objective=objective, task_name=task), name)
+
+
+def settle(
+    space: Space,
+    gan: GANSettings | None,
+    place: Place,
+    *,
+    strategy: str,
+    options: Mapping[str, Any] | None,
+    evaluations: int,
+    fitness: str,
+    seed_genomes: str | Sequence[str | Mapping[str, Value]],
+    early: bool = True,
+    **search: Any,
+) -> tuple[SearchSettings, Space]:
+    """What a search is asked to do, with all that follows from it: a fitting space, a strategy for "auto", seeds read.
+
+    `search`: further keywords of `SearchSettings`. `early`: whether a training can be judged before its end.
+    Errors: UserError for what does not exist or does not fit.
+    """
+    if gan:
+        space = _fitting(space, gan.dataset.image_size)
     if strategy == AUTO:
-        early = objective is None or takes_fidelity(objective)
         strategy, chosen = choose(evaluations=evaluations, objectives=fitness.count(",") + 1, early=early)
         options = chosen | dict(options or {})
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,
         options=_planned(strategy, evaluations) | dict(options or {}),
-        seed=seed,
-        window=window,
-        order=order,
-        pruner=pruner,
-        fitness=fitness,
-        score=score,
         evaluations=evaluations,
-        replicates=replicates,
-        average=average,
-        race=race,
+        fitness=fitness,
         seed_genomes=tuple(dict(seed.genome) for seed in read_seeds(seed_genomes, space, place)),
-        finalists=finalists,
-        confirm=(0 if objective else 3) if confirm is None else confirm,
-        gan=judged_on,
-        resources=resources,
+        gan=gan,
+        **search,
     )
-    if name is None:
-        what = task or "objective" if objective else Path(data).resolve().stem
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{what}-{space.name}-{strategy}-s{seed}").lstrip(".-")
-    outside = Outside(listener, log_level, tensorboard)
-    return Run(launch(place, name, settings, space, outside, objective=objective, task_name=task), name)
+    return settings, space
 
 
 def resume(

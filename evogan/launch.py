@@ -69,11 +69,8 @@ def launch(
     task_name: str | None = None,
 ) -> Store:
     """Search, or go on with a search; the store, which has the run. A mistake leaves nothing behind."""
-    check_name(name)
     outside.check()
-    judge = Judge.of(settings.fitness, settings.score, settings.average)
-    strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=len(judge.metrics))
-    _check_fit(strategy, settings, objective)
+    judge, strategy = check(name, settings, space, objective)
     references: list[tuple[str, Genome]] = []
     real_grid = b""
     task: Task
@@ -82,7 +79,7 @@ def launch(
         task, evaluate = Task(name=f"{task_name or 'objective'} on {space.name}"), ObjectiveEvaluator(objective)
     else:
         assert settings.gan is not None
-        task, evaluate, real_grid = _prepare_gans(settings.gan, settings.resources, judge)
+        task, evaluate, real_grid = _prepare_gans(settings.gan, settings.resources)
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,
@@ -130,6 +127,35 @@ def launch(
     return store
 
 
+def check(
+    name: str, settings: SearchSettings, space: Space, objective: Objective | None = None
+) -> tuple[Judge, Strategy]:
+    """Whatever can be known before data are read and anything is written. Errors: UserError."""
+    check_name(name)
+    judge = Judge.of(settings.fitness, settings.score, settings.average)
+    strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=len(judge.metrics))
+    _check_fit(strategy, settings, objective)
+    _allotted(settings)
+    if objective is None:
+        from evogan.fitness import METRICS
+
+        for metric in judge.metrics:
+            if metric not in METRICS:
+                raise unknown("fitness", metric, METRICS)
+    return judge, strategy
+
+
+def check_same(name: str, known: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    """Errors: UserError naming what differs, if it is more than what may change of a run that goes on."""
+    before, now = _what_counts(known), _what_counts(json.loads(json.dumps(document)))
+    for part in [*now, *before]:
+        if before.get(part) != now.get(part):
+            raise UserError(
+                f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
+                "choose another name"
+            )
+
+
 def check_name(name: str) -> None:
     """A run's folder lies beside the store's own files. Errors: UserError."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
@@ -150,12 +176,7 @@ def _check_fit(strategy: Strategy, settings: SearchSettings, objective: Objectiv
         raise UserError(f"strategy '{settings.strategy}' stops trials early by itself: no pruner beside it")
 
 
-def _prepare_gans(gan: GANSettings, resources: Resources, judge: Judge) -> tuple[Task, Evaluate, bytes]:
-    from evogan.fitness import METRICS
-
-    for metric in judge.metrics:
-        if metric not in METRICS:
-            raise unknown("fitness", metric, METRICS)
+def _prepare_gans(gan: GANSettings, resources: Resources) -> tuple[Task, Evaluate, bytes]:
     task, evaluate = gan.prepare(here=resources.ray is None)
     return task, evaluate, evaluate.real_grid()
 
@@ -236,13 +257,7 @@ def _register(store: Store, name: str, document: dict[str, Any]) -> None:
     if known is None:
         store.add_run(name, document)
         return
-    before, now = _what_counts(known), _what_counts(document)
-    for part in [*now, *before]:
-        if before.get(part) != now.get(part):
-            raise UserError(
-                f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
-                "choose another name"
-            )
+    check_same(name, known, document)
     changed = {part: document[part] for part in MAY_CHANGE}
     if changed != {part: known.get(part) for part in MAY_CHANGE}:
         store.extend_run(name, changed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": GROUND | {"zoo", "fitness", "data"},
     "checkpoint": GROUND | {"zoo"},
     "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
-    "report": GROUND | {"space", "strategies", "engine"},
+    "report": GROUND | {"space", "strategies", "engine", "campaign"},
     "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
     "objective": GROUND,
     "place": {"engine"},
@@ -43,9 +45,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"}
     | {"settings", "objective", "place", "seeds", "launch"},
     "campaign": GROUND | {"space", "engine"},
+    "campaigns": GROUND  # beside api: it checks and launches many runs as api does one
+    | {"space", "strategies", "engine", "campaign", "monitor", "settings", "place", "launch", "api"},
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"api", "errors", "genome", "space"},
+    "__init__": {"api", "campaigns", "errors", "genome", "space"},
 }
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "report", "monitor")
 GPU_WING = (
@@ -88,3 +92,19 @@ def test_there_are_no_circles() -> None:
         ready = {name for name, below in MAY_IMPORT.items() if name not in done and below <= done | {"*"}}
         assert ready, set(MAY_IMPORT) - done
         done |= ready
+
+
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"ray", "deap", "optuna", "pydantic", "sqlalchemy", "torchmetrics", "matplotlib"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Absent())
+import gpu
+"""
+
+
+def test_the_benchmark_of_gpus_runs_where_little_is_installed() -> None:
+    script = ROOT.parent / "benchmarks"
+    subprocess.run([sys.executable, "-c", WITHOUT], cwd=script, check=True)

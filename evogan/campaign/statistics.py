@@ -1,43 +1,123 @@
-"""Statistics over runs that differ in their seed."""
+"""Statistics over runs that differ in their seed: anytime curves, and what it took to reach a target."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from evogan.engine.history import RunHistory
+from evogan.trial import Identity
+
+Array = npt.NDArray[np.float64]
+Against = Literal["evaluations", "kimg", "seconds"]
+
+POINTS = 200  # of a curve against kimg or seconds
+RESAMPLES = 10_000  # of the bootstrap
 
 
-def best_so_far(run: RunHistory) -> pd.Series:
-    """The best fitness at full fidelity, indexed by what was spent (full trainings); NaN while none completed."""
+# --- anytime curves
+
+
+def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
+    """What the run had cost by the end of each step of its history.
+
+    `evaluations`: full trainings, as its budget counts them; `kimg`: those times the task's budget (NaN for an
+    objective, which has none); `seconds`: of all its evaluations, one after the other, each once, found in the store or
+    trained.
+    """
+    if against == "seconds":
+        known: set[Identity] = set()
+        total, found = 0.0, []
+        for told in run.history:
+            for i, evaluation in enumerate(told.evaluations):
+                total += 0.0 if told.identity(i) in known else evaluation.cost.get("seconds", 0.0)
+                known.add(told.identity(i))
+            found.append(total)
+        return found
+    gan = run.document["gan"]
+    one = 1.0 if against == "evaluations" else math.nan if gan is None else float(gan["kimg"])
+    return [one * spent for spent in run.spent]
+
+
+def best_so_far(run: RunHistory, against: Against = "evaluations") -> pd.Series:
+    """The best fitness at full fidelity, indexed by what it had cost; NaN while none completed."""
     curve: dict[float, float] = {}
     best = math.nan
-    for told, spent in zip(run.history, run.spent, strict=True):
-        if told.value is not None and told.row.fidelity == 1.0:
+    for told, cost in zip(run.history, costs(run, against), strict=True):
+        if told.value is not None and told.fidelity == 1.0:
             best = min(told.value, math.inf if math.isnan(best) else best)
-        curve[spent] = best
+        curve[cost] = best
     return pd.Series(curve, dtype=float)
 
 
-def anytime(runs: Sequence[RunHistory]) -> pd.DataFrame:
-    """Best-so-far over the budget: `median`, `low` and `high` quartile and `runs`, indexed by evaluations.
+def anytime(runs: Sequence[RunHistory], against: Against = "evaluations") -> pd.DataFrame:
+    """Best-so-far over the budget: `median`, `low` and `high` quartile and `runs`, indexed by `against`.
 
-    Evaluations are full trainings spent, from 1; only runs that got that far enter a row.
+    Only runs that got that far enter a row. A run in which nothing completed yet counts as infinite there.
     """
-    curves = {}
-    for i, run in enumerate(runs):
-        curve = best_so_far(run)
-        whole = pd.RangeIndex(1, int(curve.index[-1]) + 1 if len(curve) else 1)
-        curves[i] = curve.reindex(curve.index.union(whole)).ffill().reindex(whole)
-    table = pd.DataFrame(curves)
-    table.index = pd.RangeIndex(1, len(table) + 1, name="evaluations")
-    return pd.DataFrame(
-        {
-            "median": table.median(axis=1),
-            "low": table.quantile(0.25, axis=1),
-            "high": table.quantile(0.75, axis=1),
-            "runs": table.count(axis=1),
-        }
-    )
+    curves = [curve for run in runs if len(curve := best_so_far(run, against)) and not curve.index.hasnans]
+    end = max((curve.index[-1] for curve in curves), default=0.0)
+    grid = np.arange(1, int(end) + 1) if against == "evaluations" else np.linspace(0, end, POINTS + 1)[1:]
+    table = np.column_stack([_at(curve, grid) for curve in curves]) if curves else np.empty((len(grid), 0))
+    quartiles = {name: quantile(table, q) for name, q in (("median", 0.5), ("low", 0.25), ("high", 0.75))}
+    counted = {"runs": (~np.isnan(table)).sum(axis=1)}
+    return pd.DataFrame(quartiles | counted, index=pd.Index(grid, name=against))
+
+
+def _at(curve: pd.Series, grid: npt.NDArray[np.generic]) -> Array:
+    """The curve at the points of the grid: infinite before its first number, NaN after its end."""
+    ends = curve.index.to_numpy(dtype=float)
+    reached = np.concatenate([[math.inf], curve.fillna(math.inf)])
+    found: Array = reached[np.searchsorted(ends, grid, side="right")]
+    found[grid > ends[-1]] = math.nan
+    return found
+
+
+def quantile(table: Array, q: float) -> Array:
+    """The `q` quantile of every row, linear between neighbours, of what is not NaN; infinities are numbers.
+
+    (NumPy's own makes NaN of a quantile between two infinities.)
+    """
+    if not table.shape[1]:
+        return np.full(len(table), math.nan)
+    rows = np.sort(table, axis=1)  # NaN last
+    last = (~np.isnan(rows)).sum(axis=1) - 1
+    at = np.maximum(last * q, 0)
+    low, high = (np.take_along_axis(rows, side(at).astype(int)[:, None], axis=1)[:, 0] for side in (np.floor, np.ceil))
+    part = at % 1
+    with np.errstate(invalid="ignore"):
+        between: Array = np.where((part == 0) | (low == high), low, low + part * (high - low))
+    return between
+
+
+# --- targets
+
+
+def evaluations_to(curve: pd.Series, target: float) -> float:
+    """What a `best_so_far` had cost when it first was `target` or better; infinite if it never was."""
+    there = curve.index[curve <= target]
+    return float(there[0]) if len(there) else math.inf
+
+
+def bootstrap_ratio(ours: Sequence[float], others: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
+    """median(ours) / median(others), and its 95 % percentile bootstrap interval over both.
+
+    Infinite numbers are runs that never got there. The ratio is NaN where the others' median is infinite; a resample
+    where both are says nothing, so it widens the interval on either side. (Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993.)
+    """
+    rng = np.random.default_rng(seed)
+    resampled = [np.median(rng.choice(np.sort(side), (RESAMPLES, len(side))), axis=1) for side in (ours, others)]
+    with np.errstate(invalid="ignore"):
+        ratios = resampled[0] / resampled[1]
+        ratio = float(np.median(ours) / np.median(others))
+    low, high = (quantile(np.nan_to_num(ratios, nan=n, posinf=math.inf)[None], q)[0] for n, q in _TAILS)
+    return (math.nan if np.isinf(np.median(others)) else ratio, float(low), float(high))
+
+
+_TAILS = ((0.0, 0.025), (math.inf, 0.975))

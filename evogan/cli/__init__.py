@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from evogan.cli import reading, searching, training
+from evogan.cli import campaigns, comparing, reading, searching, training
 from evogan.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command()(searching.status)
 app.command(name="runs")(reading.list_runs)
 app.command()(reading.show)
 app.command()(reading.report)
+app.command()(comparing.compare)
+app.command()(comparing.export)
 app.command()(training.train)
 app.command()(training.sample)
 app.command()(training.evaluate)
@@ -35,6 +37,11 @@ features_app = typer.Typer(help="Feature networks that FID is computed on.", no_
 features_app.command(name="list")(training.list_features)
 features_app.command(name="train")(training.train_features)
 app.add_typer(features_app, name="features")
+
+campaign_app = typer.Typer(help="Many runs from one file.", no_args_is_help=True)
+campaign_app.command(name="run")(campaigns.run)
+campaign_app.command(name="status")(campaigns.status)
+app.add_typer(campaign_app, name="campaign")
 
 
 def main() -> None:

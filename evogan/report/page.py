@@ -50,16 +50,21 @@ def write_report(run: RunHistory, folder: Path) -> Path:
     return page
 
 
-def render(run: RunHistory, grids: list[Grid]) -> str:
-    """The page as text."""
-    environment = Environment(
+def environment() -> Environment:
+    """Of every page's template: text is escaped, a missing name is an error."""
+    made = Environment(
         loader=PackageLoader("evogan.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
+    made.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
+    return made
+
+
+def render(run: RunHistory, grids: list[Grid]) -> str:
+    """The page as text."""
     searched, checked = facts.evaluations(run), facts.checks(run)
     top, best = run.ranking[:TOP], run.best
     importance = gene_importance(run)
@@ -72,34 +77,38 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
         "ranks": figures.loss_against_fid(run),
         "seconds": figures.seconds(run),
     }
-    return environment.get_template("page.html.j2").render(
-        run=run,
-        document=run.document,
-        counts=facts.counts(run),
-        verdict=facts.verdict(run),
-        standings=facts.standings(run),
-        grids=grids,
-        figures=drawn,
-        no_importance=importance if isinstance(importance, str) else "",
-        top=top,
-        varying=varying_genes(run, top),
-        statuses=Counter(evaluation.status for evaluation in searched),
-        troubles=facts.troubles(searched),
-        check_troubles=facts.troubles(checked),
-        flagged=facts.flagged(searched),
-        check_flagged=facts.flagged(checked),
-        checks=len(checked),
-        times=[
-            (what, time)
-            for what, time in (
-                ("search", facts.Time.of(searched)),
-                ("fresh replicates", facts.Time.of(checked)),
-            )
-            if time.seconds
-        ],
-        best_toml=genome_toml(run.name, best.row.number, best.row.genome) if best else "",
-        train_command=_train_command(run.document["gan"]) if run.document["gan"] else "",
-        provenance=_provenance([*searched, *checked]),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            run=run,
+            document=run.document,
+            counts=facts.counts(run),
+            verdict=facts.verdict(run),
+            standings=facts.standings(run),
+            grids=grids,
+            figures=drawn,
+            no_importance=importance if isinstance(importance, str) else "",
+            top=top,
+            varying=varying_genes(run, top),
+            statuses=Counter(evaluation.status for evaluation in searched),
+            troubles=facts.troubles(searched),
+            check_troubles=facts.troubles(checked),
+            flagged=facts.flagged(searched),
+            check_flagged=facts.flagged(checked),
+            checks=len(checked),
+            times=[
+                (what, time)
+                for what, time in (
+                    ("search", facts.Time.of(searched)),
+                    ("fresh replicates", facts.Time.of(checked)),
+                )
+                if time.seconds
+            ],
+            best_toml=genome_toml(run.name, best.row.number, best.row.genome) if best else "",
+            train_command=_train_command(run.document["gan"]) if run.document["gan"] else "",
+            provenance=_provenance([*searched, *checked]),
+        )
     )
 
 

@@ -1,0 +1,324 @@
+"""A comparison: runs grouped by strategy and problem, and what they say together."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evogan.campaign.ranks import Ranking, rank, wins
+from evogan.campaign.statistics import Against, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
+from evogan.engine.history import RunHistory
+from evogan.genes import GENES
+from evogan.space import Space
+from evogan.stable import digest
+from evogan.trial import Identity
+
+BASELINE = "random"
+FRESH, SEARCH = "fresh replicates", "the search"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished run and where it belongs."""
+
+    run: RunHistory
+    strategy: str
+    problem: str
+
+    @property
+    def seed(self) -> int:
+        return int(self.run.document["seed"])
+
+
+class Comparison:
+    """Runs that are compared: `entries`; `left_out` has the others' names, with the reason.
+
+    A problem is data, space, task and fitness; a strategy is its name with what else shapes a search (options, window,
+    pruner, replicates, seed genomes): names are as long as is needed to tell them apart. Runs are compared at the
+    smallest budget of their problem. Of several objectives the first one counts. `given_target`: a fitness to reach.
+    """
+
+    def __init__(self, runs: Sequence[RunHistory], target: float | None = None) -> None:
+        self.given_target = target
+        problems = _labels([_problem(run) for run in runs])
+        strategies = _labels([_strategy(run) for run in runs])
+        self.entries: list[Entry] = []
+        self.left_out: dict[str, str] = {}
+        first: dict[Hashable, str] = {}
+        for run, problem, strategy in zip(runs, problems, strategies, strict=True):
+            entry = Entry(run, strategy, problem)
+            known = first.setdefault((strategy, problem, entry.seed), run.name)
+            reason = _unfinished(run) or ("" if known == run.name else f"the same search as '{known}'")
+            if reason:
+                self.left_out[run.name] = reason
+            else:
+                self.entries.append(entry)
+
+    @cached_property
+    def problems(self) -> list[str]:
+        return list(dict.fromkeys(entry.problem for entry in self.entries))
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        return sorted({entry.strategy for entry in self.entries})
+
+    def select(self, problem: str, strategy: str | None = None) -> list[Entry]:
+        """The entries of a problem, of all strategies or of one, by seed."""
+        found = [e for e in self.entries if e.problem == problem and strategy in (None, e.strategy)]
+        return sorted(found, key=lambda entry: (entry.strategy, entry.seed))
+
+    def budget(self, problem: str) -> int:
+        """The evaluations at which the runs of a problem are compared."""
+        return min(int(entry.run.document["evaluations"]) for entry in self.select(problem))
+
+    # --- what they say
+
+    def anytime(self, problem: str, strategy: str, against: Against = "evaluations") -> pd.DataFrame:
+        """Median and quartiles of best-so-far over the seeds: see `statistics.anytime`."""
+        return anytime([entry.run for entry in self.select(problem, strategy)], against)
+
+    def basis(self, problem: str) -> str:
+        """What a problem's runs are finally judged on: fresh replicates, if all had one budget and have them."""
+        runs = [entry.run for entry in self.select(problem)]
+        one_budget = len({run.document["evaluations"] for run in runs}) == 1
+        return FRESH if one_budget and all(map(_is_checked, runs)) else SEARCH
+
+    @cached_property
+    def finals(self) -> pd.DataFrame:
+        """The fitness that each run is judged by: a row a problem and seed, a column a strategy; NaN where no run is.
+
+        On fresh replicates that of the best finalist, else the best of the search within the common budget;
+        infinite where nothing completed.
+        """
+        rows = []
+        for problem in self.problems:
+            fresh, budget = self.basis(problem) == FRESH, self.budget(problem)
+            for entry in self.select(problem):
+                value = _confirmed(entry.run) if fresh else _at_budget(entry.run, budget)
+                rows.append((problem, entry.seed, entry.strategy, value))
+        table = pd.DataFrame(rows, columns=["problem", "seed", "strategy", "value"])
+        return table.pivot(index=["problem", "seed"], columns="strategy", values="value")
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """Mean ranks over the problems and seeds that all strategies have."""
+        return rank(self.finals)
+
+    @cached_property
+    def wins(self) -> pd.DataFrame:
+        """Every pair of strategies: see `ranks.wins`."""
+        return wins(self.finals)
+
+    def target(self, problem: str) -> float | None:
+        """The fitness to reach: as given, or what the median run of random search had at the end of the common budget.
+
+        Of an even number of runs the worse of the two in the middle, so that at least half of them get there. None
+        without either, or where nothing of random search completed.
+        """
+        if self.given_target is not None:
+            return self.given_target
+        budget = self.budget(problem)
+        found = sorted(_at_budget(entry.run, budget) for entry in self.select(problem, BASELINE))
+        return found[len(found) // 2] if found and math.isfinite(found[len(found) // 2]) else None
+
+    @cached_property
+    def targets(self) -> pd.DataFrame:
+        """What it took to reach the target, a row a problem and strategy.
+
+        `reached` of `runs` did; `median` evaluations (infinite if fewer than half did), its `ratio` to random search
+        (NaN without it, or where its median run did not get there), and the 95 % interval `low`, `high` of the ratio.
+        """
+        rows = []
+        for problem in self.problems:
+            target = self.target(problem)
+            if target is None:
+                continue
+            took = {strategy: self._took(problem, strategy, target) for strategy in self.strategies}
+            for strategy in self.strategies:
+                if not took[strategy]:
+                    continue
+                compared = (math.nan,) * 3
+                if took.get(BASELINE) and strategy != BASELINE:
+                    compared = bootstrap_ratio(took[strategy], took[BASELINE])
+                rows.append(
+                    {
+                        "problem": problem,
+                        "strategy": strategy,
+                        "target": target,
+                        "runs": len(took[strategy]),
+                        "reached": sum(map(math.isfinite, took[strategy])),
+                        "median": float(np.median(took[strategy])),
+                        **dict(zip(("ratio", "low", "high"), compared, strict=True)),
+                    }
+                )
+        columns = ["problem", "strategy", "target", "runs", "reached", "median", "ratio", "low", "high"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _took(self, problem: str, strategy: str, target: float) -> list[float]:
+        """The evaluations to the target of each run, within the common budget."""
+        budget = self.budget(problem)
+        took = (evaluations_to(best_so_far(entry.run), target) for entry in self.select(problem, strategy))
+        return [evaluations if evaluations <= budget else math.inf for evaluations in took]
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """How much was done, a row a problem and strategy.
+
+        `evaluations`: full trainings spent; `failed`: proposals that failed; `repeated`: proposals of which the run
+        knew all already, which cost nothing; `shared`: evaluations that another of these runs was told too, which
+        count in full for each; `seconds`: of all its evaluations.
+        """
+        found = [_identities(entry.run) for entry in self.entries]
+        told_to = Counter(identity for asked in found for identity in set[Identity]().union(*asked))
+        rows = []
+        for entry, asked in zip(self.entries, found, strict=True):
+            rows.append(
+                {
+                    "problem": entry.problem,
+                    "strategy": entry.strategy,
+                    "runs": 1,
+                    "evaluations": entry.run.spent[-1],
+                    "proposals": len(entry.run.history),
+                    "failed": sum(told.value is None for told in entry.run.history),
+                    "repeated": _repeats(asked),
+                    "shared": sum(told_to[identity] > 1 for identity in set[Identity]().union(*asked)),
+                    "seconds": costs(entry.run, "seconds")[-1],
+                }
+            )
+        columns = ["problem", "strategy", "runs", "evaluations", "proposals", "failed", "repeated", "shared", "seconds"]
+        return pd.DataFrame(rows, columns=columns).groupby(["problem", "strategy"], as_index=False).sum()
+
+    # --- in words
+
+    @cached_property
+    def verdict(self) -> str:
+        """The outcome in a sentence, no better than the tests support."""
+        if len(self.strategies) < 2:
+            return "Fewer than two strategies have finished runs: there is nothing to compare."
+        ranking = self.ranking
+        if ranking.blocks == 0:
+            return "No test: there is no problem and seed that all strategies searched."
+        if len(self.strategies) == 2:
+            return self._verdict_on_two()
+        best = str(ranking.means.index[0])
+        if not ranking.p < 0.05:
+            test = f"Friedman p = {ranking.p:.2g}" if ranking.blocks > 1 else "one block is no test"
+            return f"No difference shown between the {len(self.strategies)} strategies ({test})."
+        worse = [name for name, mean in ranking.means.items() if mean - ranking.means.iloc[0] >= ranking.least]
+        level = [str(name) for name in ranking.means.index[1:] if name not in worse]
+        said = f"{best} has the best mean rank, {ranking.means.iloc[0]:.2f}"
+        if not worse:
+            return f"{said}; strategies differ (Friedman p = {ranking.p:.2g}), but none is shown to be worse than it."
+        said += f", and is shown to be better than {', '.join(map(str, worse))} (Friedman p = {ranking.p:.2g}, Nemenyi)"
+        return f"{said}; no difference shown to {', '.join(level)}." if level else f"{said}."
+
+    def _verdict_on_two(self) -> str:
+        pair = self.wins.iloc[0]
+        counted = f"{pair.wins} wins, {pair.ties} ties, {pair.losses} losses, sign test p = {pair.p:.2g}"
+        if pair.p >= 0.05:
+            return f"No difference shown between {pair.one} and {pair.other} ({pair.one}: {counted})."
+        one, other = (pair.one, pair.other) if pair.wins > pair.losses else (pair.other, pair.one)
+        return f"{one} is shown to be better than {other} ({pair.one}: {counted})."
+
+
+# --- names
+
+
+def _problem(run: RunHistory) -> tuple[str, dict[str, Any]]:
+    """A base name, and the facts that tell problems of this name apart, the plainest first."""
+    document = run.document
+    facts = {"fitness": document["fitness"], "score": document["score"], "kimg": (document["gan"] or {}).get("kimg")}
+    facts |= {"task": str(document["task"])[:6], "space": digest(document["space"])[:6]}
+    name = document["data"] if document["gan"] is None else f"{document['data']}/{document['space']['name']}"
+    return name, facts
+
+
+def _strategy(run: RunHistory) -> tuple[str, dict[str, Any]]:
+    document = run.document
+    facts = {
+        name: value for name, value in document["options"].items() if name != "evaluations"
+    }  # it follows the budget
+    for name in ("pruner", "replicates", "average", "race", "window", "order"):
+        facts[name] = document.get(name)
+    if document.get("seed_genomes"):
+        facts["seed_genomes"] = digest(document["seed_genomes"])[:4]
+    return document["strategy"], facts
+
+
+def _labels(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """A label for each: the name, and where others of that name differ, as few facts as tell them apart."""
+    labels = []
+    for name, facts in named:
+        others = [other for base, other in named if base == name and other != facts]
+        said = []
+        for fact in dict.fromkeys(fact for each in (facts, *others) for fact in each):
+            mine = facts.get(fact, "default")
+            alike = [other for other in others if other.get(fact, "default") == mine]
+            if len(alike) < len(others):
+                said.append(f"{fact} {_text(mine)}")
+                others = alike
+        labels.append(f"{name} ({', '.join(said)})" if said else name)
+    return labels
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+# --- of one run
+
+
+def _unfinished(run: RunHistory) -> str:
+    """Why a run cannot be compared; empty if it can. One that searched its whole space is finished early."""
+    spent, budget = (run.spent[-1] if run.spent else 0.0), run.document["evaluations"]
+    if spent >= budget - 1e-9:
+        return ""
+    space = Space.from_document(run.document["space"], GENES if run.document["gan"] else None)
+    if len({told.row.key for told in run.history if told.row.fidelity == 1.0}) >= space.size:
+        return ""
+    return f"not finished: {spent:g} of {budget} evaluations"
+
+
+def _at_budget(run: RunHistory, budget: float) -> float:
+    """The best of the search within a budget; infinite if nothing completed."""
+    curve = best_so_far(run)
+    best = curve[curve.index <= budget + 1e-9].min()
+    return math.inf if math.isnan(best) else float(best)
+
+
+def _is_checked(run: RunHistory) -> bool:
+    """Whether it has all fresh replicates of all its finalists, or nothing that could be checked."""
+    if not run.ranking:
+        return bool(run.document["confirm"])
+    finalists, asked = run.store.finalists(run.name), run.document["confirm"]
+    checked = [c for c in run.confirmations if c.key in finalists]
+    return bool(finalists) and len(checked) == len(finalists) and all(len(c.evaluations) == asked for c in checked)
+
+
+def _confirmed(run: RunHistory) -> float:
+    """The fitness of the best finalist over its fresh replicates, judged as in the search: a failure is infinite."""
+    finalists = run.store.finalists(run.name)
+    judged = [run.judge.over(c.evaluations) for c in run.confirmations if c.key in finalists]
+    return min((values[0] for values in judged if values is not None), default=math.inf)
+
+
+def _identities(run: RunHistory) -> list[set[Identity]]:
+    """What each step of the history was told."""
+    return [{told.identity(i) for i in range(len(told.evaluations))} for told in run.history]
+
+
+def _repeats(asked: Sequence[set[Identity]]) -> int:
+    known: set[Identity] = set()
+    repeats = 0
+    for identities in asked:
+        repeats += identities <= known
+        known |= identities
+    return repeats

@@ -1,0 +1,231 @@
+"""A campaign as declared: a TOML file -> its runs, in the order in which they are worked on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from evogan import shipped
+from evogan.engine.executors.resources import Resources
+from evogan.errors import UserError, unknown
+from evogan.genes import GENES
+from evogan.space import Space, load_space
+
+GB = 1e9
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a campaign; `data` and `strategy` as the file calls them.
+
+    `gan`: keywords of `GANSettings`; `search`: those of `SearchSettings` but for space, gan and resources.
+    """
+
+    name: str
+    data: str
+    space: Space
+    strategy: str
+    seed: int
+    gan: Mapping[str, Any]
+    search: Mapping[str, Any]
+
+    @property
+    def evaluations(self) -> int:
+        """The budget of the search, in full trainings."""
+        return int(self.search["evaluations"])
+
+    @property
+    def checks(self) -> int:
+        """Full trainings that check the winners and the published references."""
+        return int(self.search["confirm"] * (self.search["finalists"] + len(self.space.reference)))
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """`runs` go seed by seed, each over all data sets, spaces and strategies: a comparison exists after the first."""
+
+    path: Path
+    name: str
+    runs: tuple[PlannedRun, ...]
+    resources: Resources
+
+
+def read_campaign(path: str | Path) -> Campaign:
+    """Read a campaign file. Data sets, strategies and values are checked where they are used.
+
+    Errors: UserError naming file and key for what does not parse, an unknown key or space, and two runs of one name.
+    """
+    path = Path(path)
+    document = shipped.read_toml(path)
+    try:
+        file = _File.model_validate({"name": path.stem} | document)
+        return Campaign(path, file.name, _runs(path, file), file.resources.read())
+    except ValidationError as error:
+        raise UserError(f"{path}: {_one_line(error)}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
+    spaces = {name: load_space(_beside(path, name), GENES) for name in file.spaces}
+    found: dict[str, tuple[object, ...]] = {}
+    runs = []
+    for point in product(file.seeds, file.data, spaces, file.strategies):
+        seed, data, space, strategy = point
+        name = "-".join(map(_plain, (file.name, data, space, strategy, f"s{seed}")))
+        if name in found:
+            key, one, other = next(
+                (key, one, other)
+                for key, one, other in zip(("seeds", "data", "spaces", "strategies"), found[name], point, strict=True)
+                if one != other
+            )
+            raise UserError(f"{key}: '{one}' and '{other}' give two runs of one name, {name}; call one otherwise")
+        found[name] = point
+        of_data = file.data[data].model_dump(exclude_unset=True)
+        chosen = file.strategies[strategy]
+        search = file.model_dump(include=set(_Search.model_fields))
+        search |= {"strategy": chosen.strategy or strategy, "options": dict(chosen.model_extra or {}), "seed": seed}
+        search["seed_genomes"] = [_beside(path, genome) for genome in file.seed_genomes]
+        gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True) | of_data
+        gan["data"] = _beside(path, of_data.get("data", data))
+        runs.append(PlannedRun(name, data, spaces[space], strategy, seed, gan, search))
+    return tuple(runs)
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or Path(name).suffix in (".toml", ".npz")
+
+
+def _beside(path: Path, name: str) -> str:
+    """Files and folders that a campaign names are sought from where it lies."""
+    return str(path.parent / name) if _is_path(name) else name
+
+
+def _plain(name: str) -> str:
+    """As a part of a run's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem if _is_path(name) else name)
+
+
+# --- the file
+
+
+def _table(given: Any) -> Any:
+    """`["ga", "random"]` is short for two empty tables of these names."""
+    if isinstance(given, dict) and given:
+        return given
+    return {name: {} for name in _several(given)}
+
+
+def _several(given: Any) -> Any:
+    """At least one, none of them twice."""
+    if not isinstance(given, list) or not given:
+        raise ValueError("must be a list with at least one name")
+    for one in given:
+        if given.count(one) > 1:
+            raise ValueError(f"'{one}' is there twice, which would be two runs of one name")
+    return given
+
+
+def _seeds(given: Any) -> Any:
+    """`3` is short for 0, 1, 2."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given < 1:
+            raise ValueError(f"must be at least 1, not {given}")
+        return list(range(given))
+    return _several(given)
+
+
+class _GAN(BaseModel):
+    """How GANs are trained and judged, on all data sets or on one."""
+
+    model_config = STRICT
+    kimg: float | None = None
+    image_size: int | None = None
+    classes: list[int] | None = None
+    data_dir: str | None = None
+    download: bool = False
+    features: str | None = None
+    samples: int | None = None
+    precision: str | None = None
+    device: str | None = None
+
+
+class _DataSet(_GAN):
+    data: str | None = None
+
+
+class _Strategy(BaseModel):
+    """Further keys are its options."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    strategy: str | None = None
+
+
+class _Search(BaseModel):
+    """What every run has in common. The defaults are those of `evogan.search`."""
+
+    model_config = STRICT
+    evaluations: int = 100
+    fitness: str = "fid"
+    score: str = "best"
+    window: int = 8
+    order: str = "number"
+    pruner: str | None = None
+    replicates: int = 1
+    average: str = "mean"
+    race: bool = False
+    seed_genomes: list[str] = []
+    finalists: int = 3
+    confirm: int = 3
+
+
+class _Resources(BaseModel):
+    """As the options of `evogan search`, memory in GB; threads belong to the task."""
+
+    model_config = STRICT
+    workers: int | None = None
+    ray: str | None = None
+    gpus_per_trial: float | Literal["auto"] = 0.0
+    fuse: int | Literal["auto"] = "auto"
+    memory_per_trial: float | None = None
+    time_limit: float | None = None
+    stall_limit: float | None = None
+    retries: int = 2
+
+    def read(self) -> Resources:
+        given = self.model_dump(exclude_unset=True)
+        if self.memory_per_trial is not None:
+            given["memory_per_trial"] = GB * self.memory_per_trial
+        return Resources(**given)
+
+
+class _File(_GAN, _Search):
+    name: str
+    data: Annotated[dict[str, _DataSet], BeforeValidator(_table)]
+    spaces: Annotated[list[str], BeforeValidator(_several)]
+    strategies: Annotated[dict[str, _Strategy], BeforeValidator(_table)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds)]
+    resources: _Resources = _Resources()
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong; an unknown key before all, since another may be missing for it."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    *tables, key = (str(part) for part in first["loc"])
+    where = "".join(f"{table}." for table in tables)
+    if first["type"] == "extra_forbidden":
+        models: dict[str, type[BaseModel]] = {"data": _DataSet, "resources": _Resources}
+        model = models[tables[0]] if tables else _File
+        return f"{where[:-1]}{': ' if where else ''}{unknown('key', key, model.model_fields)}"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    told = "" if first["type"] == "value_error" else f", not {first['input']!r}"
+    return f"{where}{key}: {message[0].lower()}{message[1:]}{told}"

@@ -1,0 +1,122 @@
+"""Campaigns are carried out here: many runs, one after the other, in one store."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evogan.api import Run, settle
+from evogan.campaign.plan import Campaign, PlannedRun, read_campaign
+from evogan.engine import Resources
+from evogan.errors import UserError
+from evogan.files import write_whole
+from evogan.launch import Outside, check, check_same, launch
+from evogan.monitor import read_status
+from evogan.monitor.campaign import CampaignStatus, RunState
+from evogan.monitor.log import without_passwords
+from evogan.place import Place
+from evogan.settings import GANSettings, SearchSettings
+from evogan.space import Space
+from evogan.strategies import AUTO, strategy_options
+from evogan.trial import Task
+
+CRASHED = "crashed.txt"  # in the folder of a run: why it ended
+
+
+@dataclass(frozen=True)
+class Ran:
+    """`runs` that ended as they should, in the campaign's order; `crashed`: the names of the others, and why."""
+
+    runs: list[Run]
+    crashed: dict[str, str]
+
+
+def run_campaign(
+    path: str | Path,
+    *,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    workers: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Ran:
+    """Carry out the campaign in a file, or go on with it: what is finished is left alone, what is new is added.
+
+    Its runs take turns, and share the store, so that none trains what another one has. One that crashes does not stop
+    the others. runs, store: as of `evogan.search`. workers: in place of the file's. `say` gets a line as a run ends.
+    Errors: UserError, before anything is trained, for every mistake in the file.
+    """
+    campaign, place = read_campaign(path), Place.of(runs, store)
+    resources = campaign.resources if workers is None else Resources(**vars(campaign.resources) | {"workers": workers})
+    try:
+        settled = _settle(campaign, place, resources)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    for planned in campaign.runs:
+        if planned.name in settled:
+            _carry_out(place, planned, *settled[planned.name])
+            say(campaign_status(campaign, place).line(planned.name))
+    kept, status = place.existing(), campaign_status(campaign, place)
+    return Ran([Run(kept, run.name) for run in status.done], {run.name: run.crashed for run in status.crashed})
+
+
+def campaign_status(campaign: Campaign, place: Place) -> CampaignStatus:
+    """How far a campaign is, from the files of its runs."""
+    return CampaignStatus(campaign.name, [_state(run, place) for run in campaign.runs])
+
+
+def _state(run: PlannedRun, place: Place) -> RunState:
+    status, crash = place.status(run.name), place.status(run.name).with_name(CRASHED)
+    reason = crash.read_text(encoding="utf-8").splitlines()[-1] if crash.is_file() else ""
+    return RunState(
+        name=run.name,
+        data=run.data,
+        space=run.space.name,
+        strategy=run.strategy,
+        evaluations=run.evaluations,
+        checks=run.checks,
+        status=read_status(status),
+        crashed=reason,
+    )
+
+
+def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, tuple[SearchSettings, Space]]:
+    """All that is not finished, checked as far as it can be without training."""
+    known = place.existing().runs() if place.has_store else {}
+    judged_on: dict[str, tuple[GANSettings, Task]] = {}
+    found = {}
+    for run in campaign.runs:
+        if run.data not in judged_on:
+            gan = GANSettings.of(**run.gan)
+            judged_on[run.data] = gan, gan.prepare(here=resources.ray is None)[0]
+        gan, task = judged_on[run.data]
+        before = known.get(run.name)
+        search = dict(run.search) | {"options": _kept_plan(run, before)}
+        settings, space = settle(run.space, gan, place, resources=resources, **search)
+        check(run.name, settings, space)
+        if before is not None:
+            check_same(run.name, before, before | asdict(settings) | {"task": task.key})
+        if before is None or not _state(run, place).is_done:
+            found[run.name] = settings, space
+    return found
+
+
+def _kept_plan(run: PlannedRun, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of its strategy; a run whose budget grew keeps the plan over the budget that it began with."""
+    options, strategy = dict(run.search["options"]), run.search["strategy"]
+    if before is None or strategy == AUTO or "evaluations" not in strategy_options(strategy):
+        return options
+    return {"evaluations": before["options"].get("evaluations", run.evaluations)} | options
+
+
+def _carry_out(place: Place, run: PlannedRun, settings: SearchSettings, space: Space) -> None:
+    """Whatever ends a run but the user is kept beside it, and the next run's turn comes."""
+    crash = place.status(run.name).with_name(CRASHED)
+    crash.unlink(missing_ok=True)
+    try:
+        launch(place, run.name, settings, space, Outside()).close()
+    except Exception as error:
+        why = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        write_whole(crash, without_passwords(why.strip()).encode())

@@ -1,0 +1,77 @@
+"""Campaigns: many runs from one file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evogan.cli.common import Json, Runs, StoreURL, console, print_json, say
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+File = Annotated[Path, typer.Argument(help="A campaign file (TOML); docs/campaigns.md has what it may say.")]
+Workers = Annotated[int | None, typer.Option(help="Trials at once, in place of the file's; 1 needs no Ray.")]
+EVERY = 2.0  # seconds between two looks
+
+
+def run(
+    file: File, workers: Workers = None, runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False
+) -> None:
+    """Carry out a campaign, or go on with it: what is finished is left alone, what is new in the file is added."""
+    from rich.live import Live
+
+    from evogan.campaign.plan import read_campaign
+    from evogan.campaigns import campaign_status, run_campaign
+    from evogan.place import Place
+
+    campaign, place, terminal = read_campaign(file), Place.of(runs, store), console()
+
+    def look() -> RenderableType:
+        return campaign_status(campaign, place).table()
+
+    with Live(get_renderable=look, console=terminal, refresh_per_second=1 / EVERY, transient=True):
+        ran = run_campaign(
+            file,
+            runs=runs,
+            store=store,
+            workers=workers,
+            say=lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
+    status = campaign_status(campaign, place)
+    if as_json:
+        print_json(status.as_document())
+    else:
+        say(status.table())
+    raise typer.Exit(1 if ran.crashed else 0)
+
+
+def status(
+    file: File,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on looking while it runs.")] = False,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Show how far a campaign is, from any terminal: runs done, going and waiting, best so far, crashes, time left."""
+    from rich.live import Live
+
+    from evogan.campaign.plan import read_campaign
+    from evogan.campaigns import campaign_status
+    from evogan.place import Place
+
+    campaign, place = read_campaign(file), Place.of(runs, None)
+    found = campaign_status(campaign, place)
+    if as_json:
+        print_json(found.as_document())
+        return
+    if not watch:
+        say(found.table())
+        return
+    with Live(found.table(), refresh_per_second=1 / EVERY) as live:
+        while found.going:
+            time.sleep(EVERY)
+            found = campaign_status(campaign, place)
+            live.update(found.table())

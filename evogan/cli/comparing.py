@@ -1,0 +1,71 @@
+"""What runs say together, and runs for other programs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evogan.cli.common import Json, Runs, StoreURL, print_json, say
+from evogan.errors import UserError, unknown
+
+
+def compare(
+    names: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Runs (`evogan runs`).")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs of the store.")] = False,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Fitness to reach; default: what the median run of random search had in the end."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write it: .md, or .html for one page with figures.")] = None,
+    runs: Runs = Path("runs"),
+    store: StoreURL = None,
+    as_json: Json = False,
+) -> None:
+    """Compare strategies over runs that differ in seed or problem, with statistics."""
+    from evogan.campaign import Comparison
+    from evogan.engine.history import RunHistory
+    from evogan.files import write_whole
+    from evogan.place import Place
+    from evogan.report import comparison as told
+
+    if bool(names) == every:
+        raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
+    if target is not None and not math.isfinite(target):
+        raise UserError(f"--target must be a finite number, not {target}")
+    if out is not None and out.suffix not in (".md", ".html"):
+        raise UserError(f"--out '{out}': .md or .html")
+    kept = Place.of(runs, store).existing()
+    found = Comparison([RunHistory(kept, name) for name in dict.fromkeys(names or kept.runs())], target)
+    if out is not None:
+        write_whole(out, (told.html(found) if out.suffix == ".html" else told.markdown(found)).encode())
+    if as_json:
+        print_json(told.as_document(found))
+        return
+    for table in told.tables(found):
+        say(table)
+    if out is not None:
+        say(str(out))
+
+
+def export(
+    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="optuna, csv, parquet or json.")],
+    name: Annotated[str, typer.Argument(metavar="RUN")],
+    to: Annotated[str, typer.Option(help="File; for optuna a database, as in sqlite:///study.db.")],
+    runs: Runs = Path("runs"),
+    store: StoreURL = None,
+) -> None:
+    """Write a run as a table (csv, parquet, json), or as an Optuna study for its plots and dashboard."""
+    from evogan.engine.history import RunHistory
+    from evogan.place import Place
+    from evogan.report.export import FORMATS, export_study, export_table
+
+    if kind not in FORMATS:
+        raise unknown("format", kind, FORMATS)
+    run = RunHistory(Place.of(runs, store).existing(), name)
+    if kind == "optuna":
+        say(f"{to}  study '{name}' with {export_study(run, to)} trials")
+    else:
+        say(f"{to}  {export_table(run, kind, Path(to))} rows")

@@ -1,0 +1,100 @@
+"""The figures of a comparison: anytime curves with bands, and the critical-difference plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from evogan.campaign import Comparison
+from evogan.campaign.ranks import LEVEL, Ranking
+from evogan.campaign.statistics import Against
+from evogan.report.facts import metric_name
+from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _svg
+
+# Of middle lightness, so that they can be told from a light page and a dark one; styles help where hues do not.
+COLORS = ("#1f9c77", "#d2691e", "#6f74d8", "#d1478f", "#8c9a1d", "#2f93cf", "#b08530", "#8b97a8")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
+AXES: dict[Against, str] = {"evaluations": "evaluations (full trainings)", "seconds": "seconds of training, summed"}
+
+
+def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
+    """Median and interquartile range of best-so-far, a line a strategy: against evaluations, and against seconds."""
+    number = comparison.problems.index(problem)
+    entries = comparison.select(problem)
+    gan = entries[0].run.document["gan"]
+    for against, axis in AXES.items():
+        with mpl.rc_context(STYLE):
+            figure, axes = _axes(3.4)
+            shown = []
+            for i, strategy in enumerate(comparison.strategies):
+                table = comparison.anytime(problem, strategy, against)
+                table = table[(table["runs"] == table["runs"].max()) & np.isfinite(table["median"])]
+                if len(table):
+                    color, style = COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]
+                    high = table["high"].replace(math.inf, table["high"][np.isfinite(table["high"])].max())
+                    at = table.index.to_numpy(dtype=float)
+                    axes.fill_between(at, table["low"], high, step="post", color=color, alpha=0.15, lw=0)
+                    axes.step(at, table["median"], where="post", color=color, ls=style, lw=1.6, label=strategy)
+                    shown += [*table["low"], *high]
+            if not shown:
+                continue
+            finite = [value for value in shown if math.isfinite(value)]
+            if min(finite) > 0 and max(finite) > 10 * min(finite):
+                axes.set_yscale("log")
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(finite) < 1000 * min(finite) else (1,)))
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axes.yaxis.set_minor_formatter(NullFormatter())
+            target = comparison.target(problem)
+            if target is not None and against == "evaluations":
+                axes.axhline(target, color=MUTED, lw=1, ls=":", label="target")
+            axes.set_xlabel(axis)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.set_ylabel(f"best {metric_name(entries[0].run.judge.metric)} so far")
+            figure.legend(loc="outside upper center", ncols=3 if max(map(len, comparison.strategies)) < 14 else 1)
+            caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."
+            if gan and against == "evaluations":
+                caption += f" An evaluation is {gan['kimg']:g} kimg."
+            yield Drawn(_svg(figure, f"anytime-{against}-{number}", caption), caption)
+
+
+def critical_difference(ranking: Ranking) -> Drawn | None:
+    """Mean ranks on a line; a bar joins what Nemenyi's test does not tell apart (Demsar 2006, figure 1)."""
+    if not ranking.blocks or math.isnan(ranking.p):
+        return None
+    names, means = [str(name) for name in ranking.means.index], ranking.means.to_numpy()
+    k, half = len(names), (len(names) + 1) // 2
+    groups = ranking.alike if ranking.p < LEVEL else [names]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.9 + 0.14 * len(groups) + 0.24 * half))
+        axes = figure.subplots()
+        axes.set_xlim(0.4, k + 0.6)
+        bottom = 0.5 + 0.35 * len(groups) + 0.6 * half
+        axes.set_ylim(bottom + 0.2, -1.6)
+        axes.set_axis_off()
+        axes.plot([1, k], [0, 0], color=TEXT, lw=1)
+        for tick in range(1, k + 1):
+            axes.plot([tick, tick], [0, -0.15], color=TEXT, lw=1)
+            axes.text(tick, -0.25, str(tick), ha="center", va="bottom", size=8, color=MUTED)
+        axes.plot([1, 1 + min(ranking.critical_difference, k - 1)], [-1.1, -1.1], color=TEXT, lw=1.6)
+        axes.text(1, -1.2, f"critical difference {ranking.critical_difference:.2f}", va="bottom", size=8, color=MUTED)
+        for i, (name, mean) in enumerate(zip(names, means, strict=True)):
+            left = i < half
+            row = 0.6 + 0.35 * len(groups) + 0.6 * (i if left else k - 1 - i)
+            edge = 0.6 if left else k + 0.4
+            axes.plot([mean, mean, edge], [0, row, row], color=LINE, lw=0.8)
+            text = f"{name} {mean:.2f}" if left else f"{mean:.2f} {name}"
+            axes.text(edge, row - 0.06, text, ha="left" if left else "right", va="bottom", size=8, color=TEXT)
+        for level, group in enumerate(groups):
+            ends = [means[names.index(group[0])], means[names.index(group[-1])]]
+            axes.plot([ends[0] - 0.04, ends[1] + 0.04], [0.3 + 0.35 * level] * 2, color=COLORS[0], lw=3)
+        found = "a bar joins what is not told apart" if groups else "all of them differ"
+        test = (
+            f"Nemenyi, level {LEVEL:g}" if ranking.p < LEVEL else f"no difference shown, Friedman p = {ranking.p:.2g}"
+        )
+        caption = f"Mean ranks over {ranking.blocks} blocks, 1 is best; {found} ({test})."
+        return Drawn(_svg(figure, "critical-difference", caption), caption)

@@ -1,0 +1,173 @@
+"""A run for other programs: a table as CSV, Parquet or JSON, or a complete Optuna study."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evogan.engine import Told
+from evogan.engine.history import RunHistory
+from evogan.errors import UserError
+from evogan.files import write_whole
+from evogan.genome import Gene
+from evogan.trial import Evaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+TABLES = ("csv", "parquet", "json")
+FORMATS = ("optuna", *TABLES)
+
+
+def export_table(run: RunHistory, kind: str, path: Path) -> int:
+    """Write `run.to_dataframe()`, a row a proposal that was told; how many. `kind`: one of TABLES.
+
+    Errors: UserError if the file exists or nothing was told yet.
+    """
+    if path.exists():
+        raise UserError(f"file '{path}' exists: name another one")
+    _check_told(run)
+    frame = run.to_dataframe()
+    if kind == "csv":
+        content = frame.to_csv(index=False).encode()
+    elif kind == "json":
+        content = frame.to_json(orient="records", indent=2, double_precision=15).encode()
+    else:
+        content = _one_type_a_column(frame).to_parquet(index=False)
+    write_whole(path, content)
+    return len(frame)
+
+
+def _one_type_a_column(frame: pd.DataFrame) -> pd.DataFrame:
+    """Parquet's columns have one type: a choice between values of several becomes text."""
+    mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
+    return frame.assign(**{str(name): frame[name].map(str, na_action="ignore") for name in mixed})
+
+
+def export_study(run: RunHistory, storage: str) -> int:
+    """Write the run as an Optuna study of its name; how many trials. `storage`: a database URL.
+
+    A trial is a proposal that was told: failures are FAIL; what was pruned, or judged at a lower fidelity than the best
+    was, is PRUNED, since its value is not comparable. Intermediate values are the first objective at the score
+    checkpoints of replicate 0, by whole kimg, or else by the number of the checkpoint.
+    Errors: UserError if the study exists, the storage cannot be opened, or nothing was told yet.
+    """
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    _check_told(run)
+    if "://" not in storage:
+        raise UserError(f"storage '{storage}' is no database URL: write sqlite:///FILE.db")
+    where = storage.split("@")[-1]  # no password in a message
+    trials = _trials(run)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        kept = optuna.storages.RDBStorage(storage)
+        directions = [optuna.study.StudyDirection.MINIMIZE] * len(run.judge.metrics)
+        study = optuna.create_study(storage=kept, study_name=run.name, directions=directions)
+        try:
+            for name, value in _study_facts(run).items():
+                study.set_user_attr(name, value)
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                study.set_metric_names(list(run.judge.metrics))
+            study.add_trials(trials)
+        except BaseException:  # a study is whole, or not there
+            optuna.delete_study(study_name=run.name, storage=kept)
+            raise
+    except optuna.exceptions.DuplicatedStudyError:
+        raise UserError(f"study '{run.name}' exists in '{where}': name another file") from None
+    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+        why = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(f"storage '{where}' cannot be written: {why}") from None
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return len(trials)
+
+
+def _check_told(run: RunHistory) -> None:
+    if not run.history:
+        raise UserError(f"run '{run.name}' has nothing to export yet: no result was told")
+
+
+def _study_facts(run: RunHistory) -> dict[str, Any]:
+    document = run.document
+    facts = {name: document[name] for name in ("data", "strategy", "options", "seed", "fitness", "score")}
+    return facts | {"space": document["space"]["name"], "fixed": dict(run.space.fixed), "step": _steps(run)[0]}
+
+
+def _trials(run: RunHistory) -> list[FrozenTrial]:
+    """In the order of the proposals' numbers. The duration is that of training; the date is now."""
+    from optuna.trial import TrialState, create_trial
+
+    distributions = {gene.name: _distribution(gene) for gene in run.space.genes}
+    _, step_of = _steps(run)
+    trials = []
+    for told in sorted(run.history, key=lambda told: told.row.number):
+        params = {name: value for name, value in told.row.genome.items() if name in distributions}
+        points = {step_of[place]: value for place, value in _points(run, told.evaluation)}
+        state = TrialState.COMPLETE
+        if told.values is None:
+            state = TrialState.FAIL
+        elif told.pruned or told.fidelity < run.top_fidelity:
+            state = TrialState.PRUNED
+        trial = create_trial(
+            state=state,
+            values=told.values,
+            params=params,
+            distributions={name: distributions[name] for name in params},
+            user_attrs=_trial_facts(told),
+            intermediate_values=points,
+        )
+        assert trial.datetime_complete is not None
+        trial.datetime_start = trial.datetime_complete - timedelta(seconds=trial.user_attrs["seconds"])
+        trials.append(trial)
+    return trials
+
+
+def _trial_facts(told: Told) -> dict[str, Any]:
+    return {
+        "number": told.row.number,
+        "key": told.row.key,
+        "status": told.evaluation.status,
+        "reason": told.evaluation.reason,
+        "flags": sorted({flag for evaluation in told.evaluations for flag in evaluation.flags}),
+        "fidelity": told.fidelity,
+        "replicates": len(told.evaluations),
+        "seconds": sum(evaluation.cost.get("seconds", 0.0) for evaluation in told.evaluations),
+    }
+
+
+def _distribution(gene: Gene) -> BaseDistribution:
+    """Where the gene's values lie. Levels of a float are no steps to Optuna, which would round them otherwise."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if gene.kind == "choice":
+        return CategoricalDistribution(gene.values)
+    assert gene.low is not None and gene.high is not None
+    if gene.kind == "int":
+        return IntDistribution(int(gene.low), int(gene.high), log=gene.scale == "log")
+    ends = [*map(float, (gene.low, gene.high, gene.grid[0], gene.grid[-1]))]  # rounding may put a level outside
+    return FloatDistribution(min(ends), max(ends), log=gene.scale == "log")
+
+
+def _points(run: RunHistory, evaluation: Evaluation) -> Iterable[tuple[float, float]]:
+    """Where the first objective was measured (kimg, or the number of the checkpoint), and what it was."""
+    for number, point in enumerate(evaluation.scores, 1):
+        value = point.get(run.judge.metric, math.nan)
+        if not math.isnan(value):
+            yield float(point.get("kimg", number)), value
+
+
+def _steps(run: RunHistory) -> tuple[str, dict[float, int]]:
+    """What Optuna's steps, which are whole numbers, mean; and the step of every place where something was measured."""
+    places = sorted({place for told in run.history for place, _ in _points(run, told.evaluation)})
+    if run.document["gan"] is not None and all(place.is_integer() for place in places):
+        return "kimg", {place: int(place) for place in places}
+    return "checkpoint", {place: number for number, place in enumerate(places, 1)}

@@ -1,0 +1,426 @@
+"""Campaigns: planned from a file, carried out once, gone on with exactly, and told of every mistake."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import evogan
+from evogan import UserError, run_campaign
+from evogan.campaign.plan import read_campaign
+from evogan.campaigns import campaign_status
+from evogan.engine import Event, Judge
+from evogan.evaluation import GANEvaluator
+from evogan.genome import Genome
+from evogan.monitor.campaign import CampaignStatus, RunState
+from evogan.monitor.status import StatusWriter
+from evogan.place import Place
+from evogan.stable import derive_seed
+from evogan.strategies import STRATEGIES
+from evogan.trial import Evaluation, Identity, Trial
+from tests.conftest import TASK
+from tests.test_cli import Result, mistake, run
+from tests.test_resume import recorded
+
+__all__ = ["run"]  # a fixture
+Command = Callable[..., Result]
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+SMALL = """
+name = "small"
+data = ["digits"]
+spaces = ["./tiny.toml"]
+strategies = ["random", "ga"]
+seeds = 2
+evaluations = 3
+kimg = 0.05
+samples = 50
+finalists = 1
+confirm = 1
+[resources]
+workers = 1
+"""
+TINY = """
+reference = ["wdcgan"]
+fixed = { filters = 8 }
+[genes]
+clip = { kind = "float", low = 0.001, high = 1.0, scale = "log", levels = 31 }
+slope = { kind = "float", low = 0.0, high = 0.5, levels = 11 }
+"""
+
+
+def write(folder: Path, text: str = SMALL, *changes: tuple[str, str]) -> Path:
+    """A campaign file, with its space beside it."""
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "small.toml").write_text(text)
+    return folder / "small.toml"
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
+    """Nothing is really trained; what would have been is listed."""
+    identities: list[Identity] = []
+
+    def evaluate(self: GANEvaluator, trial: Trial) -> Evaluation:
+        identities.append(trial.identity)
+        fid = derive_seed(trial.key, "fid", trial.replicate) % 1000 + 1.0
+        return Evaluation(status="completed", scores=({"fid": fid, "fidelity": trial.fidelity},))
+
+    monkeypatch.setattr(GANEvaluator, "__call__", evaluate)
+    return identities
+
+
+def facts(runs: Path, name: str) -> list[object]:
+    found = evogan.open_run(name, runs)
+    return [[(t.row, t.values) for t in found.history], [(c.name, c.values) for c in found.confirmations]]
+
+
+# --- the plan
+
+NAMES = st.lists(st.sampled_from(["digits", "mnist", "kmnist", "svhn"]), min_size=1, unique=True)
+SPACES = st.lists(st.sampled_from(["wdcgan", "wgan_gp", "sngan"]), min_size=1, unique=True)
+SEARCHERS = st.lists(st.sampled_from(["ga", "de", "random", "tpe"]), min_size=1, unique=True)
+SEEDS = st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True)
+
+
+@given(NAMES, SPACES, SEARCHERS, SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_every_combination_is_a_run_seed_by_seed(
+    tmp_path_factory: pytest.TempPathFactory,
+    data: list[str],
+    spaces: list[str],
+    strategies: list[str],
+    seeds: list[int],
+) -> None:
+    path = tmp_path_factory.mktemp("plan") / "all.toml"
+    path.write_text(f"data = {data}\nspaces = {spaces}\nstrategies = {strategies}\nseeds = {seeds}\n")
+    runs = read_campaign(path).runs
+    assert [(r.seed, r.data, r.space.name, r.strategy) for r in runs] == list(product(seeds, data, spaces, strategies))
+    assert len({r.name for r in runs}) == len(runs)
+    assert all(r.name == f"all-{r.data}-{r.space.name}-{r.strategy}-s{r.seed}" for r in runs)
+
+
+def test_what_is_not_said_is_as_in_a_search(tmp_path: Path) -> None:
+    path = tmp_path / "plain.toml"
+    path.write_text('data = ["digits"]\nspaces = ["wdcgan"]\nstrategies = ["ga"]\nseeds = 1\n')
+    (run,) = read_campaign(path).runs
+    search = {name: p.default for name, p in inspect.signature(evogan.search).parameters.items()}
+    of_gans = search | {"fitness": "fid", "confirm": 3, "options": {}, "seed_genomes": []}  # None, () there
+    same = {name: value for name, value in run.search.items() if name != "strategy"}
+    assert same == {name: of_gans[name] for name in same}
+    assert run.gan == {"data": "digits"}
+
+
+def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
+    text = """
+    spaces = ["wdcgan"]
+    seeds = [7]
+    kimg = 20
+    seed_genomes = ["./mine.toml", "wgan"]
+    [data.fives]
+    data = "mnist"
+    classes = [5]
+    kimg = 5
+    [data.faces]
+    data = "./faces"
+    [strategies.large-ga]
+    strategy = "ga"
+    population = 40
+    """
+    path = tmp_path / "tables.toml"
+    path.write_text(text)
+    fives, faces = read_campaign(path).runs
+    assert fives.name == "tables-fives-wdcgan-large-ga-s7"
+    assert fives.gan == {"data": "mnist", "classes": [5], "kimg": 5}
+    assert faces.gan == {"data": str(tmp_path / "faces"), "kimg": 20}
+    assert fives.search["strategy"] == "ga"
+    assert fives.search["options"] == {"population": 40}
+    assert fives.search["seed_genomes"] == [str(tmp_path / "mine.toml"), "wgan"]
+
+
+# --- carried out
+
+
+def test_nothing_is_trained_twice_and_a_second_time_nothing_at_all(tmp_path: Path, trained: list[Identity]) -> None:
+    """The published references are checked in every run, and all runs begin with the same genome."""
+    (tmp_path / "seed.toml").write_text("[genes]\nfilters = 8\nclip = 0.1\n")
+    path = write(tmp_path, SMALL, ("seeds = 2", 'seeds = 2\nseed_genomes = ["./seed.toml"]'))
+    ran = run_campaign(path, runs=tmp_path / "runs")
+    assert [found.name for found in ran.runs] == [planned.name for planned in read_campaign(path).runs]
+    assert not ran.crashed
+    assert all(found.spent[-1] == 3 for found in ran.runs)
+    assert all(found.confirmations[-1].name == "wdcgan" for found in ran.runs)
+    seeds = {str(found.history[0].row.genome) for found in ran.runs}
+    assert len(seeds) == 1
+    assert max(Counter(trained).values()) == 1
+    before, said = len(trained), list[str]()
+    again = run_campaign(path, runs=tmp_path / "runs", say=said.append)
+    assert [found.name for found in again.runs] == [found.name for found in ran.runs]
+    assert len(trained) == before
+    assert said == []  # no run was so much as begun
+
+
+def test_a_file_that_grows_adds_only_what_is_new(tmp_path: Path, trained: list[Identity]) -> None:
+    runs = tmp_path / "runs"
+    first = [found.name for found in run_campaign(write(tmp_path), runs=runs).runs]
+    before, said = {name: facts(runs, name) for name in first}, list[str]()
+    larger = (("seeds = 2", "seeds = 3"), ('"random", "ga"', '"sobol", "random", "ga"'))
+    grown = run_campaign(write(tmp_path, SMALL, *larger), runs=runs, say=said.append)
+    new = [found.name for found in grown.runs if found.name not in first]
+    assert len(new) == 5
+    assert [line.split()[0] for line in said] == new
+    assert {name: facts(runs, name) for name in first} == before
+    assert max(Counter(trained).values()) == 1
+
+
+@pytest.mark.parametrize("strategy", ["ga", "l-shade"])  # l-shade plans over its budget
+def test_a_budget_that_grows_goes_on(tmp_path: Path, trained: list[Identity], strategy: str) -> None:
+    changes = [('"random", "ga"', f'"{strategy}"'), ("seeds = 2", "seeds = 1")]
+    runs = tmp_path / "runs"
+    (short,) = run_campaign(write(tmp_path, SMALL, *changes), runs=runs).runs
+    more = [*changes, ("evaluations = 3", "evaluations = 6"), ("confirm = 1", "confirm = 2")]
+    (long,) = run_campaign(write(tmp_path, SMALL, *more), runs=runs).runs
+    assert [t.row for t in long.history][: len(short.history)] == [t.row for t in short.history]
+    assert long.spent[-1] == 6
+    assert all(len(c.values) == 2 for c in long.confirmations)
+    assert max(Counter(trained).values()) == 1
+
+
+def test_a_changed_campaign_is_told_before_anything_is_trained(tmp_path: Path, trained: list[Identity]) -> None:
+    run_campaign(write(tmp_path), runs=tmp_path / "runs")
+    before = len(trained)
+    changed = write(tmp_path, SMALL, ("seeds = 2", "seeds = 3"), ("kimg = 0.05", "kimg = 0.1"))
+    with pytest.raises(UserError, match=r"small.toml: run 'small-digits-tiny-random-s0' .* gan.kimg: 0.05, not 0.1"):
+        run_campaign(changed, runs=tmp_path / "runs")
+    assert len(trained) == before
+
+
+def test_a_strategy_that_crashes_stops_no_other(
+    tmp_path: Path, trained: list[Identity], run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = STRATEGIES["random"].make
+    path = write(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(random, "tell", lambda *told: 1 / 0)
+        result = run(f"campaign run {path}")
+    assert result.code == 1
+    assert "small-digits-tiny-random-s0  crashed: ZeroDivisionError: division by zero" in result.out
+    assert "small-digits-tiny-ga-s1 is done" in result.err
+    document = json.loads(run(f"campaign status {path} --json").out)
+    assert Counter(one["state"] for one in document["runs"]) == {"crashed": 2, "done": 2}
+    assert "Traceback" in (tmp_path / "runs" / "small-digits-tiny-random-s0" / "crashed.txt").read_text()
+    mended = run(f"campaign run {path}")
+    assert mended.code == 0
+    assert "4 of 4 runs done, 12 of 12 evaluations" in mended.out
+    assert max(Counter(trained).values()) == 1
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(300)
+def test_killed_in_the_middle_the_histories_are_those_of_an_undisturbed_campaign(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    command = [sys.executable, "-m", "evogan", "campaign", "run", str(path), "--runs"]
+
+    def start(runs: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*command, str(runs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    calm, killed = start(tmp_path / "calm"), start(tmp_path / "killed")
+    for goal in (2, 8):  # in the first run, and after it
+        while recorded(tmp_path / "killed") < goal and killed.poll() is None:
+            time.sleep(0.01)
+        assert killed.poll() is None
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        killed = start(tmp_path / "killed")
+    for process in (calm, killed):
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    for planned in read_campaign(path).runs:
+        assert facts(tmp_path / "killed", planned.name) == facts(tmp_path / "calm", planned.name)
+    assert recorded(tmp_path / "killed") == recorded(tmp_path / "calm")
+
+
+# --- seen from outside
+
+
+def status_of(tmp_path: Path, name: str, trials: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Of a run whose trials took so long each."""
+    clock = [0.0]
+    monkeypatch.setattr("evogan.monitor.status.monotonic", lambda: clock[0])
+    writer = StatusWriter(tmp_path / "status.json", name, Judge("fid"), 10, 2)
+    for number in range(trials):
+        trial = Trial(Genome({"x": number}), f"key{number}", TASK, 1.0, number=number)
+        writer(Event("submitted", trial))
+        clock[0] += seconds
+        evaluation = Evaluation(status="completed", scores=({"fid": 9.0 - number, "fidelity": 1.0},), id=number)
+        writer(Event("evaluated", trial, evaluation))
+    return writer.status()
+
+
+def state(name: str, data: str, status: Any = None, crashed: str = "") -> RunState:
+    return RunState(
+        name=name, data=data, space="s", strategy="ga", evaluations=10, checks=2, status=status, crashed=crashed
+    )
+
+
+def test_time_left_is_that_of_runs_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings on one data set take 2 s, on the other 30 s."""
+    done = replace(status_of(tmp_path, "a0", 10, 2.0, monkeypatch), state="finished", checked=2)
+    going = status_of(tmp_path, "b0", 4, 30.0, monkeypatch)
+    runs = [state("a0", "a", done), state("b0", "b", going), state("a1", "a"), state("b1", "b")]
+    found = CampaignStatus("both", runs)
+    assert [one.state for one in runs] == ["done", "going", "waiting", "waiting"]
+    assert found.eta == pytest.approx((10 - 4 + 2) * 30 + 12 * 2 + 12 * 30)
+    assert CampaignStatus("both", runs[2:]).eta is None
+    assert CampaignStatus("both", [runs[1], state("c0", "c")]).eta == pytest.approx(8 * 30 + 12 * 30)
+    assert CampaignStatus("both", [runs[0], state("a1", "a", crashed="so")]).eta is None
+    assert "both: 1 of 4 runs done, 14 of 40 evaluations, about 10 min 24 s left" in found.headline
+
+
+def test_a_finished_run_with_an_earlier_budget_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = replace(status_of(tmp_path, "a0", 10, 2.0, monkeypatch), state="finished", checked=2)
+    assert state("a0", "a", done).state == "done"
+    assert state("a0", "a", replace(done, budget=5)).state == "waiting"
+    assert state("a0", "a", replace(done, checks=1)).state == "waiting"
+
+
+def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = status_of(tmp_path, "b0", 4, 30.0, monkeypatch)
+    console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(CampaignStatus("c", [state("b0", "[b]", going), state("b1", "[b]", crashed="so it was")]).table())
+    text = console.export_text()
+    cells = [cell.strip() for cell in next(line for line in text.splitlines() if "[b]" in line).split("│")]
+    assert cells == ["", "[b]", "s", "ga", "", "1", "", "1", "4 of 20", "0", "6", ""]
+    assert "b0  searching: 4 of 10 evaluations, 0 of 2 checks" in text
+    assert "b1  crashed: so it was" in text
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("seeds = 2", "seds = 2", ("unknown key 'seds'", "did you mean 'seeds'")),
+        ("seeds = 2", "", ("key 'seeds' is missing",)),
+        ("seeds = 2", "seeds = 0", ("seeds: must be at least 1, not 0",)),
+        ("seeds = 2", "seeds = -3", ("seeds: must be at least 1, not -3",)),
+        ("seeds = 2", "seeds = [1, 1]", ("seeds: '1' is there twice",)),
+        ("seeds = 2", 'seeds = ["a"]', ("seeds.0: ", "valid integer, not 'a'")),
+        ("seeds = 2", "seeds = []", ("seeds: must be a list with at least one",)),
+        ("seeds = 2", "seeds = 2\nrace = true", ("a race needs at least 2 replicates",)),
+        ("seeds = 2", "seeds = 2\nwindow = 0", ("window must be at least 1, not 0",)),
+        ("seeds = 2", 'seeds = 2\norder = "finish"', ("unknown order 'finish'", "completion")),
+        ("seeds = 2", 'seeds = 2\nfitness = "fdi"', ("unknown fitness 'fdi'", "did you mean 'fid'")),
+        ("seeds = 2", 'seeds = 2\nfitness = "fid,parameters"', ("strategy 'ga' takes one objective",)),
+        ("seeds = 2", 'seeds = 2\nseed_genomes = ["wdgcan"]', ("unknown seed genome 'wdgcan'", "mean 'wdcgan'")),
+        ("seeds = 2", 'seeds = 2\ndevice = "cuda:99"', ("device 'cuda:99' is not there",)),
+        ("seeds = 2", 'seeds = 2\nfeatures = "mnits"', ("unknown features 'mnits'", "did you mean 'mnist'")),
+        ('["digits"]', '["digts"]', ("unknown data set 'digts'", "did you mean 'digits'")),
+        ('["digits"]', '["./nowhere/at_all"]', ("no such file or folder",)),
+        ('["digits"]', '["digits", "digits"]', ("data: 'digits' is there twice", "two runs of one name")),
+        ('["digits"]', '["./a/digits", "digits"]', ("data: './a/digits' and 'digits' give two runs of one name",)),
+        ('["digits"]', '"digits"', ("data: must be a list",)),
+        ('["digits"]', "[]", ("data: must be a list with at least one",)),
+        ('"./tiny.toml"', '"wdgan"', ("unknown space 'wdgan'", "did you mean 'wdcgan'")),
+        ('"./tiny.toml"', '"./tny.toml"', ("no file", "tny.toml")),
+        ('"random", "ga"', '"random", "gaa"', ("unknown strategy 'gaa'", "did you mean 'ga'")),
+        ('"random", "ga"', '"ga", "ga"', ("strategies: 'ga' is there twice",)),
+        ("evaluations = 3", "evaluations = 0", ("evaluations must be at least 1, not 0",)),
+        ("evaluations = 3", "evaluations = 2.5", ("evaluations: ", "not 2.5")),
+        ("kimg = 0.05", "kimg = 0", ("kimg must be above 0, not 0",)),
+        ("kimg = 0.05", "kimg = nan", ("kimg must be above 0",)),
+        ("kimg = 0.05", 'kimg = "much"', ("kimg: ", "valid number, not 'much'")),
+        ('name = "small"', 'name = ".."', ("run name '..-digits-tiny-random-s0'",)),
+        ("workers = 1", "workers = 0", ("workers must be at least 1, not 0",)),
+        ("workers = 1", "wrkers = 1", ("resources: unknown key 'wrkers'", "did you mean 'workers'")),
+        ("workers = 1", "gpus_per_trial = 1.0", ("gpus_per_trial needs device cuda",)),
+        ("[resources]", "[strategies.x]\n[resources]", ("Cannot",)),
+        ("[resources]", "[resources", ("line 12",)),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_file(
+    run: Command, tmp_path: Path, old: str, new: str, parts: tuple[str, ...]
+) -> None:
+    path = write(tmp_path, SMALL, (old, new))
+    mistake(run(f"campaign run {path}"), f"{path}: ", *parts)
+    assert {one.name for one in tmp_path.iterdir()} == {"small.toml", "tiny.toml"}
+
+
+@pytest.mark.parametrize(
+    ("table", "parts"),
+    [
+        ("[data.digits]\nkmig = 2\n[strategies.ga]", ("data.digits: unknown key 'kmig'", "did you mean 'kimg'")),
+        ("[data.x]\ndata = 3\n[strategies.ga]", ("data.x.data: ", "not 3")),
+        ("[data.x]\n[strategies.ga]", ("unknown data set 'x'",)),
+        ("[data.digits]\n[strategies.x]\nstrategy = 'gaa'", ("unknown strategy 'gaa'",)),
+        ("[data.digits]\n[strategies.x]\nstrategy = 3", ("strategies.x.strategy: ", "not 3")),
+        ("[data.digits]\n[strategies.ga]\npopulaton = 9", ("option of strategy 'ga' 'populaton'", "'population'")),
+        ("[data.digits]\n[strategies.ga]\npopulation = 1", ("population must be at least 2",)),
+    ],
+)
+def test_a_mistake_in_a_table(run: Command, tmp_path: Path, table: str, parts: tuple[str, ...]) -> None:
+    path = tmp_path / "tables.toml"
+    path.write_text(f'spaces = ["wdcgan"]\nseeds = 1\n{table}\n')
+    mistake(run(f"campaign run {path}"), "tables.toml: ", *parts)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_campaign_that_is_not_there(run: Command, tmp_path: Path) -> None:
+    for command in ("run", "status", "status --watch"):
+        mistake(run(f"campaign {command} nothing.toml"), "nothing.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the examples
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_an_example_names_what_there_is(path: Path) -> None:
+    campaign = read_campaign(path)
+    assert all(run.search["strategy"] in {*STRATEGIES, "auto"} for run in campaign.runs)
+    assert len(campaign.runs) >= 3
+
+
+def test_the_example_of_the_docs_is_one(tmp_path: Path) -> None:
+    page = (EXAMPLES.parent / "docs" / "campaigns.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    path = tmp_path / "docs.toml"
+    path.write_text(text)
+    assert read_campaign(path).name == tomllib.loads(text)["name"]
+
+
+def test_the_digits_example_runs(tmp_path: Path, trained: list[Identity]) -> None:
+    text = (EXAMPLES / "digits_campaign.toml").read_text().replace("evaluations = 16", "evaluations = 2")
+    (tmp_path / "digits.toml").write_text(text)
+    ran = run_campaign(tmp_path / "digits.toml", runs=tmp_path / "runs", workers=1)
+    assert len(ran.runs) == 12
+    assert max(Counter(trained).values()) == 1
+
+
+def test_looking_at_a_campaign_that_never_began_makes_nothing(tmp_path: Path) -> None:
+    found = campaign_status(read_campaign(write(tmp_path)), Place(tmp_path / "none"))
+    assert [one.state for one in found.runs] == ["waiting"] * 4
+    assert not (tmp_path / "none").exists()
