@@ -58,8 +58,12 @@ def run_campaign(
         if planned.name in settled:
             _carry_out(place, planned, *settled[planned.name])
             say(campaign_status(campaign, place).line(planned.name))
-    kept, status = place.existing(), campaign_status(campaign, place)
-    return Ran([Run(kept, run.name) for run in status.done], {run.name: run.crashed for run in status.crashed})
+    status = campaign_status(campaign, place)
+    done: list[Run] = []
+    if status.done:
+        kept = place.existing()
+        done = [Run(kept, run.name) for run in status.done]
+    return Ran(done, {run.name: run.crashed for run in status.crashed})
 
 
 def campaign_status(campaign: Campaign, place: Place) -> CampaignStatus:

@@ -61,7 +61,7 @@ class GANEvaluator:
     def __call__(self, trial: Trial) -> Evaluation:
         assert isinstance(trial.task, GANTask)
         with _threads(trial.task.threads):
-            course = self._training(trial, self._images()).course()
+            course = self._training(trial, self._images(), _Clock()).course()
             while True:
                 try:
                     next(course)
@@ -82,13 +82,15 @@ class GANEvaluator:
         """
         images = self._images()
         with _threads(trials[0].task.threads):  # type: ignore[attr-defined]
-            courses = [self._training(trial, images, len(trials)).course() for trial in trials]
+            clock = _Clock(len(trials))
+            courses = [self._training(trial, images, clock).course() for trial in trials]
             members: dict[int, Trainer] = {}
             goals: dict[int, int] = {}
             for i, course in enumerate(courses):
                 try:
                     members[i], goals[i] = next(course)
                 except StopIteration as end:  # it came to harm before its first step
+                    clock.leave()
                     yield trials[i], end.value
             numbers = list(members)
             population = Population(list(members.values())) if members else None
@@ -99,14 +101,16 @@ class GANEvaluator:
                         _, goals[i] = next(courses[i])
                     except StopIteration as end:
                         del goals[i]
+                        clock.leave()
                         yield trials[i], end.value
 
     def _images(self) -> Tensor:
         return torch.from_numpy(self._dataset.images).to(self._device)
 
-    def _training(self, trial: Trial, images: Tensor, together: int = 1) -> _Training:
-        assert isinstance(trial.task, GANTask)
-        return _Training(trial, trial.task, self._dataset, images, self._scorer, torch.device(self._device), together)
+    def _training(self, trial: Trial, images: Tensor, clock: _Clock) -> _Training:
+        task, device = trial.task, torch.device(self._device)
+        assert isinstance(task, GANTask)
+        return _Training(trial, task, self._dataset, images, self._scorer, device, clock.sharing, clock=clock)
 
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""
@@ -123,8 +127,35 @@ class _Moment(NamedTuple):
 
 
 @dataclass
+class _Clock:
+    """Seconds that a training is charged: of those that several are trained in together, each has its share.
+
+    `sharing`: as many as are being trained. `scoring`: the part of the seconds that was no training.
+    """
+
+    sharing: int = 1
+    scoring: float = 0.0
+    _seconds: float = 0.0
+    _read: float = field(default_factory=perf_counter)
+
+    def now(self) -> float:
+        read = perf_counter()
+        self._seconds += (read - self._read) / self.sharing
+        self._read = read
+        return self._seconds
+
+    def training(self) -> float:
+        return self.now() - self.scoring
+
+    def leave(self) -> None:
+        """One of several has ended."""
+        self.now()
+        self.sharing = max(1, self.sharing - 1)
+
+
+@dataclass
 class _Training:
-    """`together`: as many are trained as one program, and share what that costs."""
+    """`together`: as many are trained as one program; they have one clock."""
 
     trial: Trial
     task: GANTask
@@ -137,7 +168,7 @@ class _Training:
     diagnostics: list[dict[str, Any]] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
-    started: float = field(default_factory=perf_counter)
+    clock: _Clock = field(default_factory=lambda: _Clock())
     before: float = 0.0  # seconds that an earlier evaluation spent on this training
     scoring_seconds: float = 0.0
     cost: dict[str, float] = field(default_factory=dict)
@@ -168,16 +199,12 @@ class _Training:
             scores=tuple(self.scores),
             curve=tuple(self.curve),
             diagnostics=tuple(self.diagnostics),
-            cost=self.cost | {"seconds": self._spent(), "scoring_seconds": self.scoring_seconds},
+            cost=self.cost | {"seconds": self.clock.now(), "scoring_seconds": self.scoring_seconds},
             provenance=provenance(self.device, self.task) | self.continued | self._fused(),
             files=self.files,
             fidelity=reached,
         )
         return replace(evaluation, flags=flags_of(evaluation))
-
-    def _spent(self) -> float:
-        """Seconds so far; of a training among others its share."""
-        return (perf_counter() - self.started) / self.together
 
     def _fused(self) -> dict[str, Any]:
         return {"trained_together": self.together} if self.together > 1 else {}
@@ -207,8 +234,8 @@ class _Training:
         finally:
             done = trainer.iteration - begun
             self.cost = {"kimg": done * plan.images / 1000, "flops": done * flops}
-            if self.device.type == "cuda":
-                self.cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(self.device)) / self.together
+            if self.device.type == "cuda" and self.together == 1:  # what one of several needs alone is not known
+                self.cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(self.device))
         if self.trial.fidelity < 1:
             self.files[STATE] = self._pack(moment or self._moment(trainer))
 
@@ -281,7 +308,7 @@ class _Training:
         self.diagnostics = [dict(found) for found in earlier.diagnostics[: numbers["scores"]]]
         self.curve = [dict(point) for point in earlier.curve[: numbers["curve"]]]
         self.files = files
-        self.before = seconds - (perf_counter() - self.started)  # set up once, as in a training straight through
+        self.before = seconds - self.clock.training()  # set up once, as in a training straight through
         self.continued = {"continued_from": numbers["fidelity"]}
 
     def _owner(self) -> dict[str, Any]:
@@ -291,16 +318,18 @@ class _Training:
 
     def _score(self, trainer: Trainer, where: dict[str, float]) -> None:
         """Score and diagnose the GAN as it is now, and keep its generator if it is the best so far."""
-        started, gan = perf_counter(), trainer.gan
+        started, gan = self.clock.now(), trainer.gan
         best = min((score["fid"] for score in self.scores), default=float("inf"))
         score = where | self.scorer.score(
             self._sample(gan, part) for z in self._latents(gan) for part in z.split(self._at_once)
         )
         numbers, layers = diagnose(trainer, torch.tensor(self.dataset.held_out), self.trial.seed)
         score |= numbers | {"normalized_loss": trainer.normalized_loss()}
-        self.scoring_seconds += perf_counter() - started
+        took = self.clock.now() - started
+        self.clock.scoring += took
+        self.scoring_seconds += took * self.clock.sharing
         score["parameters"] = float(sum(p.numel() for player in gan.players.values() for p in player.parameters()))
-        score["seconds"] = max(self.before + self._spent() - self.scoring_seconds, 0.0)
+        score["seconds"] = self.before + self.clock.training()
         self.scores.append(score)
         self.diagnostics.append(layers)
         if score["fid"] < best:

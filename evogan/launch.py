@@ -210,7 +210,10 @@ def _allotted(settings: SearchSettings) -> Resources:
     if resources.ray is None and resources.workers is None:
         resources = replace(resources, workers=_cores())
     if resources.fuse == "auto":
-        resources = replace(resources, fuse=FUSE if settings.gan is not None and settings.gan.device != "cpu" else 1)
+        pays = settings.gan is not None and settings.gan.device != "cpu" and settings.pruner is None
+        resources = replace(resources, fuse=FUSE if pays else 1)
+    if settings.pruner is not None and resources.fuse != 1:
+        raise UserError("fuse: trials that are trained together cannot be pruned one by one; fuse = 1, or no pruner")
     if settings.gan is None and resources.fuse != 1:
         raise UserError("fuse: only GANs are trained together, not an objective")
     if settings.gan is not None:

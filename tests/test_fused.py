@@ -102,6 +102,26 @@ def test_a_size_that_was_too_large_is_not_tried_again() -> None:
     assert fusing.bundles == [16, 8, 8, *[4] * 4, *[4] * 4]
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        Evaluation(status="out_of_memory", reason="too many"),
+        Evaluation(status="crashed", reason="a fault of another's"),
+        Evaluation(status="completed", scores=({"value": 9.0},), reason="out of memory: too many"),
+    ],
+)
+def test_a_trial_that_comes_to_harm_among_others_is_tried_alone(harm: Evaluation) -> None:
+    class Crowded(Fusing):
+        def together(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Evaluation]]:
+            for one, evaluation in super().together(trials):
+                yield one, harm if one.genome["x"] == 1 else evaluation
+
+    found, heard = carry_out(Crowded(), [trial(x) for x in range(3)], 4)
+    assert [found[f"key{x}"][1].scores for x in range(3)] == [({"value": float(x)},) for x in range(3)]
+    (retried,) = (report for report in heard if report.kind == "retried")
+    assert retried.trial.key == "key1" and retried.reason == f"{harm.reason}, of 3 together"
+
+
 def test_what_has_not_begun_can_be_taken_back() -> None:
     fusing = Fusing()
     executor = FusingExecutor(LocalExecutor(EvaluateBundles(fusing)), fusing, 2)
@@ -154,6 +174,7 @@ def test_gans_that_are_evaluated_together_are_scored_as_alone() -> None:
             assert mine.keys() == theirs.keys()
         assert ours.files.keys() == alone.files.keys()
         assert ours.provenance["trained_together"] == 5 and "trained_together" not in alone.provenance
+        assert ours.cost["seconds"] > 0 and all(score["seconds"] > 0 for score in ours.scores)
         assert ours.cost["kimg"] == alone.cost["kimg"] and ours.cost["flops"] == alone.cost["flops"]
 
 

@@ -57,7 +57,9 @@ class Graphs:
             try:
                 self._kept[key] = own, self._recorder.record(lambda: work(*own))
             except RuntimeError as error:  # too little memory is one
-                self.refused = str(error).strip().partition("\n")[0]
+                self.refused = str(error).strip().partition("\n")[0] or type(error).__name__
+            if self.refused:  # what was recorded makes room
+                self._kept.clear()
                 work(*given)
                 return
         own_tensors, again = self._kept[key]
@@ -84,7 +86,7 @@ class CudaGraphs:
         before = torch.cuda.current_stream(self._device)
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 work()
         except BaseException:
             torch.cuda.set_stream(before)  # a recording that fails does not go back to it

@@ -156,7 +156,9 @@ class Trainer:
 
     def next_step(self, player: str, gradients: Sequence[Tensor]) -> list[Tensor]:
         """w' - w of a step along these gradients, for every parameter, at the full learning rate: it is not taken."""
-        optimizer = copy.deepcopy(self.optimizers[player])
+        kept = [value for state in self.optimizers[player].state.values() for value in state.values()]
+        own = {id(t): t.clone() for t in kept if isinstance(t, Tensor)}  # a view would be copied with all that it views
+        optimizer = copy.deepcopy(self.optimizers[player], own)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         after = [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -61,8 +61,8 @@ class EvaluateBundles:
 class FusingExecutor:
     """Groups what waits into bundles of up to `most` trials, which `inner` carries out with `EvaluateBundles`.
 
-    A bundle that comes to harm is tried again in halves, and what is left of it one by one: so every trial has the end
-    that it would have alone, and the size at which the memory was too small is not tried again.
+    A bundle that comes to harm is tried again in halves, and a trial that does in a bundle is tried again alone: so
+    every trial has the end that it would have alone. A size that took too much memory or time is not tried again.
     """
 
     def __init__(self, inner: Executor, evaluate: FusingEvaluate, most: int) -> None:
@@ -133,15 +133,27 @@ class FusingExecutor:
         if not isinstance(trial, Bundle):
             self._finished.append((trial, evaluation))
         elif isinstance(evaluation, Evaluations):
-            self._finished += parts(trial, evaluation)
+            for member, found in parts(trial, evaluation):
+                if _harmed(found):  # perhaps by its company
+                    watch(Report("retried", member, reason=f"{_why(found)}, of {len(trial.trials)} together"))
+                    self._inner.submit(member)
+                else:
+                    self._finished.append((member, found))
         else:
             half = (len(trial.trials) + 1) // 2
-            if evaluation.status == "out_of_memory":
+            if evaluation.limit_bound:
                 self._most = min(self._most, half)
             for part in (trial.trials[:half], trial.trials[half:]):
                 for member in part:
                     watch(Report("retried", member, reason=f"{_why(evaluation)}, of {len(trial.trials)} together"))
                 self._start(part)
+
+
+def _harmed(evaluation: Evaluation) -> bool:
+    """By too little memory, or a fault: then or, with scores that count, later."""
+    if evaluation.status == "completed":
+        return evaluation.reason.startswith(("out of memory", "crashed"))
+    return evaluation.status in ("out_of_memory", "crashed")
 
 
 def _why(evaluation: Evaluation) -> str:

@@ -267,7 +267,8 @@ class RayExecutor:
         job, worker.job = worker.job, None
         assert job is not None and worker.home is not None
         self._reports += [(Report("progress", job.trial, point=point), None) for point in points[job.heard :]]
-        if worker.home.gpus and evaluation.status == "crashed":  # CUDA may be of no use any more in that process
+        crashed = any(found.status == "crashed" for _, found in parts(job.trial, evaluation))
+        if worker.home.gpus and crashed:  # CUDA may be of no use any more in that process
             self._dismiss(worker)
             self._look_around()
         else:
@@ -317,7 +318,8 @@ class RayExecutor:
     def _out_of_memory(self, job: _Job, evaluation: Evaluation) -> None:
         """Once more with all the memory there is, unless it had that."""
         largest = max((device.memory for device in self._devices.values()), default=math.inf)
-        if not job.alone and (self._packed or job.memory < largest):
+        alone = job.alone or (self._packed and isinstance(job.trial, Bundle))
+        if not alone and (self._packed or job.memory < largest):
             job.alone = True
             self._again(job, "out of memory; once more, alone on a whole device")
         elif evaluation.status == "out_of_memory":

@@ -10,8 +10,6 @@ from evogan.errors import UserError
 
 FUSE = 32
 
-FUSE = 32
-
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
@@ -40,8 +38,6 @@ class Resources:
             raise UserError(f"workers must be at least 1, not {self.workers}")
         if self.threads < 1:
             raise UserError(f"threads must be at least 1, not {self.threads}")
-        if self.fuse != "auto" and self.fuse < 1:
-            raise UserError(f"fuse must be at least 1, or auto, not {self.fuse}")
         if self.fuse != "auto" and self.fuse < 1:
             raise UserError(f"fuse must be at least 1, or auto, not {self.fuse}")
         if self.retries < 0:
