@@ -564,6 +564,22 @@ def test_an_address_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyP
             RayExecutor(completed, Resources(ray=address)).submit(trials(1)[0])
 
 
+def test_a_cluster_too_busy_to_let_a_driver_in_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(**options: object) -> None:
+        asked.append(options["address"])
+        raise ConnectionAbortedError("Initialization failure from server:\nTraceback\nTimeoutError: too slow")
+
+    monkeypatch.setattr("evogan.engine.executors.cluster._check_address", lambda address: None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(UserError, match=r"Ray at ray://there:1 cannot be joined: TimeoutError: too slow"):
+        RayExecutor(completed, Resources(ray="ray://there:1")).submit(*trials(1))
+    assert asked == ["ray://there:1"] * 2
+
+
 def test_something_else_at_the_address_is_not_taken_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as server:

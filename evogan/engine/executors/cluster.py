@@ -9,12 +9,13 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import ray
+from ray._private import client_mode_hook
 
 import evogan
 from evogan.engine.executors.resources import Resources
@@ -63,12 +64,22 @@ def _init(resources: Resources) -> None:
         ray.init(address="local", num_cpus=cpus, _memory=memory, include_dashboard=False, **quiet)
         return
     _check_address(resources.ray)
+    _join(resources.ray, quiet)
+
+
+def _join(address: str, quiet: Mapping[str, Any], tries: int = 2) -> None:
     code = {"py_modules": [str(Path(evogan.__file__).parent)], "excludes": ["__pycache__"]}
     try:
-        ray.init(address=resources.ray, runtime_env=code, **quiet)
+        ray.init(address=address, runtime_env=code, **quiet)
     except (Exception, SystemExit) as error:  # it does end the process where it should say something
-        why = str(error).strip().splitlines()[0] if isinstance(error, Exception) and str(error).strip() else "no answer"
-        raise UserError(f"Ray at {resources.ray} cannot be joined: {why}") from None
+        with suppress(Exception):
+            ray.shutdown()
+        client_mode_hook._explicitly_disable_client_mode()  # or all that follows is asked of the lost connection
+        if isinstance(error, ConnectionAbortedError) and tries > 1:  # too busy to let a driver in by its own time limit
+            _join(address, quiet, tries - 1)
+            return
+        said = [] if isinstance(error, SystemExit) else str(error).strip().splitlines()
+        raise UserError(f"Ray at {address} cannot be joined: {said[-1] if said else 'no answer'}") from None
 
 
 def _check_address(address: str) -> None:
