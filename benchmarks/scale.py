@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import math
 import os
 import statistics
 import sys
@@ -28,18 +27,16 @@ import psutil
 from _record import RESULTS, record
 
 from evogan.engine import Broker, Judge, Loop, Resources, Store
-from evogan.engine.executors import Report, Watch
 from evogan.engine.executors.forecast import Forecast
-from evogan.engine.executors.placement import Device, Placement
+from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.genome import Gene, Genome
 from evogan.space import Space
 from evogan.strategies import make_strategy
-from evogan.trial import Evaluation, Limits, Task, Trial
+from evogan.trial import Evaluation, Task, Trial
 
 WORKERS, SPREAD, TRIALS = 16, 50.0, 2000
 MANY_WORKERS, EVALUATIONS = 10_000, int(os.environ.get("EVALUATIONS", "1000000"))
 NO_OPS = 1000
-MACHINE = Device("machine", math.inf)
 SPACE = Space(
     "uneven",
     [
@@ -49,44 +46,10 @@ SPACE = Space(
 )
 
 
-class SimulatedExecutor:
-    """Workers that take the seconds that a genome says, on a clock that jumps from one end to the next."""
-
-    def __init__(self, workers: int, forecast: Forecast | None = None) -> None:
-        self.now = self.busy = 0.0
-        self._forecast = forecast
-        self._placement: Placement[Trial, int] = Placement()
-        for worker in range(workers):
-            self._placement.join(worker, MACHINE)
-        self._running: list[tuple[float, int, int, Trial]] = []
-        self._count = count()
-
-    def limits(self) -> Limits:
-        return Limits()
-
-    def submit(self, trial: Trial) -> None:
-        seconds = self._forecast.predict(trial.genome).seconds if self._forecast else 0.0
-        self._placement.add(trial, seconds)
-
-    def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation]:
-        while (placed := self._placement.place()) is not None:
-            trial, worker = placed
-            seconds = float(trial.genome["seconds"])
-            self.busy += seconds
-            heapq.heappush(self._running, (self.now + seconds, next(self._count), worker, trial))
-            watch(Report("started", trial))
-        self.now, _, worker, trial = heapq.heappop(self._running)
-        self._placement.free(worker)
-        cost = {"seconds": float(trial.genome["seconds"])}
-        if self._forecast:
-            self._forecast.learn(trial.genome, 1.0, cost)
-        return trial, Evaluation(status="completed", scores=({"value": value(trial.genome)},), cost=cost)
-
-    def withdraw(self) -> list[Trial]:
-        return self._placement.withdraw()
-
-    def close(self) -> None:
-        pass
+def train(trial: Trial) -> Evaluation:
+    """Takes the seconds that the genome says."""
+    cost = {"seconds": float(trial.genome["seconds"])}
+    return Evaluation(status="completed", scores=({"value": value(trial.genome)},), cost=cost)
 
 
 def value(genome: Genome) -> float:
@@ -126,7 +89,7 @@ def busy() -> dict[str, Any]:
         ("number order, window 1 x workers", "number", WORKERS),
     ):
         for name, forecast in ((what, Forecast()), (f"{what}, first come first served", None)):
-            executor = SimulatedExecutor(WORKERS, forecast)
+            executor = SimulatedExecutor(train, WORKERS, forecast)
             search(Store(), executor, strategy="random", evaluations=TRIALS, window=window, order=order)
             results[name] = round(executor.busy / (WORKERS * executor.now), 4)
             print(name, results[name], flush=True)
@@ -212,7 +175,7 @@ def million() -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        executor = SimulatedExecutor(MANY_WORKERS)
+        executor = SimulatedExecutor(train, MANY_WORKERS)
         options = {"evaluations": EVALUATIONS, "window": 2 * MANY_WORKERS, "order": "completion"}
         search(store, executor, strategy="random", listener=listener, **options)  # type: ignore[arg-type]
         results["workers busy"] = round(executor.busy / (MANY_WORKERS * executor.now), 4)

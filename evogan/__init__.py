@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evogan.api import Run, load, open_run, resume, search, train
+    from evogan.bench import collect_tables, run_bench
+    from evogan.campaign.surrogate import load_table
     from evogan.campaigns import run_campaign
     from evogan.errors import UserError
     from evogan.genome import Gene, Genome
@@ -26,10 +28,13 @@ __all__ = [
     "Space",
     "UserError",
     "__version__",
+    "collect_tables",
     "load",
     "load_space",
+    "load_table",
     "open_run",
     "resume",
+    "run_bench",
     "run_campaign",
     "search",
     "train",
@@ -40,7 +45,10 @@ _HOME = {
     "Genome": "genome",
     "Space": "space",
     "UserError": "errors",
+    "collect_tables": "bench",
+    "run_bench": "bench",
     "load_space": "space",
+    "load_table": "campaign.surrogate",
     "run_campaign": "campaigns",
 }
 

@@ -39,23 +39,37 @@ import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from evogan.errors import UserError
-from evogan.genome import Gene
+from evogan.genome import Gene, Value, holds
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 
-__all__ = ["EvoSampler"]
+__all__ = ["EvoSampler", "suggest"]
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def suggest(trial: Trial, space: Space) -> dict[str, Value]:
+    """The active genes of a space as an Optuna trial suggests them; `Space.snap` moves them to levels."""
+    values: dict[str, Value] = {}
+    for gene in space.parents_first:
+        if not holds(space.conditions[gene.name], values):
+            continue
+        if gene.kind == "choice":
+            values[gene.name] = cast(Value, trial.suggest_categorical(gene.name, gene.values))
+            continue
+        ask: Any = trial.suggest_int if gene.kind == "int" else trial.suggest_float
+        values[gene.name] = ask(gene.name, gene.low, gene.high, log=gene.scale == "log")
+    return values
 
 
 class EvoSampler(BaseSampler):

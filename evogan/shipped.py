@@ -1,4 +1,4 @@
-"""Where the published genomes and declared spaces lie, and how a name or a path finds one."""
+"""Where the published genomes, declared spaces and recorded tables lie, and how a name or a path finds one."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 
 _PACKAGE = Path(__file__).parent
+_ROOMS = {  # beside the package in a checkout; what their files end in, and what one of them is
+    "genomes": (".toml", "genome"),
+    "search_spaces": (".toml", "space"),
+    "benchmarks/tables": (".parquet", "table"),
+}
 
 
 def folder(room: str) -> Path:
-    """`genomes` or `search_spaces`: inside an installed package, or beside it in a checkout."""
+    """A room of shipped files: inside an installed package, or beside it in a checkout."""
     inside = _PACKAGE / room
     return inside if inside.is_dir() else _PACKAGE.parent / room
 
 
 def names(room: str) -> list[str]:
-    return sorted(path.stem for path in folder(room).glob("*.toml"))
+    return sorted(path.stem for path in folder(room).glob(f"*{_ROOMS[room][0]}"))
 
 
 def find(room: str, name_or_path: str) -> Path:
-    """The TOML file that a user means: a path, or the name of a shipped one."""
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or path.parent != Path():
+    """The file that a user means: a path, or the name of a shipped one."""
+    path, (suffix, kind) = Path(name_or_path), _ROOMS[room]
+    if path.suffix == suffix or path.parent != Path():
         if not path.is_file():
             raise UserError(f"no file '{name_or_path}'")
         return path
     if name_or_path not in names(room):
-        raise unknown({"genomes": "genome", "search_spaces": "space"}[room], name_or_path, names(room))
-    return folder(room) / f"{name_or_path}.toml"
+        raise unknown(kind, name_or_path, names(room))
+    return folder(room) / f"{name_or_path}{suffix}"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -13,7 +13,12 @@ from evogan.genome import Gene
 from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
 from evogan.strategies.assisted import AssistedEvolution, improvement, level, normal
-from evogan.strategies.gaussian_process import GaussianProcess, Results
+from evogan.strategies.gaussian_process import (
+    GaussianProcess,
+    Results,
+    squared_differences,
+    squared_distances,
+)
 from tests.conftest import mixed_space
 
 
@@ -31,10 +36,20 @@ def model() -> GaussianProcess:
 
 def test_gradient_is_that_of_the_density(model: GaussianProcess) -> None:
     rng = np.random.default_rng(1)
+    d2 = squared_differences(model._results.x, model._results.x, model._choice)
     for _ in range(3):
         at = model._prior[0] + rng.normal(size=8)
-        error = check_grad(lambda h: model._loss(h)[0], lambda h: model._loss(h)[1], at)
-        assert error < 1e-4 * np.linalg.norm(model._loss(at)[1]) + 1e-4
+        error = check_grad(lambda h: model._loss(h, d2)[0], lambda h: model._loss(h, d2)[1], at)
+        assert error < 1e-4 * np.linalg.norm(model._loss(at, d2)[1]) + 1e-4
+
+
+def test_distances_are_the_weighted_sums_of_differences() -> None:
+    rng = np.random.default_rng(3)
+    a, b = (np.round(rng.random((n, 4)) * 3) / 3 for n in (7, 5))
+    for choice in ([False] * 4, [True] * 4, [False, True, False, True]):
+        weights, marked = rng.random(4), np.array(choice)
+        expected = np.tensordot(weights, squared_differences(a, b, marked), 1)
+        assert np.allclose(squared_distances(a, b, marked, weights), expected)
 
 
 def test_predictions_are_those_of_scikit_learn(model: GaussianProcess) -> None:
@@ -95,10 +110,11 @@ def test_the_transform_keeps_the_order_and_mends_the_skew() -> None:
     from scipy.stats import skew
 
     values = np.exp(np.random.default_rng(7).normal(4, 1, 200))
-    transformed = normal(values)
+    transformed, power = normal(values)
     assert (np.argsort(transformed) == np.argsort(values)).all()
+    assert np.allclose(normal(values, power)[0], transformed)
     assert abs(skew(transformed)) < 0.3 < skew(values)
-    assert (normal(np.ones(5)) == 0).all()
+    assert (normal(np.ones(5))[0] == 0).all()
 
 
 @pytest.mark.parametrize("space", [mixed_space(), load_space("wdcgan_wide", GENES)], ids=["mixed", "wdcgan_wide"])

@@ -47,9 +47,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "campaign": GROUND | {"space", "engine"},
     "campaigns": GROUND  # beside api: it checks and launches many runs as api does one
     | {"space", "strategies", "engine", "campaign", "monitor", "settings", "place", "launch", "api"},
+    "bench": GROUND  # beside campaigns: it collects with one, and replays as api searches
+    | {"space", "strategies", "engine", "campaign", "campaigns", "settings", "place", "launch", "api"},
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"api", "campaigns", "errors", "genome", "space"},
+    "__init__": {"api", "bench", "campaign", "campaigns", "errors", "genome", "space"},
 }
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "report", "monitor")
 GPU_WING = (

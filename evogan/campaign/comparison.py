@@ -236,7 +236,7 @@ def _problem(run: RunHistory) -> tuple[str, dict[str, Any]]:
     """A base name, and the facts that tell problems of this name apart, the plainest first."""
     document = run.document
     facts = {"fitness": document["fitness"], "score": document["score"], "kimg": (document["gan"] or {}).get("kimg")}
-    facts |= {"task": str(document["task"])[:6], "space": digest(document["space"])[:6]}
+    facts |= {"task": document.get("table") or document["task"][:6], "space": digest(document["space"])[:6]}
     name = document["data"] if document["gan"] is None else f"{document['data']}/{document['space']['name']}"
     return name, facts
 

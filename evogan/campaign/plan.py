@@ -91,8 +91,9 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
         of_data = file.data[data].model_dump(exclude_unset=True)
         chosen = file.strategies[strategy]
         search = file.model_dump(include=set(_Search.model_fields))
+        search |= chosen.model_dump(include=set(_Search.model_fields), exclude_unset=True)
         search |= {"strategy": chosen.strategy or strategy, "options": dict(chosen.model_extra or {}), "seed": seed}
-        search["seed_genomes"] = [_beside(path, genome) for genome in file.seed_genomes]
+        search["seed_genomes"] = [_beside(path, genome) for genome in search["seed_genomes"]]
         gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True) | of_data
         gan["data"] = _beside(path, of_data.get("data", data))
         runs.append(PlannedRun(name, data, spaces[space], strategy, seed, gan, search))
@@ -161,13 +162,6 @@ class _DataSet(_GAN):
     data: str | None = None
 
 
-class _Strategy(BaseModel):
-    """Further keys are its options."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    strategy: str | None = None
-
-
 class _Search(BaseModel):
     """What every run has in common. The defaults are those of `evogan.search`."""
 
@@ -184,6 +178,13 @@ class _Search(BaseModel):
     seed_genomes: list[str] = []
     finalists: int = 3
     confirm: int = 3
+
+
+class _Strategy(_Search):
+    """What its runs do otherwise than all. Further keys are its options."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    strategy: str | None = None
 
 
 class _Resources(BaseModel):

@@ -14,9 +14,9 @@ from evogan.engine.history import RunHistory
 from evogan.trial import Identity
 
 Array = npt.NDArray[np.float64]
-Against = Literal["evaluations", "kimg", "seconds"]
+Against = Literal["evaluations", "kimg", "seconds", "clock"]
 
-POINTS = 200  # of a curve against kimg or seconds
+POINTS = 200  # of a curve against anything but evaluations
 RESAMPLES = 10_000  # of the bootstrap
 
 
@@ -28,8 +28,11 @@ def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
 
     `evaluations`: full trainings, as its budget counts them; `kimg`: those times the task's budget (NaN for an
     objective, which has none); `seconds`: of all its evaluations, one after the other, each once, found in the store or
-    trained.
+    trained; `clock`: the time on the simulated clock of a replay with many workers (NaN for real trainings).
     """
+    if against == "clock":
+        ends = [max((e.cost.get("clock", math.nan) for e in told.evaluations), default=0.0) for told in run.history]
+        return list(np.maximum.accumulate(ends))
     if against == "seconds":
         known: set[Identity] = set()
         total, found = 0.0, []

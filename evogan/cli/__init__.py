@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from evogan.cli import campaigns, comparing, reading, searching, training
+from evogan.cli import bench, campaigns, comparing, reading, searching, training
 from evogan.errors import UserError
 
 app = typer.Typer(
@@ -42,6 +42,12 @@ campaign_app = typer.Typer(help="Many runs from one file.", no_args_is_help=True
 campaign_app.command(name="run")(campaigns.run)
 campaign_app.command(name="status")(campaigns.status)
 app.add_typer(campaign_app, name="campaign")
+
+bench_app = typer.Typer(help="Tables of recorded trainings, to compare strategies on.", no_args_is_help=True)
+bench_app.command(name="list")(bench.list_tables)
+bench_app.command(name="run")(bench.run)
+bench_app.command(name="collect")(bench.collect)
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:

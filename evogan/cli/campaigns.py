@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,29 +20,27 @@ Workers = Annotated[int | None, typer.Option(help="Trials at once, in place of t
 EVERY = 2.0  # seconds between two looks
 
 
+@contextmanager
+def looking(look: Callable[[], RenderableType]) -> Iterator[Callable[[str], None]]:
+    """Shows what `look` gives, again and again, below the lines that are told meanwhile."""
+    from rich.live import Live
+
+    terminal = console()
+    with Live(get_renderable=look, console=terminal, refresh_per_second=1 / EVERY, transient=True):
+        yield lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def run(
     file: File, workers: Workers = None, runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False
 ) -> None:
     """Carry out a campaign, or go on with it: what is finished is left alone, what is new in the file is added."""
-    from rich.live import Live
-
     from evogan.campaign.plan import read_campaign
     from evogan.campaigns import campaign_status, run_campaign
     from evogan.place import Place
 
-    campaign, place, terminal = read_campaign(file), Place.of(runs, store), console()
-
-    def look() -> RenderableType:
-        return campaign_status(campaign, place).table()
-
-    with Live(get_renderable=look, console=terminal, refresh_per_second=1 / EVERY, transient=True):
-        ran = run_campaign(
-            file,
-            runs=runs,
-            store=store,
-            workers=workers,
-            say=lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True),
-        )
+    campaign, place = read_campaign(file), Place.of(runs, store)
+    with looking(lambda: campaign_status(campaign, place).table()) as tell:
+        ran = run_campaign(file, runs=runs, store=store, workers=workers, say=tell)
     status = campaign_status(campaign, place)
     if as_json:
         print_json(status.as_document())

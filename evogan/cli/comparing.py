@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, print_json, say
 from evogan.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from evogan.campaign import Comparison
 
 
 def compare(
@@ -27,9 +30,7 @@ def compare(
     """Compare strategies over runs that differ in seed or problem, with statistics."""
     from evogan.campaign import Comparison
     from evogan.engine.history import RunHistory
-    from evogan.files import write_whole
     from evogan.place import Place
-    from evogan.report import comparison as told
 
     if bool(names) == every:
         raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
@@ -39,6 +40,14 @@ def compare(
         raise UserError(f"--out '{out}': .md or .html")
     kept = Place.of(runs, store).existing()
     found = Comparison([RunHistory(kept, name) for name in dict.fromkeys(names or kept.runs())], target)
+    tell_comparison(found, out, as_json)
+
+
+def tell_comparison(found: Comparison, out: Path | None, as_json: bool) -> None:
+    """As tables or JSON, and into a file too."""
+    from evogan.files import write_whole
+    from evogan.report import comparison as told
+
     if out is not None:
         write_whole(out, (told.html(found) if out.suffix == ".html" else told.markdown(found)).encode())
     if as_json:

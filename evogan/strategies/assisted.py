@@ -18,17 +18,23 @@ pending differ.
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
 by the model's judgement instead of the last value).
+
+Hyperparameters and transform are fitted anew when there are a twentieth more results than at the last fit; what is told
+in between conditions the model at once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from evogan.genome import Gene, same
 from evogan.space import Space
@@ -39,6 +45,7 @@ from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
 CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
 MOST = 300  # results that the model is fitted to
+REFIT = 1.05  # as many times more results than at the last fit are worth another
 Cells = tuple[int, ...]  # a genome as the index of each gene's level
 
 
@@ -67,10 +74,12 @@ class AssistedEvolution(MultiFidelity):
         self._conditions = [_conditions(space, gene) for gene in space.genes]
         self._pending: dict[int, tuple[Cells, int]] = {}
         self._rungs: list[dict[Cells, Fitness]] = [{} for _ in self.fidelities]  # what was told, in its order
-        self._start: Array | None = None
+        self._start: Array | None = None  # the model's hyperparameters and
+        self._power: float | None = None  # the transform, as they were last fitted
+        self._fitted = 0  # to how many results
 
     def _next(self) -> tuple[Sequence[float], int]:
-        with threadpool_limits(1, "blas"):  # more do not pay for matrices this small, and change sums
+        with _one_thread():
             cells, rung = self._choose()
         self._pending[self._asked] = cells, rung
         return [centre(gene, k) for gene, k in zip(self.space.genes, cells, strict=True)], rung
@@ -83,7 +92,7 @@ class AssistedEvolution(MultiFidelity):
         """What the model believes of points at full fidelity, on its own scale: the less the better."""
         if len(self._completed(0)) < 2:
             return None
-        with threadpool_limits(1, "blas"):
+        with _one_thread():
             mean, _ = self._model().predict(self._units(self._settled(vectors)), self.top)
         return list(map(float, mean))
 
@@ -118,13 +127,18 @@ class AssistedEvolution(MultiFidelity):
             best = sorted(self._completed(rung).items(), key=lambda one: one[1].value)
             rows += [(cells, rung, fitness.value) for cells, fitness in best[: MOST // len(self.fidelities)]]
         trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
+        due = len(rows) >= REFIT * self._fitted
+        values, power = normal(np.array([value for _, _, value in rows]), None if due else self._power)
         results = Results(
             self._units([cells for cells, _, _ in rows]),
-            normal(np.array([value for _, _, value in rows])),
+            values,
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )
-        return GaussianProcess(level(results), self._choice, self._start)
+        model = GaussianProcess(level(results), self._choice, self._start, fit=due)
+        if due:
+            self._start, self._power, self._fitted = model.hyperparameters, power, len(rows)
+        return model
 
     def _risk(self) -> GaussianProcess | None:
         """Of failure, if anything failed: 1 where training fails, 0 where it completes."""
@@ -143,7 +157,6 @@ class AssistedEvolution(MultiFidelity):
         if len(self._completed(0)) < 2:
             return self._settled([list(self.rng.random(self.space.dimension))])[0], 0
         model = self._model()
-        self._start = model.hyperparameters  # the next model begins where this one ended
         for rung in reversed(range(self.top)):
             above = {*self._rungs[rung + 1], *(cells for cells, r in self._pending.values() if r == rung + 1)}
             waiting = [cells for cells in self._completed(rung) if cells not in above]
@@ -194,6 +207,17 @@ class AssistedEvolution(MultiFidelity):
         return self._neutral(np.clip(children, 0, self._counts - 1))
 
 
+@cache
+def _controller() -> ThreadpoolController:
+    """Finding the libraries takes longer than a small model."""
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """More do not pay for matrices this small, and change sums."""
+    return _controller().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+
+
 def _conditions(space: Space, gene: Gene) -> list[tuple[int, npt.NDArray[np.bool_]]]:
     """The genes that one depends on, by place, and which of their levels allow it."""
     places = {other.name: i for i, other in enumerate(space.genes)}
@@ -216,15 +240,18 @@ def improvement(mean: Array, deviation: Array, best: float) -> Array:
     return gain
 
 
-def normal(values: npt.NDArray[np.float64]) -> Array:
-    """Values brought near a normal distribution by the power transform that makes them likeliest."""
+def normal(values: npt.NDArray[np.float64], power: float | None = None) -> tuple[Array, float | None]:
+    """Values brought near a normal distribution, by a power transform or the one that makes them likeliest; and it."""
     from scipy.stats import yeojohnson
 
     width = float(values.std())
     if width == 0:
-        return np.zeros_like(values)
-    transformed: Array = yeojohnson((values - np.median(values)) / width)[0]
-    return transformed if np.isfinite(transformed).all() else (values - values.mean()) / width
+        return np.zeros_like(values), power
+    standard = (values - np.median(values)) / width
+    transformed, power = yeojohnson(standard) if power is None else (yeojohnson(standard, power), power)
+    if not np.isfinite(transformed).all():
+        return (values - values.mean()) / width, None
+    return transformed, power
 
 
 def level(results: Results) -> Results:

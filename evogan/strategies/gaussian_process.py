@@ -33,6 +33,7 @@ NOISE = (math.log(0.1), 1.0)  # the logarithm of its share of a standardised var
 RHO = (2.5, 1.0)  # its log odds
 TAU = (1.0, 1.0)
 JITTER = 1e-8
+CELLS = 2**20  # more than a choice has values
 ITERATIONS, MORE = 60, 10  # of the search for hyperparameters: from nothing, and from those of an earlier model
 
 
@@ -42,6 +43,17 @@ def squared_differences(a: Array, b: Array, choice: npt.NDArray[np.bool_]) -> Ar
     squared: Array = difference**2
     squared[choice] = np.abs(difference[choice]) > 1e-9
     return squared
+
+
+def squared_distances(a: Array, b: Array, choice: npt.NDArray[np.bool_], weights: Array) -> Array:
+    """sum_i weights_i d_i^2 for every pair, (len(a), len(b)), without the d_i."""
+    from scipy.spatial.distance import cdist
+
+    found: Array = cdist(a[:, ~choice], b[:, ~choice], "sqeuclidean", w=weights[~choice])
+    if choice.any():
+        kinds = [np.rint(x[:, choice] * CELLS) for x in (a, b)]  # equal units are equal numbers
+        found += weights[choice].sum() * cdist(*kinds, "hamming", w=weights[choice])
+    return found
 
 
 def _prior(dimension: int) -> tuple[Array, Array]:
@@ -73,38 +85,50 @@ class Results:
 class GaussianProcess:
     """Fitted to results, which are standardised within. `choice` marks the genes without order.
 
-    `start` are hyperparameters to begin with, as an earlier model found them.
+    `start` are hyperparameters to begin with, as an earlier model found them; without a `fit` they are kept.
     """
 
-    def __init__(self, results: Results, choice: npt.NDArray[np.bool_], start: Array | None = None) -> None:
-        from scipy.optimize import minimize  # takes a third of a second to import
-
+    def __init__(
+        self, results: Results, choice: npt.NDArray[np.bool_], start: Array | None = None, *, fit: bool = True
+    ) -> None:
         self._shift, self._width = float(results.y.mean()), float(results.y.std()) or 1.0
         self._choice = choice
         self._prior = _prior(results.x.shape[1])
         self._see(results)
+        self.hyperparameters = self._fitted(start) if fit or start is None else start
+        self._condition()
+
+    def _see(self, results: Results) -> None:
+        self._results, self._y = results, (results.y - self._shift) / self._width
+        self._apart = np.abs(results.rung[:, None] - results.rung)
+        self._same = results.training[:, None] == results.training
+
+    def _fitted(self, start: Array | None) -> Array:
+        """The hyperparameters of the largest posterior density, from a start."""
+        from scipy.optimize import minimize  # takes a third of a second to import
+
         mean, deviation = self._prior
+        d2 = squared_differences(self._results.x, self._results.x, self._choice)
         found = minimize(
             self._loss,
             mean if start is None else start,
+            args=(d2,),
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(mean - 4 * deviation, mean + 4 * deviation, strict=True)),
             options={"maxiter": ITERATIONS if start is None else MORE},
         )
-        self.hyperparameters: Array = found.x
-        self._condition()
+        fitted: Array = found.x
+        return fitted
 
-    def _see(self, results: Results) -> None:
-        self._results, self._y = results, (results.y - self._shift) / self._width
-        self._d2 = squared_differences(results.x, results.x, self._choice)
-        self._apart = np.abs(results.rung[:, None] - results.rung)
-        self._same = results.training[:, None] == results.training
+    def _between(self, a: Array, b: Array) -> Array:
+        """r^2 of every pair."""
+        return squared_distances(a, b, self._choice, np.exp(-2 * self.hyperparameters[:-4]))
 
-    def _covariance(self, d2: Array, apart: npt.NDArray[np.int_], hyperparameters: Array) -> tuple[Array, Array]:
+    def _covariance(self, r2: Array, apart: npt.NDArray[np.int_], hyperparameters: Array) -> tuple[Array, Array]:
         """Of the mean fitness, and -2 times its derivative by r^2."""
-        lengths, (scale, _, rho, _) = hyperparameters[:-4], hyperparameters[-4:]
-        a = ROOT5 * np.sqrt(np.maximum(np.tensordot(np.exp(-2 * lengths), d2, 1), 0.0))
+        scale, _, rho, _ = hyperparameters[-4:]
+        a = ROOT5 * np.sqrt(np.maximum(r2, 0.0))
         decay = math.exp(scale) * np.exp(-a) * _odds(rho) ** apart
         return (1 + a + a**2 / 3) * decay, (5 / 3) * (1 + a) * decay
 
@@ -112,12 +136,13 @@ class GaussianProcess:
         noise: Array = math.exp(hyperparameters[-3]) * self._same * _odds(hyperparameters[-1]) ** self._apart
         return noise
 
-    def _loss(self, hyperparameters: Array) -> tuple[float, Array]:
+    def _loss(self, hyperparameters: Array, d2: Array) -> tuple[float, Array]:
         """The negative logarithm of the posterior density, and its gradient."""
         from scipy.linalg import cho_solve, cholesky
 
         eye = np.eye(len(self._y))
-        kernel, slope = self._covariance(self._d2, self._apart, hyperparameters)
+        r2 = np.tensordot(np.exp(-2 * hyperparameters[:-4]), d2, 1)
+        kernel, slope = self._covariance(r2, self._apart, hyperparameters)
         noise = self._noise(hyperparameters)
         root = cholesky(kernel + noise + JITTER * eye, lower=True)
         alpha = cho_solve((root, True), self._y)
@@ -125,7 +150,7 @@ class GaussianProcess:
         mean, deviation = self._prior
         z = (hyperparameters - mean) / deviation
         loss = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * z @ z
-        lengths = np.tensordot(self._d2, weights * slope, 2) * np.exp(-2 * hyperparameters[:-4])
+        lengths = np.tensordot(d2, weights * slope, 2) * np.exp(-2 * hyperparameters[:-4])
         rho, tau = _odds(hyperparameters[-2]), _odds(hyperparameters[-1])
         others = [
             (weights * kernel).sum(),
@@ -138,7 +163,8 @@ class GaussianProcess:
     def _condition(self) -> None:
         from scipy.linalg import cho_solve, cholesky
 
-        kernel, _ = self._covariance(self._d2, self._apart, self.hyperparameters)
+        r2 = self._between(self._results.x, self._results.x)
+        kernel, _ = self._covariance(r2, self._apart, self.hyperparameters)
         noisy = kernel + self._noise(self.hyperparameters) + JITTER * np.eye(len(self._y))
         self._root = cholesky(noisy, lower=True)
         self._alpha = cho_solve((self._root, True), self._y)
@@ -157,8 +183,7 @@ class GaussianProcess:
         from scipy.linalg import solve_triangular
 
         apart = np.abs(np.broadcast_to(rung, len(x))[:, None] - self._results.rung)
-        d2 = squared_differences(x, self._results.x, self._choice)
-        kernel, _ = self._covariance(d2, apart, self.hyperparameters)
+        kernel, _ = self._covariance(self._between(x, self._results.x), apart, self.hyperparameters)
         v = solve_triangular(self._root, kernel.T, lower=True)
         variance = math.exp(self.hyperparameters[-4]) - (v**2).sum(axis=0)
         return (

@@ -1,0 +1,246 @@
+"""Tables of recorded trainings: collected by a campaign, and replayed by any strategy in seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from itertools import groupby, product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from evogan.api import settle
+from evogan.campaign import Comparison
+from evogan.campaign.plan import read_campaign
+from evogan.campaign.surrogate import KINDS, Surrogate, load_table
+from evogan.campaign.table import Table, tabulate
+from evogan.campaigns import run_campaign
+from evogan.engine import Broker, Judge, Loop, Resources, confirm
+from evogan.engine.executors.simulated import SimulatedExecutor
+from evogan.engine.history import RunHistory
+from evogan.errors import UserError, unknown
+from evogan.launch import Outside, check_name, launch, register
+from evogan.place import Place
+from evogan.settings import GANSettings, SearchSettings
+from evogan.strategies import make_strategy
+from evogan.trial import Task
+
+LIVE = "live"
+FINALISTS, FRESH = 3, 5  # of a replay: winners that are checked, and on how many fresh replicates
+HERE = ("data_dir", "download", "device")  # of the settings: what is said of a machine, not of a table
+
+
+@dataclass(frozen=True)
+class Collected:
+    """`tables` that were written; `crashed`: the runs whose trainings may be missing, and why."""
+
+    tables: list[Path]
+    crashed: dict[str, str]
+
+
+def collect_tables(
+    path: str | Path,
+    to: str | Path,
+    *,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    workers: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Collected:
+    """Carry out a campaign, or go on with it, and write a table DATA-SPACE into `to` for each of its data and spaces.
+
+    Errors: UserError as of `evogan.run_campaign`.
+    """
+    crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
+    kept, known = Place.of(runs, store).existing(), read_campaign(path).runs
+    written = []
+    for (data, space), group in groupby(sorted(known, key=_ground_of), key=_ground_of):
+        histories = [RunHistory(kept, run.name) for run in group if run.name in kept.runs()]
+        written.append(_write(histories, Path(to) / f"{Path(data).stem}-{space}.parquet"))
+        say(f"{written[-1]}")
+    return Collected(written, crashed)
+
+
+def _ground_of(run: Any) -> tuple[str, str]:
+    return run.data, run.space.name
+
+
+def _write(runs: Sequence[RunHistory], path: Path) -> Path:
+    document = runs[0].document
+    gan = GANSettings.of(**document["gan"])
+    task, _ = gan.prepare()
+    rows = tabulate(runs)
+    provenance = {
+        str(sorted(e.provenance.items())): e.provenance for run in runs for t in run.history for e in t.evaluations
+    }
+    facts = {
+        "data": document["data"],
+        "gan": {name: value for name, value in asdict(gan).items() if name not in HERE},
+        "task": task.identity,
+        "provenance": list(provenance.values()),
+        "genomes": int(rows["key"].nunique()),
+        "rows": len(rows),
+        "failed": int((rows["status"] != "completed").sum()),
+        "hours of training": round(float(rows["seconds"].sum()) / 3600, 2),
+        "origins": rows.drop_duplicates("key")["origin"].value_counts().to_dict(),
+    }
+    table = Table(path.stem, rows, runs[0].space, facts)
+    if rows["replicate"].any():
+        model = Surrogate(table)
+        facts["noise of log fid"] = round(float(model.noise[-1, -1] ** 0.5), 3)
+        facts["model"] = {name: round(value, 3) for name, value in model.quality().items()}
+    table.write(path)
+    return path
+
+
+# --- replays
+
+
+def run_bench(
+    table: str | Path,
+    strategies: Sequence[str],
+    *,
+    seeds: int = 20,
+    evaluations: int = 200,
+    kind: str = "surrogate",
+    fitness: str = "fid",
+    workers: int = 1,
+    runs: str | Path = "runs/bench",
+    target: float | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Comparison:
+    """Compare strategies on a table: each of them searches it once a seed, and its winners get fresh replicates.
+
+    table: the name of a shipped one, or a parquet file. kind: `surrogate` asks a model of the table, `table` the
+    recorded trainings themselves, `live` trains. workers: that trainings would have had, on a simulated clock (`live`:
+    that they have). target: as of `Comparison`. The runs are kept in `runs`, and are not made again.
+    Errors: UserError for whatever does not exist or does not fit.
+    """
+    if kind not in (*KINDS, LIVE):
+        raise unknown("kind", kind, (*KINDS, LIVE))
+    for name, value in (("seeds", seeds), ("workers", workers)):
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}")
+    at, place = Table.read(table), Place.of(runs, None)
+    replays = [
+        Replay(
+            str(table),
+            kind,
+            f"{at.name}-{kind}-{name}-s{seed}",
+            _settings(at, name, seed, evaluations, kind, fitness, workers),
+            workers,
+        )
+        for seed, name in product(range(seeds), dict.fromkeys(strategies))
+    ]
+    for replay in replays:
+        check_name(replay.name)
+        make_strategy(replay.settings.strategy, at.space, 0, replay.settings.options)
+    if kind == LIVE:
+        _check_task(at)
+        for replay in replays:
+            launch(place, replay.name, replay.settings, at.space, Outside()).close()
+            say(replay.name)
+    else:
+        load_table(table, kind, fitness)
+        place.open().close()
+        for done in _spread(place, replays):
+            say(done)
+    kept = place.existing()
+    return Comparison([RunHistory(kept, replay.name) for replay in replays], target)
+
+
+def _settings(
+    table: Table, strategy: str, seed: int, evaluations: int, kind: str, fitness: str, workers: int
+) -> SearchSettings:
+    """Cells have the replicates that they have: none that is fresh."""
+    settings, _ = settle(
+        table.space,
+        None,
+        Place(None),
+        strategy=strategy,
+        options={},
+        evaluations=evaluations,
+        fitness=fitness,
+        seed_genomes=(),
+        seed=seed,
+        window=max(8, 2 * workers),
+        finalists=FINALISTS,
+        confirm=0 if kind == "table" else FRESH,
+        resources=Resources(workers=workers),
+    )
+    return replace(settings, gan=GANSettings.of(**table.facts["gan"]))
+
+
+def _check_task(table: Table) -> None:
+    """Errors: UserError if what would be trained here is something else than what the table has."""
+    task, _ = GANSettings.of(**table.facts["gan"]).prepare()
+    recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
+    for name, value in task.identity.items():
+        if recorded.get(name) != value:
+            raise UserError(f"table '{table.name}' was trained with another {name}: {recorded.get(name)}, not {value}")
+
+
+def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[str]:
+    """On all cores; the name of each as it ends."""
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
+        jobs = {pool.submit(_carry_out, replay, place): replay.name for replay in replays}
+        for job in as_completed(jobs):
+            job.result()
+            yield jobs[job]
+
+
+def _carry_out(replay: Replay, place: Place) -> None:
+    replay.carry_out(place)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A search that is to be made on a table."""
+
+    table: str
+    kind: str
+    name: str
+    settings: SearchSettings
+    workers: int
+
+    def carry_out(self, place: Place) -> None:
+        """On a simulated clock; not again if it was."""
+        at, store, settings = _loaded(self.table, self.kind, self.settings.fitness), place.open(), self.settings
+        task = Task(name=self.name)
+        facts = {
+            "task": task.key,
+            "data": at.table.facts["data"],
+            "reference": [],
+            "table": at.table.name,
+            "kind": self.kind,
+        }
+        try:
+            register(store, self.name, asdict(settings) | facts)
+            if store.finalists(self.name):
+                return
+            strategy = make_strategy(settings.strategy, at.table.space, settings.seed, settings.options)
+            judge = Judge.of(settings.fitness, settings.score, settings.average)
+            broker = Broker(store, SimulatedExecutor(at, self.workers))
+            Loop(
+                self.name,
+                at.table.space,
+                strategy,
+                task,
+                judge,
+                broker,
+                seed=settings.seed,
+                evaluations=settings.evaluations,
+                window=settings.window,
+            ).go()
+            finalists = RunHistory(store, self.name).leaders(settings.finalists, strategy.estimate)
+            confirm(broker, at.table.space, task, [told.row.genome for told in finalists], settings.confirm)
+            store.add_finalists(self.name, (told.row.key for told in finalists))
+        finally:
+            store.leases.close()
+            store.close()
+
+
+_loaded = cache(load_table)  # by each process once

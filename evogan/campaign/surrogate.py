@@ -1,0 +1,246 @@
+"""What stands in for training: a model of a table, or the table itself where it has every genome of its space.
+
+The model is gradient-boosted trees (Friedman, 2001; another class than any searcher's model): of the logarithm of the
+metric at each checkpoint, of the logarithm of the seconds, and of failure. What a replay adds is noise of the size, and
+with the correlation between checkpoints, that recorded replicates have, drawn from the trial's seed: so a longer
+training begins as the shorter one did.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evogan.campaign.table import Table
+from evogan.errors import UserError, unknown
+from evogan.genome import Genome, Value
+from evogan.space import Space
+from evogan.trial import Evaluation, Task, Trial
+
+Array = npt.NDArray[np.float64]
+Kind = Literal["surrogate", "table"]
+KINDS: tuple[Kind, ...] = ("surrogate", "table")
+DRAWS = 256  # of noise, over which the truth is a mean
+
+
+class Ground(ABC):
+    """What answers trials in place of training: `table` says of what, `metric` is what is measured."""
+
+    def __init__(self, table: Table, metric: str = "fid") -> None:
+        self.table, self.metric = table, metric
+        values = table.curves(metric)
+        if (values <= 0).any():
+            raise UserError(f"metric '{metric}' is not positive everywhere, and only its logarithm is modelled")
+        self._logs: Array = np.log(values)
+
+    @property
+    def space(self) -> Space:
+        return self.table.space
+
+    @abstractmethod
+    def __call__(self, trial: Trial) -> Evaluation:
+        """What this trial might have given."""
+
+    @abstractmethod
+    def truth(self, genome: Mapping[str, Value]) -> float:
+        """The metric of a genome at its best checkpoint: the geometric mean over its trainings."""
+
+    def value(self, genes: Mapping[str, Value], fidelity: float = 1.0, replicate: int = 0) -> float:
+        """The metric at the best checkpoint of one training; infinite if it failed.
+
+        genes: as in `Space.snap`, by which they are moved to their levels. fidelity: in (0, 1]. replicate: from 0, each
+        is another training. Errors: UserError for what lies outside the space.
+        """
+        if not 0 < fidelity <= 1:
+            raise UserError(f"fidelity must lie in (0, 1], not {fidelity:g}")
+        genome, _ = self.space.snap(genes)
+        trial = Trial(genome, self.space.key(genome), Task(name=self.table.name), fidelity, replicate)
+        found = self(trial).metric(self.metric)
+        return math.inf if found is None else found
+
+    def _evaluation(self, fidelity: float, logs: Array, cost: Mapping[str, float]) -> Evaluation:
+        """Up to a fidelity; between checkpoints the logarithm is interpolated, before them it is that of the first."""
+        checkpoints, there = np.array(self.table.checkpoints), np.isfinite(logs)
+        stops = sorted({float(c) for c in checkpoints[there] if c < fidelity} | {fidelity})
+        values = np.exp(np.interp(stops, checkpoints[there], logs[there]))
+        scores = [{"fidelity": stop, self.metric: float(value)} for stop, value in zip(stops, values, strict=True)]
+        return Evaluation(status="completed", scores=tuple(scores), cost=cost)
+
+
+def load_table(name_or_path: str | Path, kind: str = "surrogate", metric: str = "fid") -> Ground:
+    """A table that answers in place of training: a shipped one by its name, or a parquet file.
+
+    kind: `surrogate` asks a model of the recorded trainings, `table` answers with these themselves.
+    Errors: UserError for a kind that is none, a metric the table has not, or cells that are missing."""
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    table = Table.read(name_or_path)
+    return Surrogate(table, metric) if kind == "surrogate" else Cells(table, metric)
+
+
+class Surrogate(Ground):
+    """The model; `metric` must be positive."""
+
+    @cached_property
+    def _known(self) -> dict[Genome, Array]:
+        return {}
+
+    def __call__(self, trial: Trial) -> Evaluation:
+        rng = np.random.default_rng(trial.seed)
+        cost = {"seconds": trial.fidelity * self.seconds(trial.genome)}
+        if rng.random() < self.risk(trial.genome):
+            return Evaluation(status="diverged", reason="as recorded trainings near it did", cost=cost)
+        noise = rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, method="cholesky")
+        return self._evaluation(trial.fidelity, self.curve(trial.genome) + noise, cost)
+
+    def truth(self, genome: Mapping[str, Value]) -> float:
+        return float(np.exp((self.curve(genome) + self._draws).min(axis=1).mean()))
+
+    def curve(self, genome: Mapping[str, Value]) -> Array:
+        """The logarithm of the metric at every checkpoint."""
+        return self._answers(genome)[2:]
+
+    def seconds(self, genome: Mapping[str, Value]) -> float:
+        """Of a full training."""
+        return math.exp(self._answers(genome)[0])
+
+    def risk(self, genome: Mapping[str, Value]) -> float:
+        """The probability that a training fails."""
+        return float(self._answers(genome)[1])
+
+    def _answers(self, genome: Mapping[str, Value]) -> Array:
+        genome = Genome(genome)
+        if genome not in self._known:
+            at = np.array([self._features_of(genome)])
+            risk = 0.0 if self._failure is None else self._failure.predict_proba(at)[0, 1]
+            found = [self._cost.predict(at)[0], risk, *(model.predict(at)[0] for model in self._models)]
+            self._known[genome] = np.array(found)
+        return self._known[genome]
+
+    # --- the models
+
+    def _features_of(self, genome: Mapping[str, Value]) -> list[float]:
+        """Numbers as unit values, choices one by one; -1 where a gene is inactive."""
+        found: list[float] = []
+        for gene in self.table.space.genes:
+            if gene.kind == "choice":
+                at = gene.nearest(genome[gene.name]) if gene.name in genome else -1
+                found += [float(at == k) for k in range(len(gene.grid))]
+            else:
+                found.append(gene.unit(genome[gene.name]) if gene.name in genome else -1.0)
+        return found
+
+    @cached_property
+    def features(self) -> Array:
+        """(rows, features) of the table."""
+        return np.array([self._features_of(genome) for genome in self.table.genomes])
+
+    def _fit(self, values: Array, rows: npt.NDArray[np.bool_] | None = None) -> Any:
+        from sklearn.ensemble import GradientBoostingRegressor
+
+        rows = np.isfinite(values) if rows is None else rows & np.isfinite(values)
+        model = GradientBoostingRegressor(
+            n_estimators=400, learning_rate=0.05, max_depth=4, subsample=0.5, max_features=0.5, random_state=0
+        )
+        return model.fit(self.features[rows], values[rows])
+
+    @cached_property
+    def _models(self) -> list[Any]:
+        return [self._fit(column) for column in self._logs.T]
+
+    @cached_property
+    def _cost(self) -> Any:
+        return self._fit(np.log(self.table.rows["seconds"].to_numpy(dtype=float)))
+
+    @cached_property
+    def _failure(self) -> Any:
+        """None if nothing failed."""
+        from sklearn.ensemble import GradientBoostingClassifier
+
+        failed = (self.table.rows["status"] != "completed").to_numpy()
+        return GradientBoostingClassifier(random_state=0).fit(self.features, failed) if failed.any() else None
+
+    @cached_property
+    def noise(self) -> Array:
+        """Covariance of the logarithm between replicates of a genome, checkpoint by checkpoint."""
+        logs = pd.DataFrame(self._logs)
+        groups = logs.groupby(self.table.rows["key"])
+        several = (groups.transform("count").min(axis=1) > 1).to_numpy()
+        if not several.any():
+            raise UserError(f"table '{self.table.name}' has no replicates, so its noise is not known")
+        residuals = (logs - groups.transform("mean"))[several].to_numpy()
+        freedom = several.sum() - self.table.rows["key"][several].nunique()
+        covariance: Array = residuals.T @ residuals / freedom
+        return covariance
+
+    @cached_property
+    def _draws(self) -> Array:
+        rng = np.random.default_rng(0)
+        return rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, DRAWS, method="cholesky")
+
+    def quality(self, folds: int = 5) -> dict[str, float]:
+        """How well the models know genomes that they have not seen.
+
+        `r2` and `kendall_tau` of the logarithm of the metric at the end, `cost_r2` of that of the seconds;
+        `failure_auc` if something failed.
+        """
+        from scipy.stats import kendalltau
+        from sklearn.metrics import r2_score, roc_auc_score
+
+        keys = self.table.rows["key"].astype("category").cat.codes.to_numpy()
+        fold = np.random.default_rng(0).permutation(keys.max() + 1)[keys] % folds
+        seconds = np.log(self.table.rows["seconds"].to_numpy(dtype=float))
+        failed = (self.table.rows["status"] != "completed").to_numpy()
+        truths = {"end": self._logs[:, -1], "cost": seconds}
+        predicted = {name: np.full(len(keys), math.nan) for name in (*truths, "risk")}
+        for k in range(folds):
+            held_out = fold == k
+            for name, truth in truths.items():
+                predicted[name][held_out] = self._fit(truth, ~held_out).predict(self.features[held_out])
+            if failed[~held_out].any():
+                model = type(self._failure)(random_state=0).fit(self.features[~held_out], failed[~held_out])
+                predicted["risk"][held_out] = model.predict_proba(self.features[held_out])[:, 1]
+        known = np.isfinite(truths["end"])
+        end, guess = truths["end"][known], predicted["end"][known]
+        found = {"r2": r2_score(end, guess), "kendall_tau": kendalltau(end, guess).statistic}
+        found["cost_r2"] = r2_score(seconds, predicted["cost"])
+        if failed.any() and np.isfinite(predicted["risk"]).all():
+            found["failure_auc"] = roc_auc_score(failed, predicted["risk"])
+        return {name: float(value) for name, value in found.items()}
+
+
+class Cells(Ground):
+    """The recorded trainings themselves: replicate r of a genome is the r-th that was recorded, then the first again.
+
+    Errors: UserError unless the table has every genome of its space.
+    """
+
+    def __init__(self, table: Table, metric: str = "fid") -> None:
+        super().__init__(table, metric)
+        genomes, size = table.rows["key"].nunique(), table.space.size
+        if genomes < size:
+            raise UserError(f"table '{table.name}' has {genomes} of the {size} genomes of its space: kind 'surrogate'")
+        self._rows: dict[str, list[int]] = {}
+        for row, key in enumerate(table.rows["key"]):  # by replicate
+            self._rows.setdefault(key, []).append(row)
+
+    def __call__(self, trial: Trial) -> Evaluation:
+        rows = self._rows[trial.key]
+        row = rows[trial.replicate % len(rows)]
+        recorded = self.table.rows.iloc[row]
+        cost = {"seconds": trial.fidelity * float(recorded["seconds"])}
+        if recorded["status"] != "completed":
+            return Evaluation(status=recorded["status"], reason=recorded["reason"], cost=cost)
+        return self._evaluation(trial.fidelity, self._logs[row], cost)
+
+    def truth(self, genome: Mapping[str, Value]) -> float:
+        logs = self._logs[self._rows[self.table.space.key(genome)]]
+        return float(np.exp(np.nanmin(logs, axis=1).mean())) if np.isfinite(logs).any() else math.inf

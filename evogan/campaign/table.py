@@ -1,0 +1,135 @@
+"""A table: recorded trainings of one space on one task, on which strategies are compared in seconds instead of days.
+
+A table is a parquet file, a row an evaluation at full fidelity: `key` and `replicate`; `gene.NAME`, a column a gene
+(empty where inactive); `status`, `reason` and `flags`; `seconds`, `parameters` and what else was measured once; and
+`METRIC@SHARE` for whatever was measured at every score checkpoint, SHARE of the budget. The JSON file beside it says of
+what: `space`, and `facts` (task, settings, versions, hardware, how well a model of it predicts).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evogan import shipped
+from evogan.engine.history import RunHistory
+from evogan.errors import UserError, unknown
+from evogan.files import write_whole
+from evogan.genes import GENES
+from evogan.genome import Genome
+from evogan.space import Space
+from evogan.trial import CHECKPOINTS, Evaluation
+
+Array = npt.NDArray[np.float64]
+
+WHERE = {"kimg", "fidelity", "seconds", "parameters"}  # of a score: no metrics
+COSTS = ("seconds", "scoring_seconds", "flops")
+
+
+def tabulate(runs: Sequence[RunHistory]) -> pd.DataFrame:
+    """Every full training that runs on one space and task were told, each once, failures too.
+
+    `origin`: the strategy of the first run that was told. Errors: UserError if there is none.
+    """
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for run in runs:
+        for told in run.history:
+            for replicate, evaluation in enumerate(told.evaluations):
+                key, _, fidelity, _ = told.identity(replicate)
+                if fidelity == 1.0 and (key, replicate) not in rows:
+                    origin = {"key": key, "replicate": replicate, "origin": run.document["strategy"]}
+                    genes = {f"gene.{gene.name}": told.row.genome.get(gene.name) for gene in run.space.genes}
+                    rows[key, replicate] = origin | genes | _measured(evaluation)
+    if not rows:
+        raise UserError("no training is finished yet, of which a table could be made")
+    return pd.DataFrame(list(rows.values())).sort_values(["replicate", "key"], ignore_index=True)
+
+
+def _measured(evaluation: Evaluation) -> dict[str, Any]:
+    found: dict[str, Any] = {"status": evaluation.status, "reason": evaluation.reason}
+    found |= {"flags": " ".join(evaluation.flags)}
+    found |= {name: evaluation.cost.get(name, np.nan) for name in COSTS}
+    for score in evaluation.scores:
+        share = f"{min(CHECKPOINTS, key=lambda checkpoint: abs(checkpoint - score['fidelity'])):g}"
+        found |= {"parameters": score["parameters"]}
+        found |= {f"{name}@{share}": np.float32(value) for name, value in score.items() if name not in WHERE}
+    return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` as `tabulate` makes them; `space` is where its genomes lie; `facts` say how it was made."""
+
+    name: str
+    rows: pd.DataFrame
+    space: Space
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, name_or_path: str | Path) -> Table:
+        """A shipped table by its name, or a parquet file with its description beside it.
+
+        Errors: UserError if there is none, if its description is missing, or if the two do not fit.
+        """
+        path = shipped.find("benchmarks/tables", str(name_or_path))
+        description = path.with_suffix(".json")
+        if not description.is_file():
+            raise UserError(f"no file '{description}': a table is a .parquet and the .json that describes it")
+        try:
+            document = json.loads(description.read_text(encoding="utf-8"))
+            space, facts = Space.from_document(document["space"], GENES), document["facts"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{description}: describes no table ({type(error).__name__}: {error})") from None
+        try:
+            rows = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: no parquet file ({' '.join(str(error).split())})") from None
+        genes = {f"gene.{gene.name}" for gene in space.genes}
+        unfit = genes ^ {column for column in rows.columns if column.startswith("gene.")}
+        if unfit:
+            raise UserError(f"{path}: does not fit its description: {', '.join(sorted(unfit))} in only one of the two")
+        return cls(path.stem, rows, space, facts)
+
+    def write(self, path: Path) -> None:
+        document = {"space": self.space.document(), "facts": dict(self.facts)}
+        write_whole(path, self.rows.to_parquet(index=False, compression="zstd"))
+        write_whole(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+
+    @cached_property
+    def checkpoints(self) -> list[float]:
+        """The shares of the budget at which every training was scored."""
+        return sorted({float(column.rpartition("@")[2]) for column in self.rows.columns if "@" in column})
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        return list(dict.fromkeys(column.rpartition("@")[0] for column in self.rows.columns if "@" in column))
+
+    def curves(self, metric: str) -> Array:
+        """(rows, checkpoints), NaN where a training did not get. Errors: UserError for a metric it has not."""
+        if metric not in self.metrics:
+            raise unknown("metric", metric, self.metrics)
+        columns = [f"{metric}@{checkpoint:g}" for checkpoint in self.checkpoints]
+        found: Array = self.rows[columns].to_numpy(dtype=float)
+        return found
+
+    @cached_property
+    def genomes(self) -> list[Genome]:
+        """Of every row."""
+        genes = self.space.genes
+        columns = [self.rows[f"gene.{gene.name}"] for gene in genes]
+        return [
+            Genome(
+                (gene.name, gene.grid[gene.nearest(value)])
+                for gene, value in zip(genes, row, strict=True)
+                if not pd.isna(value)
+            )
+            for row in zip(*columns, strict=True)
+        ]

@@ -1,0 +1,98 @@
+"""Tables of recorded trainings: made, and searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evogan.cli.common import Json, StoreURL, console, print_json, say
+from evogan.cli.common import Runs as RunsFolder
+from evogan.errors import UserError
+
+STRATEGIES = "random,ga,es-plus,de,cma-es,dehb,tpe,auto"
+
+
+def collect(
+    file: Annotated[Path, typer.Argument(help="A campaign file (TOML); docs/bench.md says what makes a good one.")],
+    to: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path(),
+    workers: Annotated[int | None, typer.Option(help="Trials at once, in place of the file's.")] = None,
+    runs: RunsFolder = Path("runs"),
+    store: StoreURL = None,
+) -> None:
+    """Carry out a campaign, or go on with it, and make tables of its trainings, one for each data set and space."""
+    from evogan.bench import collect_tables
+    from evogan.campaign.plan import read_campaign
+    from evogan.campaigns import campaign_status
+    from evogan.cli.campaigns import looking
+    from evogan.place import Place
+
+    campaign, place = read_campaign(file), Place.of(runs, store)
+    with looking(lambda: campaign_status(campaign, place).table()) as tell:
+        found = collect_tables(file, to, runs=runs, store=store, workers=workers, say=tell)
+    for name, reason in found.crashed.items():
+        say(f"{name} crashed: {reason}")
+    for path in found.tables:
+        say(str(path))
+    raise typer.Exit(1 if found.crashed else 0)
+
+
+def run(
+    table: Annotated[str, typer.Argument(help="A shipped table (`evogan bench list`), or a .parquet file.")],
+    strategies: Annotated[str, typer.Option(help="Strategies, with commas between.")] = STRATEGIES,
+    seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 20,
+    evaluations: Annotated[int, typer.Option(help="Budget of each search, in full trainings.")] = 200,
+    kind: Annotated[str, typer.Option(help="surrogate, table (the recorded cells) or live (trains).")] = "surrogate",
+    fitness: Annotated[str, typer.Option(help="Metric to minimise, a positive one.")] = "fid",
+    workers: Annotated[int, typer.Option(help="Workers that trainings would have, on a simulated clock.")] = 1,
+    target: Annotated[float | None, typer.Option(help="Fitness to reach; default: that of random search.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write it: .md, or .html for one page with figures.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder where the searches are kept.")] = Path("runs/bench"),
+    as_json: Json = False,
+) -> None:
+    """Compare strategies on a table of recorded trainings, in seconds instead of days."""
+    from rich.progress import Progress
+
+    from evogan.bench import run_bench
+    from evogan.cli.comparing import tell_comparison
+
+    names = [name.strip() for name in strategies.split(",")]
+    if out is not None and out.suffix not in (".md", ".html"):
+        raise UserError(f"--out '{out}': .md or .html")
+    terminal = console()
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        bar = progress.add_task(f"{table}", total=seeds * len(dict.fromkeys(names)))
+        found = run_bench(
+            table,
+            names,
+            seeds=seeds,
+            evaluations=evaluations,
+            kind=kind,
+            fitness=fitness,
+            workers=workers,
+            runs=runs,
+            target=target,
+            say=lambda name: progress.advance(bar),
+        )
+    tell_comparison(found, out, as_json)
+
+
+def list_tables(as_json: Json = False) -> None:
+    """List the shipped tables."""
+    from rich.table import Table as Listing
+
+    from evogan import shipped
+    from evogan.campaign.table import Table
+
+    found = [Table.read(name) for name in shipped.names("benchmarks/tables")]
+    if as_json:
+        print_json([{"name": table.name, **table.facts} for table in found])
+        return
+    listing = Listing("table", "data", "space", "kimg", "genomes", "trainings", "failed", "R²", "Kendall's tau")
+    for table in found:
+        facts = table.facts
+        model = facts.get("model", {})
+        numbers = (facts["genomes"], facts["rows"], facts["failed"], model.get("r2", ""), model.get("kendall_tau", ""))
+        listing.add_row(table.name, facts["data"], table.space.name, f"{facts['gan']['kimg']:g}", *map(str, numbers))
+    say(listing)

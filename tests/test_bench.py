@@ -1,0 +1,403 @@
+"""Tables stand in for training: their noise is that of replicates, their truth the mean of replays, cells are exact."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+
+from evogan import UserError, load_table, run_bench
+from evogan.campaign import Comparison
+from evogan.campaign.surrogate import Cells, Surrogate
+from evogan.campaign.table import Table, tabulate
+from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store
+from evogan.engine.executors.simulated import SimulatedExecutor
+from evogan.engine.history import RunHistory
+from evogan.evaluation import GANEvaluator
+from evogan.genes import GENES
+from evogan.genome import Genome
+from evogan.optuna import suggest
+from evogan.space import Space, load_space
+from evogan.strategies import make_strategy
+from evogan.trial import CHECKPOINTS, Evaluation, GANTask, Trial
+from tests.test_cli import Result, mistake, run
+
+__all__ = ["run"]  # a fixture
+Command = Callable[..., Result]
+SPACE = load_space("wdcgan", GENES)
+NOISE = np.array(
+    [[0.09, 0.05, 0.04, 0.03], [0.05, 0.06, 0.05, 0.04], [0.04, 0.05, 0.06, 0.04], [0.03, 0.04, 0.04, 0.05]]
+)
+TASK = GANTask(name="digits", fingerprint="f", image_size=8, channels=1, kimg=10.0, features="x")
+CORNER = 0.8  # of the second gene, beyond which training fails
+SMALL = Space.from_document(
+    {
+        "name": "tiny",
+        "reference": ["wdcgan"],
+        "genes": {
+            "filters": {"kind": "int", "low": 8, "high": 64, "scale": "log", "levels": 4},
+            "clip": {"kind": "float", "low": 0.01, "high": 0.1, "scale": "log", "levels": 3},
+        },
+    },
+    GENES,
+)
+
+
+def true_log(space: Space, genome: Genome) -> float:
+    vector = space.encode(genome)
+    return 3.0 + 2.0 * (vector[0] - 0.6) ** 2 + vector[1]
+
+
+def recorded(space: Space, name: str, strategy: str, evaluations: int, replicates: int = 1) -> RunHistory:
+    """A run whose trainings are made up, with noise of known size; one corner of the space fails."""
+
+    def train(trial: Trial) -> Evaluation:
+        cost = {"seconds": 5.0 * float(trial.genome["filters"]) / 16}
+        if space.encode(trial.genome)[1] > CORNER:
+            return Evaluation(status="diverged", reason="a corner", cost=cost)
+        noise = np.random.default_rng(trial.seed).multivariate_normal(np.zeros(4), NOISE)
+        logs = true_log(space, trial.genome) + np.array([0.6, 0.2, 0.1, 0.0]) + noise
+        scores = tuple(
+            {"fid": float(fid), "fidelity": c, "kimg": 10 * c, "seconds": 1.0, "parameters": 9.0}
+            for c, fid in zip(CHECKPOINTS, np.exp(logs), strict=True)
+        )
+        return Evaluation(status="completed", scores=scores, cost=cost)
+
+    store = Store()
+    gan = {"data": "digits", "kimg": 10.0}
+    document = {"fitness": "fid", "score": "best", "average": "mean", "strategy": strategy, "space": space.document()}
+    store.add_run(name, document | {"gan": gan, "data": "digits", "task": TASK.key})
+    broker = Broker(store, LocalExecutor(train))
+    made = make_strategy(strategy, space, 0)
+    Loop(
+        *(name, space, made, TASK, Judge("fid"), broker),
+        seed=0, evaluations=evaluations, window=4, replicates=replicates,
+    ).go()  # fmt: skip
+    return RunHistory(store, name)
+
+
+FACTS = {"data": "digits", "gan": {"data": "digits", "kimg": 10.0}, "task": {}, "genomes": 1, "rows": 1, "failed": 0}
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return Table("made-up", tabulate([recorded(SPACE, "r", "random", 600, replicates=2)]), SPACE, FACTS)
+
+
+@pytest.fixture(scope="module")
+def surrogate(table: Table) -> Surrogate:
+    return Surrogate(table)
+
+
+@pytest.fixture(scope="module")
+def cells() -> Table:
+    return Table("tiny", tabulate([recorded(SMALL, "r", "grid", 12)]), SMALL, FACTS)
+
+
+@pytest.fixture(scope="module")
+def written(table: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "made-up.parquet"
+    table.write(path)
+    return path
+
+
+def at(ground: Surrogate, genome: Genome, fidelity: float = 1.0, replicate: int = 0) -> Evaluation:
+    return ground(Trial(genome, GENES.key(genome), TASK, fidelity, replicate))
+
+
+def good(table: Table) -> list[Genome]:
+    """Genomes far from the corner that fails."""
+    return [genome for genome in dict.fromkeys(table.genomes) if table.space.encode(genome)[1] < 0.4]
+
+
+# --- the table
+
+
+def test_a_table_has_every_full_training_failures_too(table: Table) -> None:
+    failed = table.rows[table.rows["status"] == "diverged"]
+    assert len(table.rows) == 600 and table.rows["key"].nunique() == 300
+    assert len(failed) == sum(SPACE.encode(genome)[1] > CORNER for genome in table.genomes) > 0
+    assert failed[[f"fid@{c:g}" for c in CHECKPOINTS]].isna().all(axis=None)
+    assert table.checkpoints == list(CHECKPOINTS)
+    assert table.metrics == ["fid"]
+
+
+def test_a_training_told_to_several_runs_is_there_once() -> None:
+    one = recorded(SMALL, "one", "grid", 12)
+    rows = tabulate([one, one])
+    assert len(rows) == 12 and set(rows["origin"]) == {"grid"}
+
+
+def test_its_genomes_are_those_that_were_trained(table: Table) -> None:
+    assert [SPACE.key(genome) for genome in table.genomes] == list(table.rows["key"])
+
+
+def test_a_table_is_read_as_it_was_written(table: Table, written: Path) -> None:
+    again = Table.read(written)
+    pd.testing.assert_frame_equal(again.rows, table.rows)
+    assert (again.name, dict(again.facts)) == ("made-up", FACTS)
+    assert again.genomes == table.genomes
+
+
+def test_a_table_that_does_not_fit_is_refused(table: Table, written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.parquet"
+    path.write_bytes(written.read_bytes())
+    with pytest.raises(UserError, match=r"other.json': a table is a .parquet and the .json"):
+        Table.read(path)
+    document = json.loads(written.with_suffix(".json").read_text())
+    del document["space"]["genes"]["clip"]
+    path.with_suffix(".json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r"does not fit its description: gene.clip in only one"):
+        Table.read(path)
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(UserError, match="describes no table"):
+        Table.read(path)
+    path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
+    path.write_text("no parquet")
+    with pytest.raises(UserError, match="no parquet file"):
+        Table.read(path)
+    with pytest.raises(UserError, match="no file"):
+        Table.read(tmp_path / "absent.parquet")
+    with pytest.raises(UserError, match="unknown table 'digits-wdcgan_wid'.*digits-wdcgan_wide"):
+        Table.read("digits-wdcgan_wid")
+    with pytest.raises(UserError, match="unknown metric 'fids'.*fid"):
+        table.curves("fids")
+
+
+# --- its model
+
+
+def test_noise_is_that_of_replicates(surrogate: Surrogate) -> None:
+    assert surrogate.noise == pytest.approx(NOISE, abs=0.02)
+
+
+def test_the_model_knows_genomes_it_has_not_seen(surrogate: Surrogate) -> None:
+    quality = surrogate.quality()
+    assert 0.4 < quality["r2"] < 1
+    assert 0.4 < quality["kendall_tau"] < 1
+    assert quality["cost_r2"] > 0.95
+    assert quality["failure_auc"] > 0.95
+
+
+def test_the_truth_is_the_mean_of_replays(surrogate: Surrogate) -> None:
+    genome = good(surrogate.table)[0]
+    found = [at(surrogate, genome, replicate=r) for r in range(600)]
+    best = [np.log(e.metric("fid") or np.nan) for e in found if not e.failed]
+    assert np.log(surrogate.truth(genome)) == pytest.approx(np.mean(best), abs=0.04)
+    assert 0.1 < np.std(best) < math.sqrt(0.06)  # the best of four, of which the last is the best on average
+
+
+def test_a_longer_training_begins_as_the_shorter_did(surrogate: Surrogate) -> None:
+    genome = good(surrogate.table)[1]
+    whole, half, odd = (at(surrogate, genome, fidelity) for fidelity in (1.0, 0.5, 0.4))
+    assert whole.scores[:2] == half.scores
+    assert odd.scores[0] == whole.scores[0]
+    assert [score["fidelity"] for score in odd.scores] == [0.25, 0.4]
+    assert at(surrogate, genome) == whole
+    assert at(surrogate, genome, replicate=1) != whole
+    assert half.cost["seconds"] == pytest.approx(whole.cost["seconds"] / 2)
+
+
+def test_failures_happen_where_they_were_recorded(surrogate: Surrogate) -> None:
+    corner = [g for g in surrogate.table.genomes if SPACE.encode(g)[1] > CORNER]
+    rest = [g for g in surrogate.table.genomes if SPACE.encode(g)[1] < 0.6]
+    assert np.mean([at(surrogate, g).failed for g in corner]) > 0.9
+    assert np.mean([at(surrogate, g).failed for g in rest]) < 0.1
+
+
+def test_a_table_without_replicates_has_no_noise_to_tell(cells: Table) -> None:
+    with pytest.raises(UserError, match="'tiny' has no replicates"):
+        _ = Surrogate(cells).noise
+
+
+# --- its cells
+
+
+def test_cells_answer_with_what_was_recorded(cells: Table) -> None:
+    exact = Cells(cells)
+    for row, genome in zip(cells.rows.to_dict("records"), cells.genomes, strict=True):
+        for replicate in (0, 7):
+            found = exact(Trial(genome, row["key"], TASK, 1.0, replicate))
+            if row["status"] != "completed":
+                assert (found.status, found.reason) == ("diverged", "a corner")
+                assert exact.truth(genome) == math.inf
+            else:
+                assert [s["fid"] for s in found.scores] == pytest.approx([row[f"fid@{c:g}"] for c in CHECKPOINTS])
+                assert exact.truth(genome) == pytest.approx(min(row[f"fid@{c:g}"] for c in CHECKPOINTS))
+    assert set(cells.rows["status"]) == {"completed", "diverged"}
+
+
+def test_cells_need_every_genome_of_the_space(table: Table) -> None:
+    with pytest.raises(UserError, match=r"has 300 of the \d+ genomes of its space"):
+        Cells(table)
+
+
+# --- from outside
+
+
+def test_a_table_is_an_objective_for_optuna(written: Path) -> None:
+    gan = load_table(written)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    study.optimize(lambda trial: gan.value(suggest(trial, gan.space), replicate=trial.number), n_trials=40)
+    drawn = [gan.value(gan.space.decode(u)) for u in np.random.default_rng(0).random((40, gan.space.dimension))]
+    assert study.best_value < np.median(drawn)
+
+
+def test_a_table_is_a_plain_function(written: Path) -> None:
+    gan = load_table(written)
+    genes = dict(good(gan.table)[0])
+    assert gan.value(genes) == gan.value(genes) != gan.value(genes, replicate=1)
+    assert gan.value(genes, fidelity=0.25) >= gan.value(genes)
+    with pytest.raises(UserError, match="fidelity must lie in"):
+        gan.value(genes, fidelity=0)
+    with pytest.raises(UserError, match="gene 'slope'"):
+        gan.value(genes | {"slope": 7.0})
+    with pytest.raises(UserError, match="unknown kind 'tabel'"):
+        load_table(written, "tabel")
+
+
+def test_suggestions_are_of_the_active_genes_only() -> None:
+    space = load_space("wdcgan_wide", GENES)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        genome, _ = space.snap(suggest(study.ask(), space))
+        assert set(genome) == set(space.decode(space.encode(genome)))
+
+
+# --- replays
+
+
+def test_on_a_simulated_clock_workers_share_the_work(table: Table) -> None:
+    ends = {}
+    for workers in (1, 4):
+        store, executor = Store(), SimulatedExecutor(Surrogate(table), workers)
+        store.add_run("r", {})
+        made = make_strategy("random", SPACE, 0)
+        Loop(*("r", SPACE, made, TASK, Judge("fid"), Broker(store, executor)), seed=0, evaluations=40, window=8).go()
+        costs = [evaluation.cost for _, _, evaluation in store.evaluations()]
+        ends[workers] = max(cost["clock"] for cost in costs)
+        assert executor.busy == pytest.approx(sum(cost["seconds"] for cost in costs))
+    assert ends[1] == pytest.approx(executor.busy)
+    assert executor.busy / 4 <= ends[4] < 0.5 * ends[1]
+
+
+def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) -> None:
+    def compared() -> tuple[list[str], Comparison]:
+        done: list[str] = []
+        found = run_bench(
+            written, ["random", "ga-steady"], seeds=3, evaluations=30, runs=tmp_path, workers=2, say=done.append
+        )
+        return done, found
+
+    done, found = compared()
+    assert sorted(done) == sorted(f"made-up-surrogate-{s}-s{i}" for s in ("random", "ga-steady") for i in range(3))
+    assert found.strategies == ["ga-steady", "random"] and found.problems == ["digits/wdcgan"]
+    assert found.finals.shape == (3, 2) and np.isfinite(found.finals.to_numpy()).all()
+    assert found.basis("digits/wdcgan") == "fresh replicates"
+    clocks = found.anytime("digits/wdcgan", "random", "clock")
+    seconds = found.anytime("digits/wdcgan", "random", "seconds")
+    assert clocks.index[-1] < 0.7 * seconds.index[-1]
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.db")}
+    _, again = compared()
+    pd.testing.assert_frame_equal(again.finals, found.finals)
+    assert files
+
+
+def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
+    cells.write(tmp_path / "tiny.parquet")
+    found = run_bench(
+        tmp_path / "tiny.parquet", ["random", "grid"], seeds=2, evaluations=12, kind="table", runs=tmp_path / "runs"
+    )
+    best = min(Cells(cells).truth(genome) for genome in cells.genomes)
+    assert found.finals["grid"].tolist() == pytest.approx([best, best])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--kind tables", "unknown kind 'tables'"),
+        ("--kind table", "has 300 of the"),
+        ("--strategies rondom", "unknown strategy 'rondom'"),
+        ("--seeds 0", "seeds must be at least 1, not 0"),
+        ("--evaluations 0", "evaluations must be at least 1, not 0"),
+        ("--workers 0", "workers must be at least 1, not 0"),
+        ("--fitness fud", "unknown metric 'fud'"),
+        ("--out page.pdf", ".md or .html"),
+        ("--kind live", "was trained with another"),
+    ],
+)
+def test_mistakes_are_one_line(run: Command, written: Path, tmp_path: Path, line: str, said: str) -> None:
+    result = run(f"bench run {written} --runs {tmp_path / 'runs'} {line}")
+    mistake(result, said)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_target_that_nobody_reaches_is_said(run: Command, written: Path, tmp_path: Path) -> None:
+    result = run(f"bench run {written} --runs {tmp_path} --strategies random --seeds 2 --evaluations 5 --target 0.001")
+    assert result.code == 0 and "No run reached it" in " ".join(result.out.split())
+
+
+# --- collecting
+
+FILE = """
+name = "small"
+data = ["digits"]
+spaces = ["wdcgan"]
+seeds = 1
+kimg = 0.05
+samples = 50
+finalists = 0
+confirm = 0
+[strategies.sobol]
+evaluations = 12
+[strategies.noise]
+strategy = "random"
+evaluations = 8
+replicates = 2
+[resources]
+workers = 1
+"""
+
+
+def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(self: GANEvaluator, trial: Trial) -> Evaluation:
+        rng = np.random.default_rng(trial.seed)
+        score = {"fidelity": 0.98, "kimg": 0.05, "seconds": 1.0, "parameters": 5.0}
+        return Evaluation(
+            status="completed",
+            scores=(score | {"fid": float(rng.uniform(5, 9)), "kid": -0.1},),
+            cost={"seconds": 2.0},
+            provenance={"torch": "t"},
+        )
+
+    monkeypatch.setattr(GANEvaluator, "__call__", evaluate)
+    (tmp_path / "small.toml").write_text(FILE)
+    collected = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / 'runs'}")
+    assert collected.code == 0, collected.err
+    found = Table.read(tmp_path / "digits-wdcgan.parquet")
+    assert found.facts["genomes"] == 16 and found.facts["rows"] == 20
+    assert found.facts["origins"] == {"sobol": 12, "random": 4}
+    assert found.facts["gan"]["kimg"] == 0.05 and found.facts["task"]["kimg"] == 0.05
+    assert found.facts["provenance"] == [{"torch": "t"}]
+    assert {"r2", "kendall_tau"} <= set(found.facts["model"])
+    assert found.metrics == ["fid", "kid"] and found.checkpoints == [1.0]
+    with pytest.raises(UserError, match="metric 'kid' is not positive everywhere"):
+        Surrogate(found, "kid")
+
+
+def test_shipped_tables_are_sound(run: Command) -> None:
+    listed = json.loads(run("bench list --json").out)
+    assert listed
+    for facts in listed:
+        table = Table.read(facts["name"])
+        assert facts["rows"] == len(table.rows)
+        assert facts["genomes"] == table.rows["key"].nunique()
+        assert facts["failed"] == (table.rows["status"] != "completed").sum()
+        assert [table.space.key(genome) for genome in table.genomes] == list(table.rows["key"])
