@@ -55,6 +55,7 @@ def search(
     strategy: str = AUTO,
     options: Mapping[str, Any] | None = None,
     evaluations: int = 100,
+    total_seconds: float | None = None,
     fitness: str | None = None,
     score: Literal["best", "last"] = "best",
     seed: int = 0,
@@ -82,7 +83,8 @@ def search(
     space: a shipped space, a TOML file, or a `Space`. objective: genome as a dict -> a number to minimise, or
     a mapping of metrics; with a parameter `fidelity` it can be asked for less than its full effort. strategy: one
     of `evogan strategies`; "auto" is the one that did best on recorded GANs. evaluations: the budget, in full
-    trainings. fitness: the recorded metric to minimise (`fid`; an objective's `value`), or several with commas
+    trainings; total_seconds: ends the search earlier, when the trainings that it was told took so long, one after the
+    other. fitness: the recorded metric to minimise (`fid`; an objective's `value`), or several with commas
     between, for strategies that take several. window: results an ask may be ahead of; the outcome depends on
     (seed, window), never on `workers` (default: all cores). order: "completion" tells results as they come, so that no
     worker waits for a slow trial and the outcome depends on who was fast. pruner: stops hopeless trials early by their
@@ -119,6 +121,7 @@ def search(
         strategy=strategy,
         options=options,
         evaluations=evaluations,
+        total_seconds=total_seconds,
         fitness=fitness or ("value" if objective else "fid"),
         score=score,
         seed=seed,

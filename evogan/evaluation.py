@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -301,7 +301,8 @@ class _Training:
         if numbers["owner"] != self._owner() or numbers["fidelity"] >= self.trial.fidelity:
             raise ValueError("the state of another training")
         replaced = {name: tensor.numpy().tobytes() for name, tensor in state.part("file.").items()}
-        files = {name: replaced.get(name) or earlier.files[name] for name in BEST if numbers["scores"]}
+        kept = [*BEST, *map(_grid_of, earlier.scores[: numbers["scores"]])] if numbers["scores"] else []
+        files = {name: replaced.get(name) or earlier.files[name] for name in kept}
         seconds = earlier.scores[-1]["seconds"]
         trainer.restore(State(state.tensors, numbers["training"]))
         self.scores = [dict(score) for score in earlier.scores[: numbers["scores"]]]
@@ -332,8 +333,9 @@ class _Training:
         score["seconds"] = self.before + self.clock.training()
         self.scores.append(score)
         self.diagnostics.append(layers)
+        grid = self.files[_grid_of(score)] = grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
         if score["fid"] < best:
-            self.files["samples.png"] = grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
+            self.files["samples.png"] = grid
             self.files["generator.safetensors"] = pack_generator(
                 gan.sampler, self.trial.genome, self.task, {"key": self.trial.key, "fid": score["fid"]}
             )
@@ -362,6 +364,11 @@ def provenance(device: torch.device, task: GANTask) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "threads": task.threads,
     }
+
+
+def _grid_of(score: Mapping[str, float]) -> str:
+    """The file with the samples at a score checkpoint, by the percent of the training that was done."""
+    return f"samples-{round(100 * score['fidelity'])}.png"
 
 
 def grid_png(images: Tensor, columns: int = 8) -> bytes:

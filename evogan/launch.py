@@ -39,7 +39,7 @@ from evogan.space import Space
 from evogan.strategies import Strategy, make_strategy
 from evogan.trial import Task
 
-MAY_CHANGE = ("evaluations", "confirm", "resources")  # of a run that goes on
+MAY_CHANGE = ("evaluations", "total_seconds", "confirm", "resources")  # of a run that goes on
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def launch(
             Broker(store, executor, hear, pruner=pruner, stopping=stopping),
             seed=settings.seed,
             evaluations=settings.evaluations,
+            total_seconds=settings.total_seconds,
             window=settings.window,
             order=settings.order,
             replicates=settings.replicates,

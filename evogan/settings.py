@@ -116,6 +116,7 @@ class SearchSettings:
     fitness: str = "fid"
     score: Literal["best", "last"] = "best"
     evaluations: int = 100
+    total_seconds: float | None = None
     replicates: int = 1
     average: Literal["mean", "median"] = "mean"
     race: bool = False
@@ -130,6 +131,8 @@ class SearchSettings:
         for name in least:
             if getattr(self, name) < least[name]:
                 raise UserError(f"{name} must be at least {least[name]}, not {getattr(self, name)}")
+        if self.total_seconds is not None and not 0 < self.total_seconds < math.inf:
+            raise UserError(f"total_seconds must be above 0, not {self.total_seconds:g}")
         choices = {"score": ("best", "last"), "average": ("mean", "median"), "order": ORDERS, "pruner": (*RULES, None)}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:

@@ -24,6 +24,7 @@ from rich.console import Console
 
 import evogan
 from evogan import UserError, run_campaign
+from evogan.campaign import Comparison
 from evogan.campaign.plan import read_campaign
 from evogan.campaigns import campaign_status
 from evogan.engine import Event, Judge
@@ -206,6 +207,36 @@ def test_a_budget_that_grows_goes_on(tmp_path: Path, trained: list[Identity], st
     assert max(Counter(trained).values()) == 1
 
 
+def test_a_budget_in_kimg_is_as_many_trainings_as_it_has_room_for(tmp_path: Path, trained: list[Identity]) -> None:
+    path = write(tmp_path, SMALL, ("evaluations = 3", "total_kimg = 0.22"))
+    assert [planned.evaluations for planned in read_campaign(path).runs] == [4] * 4  # of 0.05 kimg
+    assert all(found.spent[-1] == 4 for found in run_campaign(path, runs=tmp_path / "runs").runs)
+
+
+def test_a_budget_in_seconds_ends_a_run_earlier_and_may_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(self: GANEvaluator, trial: Trial) -> Evaluation:
+        return Evaluation(status="completed", scores=({"fid": 2.0, "fidelity": 1.0},), cost={"seconds": 10.0})
+
+    monkeypatch.setattr(GANEvaluator, "__call__", evaluate)
+    only = [('"random", "ga"', '"random"'), ("seeds = 2", "seeds = 1"), ("confirm = 1", "confirm = 0")]
+    for seconds, trainings in ((35, 4), (35, 4), (75, 8)):
+        change = ("evaluations = 3", f"evaluations = 30\ntotal_seconds = {seconds}\nwindow = 1")
+        path = write(tmp_path, SMALL, *only, change)
+        (found,) = run_campaign(path, runs=tmp_path / "runs").runs
+        assert found.spent[-1] == trainings
+        assert not Comparison([found]).left_out
+        assert campaign_status(read_campaign(path), Place.of(tmp_path / "runs", None)).runs[0].is_done
+
+
+def test_a_strategy_may_have_a_budget_of_its_own(tmp_path: Path) -> None:
+    text = "evaluations = 9\n[strategies.random]\n[strategies.ga]\nevaluations = 4\nreplicates = 2\npopulation = 6\n"
+    path = write(tmp_path, SMALL, ('strategies = ["random", "ga"]\n', ""), ("evaluations = 3\n", ""))
+    path.write_text(path.read_text().replace("[resources]", text + "[resources]"))
+    random, ga = read_campaign(path).runs[:2]
+    assert (random.evaluations, random.search["replicates"], random.search["options"]) == (9, 1, {})
+    assert (ga.evaluations, ga.search["replicates"], ga.search["options"]) == (4, 2, {"population": 6})
+
+
 def test_a_changed_campaign_is_told_before_anything_is_trained(tmp_path: Path, trained: list[Identity]) -> None:
     run_campaign(write(tmp_path), runs=tmp_path / "runs")
     before = len(trained)
@@ -325,6 +356,9 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
     [
         ("seeds = 2", "seds = 2", ("unknown key 'seds'", "did you mean 'seeds'")),
         ("seeds = 2", "", ("key 'seeds' is missing",)),
+        ("evaluations = 3", "evaluations = 3\ntotal_kimg = 9", ("total_kimg: evaluations are given, too",)),
+        ("evaluations = 3", "total_kimg = 0.01", ("total_kimg: 0.01 is less than one training of 0.05",)),
+        ("kimg = 0.05", "total_seconds = 0", ("total_seconds must be above 0, not 0",)),
         ("seeds = 2", "seeds = 0", ("seeds: must be at least 1, not 0",)),
         ("seeds = 2", "seeds = -3", ("seeds: must be at least 1, not -3",)),
         ("seeds = 2", "seeds = [1, 1]", ("seeds: '1' is there twice",)),

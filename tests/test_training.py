@@ -90,7 +90,9 @@ def test_what_is_recorded(digits: tuple[GANTask, GANEvaluator]) -> None:
     gan = build(SMALL, 8, 1, 0)
     parameters = sum(p.numel() for player in gan.players.values() for p in player.parameters())
     assert evaluation.metric("parameters") == parameters
-    assert set(evaluation.files) == {"samples.png", "generator.safetensors"}
+    grids = [f"samples-{round(100 * score['fidelity'])}.png" for score in evaluation.scores]
+    assert evaluation.files["samples.png"] in [evaluation.files[name] for name in grids]
+    assert set(evaluation.files) == {"samples.png", "generator.safetensors", *grids}
 
 
 def test_the_kept_generator_is_the_one_that_scored_best(digits: tuple[GANTask, GANEvaluator], tmp_path: object) -> None:

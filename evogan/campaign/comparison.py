@@ -279,7 +279,8 @@ def _text(value: Any) -> str:
 def _unfinished(run: RunHistory) -> str:
     """Why a run cannot be compared; empty if it can. One that searched its whole space is finished early."""
     spent, budget = (run.spent[-1] if run.spent else 0.0), run.document["evaluations"]
-    if spent >= budget - 1e-9:
+    limit = run.document.get("total_seconds")
+    if spent >= budget - 1e-9 or (limit is not None and run.history and costs(run, "seconds")[-1] >= limit):
         return ""
     space = Space.from_document(run.document["space"], GENES if run.document["gan"] else None)
     if len({told.row.key for told in run.history if told.row.fidelity == 1.0}) >= space.size:

@@ -96,8 +96,22 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
         search["seed_genomes"] = [_beside(path, genome) for genome in search["seed_genomes"]]
         gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True) | of_data
         gan["data"] = _beside(path, of_data.get("data", data))
+        if file.total_kimg is not None:
+            search["evaluations"] = _trainings(file, chosen, gan.get("kimg"))
         runs.append(PlannedRun(name, data, spaces[space], strategy, seed, gan, search))
     return tuple(runs)
+
+
+def _trainings(file: _File, chosen: _Strategy, kimg: float | None) -> int:
+    """The full trainings in a budget of kimg."""
+    if "evaluations" in file.model_fields_set | chosen.model_fields_set:
+        raise UserError("total_kimg: evaluations are given, too; one of them is the budget")
+    if kimg is None:
+        raise UserError("total_kimg: say what a training has, in kimg")
+    assert file.total_kimg is not None
+    if not file.total_kimg >= kimg:
+        raise UserError(f"total_kimg: {file.total_kimg:g} is less than one training of {kimg:g}")
+    return int(file.total_kimg // kimg)
 
 
 def _is_path(name: str) -> bool:
@@ -167,6 +181,7 @@ class _Search(BaseModel):
 
     model_config = STRICT
     evaluations: int = 100
+    total_seconds: float | None = None
     fitness: str = "fid"
     score: str = "best"
     window: int = 8
@@ -209,6 +224,7 @@ class _Resources(BaseModel):
 
 class _File(_GAN, _Search):
     name: str
+    total_kimg: float | None = None
     data: Annotated[dict[str, _DataSet], BeforeValidator(_table)]
     spaces: Annotated[list[str], BeforeValidator(_several)]
     strategies: Annotated[dict[str, _Strategy], BeforeValidator(_table)]

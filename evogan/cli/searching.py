@@ -57,6 +57,7 @@ def search(
     strategy: Annotated[str, typer.Option(help="See `evogan strategies`; auto takes the best known.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="Option of the strategy, name=value.")] = None,
     evaluations: Annotated[int, typer.Option(help="Budget, in full trainings.")] = 100,
+    total_seconds: Annotated[float | None, typer.Option(help="End earlier: when trainings took so long.")] = None,
     fitness: Annotated[str, typer.Option(help="Metric to minimise; several with commas between.")] = "fid",
     score: Annotated[str, typer.Option(help="Judge the best checkpoint or the last.")] = "best",
     seed: int = 0,
@@ -123,6 +124,7 @@ def search(
             strategy=strategy,
             options=pairs("option", option or []),
             evaluations=evaluations,
+            total_seconds=total_seconds,
             fitness=fitness,
             score=score,  # type: ignore[arg-type]
             seed=seed,

@@ -83,7 +83,7 @@ class _Pending:
 
 
 class Loop:
-    """One strategy on one task until it has spent `evaluations` full trainings.
+    """One strategy on one task until it has spent `evaluations` full trainings, or was told of `total_seconds`' worth.
 
     `window`: results an ask may be ahead of. `seeds` take the place of the first new genomes that the strategy
     proposes, and it is told so.
@@ -100,6 +100,7 @@ class Loop:
         *,
         seed: int,
         evaluations: int,
+        total_seconds: float | None = None,
         window: int,
         order: Order = "number",
         replicates: int = 1,
@@ -110,6 +111,8 @@ class Loop:
         self._run, self._space, self._strategy, self._task = run, space, strategy, task
         self._judge, self._broker, self._seed = judge, broker, seed
         self._budget, self._window, self._in_order = evaluations, window, order == "number"
+        self._total_seconds, self._seconds = total_seconds, 0.0
+        self._timed: set[Identity] = set()
         self._replication = Replication(judge, replicates, race)
         self._seeds, self._pruner = list(seeds), pruner
         self._ledger = Ledger()
@@ -149,6 +152,8 @@ class Loop:
         """Why nothing more is asked; empty if something is."""
         if self._ledger.genomes(1.0) >= self._space.size:
             return f"the space has only {self._space.size} genomes, all evaluated"
+        if self._total_seconds is not None and self._seconds >= self._total_seconds:
+            return f"{self._total_seconds:g} seconds of training"
         return f"{self._budget} evaluations" if self._ledger.spent >= self._budget else ""
 
     def _stuck(self, proposal: Proposal) -> bool:
@@ -275,6 +280,9 @@ class Loop:
         for number, evaluation in enumerate(evaluations):
             self._check_metrics(evaluation)
             one = replace(asked.trial, replicate=number)
+            if one.identity not in self._timed:
+                self._timed.add(one.identity)
+                self._seconds += evaluation.cost.get("seconds", 0.0)
             if evaluation.fidelity is not None and evaluation.fidelity < one.fidelity:
                 self._ledger.stopped(one, evaluation.fidelity)
             if self._pruner is not None:
