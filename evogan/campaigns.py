@@ -102,7 +102,8 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
         check(run.name, settings, space)
         if before is not None:
             check_same(run.name, before, before | asdict(settings) | {"task": task.key})
-        if before is None or not _state(run, place).is_done:
+        grown = before is not None and before.get("total_seconds") != settings.total_seconds
+        if before is None or grown or not _state(run, place).is_done:
             found[run.name] = settings, space
     return found
 
