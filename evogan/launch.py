@@ -268,8 +268,16 @@ def register(store: Store, name: str, document: dict[str, Any]) -> None:
 
 
 def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    """What makes a run another run, flat. Where data lies is none of it: the task has its fingerprint."""
-    ignored = {*MAY_CHANGE, "space.description", "gan.data", "gan.data_dir", "gan.download", "gan.device"}
+    """What makes a run another run, flat. Where data and features lie is none of it: the task has their fingerprints."""
+    ignored = {
+        *MAY_CHANGE,
+        "space.description",
+        "gan.data",
+        "gan.data_dir",
+        "gan.features",
+        "gan.download",
+        "gan.device",
+    }
     flat: dict[str, Any] = {}
     for name, value in document.items():
         if f"{place}{name}" in ignored:

@@ -142,6 +142,8 @@ def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
     data = "mnist"
     classes = [5]
     kimg = 5
+    data_dir = "images"
+    features = "../mine.safetensors"
     [data.faces]
     data = "./faces"
     [strategies.large-ga]
@@ -152,7 +154,8 @@ def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
     path.write_text(text)
     fives, faces = read_campaign(path).runs
     assert fives.name == "tables-fives-wdcgan-large-ga-s7"
-    assert fives.gan == {"data": "mnist", "classes": [5], "kimg": 5}
+    beside = {"data_dir": str(tmp_path / "images"), "features": str(tmp_path / "../mine.safetensors")}
+    assert fives.gan == {"data": "mnist", "classes": [5], "kimg": 5} | beside
     assert faces.gan == {"data": str(tmp_path / "faces"), "kimg": 20}
     assert fives.search["strategy"] == "ga"
     assert fives.search["options"] == {"population": 40}

@@ -95,6 +95,10 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
         search |= {"strategy": chosen.strategy or strategy, "options": dict(chosen.model_extra or {}), "seed": seed}
         search["seed_genomes"] = [_beside(path, genome) for genome in search["seed_genomes"]]
         gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True) | of_data
+        if gan.get("features"):
+            gan["features"] = _beside(path, gan["features"])
+        if gan.get("data_dir"):
+            gan["data_dir"] = str(path.parent / gan["data_dir"])
         gan["data"] = _beside(path, of_data.get("data", data))
         if file.total_kimg is not None:
             search["evaluations"] = _trainings(file, chosen, gan.get("kimg"))
@@ -115,7 +119,7 @@ def _trainings(file: _File, chosen: _Strategy, kimg: float | None) -> int:
 
 
 def _is_path(name: str) -> bool:
-    return "/" in name or Path(name).suffix in (".toml", ".npz")
+    return "/" in name or Path(name).suffix in (".toml", ".npz", ".safetensors")
 
 
 def _beside(path: Path, name: str) -> str:
