@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from evogan.engine import Broker, Judge, Loop, Resources, confirm
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
-from evogan.launch import Outside, check_name, launch, register
+from evogan.launch import Outside, check_name, cores, launch, register
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
 from evogan.strategies import make_strategy
@@ -69,10 +68,10 @@ def _ground_of(run: Any) -> tuple[str, str]:
 
 
 def _write(runs: Sequence[RunHistory], path: Path) -> Path:
+    rows = tabulate(runs)
     document = runs[0].document
     gan = GANSettings.of(**document["gan"])
     task, _ = gan.prepare()
-    rows = tabulate(runs)
     provenance = {
         str(sorted(e.provenance.items())): e.provenance for run in runs for t in run.history for e in t.evaluations
     }
@@ -129,7 +128,7 @@ def run_bench(
         Replay(
             str(table),
             kind,
-            f"{at.name}-{kind}-{name}-s{seed}",
+            f"{at.name}.{at.fingerprint[:4]}-{kind}-{name}-s{seed}",
             _settings(at, name, seed, evaluations, kind, fitness, workers),
             workers,
         )
@@ -138,6 +137,7 @@ def run_bench(
     for replay in replays:
         check_name(replay.name)
         make_strategy(replay.settings.strategy, at.space, 0, replay.settings.options)
+    crashed: dict[str, str] = {}
     if kind == LIVE:
         _check_task(at)
         for replay in replays:
@@ -146,10 +146,13 @@ def run_bench(
     else:
         load_table(table, kind, fitness)
         place.open().close()
-        for done in _spread(place, replays):
-            say(done)
+        for name, why in _spread(place, replays):
+            crashed |= {name: f"crashed: {why}"} if why else {}
+            say(name)
     kept = place.existing()
-    return Comparison([RunHistory(kept, replay.name) for replay in replays], target)
+    found = Comparison([RunHistory(kept, replay.name) for replay in replays if replay.name not in crashed], target)
+    found.left_out.update(crashed)
+    return found
 
 
 def _settings(
@@ -183,17 +186,15 @@ def _check_task(table: Table) -> None:
             raise UserError(f"table '{table.name}' was trained with another {name}: {recorded.get(name)}, not {value}")
 
 
-def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[str]:
-    """On all cores; the name of each as it ends."""
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
-        jobs = {pool.submit(_carry_out, replay, place): replay.name for replay in replays}
+def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
+    """On all cores; the name of each as it ends, and why, if it crashed."""
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+        jobs = {pool.submit(replay.carry_out, place): replay.name for replay in replays}
         for job in as_completed(jobs):
-            job.result()
-            yield jobs[job]
-
-
-def _carry_out(replay: Replay, place: Place) -> None:
-    replay.carry_out(place)
+            error = job.exception()
+            if isinstance(error, UserError):
+                raise error
+            yield jobs[job], f"{type(error).__name__}: {error}" if error else ""
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ class Replay:
         }
         try:
             register(store, self.name, asdict(settings) | facts)
-            if store.finalists(self.name):
+            if store.finalists(self.name) and RunHistory(store, self.name).spent[-1] >= settings.evaluations:
                 return
             strategy = make_strategy(settings.strategy, at.table.space, settings.seed, settings.options)
             judge = Judge.of(settings.fitness, settings.score, settings.average)

@@ -209,7 +209,7 @@ def _allotted(settings: SearchSettings) -> Resources:
     """What was asked for, with what follows from it: cores of this machine, threads, GPUs for what runs on them."""
     resources = settings.resources
     if resources.ray is None and resources.workers is None:
-        resources = replace(resources, workers=_cores())
+        resources = replace(resources, workers=cores())
     if resources.fuse == "auto":
         pays = settings.gan is not None and settings.gan.device != "cpu" and settings.pruner is None
         resources = replace(resources, fuse=FUSE if pays else 1)
@@ -226,8 +226,8 @@ def _allotted(settings: SearchSettings) -> Resources:
     return resources
 
 
-def _cores() -> int:
-    """Those that this process may use."""
+def cores() -> int:
+    """Of this machine, those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -268,7 +268,7 @@ def register(store: Store, name: str, document: dict[str, Any]) -> None:
 
 
 def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    """What makes a run another run, flat. Where data and features lie is none of it: the task has their fingerprints."""
+    """What makes a run another run, flat. Where data and features lie is none of it: the task knows them."""
     ignored = {
         *MAY_CHANGE,
         "space.description",

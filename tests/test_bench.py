@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from evogan import UserError, load_table, run_bench
+from evogan.bench import Replay
 from evogan.campaign import Comparison
 from evogan.campaign.surrogate import Cells, Surrogate
 from evogan.campaign.table import Table, tabulate
@@ -23,6 +24,7 @@ from evogan.evaluation import GANEvaluator
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.optuna import suggest
+from evogan.place import Place
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy
 from evogan.trial import CHECKPOINTS, Evaluation, GANTask, Trial
@@ -297,17 +299,39 @@ def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) ->
         return done, found
 
     done, found = compared()
-    assert sorted(done) == sorted(f"made-up-surrogate-{s}-s{i}" for s in ("random", "ga-steady") for i in range(3))
+    prefix = f"made-up.{Table.read(written).fingerprint[:4]}-surrogate"
+    assert sorted(done) == sorted(f"{prefix}-{s}-s{i}" for s in ("random", "ga-steady") for i in range(3))
     assert found.strategies == ["ga-steady", "random"] and found.problems == ["digits/wdcgan"]
     assert found.finals.shape == (3, 2) and np.isfinite(found.finals.to_numpy()).all()
     assert found.basis("digits/wdcgan") == "fresh replicates"
     clocks = found.anytime("digits/wdcgan", "random", "clock")
     seconds = found.anytime("digits/wdcgan", "random", "seconds")
     assert clocks.index[-1] < 0.7 * seconds.index[-1]
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.db")}
+    before = Store.existing(tmp_path).count()
     _, again = compared()
     pd.testing.assert_frame_equal(again.finals, found.finals)
-    assert files
+    assert Store.existing(tmp_path).count() == before
+    longer = run_bench(written, ["random"], seeds=1, evaluations=40, runs=tmp_path, workers=2)
+    assert longer.entries[0].run.spent[-1] == 40
+
+
+def test_a_strategy_that_crashes_is_named_and_the_others_are_compared(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
+        """In this process, where one of them can be made to crash."""
+        for replay in replays:
+            if replay.settings.strategy == "ga-steady" and replay.settings.seed == 1:
+                yield replay.name, "ZeroDivisionError: division by zero"
+            else:
+                replay.carry_out(place)
+                yield replay.name, ""
+
+    monkeypatch.setattr("evogan.bench._spread", spread)
+    found = run_bench(written, ["random", "ga-steady"], seeds=2, evaluations=10, runs=tmp_path)
+    assert len(found.entries) == 3
+    ((name, reason),) = found.left_out.items()
+    assert name.endswith("ga-steady-s1") and reason == "crashed: ZeroDivisionError: division by zero"
 
 
 def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from evogan.files import write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import Space
+from evogan.stable import digest
 from evogan.trial import CHECKPOINTS, Evaluation
 
 Array = npt.NDArray[np.float64]
@@ -102,6 +103,11 @@ class Table:
         document = {"space": self.space.document(), "facts": dict(self.facts)}
         write_whole(path, self.rows.to_parquet(index=False, compression="zstd"))
         write_whole(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of what it says: a table that grew is another one."""
+        return digest([dict(self.facts), int(pd.util.hash_pandas_object(self.rows).sum())])
 
     @cached_property
     def checkpoints(self) -> list[float]:
