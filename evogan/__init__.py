@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evogan.api import Run, load, open_run, resume, search, train
     from evogan.bench import collect_tables, run_bench
     from evogan.campaign.surrogate import load_table
-    from evogan.campaigns import run_campaign
+    from evogan.campaigns import report_campaign, run_campaign
     from evogan.errors import UserError
     from evogan.genome import Gene, Genome
     from evogan.space import Space, load_space
@@ -33,6 +33,7 @@ __all__ = [
     "load_space",
     "load_table",
     "open_run",
+    "report_campaign",
     "resume",
     "run_bench",
     "run_campaign",
@@ -49,6 +50,7 @@ _HOME = {
     "run_bench": "bench",
     "load_space": "space",
     "load_table": "campaign.surrogate",
+    "report_campaign": "campaigns",
     "run_campaign": "campaigns",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -64,6 +65,36 @@ def run_campaign(
         kept = place.existing()
         done = [Run(kept, run.name) for run in status.done]
     return Ran(done, {run.name: run.crashed for run in status.crashed})
+
+
+def report_campaign(
+    path: str | Path, *, out: str | Path | None = None, runs: str | Path | None = None, store: str | None = None
+) -> Path:
+    """Write the HTML page of the campaign in a file, as far as it is, and those of its runs that are not up to date.
+
+    The path of the page, `campaign.html` in the folder `out`, by default `runs/NAME` (a run may have that name too: it
+    writes no such file). Errors: UserError for mistakes in the file, and if none of its runs has begun.
+    """
+    from evogan.report.campaign import write_campaign
+
+    campaign, place = read_campaign(path), Place.of(runs, store)
+    kept = place.existing()
+    known = kept.runs()
+    begun = [Run(kept, run.name) for run in campaign.runs if run.name in known]
+    if not begun:
+        raise UserError(f"{path}: none of its {len(campaign.runs)} runs has begun in '{kept.folder}'")
+    for run in begun:
+        if not _has_report(place, run.name):
+            run.report()
+    folder = kept.folder / re.sub(r"[^A-Za-z0-9._-]+", "_", campaign.name) if out is None else Path(out)
+    return write_campaign(campaign, campaign_status(campaign, place), begun, folder)
+
+
+def _has_report(place: Place, name: str) -> bool:
+    """Whether it was written after whatever the run did last."""
+    status = place.status(name)
+    page = status.with_name("report.html")
+    return page.is_file() and status.is_file() and page.stat().st_mtime >= status.stat().st_mtime
 
 
 def campaign_status(campaign: Campaign, place: Place) -> CampaignStatus:

@@ -342,6 +342,20 @@ def test_strategies_of_one_name_are_told_apart_by_what_differs() -> None:
     assert Comparison(runs[:1]).strategies == ["ga"]
 
 
+def test_runs_may_be_called_otherwise_but_what_differs_is_said() -> None:
+    runs = [
+        search(
+            mixed_space(), objective=objective, strategy="ga", options={"population": n}, evaluations=3, workers=1,
+            name=f"ga-{n}",
+        )
+        for n in (4, 6, 8)
+    ]  # fmt: skip
+    called = {"ga-4": ("mine", "small"), "ga-6": ("mine", "large"), "ga-8": ("mine", "large")}
+    found = Comparison(runs, called=called)
+    assert found.strategies == ["large (population 6)", "large (population 8)", "small"]
+    assert found.problems == ["mine"]
+
+
 def test_budgets_that_differ_are_compared_at_the_smallest() -> None:
     runs = [
         search(mixed_space(), objective=objective, task="t", strategy=s, evaluations=n, confirm=1, workers=1)

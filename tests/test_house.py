@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": GROUND | {"zoo", "fitness", "data"},
     "checkpoint": GROUND | {"zoo"},
     "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
-    "report": GROUND | {"space", "strategies", "engine", "campaign"},
+    "report": GROUND | {"space", "strategies", "engine", "campaign", "monitor"},
     "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
     "objective": GROUND,
     "place": {"engine"},
@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"settings", "objective", "place", "seeds", "launch"},
     "campaign": GROUND | {"space", "engine"},
     "campaigns": GROUND  # beside api: it checks and launches many runs as api does one
-    | {"space", "strategies", "engine", "campaign", "monitor", "settings", "place", "launch", "api"},
+    | {"space", "strategies", "engine", "campaign", "monitor", "report", "settings", "place", "launch", "api"},
     "bench": GROUND  # beside campaigns: it collects with one, and replays as api searches
     | {"space", "strategies", "engine", "campaign", "campaigns", "settings", "place", "launch", "api"},
     "cli": {"*"},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -22,8 +25,8 @@ from evogan.engine.history import RunHistory
 from evogan.genes import GENES
 from evogan.genome import Gene
 from evogan.report import facts, figures, tables, write_report
-from evogan.report.importance import Importance, gene_importance
-from evogan.report.page import Grid
+from evogan.report.grids import Grid
+from evogan.report.importance import REPEATS, Importance, _drops, gene_importance
 from evogan.space import Space, load_space
 from evogan.stable import derive_seed
 from evogan.strategies import make_strategy
@@ -233,6 +236,28 @@ def test_grids_are_those_of_the_best_trainings(run: RunHistory, page: Path) -> N
     assert page.read_text().count("data:image/png;base64,") == 3
 
 
+def test_grids_through_training_are_those_of_the_best_training(run: RunHistory, page: Path, tmp_path: Path) -> None:
+    def evaluate(trial: Trial) -> Evaluation:
+        made = fake_gan(trial)
+        grids = {f"samples-{part}.png": png(part + trial.replicate % 3) for part in (25, 50, 75, 100)}
+        return replace(made, files={} if made.failed else {**made.files, **grids})
+
+    store = Store(tmp_path / "store")
+    with_grids = make_run(store, load_space("wdcgan", GENES), evaluate, evaluations=5)
+    html = write_report(with_grids, tmp_path / "page").read_text()
+    assert with_grids.best is not None
+    training = with_grids.best_training(with_grids.best.row.key)
+    assert training is not None
+    section = html.split("<h2>Images through training</h2>")[1].split("</section>")[0]
+    shown = re.findall(r'src="data:image/png;base64,([^"]*)".*?<figcaption>(.*?)</figcaption>', section)
+    assert [base64.b64decode(grid) for grid, _ in shown] == [
+        (store.files(training.identity) / f"samples-{part}.png").read_bytes() for part in (25, 50, 75, 100)
+    ]
+    fids = [point["fid"] for point in training.evaluation.scores]
+    assert [said for _, said in shown] == [f"{25 * (i + 1)} %: FID {fid:.4g}" for i, fid in enumerate(fids)]
+    assert "Images through training" not in page.read_text()  # of a run that kept none
+
+
 def test_best_genome_can_be_trained_from_the_page(run: RunHistory, page: Path, tmp_path: Path) -> None:
     toml = next(pre for pre in re.findall(r"<pre>(.*?)</pre>", page.read_text(), re.S) if "[genes]" in pre)
     toml = toml.replace("&#34;", '"')
@@ -399,6 +424,14 @@ def test_importance_finds_the_gene_that_matters(run: RunHistory) -> None:
     assert found.genes[0] == "learning_rate"
     assert found.means[0] > 5 * found.means[1]
     assert found.evaluations == len(run.ranking)
+
+
+def test_importance_is_twice_the_share_of_the_variance() -> None:
+    """Of a sum of independent terms: a shuffled one is lost, and as much is put in its place."""
+    x = np.random.default_rng(0).normal(size=(4000, 3))
+    drops = _drops(lambda vectors: 3 * vectors[:, 0] + vectors[:, 1], x, 3 * x[:, 0] + x[:, 1])
+    assert drops.mean(axis=1) == pytest.approx([2 * 0.9, 2 * 0.1, 0], abs=0.05)
+    assert drops.shape == (3, REPEATS)
 
 
 def test_importance_says_why_it_is_missing() -> None:

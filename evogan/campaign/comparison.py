@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ FRESH, SEARCH = "fresh replicates", "the search"
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished run and where it belongs."""
+    """A run and where it belongs."""
 
     run: RunHistory
     strategy: str
@@ -39,26 +40,34 @@ class Entry:
 
 
 class Comparison:
-    """Runs that are compared: `entries`; `left_out` has the others' names, with the reason.
+    """Of the `runs` that were given, the compared ones: `entries`; `left_out` has the others' names, with the reason.
 
     A problem is data, space, task and fitness; a strategy is its name with what else shapes a search (options, window,
     pruner, replicates, seed genomes): names are as long as is needed to tell them apart. Runs are compared at the
     smallest budget of their problem. Of several objectives the first one counts. `given_target`: a fitness to reach.
+    `called`: by the name of a run, what to call its problem and its strategy, where that is not as recorded.
     """
 
-    def __init__(self, runs: Sequence[RunHistory], target: float | None = None) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RunHistory],
+        target: float | None = None,
+        called: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    ) -> None:
         self.given_target = target
-        problems = _labels([_problem(run) for run in runs])
-        strategies = _labels([_strategy(run) for run in runs])
+        names = [called.get(run.name, (_problem(run), _strategy(run))) for run in runs]
+        problems = _labels([(name, _problem_facts(run)) for (name, _), run in zip(names, runs, strict=True)])
+        strategies = _labels([(name, _strategy_facts(run)) for (_, name), run in zip(names, runs, strict=True)])
+        self.runs = [Entry(*each) for each in zip(runs, strategies, problems, strict=True)]
         self.entries: list[Entry] = []
         self.left_out: dict[str, str] = {}
         first: dict[Hashable, str] = {}
-        for run, problem, strategy in zip(runs, problems, strategies, strict=True):
-            entry = Entry(run, strategy, problem)
-            known = first.setdefault((strategy, problem, entry.seed), run.name)
-            reason = _unfinished(run) or ("" if known == run.name else f"the same search as '{known}'")
+        for entry in self.runs:
+            name = entry.run.name
+            known = first.setdefault((entry.strategy, entry.problem, entry.seed), name)
+            reason = _unfinished(entry.run) or ("" if known == name else f"the same search as '{known}'")
             if reason:
-                self.left_out[run.name] = reason
+                self.left_out[name] = reason
             else:
                 self.entries.append(entry)
 
@@ -232,16 +241,25 @@ class Comparison:
 # --- names
 
 
-def _problem(run: RunHistory) -> tuple[str, dict[str, Any]]:
-    """A base name, and the facts that tell problems of this name apart, the plainest first."""
+def _problem(run: RunHistory) -> str:
+    document = run.document
+    return document["data"] if document["gan"] is None else f"{document['data']}/{document['space']['name']}"
+
+
+def _strategy(run: RunHistory) -> str:
+    return str(run.document["strategy"])
+
+
+def _problem_facts(run: RunHistory) -> dict[str, Any]:
+    """What tells problems of one name apart, the plainest first."""
     document = run.document
     facts = {"fitness": document["fitness"], "score": document["score"], "kimg": (document["gan"] or {}).get("kimg")}
     facts |= {"task": document.get("table") or document["task"][:6], "space": digest(document["space"])[:6]}
-    name = document["data"] if document["gan"] is None else f"{document['data']}/{document['space']['name']}"
-    return name, facts
+    return facts
 
 
-def _strategy(run: RunHistory) -> tuple[str, dict[str, Any]]:
+def _strategy_facts(run: RunHistory) -> dict[str, Any]:
+    """What tells strategies of one name apart."""
     document = run.document
     facts = {
         name: value for name, value in document["options"].items() if name != "evaluations"
@@ -250,7 +268,7 @@ def _strategy(run: RunHistory) -> tuple[str, dict[str, Any]]:
         facts[name] = document.get(name)
     if document.get("seed_genomes"):
         facts["seed_genomes"] = digest(document["seed_genomes"])[:4]
-    return document["strategy"], facts
+    return facts
 
 
 def _labels(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

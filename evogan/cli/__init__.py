@@ -41,6 +41,7 @@ app.add_typer(features_app, name="features")
 campaign_app = typer.Typer(help="Many runs from one file.", no_args_is_help=True)
 campaign_app.command(name="run")(campaigns.run)
 campaign_app.command(name="status")(campaigns.status)
+campaign_app.command(name="report")(campaigns.report)
 app.add_typer(campaign_app, name="campaign")
 
 bench_app = typer.Typer(help="Tables of recorded trainings, to compare strategies on.", no_args_is_help=True)

@@ -75,3 +75,17 @@ def status(
             time.sleep(EVERY)
             found = campaign_status(campaign, place)
             live.update(found.table())
+
+
+def report(
+    file: File,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the page; default: the campaign's name, in --runs.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    store: StoreURL = None,
+) -> None:
+    """Write the HTML report of a campaign, as far as it is, with a page of each run."""
+    from evogan.campaigns import report_campaign
+
+    say(str(report_campaign(file, out=out, runs=runs, store=store)))

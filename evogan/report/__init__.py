@@ -1,4 +1,4 @@
-"""Tables, figures and the HTML page of a run. Reads the store only."""
+"""Tables, figures and HTML pages of runs and campaigns. Only reads."""
 
 from __future__ import annotations
 

@@ -189,20 +189,21 @@ def _escaped(text: str) -> str:
 
 def html(comparison: Comparison) -> str:
     """One page that needs nothing else."""
-    from evogan.report.comparison_figures import anytime, critical_difference
     from evogan.report.page import environment
 
-    curves = {problem: list(anytime(comparison, problem)) for problem in comparison.problems}
-    return (
-        environment()
-        .get_template("comparison.html.j2")
-        .render(
-            comparison=comparison,
-            sections=sections(comparison),
-            curves=curves,
-            ranks=critical_difference(comparison.ranking) if len(comparison.strategies) > 1 else None,
-        )
-    )
+    return environment().get_template("comparison.html.j2").render(shown(comparison))
+
+
+def shown(comparison: Comparison) -> dict[str, Any]:
+    """What `compared.html.j2` puts on a page."""
+    from evogan.report.comparison_figures import anytime, critical_difference
+
+    return {
+        "comparison": comparison,
+        "sections": sections(comparison),
+        "curves": {problem: list(anytime(comparison, problem)) for problem in comparison.problems},
+        "ranks": critical_difference(comparison.ranking) if len(comparison.strategies) > 1 else None,
+    }
 
 
 def as_document(comparison: Comparison) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from evogan.campaign import Comparison
 from evogan.campaign.ranks import LEVEL, Ranking
 from evogan.campaign.statistics import Against
 from evogan.report.facts import metric_name
-from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _svg
+from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _log_where_wide, _svg
 
 # Of middle lightness, so that they can be told from a light page and a dark one; styles help where hues do not.
 COLORS = ("#1f9c77", "#d2691e", "#6f74d8", "#d1478f", "#8c9a1d", "#2f93cf", "#b08530", "#8b97a8")
@@ -43,17 +43,12 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
                     shown += [*table["low"], *high]
             if not shown:
                 continue
-            finite = [value for value in shown if math.isfinite(value)]
-            if min(finite) > 0 and max(finite) > 10 * min(finite):
-                axes.set_yscale("log")
-                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(finite) < 1000 * min(finite) else (1,)))
-                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                axes.yaxis.set_minor_formatter(NullFormatter())
+            _log_where_wide(axes, "y", [value for value in shown if math.isfinite(value)])
             target = comparison.target(problem)
             if target is not None and against == "evaluations":
                 axes.axhline(target, color=MUTED, lw=1, ls=":", label="target")
             axes.set_xlabel(axis)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=against == "evaluations"))
             axes.set_ylabel(f"best {metric_name(entries[0].run.judge.metric)} so far")
             figure.legend(loc="outside upper center", ncols=3 if max(map(len, comparison.strategies)) < 14 else 1)
             caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."

@@ -73,13 +73,13 @@ class Trouble:
     count: int
 
 
+def kind(found: Evaluation | Trouble) -> tuple[str, str]:
+    """How it ended: reasons that differ in numbers only are one."""
+    return found.status, re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", found.reason)
+
+
 def troubles(evaluations: Iterable[Evaluation]) -> list[Trouble]:
     """Failures, and completed evaluations that went wrong after a checkpoint, most frequent first."""
-
-    def kind(evaluation: Evaluation) -> tuple[str, str]:
-        """Reasons that differ in numbers only are one."""
-        return evaluation.status, re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", evaluation.reason)
-
     found = sorted((e for e in evaluations if e.failed or e.reason), key=kind)
     groups = [list(group) for _, group in groupby(found, kind)]
     return sorted((Trouble(g[0].status, g[0].reason, len(g)) for g in groups), key=lambda t: -t.count)
@@ -173,6 +173,11 @@ def _best_first(confirmations: Iterable[Confirmation]) -> list[Confirmation]:
 
 def _references(run: RunHistory) -> set[str]:
     return {key for _, key, _ in run.document["reference"]}
+
+
+def checked_best(run: RunHistory) -> Confirmation | None:
+    """The fresh replicates of the best genome; None where none completed."""
+    return next((c for c in run.confirmations if run.best and c.key == run.best.row.key and c.values), None)
 
 
 def best_reference(run: RunHistory) -> Confirmation | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -136,13 +136,8 @@ def front(run: RunHistory) -> Drawn | None:
         axes.step(best[:, 0], best[:, 1], "o-", where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
-        for name, axis, values in (("x", axes.xaxis, points[:, 0]), ("y", axes.yaxis, points[:, 1])):
-            if values.min() > 0 and values.max() > 10 * values.min():
-                getattr(axes, f"set_{name}scale")("log")
-                axis.set_major_formatter(
-                    FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
-                )
-                axis.set_minor_formatter(NullFormatter())
+        _log_where_wide(axes, "x", points[:, 0])
+        _log_where_wide(axes, "y", points[:, 1])
         figure.legend(loc="outside upper center", ncols=2)
         others = f" (of {len(names)} objectives the first two)" if len(names) > 2 else ""
         caption = f"{names[0]} against {names[1]}{others}: nothing evaluated is better in both than one on the front."
@@ -193,17 +188,18 @@ def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | N
     published = phenotype(run, reference.genome) if reference else {}
     with mpl.rc_context(STYLE):
         figure, axes = _axes(0.5 + 0.42 * len(genes))
+        axes.hlines(range(len(genes)), 0, 1, color=LINE, lw=1, zorder=0)
         for row, gene in enumerate(genes):
-            axes.plot([0, 1], [row, row], color=LINE, lw=1, zorder=0)
             _name_levels(axes, gene, row)
-            for rank, told in reversed(list(enumerate(top))):
-                if gene.name in told.row.genome:
-                    x, y = gene.unit(told.row.genome[gene.name]), row - 0.02 - 0.035 * (len(top) - rank)
-                    size = 5.5 if rank == 0 else 3.5
-                    axes.plot(x, y, "o", ms=size, mew=0, color=BEST if rank == 0 else DOT, zorder=3 - rank / 99)
             value = published.get(gene.name)
             if value is not None and _inside(gene, value):
                 axes.plot(gene.unit(value), row, "D", ms=5, mfc="none", mec=REFERENCE, mew=1.3)
+        for rank, told in reversed(list(enumerate(top))):
+            shown = [(row, gene) for row, gene in enumerate(genes) if gene.name in told.row.genome]
+            xs = [gene.unit(told.row.genome[gene.name]) for _, gene in shown]
+            ys = [row - 0.02 - 0.035 * (len(top) - rank) for row, _ in shown]
+            size, color = (5.5, BEST) if rank == 0 else (3.5, DOT)
+            axes.plot(xs, ys, "o", ms=size, mew=0, color=color, zorder=3 - rank / 99)
         axes.set_yticks(range(len(genes)), [gene.name for gene in genes])
         axes.tick_params(length=0, labelcolor=TEXT)
         axes.set_xticks([])
@@ -225,7 +221,7 @@ def _name_levels(axes: Axes, gene: Gene, row: int) -> None:
             text = short(value)
             text = text if len(text) <= room else text[: room - 1] + "…"
             axes.text(gene.unit(value), row + 0.13, text, size=7.5, color=MUTED, ha="center", va="top")
-            axes.plot([gene.unit(value)] * 2, [row - 0.06, row + 0.06], color=LINE, lw=1, zorder=0)
+        axes.vlines([gene.unit(value) for value in gene.values], row - 0.06, row + 0.06, color=LINE, lw=1, zorder=0)
         return
     for x, bound, side in ((0.0, gene.low, "left"), (1.0, gene.high, "right")):
         axes.text(x, row + 0.13, short(bound), size=7.5, color=MUTED, ha=side, va="top")
@@ -317,15 +313,20 @@ def _axes(height: float) -> tuple[Figure, Axes]:
 
 
 def _fitness_axis(axes: Axes, run: RunHistory, values: Sequence[float]) -> None:
-    """Logarithmic where the values span more than a factor of ten."""
     axes.set_ylabel(metric_name(run.judge.metric))
+    _log_where_wide(axes, "y", values)
+
+
+def _log_where_wide(axes: Axes, which: Literal["x", "y"], values: Collection[float]) -> None:
+    """Logarithmic where the values span more than a factor of ten, with ticks enough to read them by."""
     low, high = min(values), max(values)
     if low <= 0 or high <= 10 * low:
         return
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _svg(figure: Figure, name: str, label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from evogan.engine.history import RunHistory
 
 LEAST = 10  # completed evaluations, below which a forest says nothing
 LEAST_R2 = 0.1
+REPEATS = 5  # shuffles of each gene
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,6 @@ def gene_importance(run: RunHistory) -> Importance | str:
     if np.ptp(fitness) == 0:
         return "All genomes have the same fitness: no gene mattered."
     from sklearn.ensemble import RandomForestRegressor
-    from sklearn.inspection import permutation_importance
 
     vectors = np.array([run.space.encode(told.row.genome) for told in run.ranking])
     forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=0)
@@ -45,7 +47,29 @@ def gene_importance(run: RunHistory) -> Importance | str:
             f"A random forest on {n} genomes does not predict the fitness of those it has not seen "
             f"(out-of-bag R² {r2:.2f}), so it has nothing to say on which genes mattered."
         )
-    found = permutation_importance(forest, vectors, fitness, n_repeats=5, random_state=0)
-    order = np.argsort(found.importances_mean)[::-1]
+    drops = _drops(forest.predict, vectors, fitness)
+    order = np.argsort(drops.mean(axis=1))[::-1]
     genes = [run.space.genes[i].name for i in order]
-    return Importance(genes, found.importances_mean[order], found.importances_std[order], r2, n)
+    return Importance(genes, drops.mean(axis=1)[order], drops.std(axis=1)[order], r2, n)
+
+
+def _drops(predict: Callable[[Array], Array], vectors: Array, values: Array) -> Array:
+    """What of R2 is lost when a column is shuffled: (columns, REPEATS). (Breiman, Random Forests, 2001.)
+
+    One prediction a column, where scikit-learn's own makes one a shuffle: few rows take a forest as long as many.
+    """
+    rng = np.random.default_rng(0)
+    n = len(values)
+
+    def r2(predicted: Array) -> Array:
+        """Of every row."""
+        lost: Array = 1 - ((predicted - values) ** 2).mean(axis=-1) / values.var()
+        return lost
+
+    drops = np.empty((vectors.shape[1], REPEATS))
+    whole = r2(predict(vectors))
+    for column in range(len(drops)):
+        shuffled = np.tile(vectors, (REPEATS, 1))
+        shuffled[:, column] = np.concatenate([rng.permutation(vectors[:, column]) for _ in range(REPEATS)])
+        drops[column] = whole - r2(predict(shuffled).reshape(REPEATS, n))
+    return drops

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +16,15 @@ from evogan.engine.history import RunHistory
 from evogan.files import write_whole
 from evogan.genome import Genome, Value
 from evogan.report import facts, figures
+from evogan.report.grids import Grid, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.tables import TOP, varying_genes
 from evogan.trial import Evaluation
 
-LARGEST_PNG = 250_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Images side by side: `name` is that of the PNG beside the page."""
-
-    name: str
-    title: str
-    note: str
-    png: bytes
-
-    @property
-    def uri(self) -> str:
-        return _data_uri(self.png)
-
 
 def write_report(run: RunHistory, folder: Path) -> Path:
     """Write `folder/report.html` and the grids beside it, each whole or not at all; the page's path."""
-    grids = list(_grids(run))
+    grids = list(sample_grids(run))
     folder.mkdir(parents=True, exist_ok=True)
     for grid in grids:
         write_whole(folder / f"{grid.name}.png", grid.png)
@@ -87,6 +70,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
             verdict=facts.verdict(run),
             standings=facts.standings(run),
             grids=grids,
+            through_training=list(training_grids(run)),
             figures=drawn,
             no_importance=importance if isinstance(importance, str) else "",
             top=top,
@@ -110,47 +94,6 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
             provenance=_provenance([*searched, *checked]),
         )
     )
-
-
-# --- grids
-
-
-def _grids(run: RunHistory) -> Iterable[Grid]:
-    """Real images, the published GANs' and the best genome's, as far as there are any."""
-    task = run.document["task"]
-    real = run.store.task_file(task, "real.png")
-    if real.is_file():
-        yield Grid("real", "real", run.document["data"], real.read_bytes())
-    for name, key, _ in run.document["reference"]:
-        stem = Path(name).stem
-        yield from _samples(run, f"reference-{stem}", stem, key)
-    if run.best:
-        yield from _samples(run, "best", f"evolved #{run.best.row.number}", run.best.row.key)
-
-
-def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterable[Grid]:
-    """Of the genome's best training: what `Run.load_best` loads."""
-    training = run.best_training(key)
-    if training is not None:
-        path = run.store.files(training.identity) / "samples.png"
-        if path.is_file():  # the weights kept are those of the checkpoint with the best FID
-            fid = training.evaluation.metric("fid")
-            yield Grid(name, title, f"FID {facts.short(fid)}, its best training", path.read_bytes())
-
-
-def _data_uri(png: bytes) -> str:
-    kind, content = "png", png
-    if len(png) > LARGEST_PNG:
-        from io import BytesIO
-
-        from PIL import Image
-
-        buffer = BytesIO()
-        image = Image.open(BytesIO(png)).convert("RGB")
-        image.thumbnail((640, 640))
-        image.save(buffer, "JPEG", quality=85)
-        kind, content = "jpeg", buffer.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 # --- what to paste

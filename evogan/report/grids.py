@@ -1,0 +1,89 @@
+"""Sample grids, as pages embed them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evogan.engine.history import RunHistory
+from evogan.report.facts import short
+
+LARGEST_PNG = 100_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Images side by side: `name` is that of the PNG beside the page."""
+
+    name: str
+    title: str
+    note: str
+    png: bytes
+
+    @property
+    def uri(self) -> str:
+        """The image as the address of itself."""
+        return _data_uri(self.png)
+
+
+def sample_grids(run: RunHistory) -> Iterator[Grid]:
+    """Real images, the published GANs' and the best genome's, as far as there are any."""
+    yield from real_grid(run)
+    for name, key, _ in run.document["reference"]:
+        yield from reference_grid(run, name, key)
+    yield from best_grid(run)
+
+
+def real_grid(run: RunHistory) -> Iterator[Grid]:
+    path = run.store.task_file(run.document["task"], "real.png")
+    if path.is_file():
+        yield Grid("real", "real", run.document["data"], path.read_bytes())
+
+
+def reference_grid(run: RunHistory, name: str, key: str) -> Iterator[Grid]:
+    stem = Path(name).stem
+    yield from _samples(run, f"reference-{stem}", stem, key)
+
+
+def best_grid(run: RunHistory) -> Iterator[Grid]:
+    if run.best:
+        yield from _samples(run, "best", f"evolved #{run.best.row.number}", run.best.row.key)
+
+
+def training_grids(run: RunHistory) -> Iterator[Grid]:
+    """The best genome's best training as it went on, a grid a score checkpoint; none where they were not kept."""
+    training = run.best_training(run.best.row.key) if run.best else None
+    if training is None:
+        return
+    for point in training.evaluation.scores:
+        percent = round(100 * point.get("fidelity", 0.0))
+        path = run.store.files(training.identity) / f"samples-{percent}.png"
+        if path.is_file():
+            yield Grid(path.stem, f"{percent} %", f"FID {short(point['fid'])}", path.read_bytes())
+
+
+def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]:
+    """Of the genome's best training: what `Run.load_best` loads."""
+    training = run.best_training(key)
+    if training is not None:
+        path = run.store.files(training.identity) / "samples.png"
+        if path.is_file():  # the weights kept are those of the checkpoint with the best FID
+            fid = training.evaluation.metric("fid")
+            yield Grid(name, title, f"FID {short(fid)}, its best training", path.read_bytes())
+
+
+def _data_uri(png: bytes) -> str:
+    kind, content = "png", png
+    if len(png) > LARGEST_PNG:
+        from io import BytesIO
+
+        from PIL import Image
+
+        buffer = BytesIO()
+        image = Image.open(BytesIO(png)).convert("RGB")
+        image.thumbnail((640, 640))
+        image.save(buffer, "JPEG", quality=85)
+        kind, content = "jpeg", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
