@@ -128,6 +128,7 @@ def run_bench(
         Replay(
             str(table),
             kind,
+            name,
             f"{at.name}.{at.fingerprint[:4]}-{kind}-{name}-s{seed}",
             _settings(at, name, seed, evaluations, kind, fitness, workers),
             workers,
@@ -150,7 +151,11 @@ def run_bench(
             crashed |= {name: f"crashed: {why}"} if why else {}
             say(name)
     kept = place.existing()
-    found = Comparison([RunHistory(kept, replay.name) for replay in replays if replay.name not in crashed], target)
+    found = Comparison(
+        [RunHistory(kept, replay.name) for replay in replays if replay.name not in crashed],
+        target,
+        {replay.name: (at.name, replay.strategy) for replay in replays},
+    )
     found.left_out.update(crashed)
     return found
 
@@ -199,10 +204,11 @@ def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]
 
 @dataclass(frozen=True)
 class Replay:
-    """A search that is to be made on a table."""
+    """A search that is to be made on a table; `strategy` as it was asked for."""
 
     table: str
     kind: str
+    strategy: str
     name: str
     settings: SearchSettings
     workers: int

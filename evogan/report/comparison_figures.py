@@ -19,15 +19,24 @@ from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes,
 # Of middle lightness, so that they can be told from a light page and a dark one; styles help where hues do not.
 COLORS = ("#1f9c77", "#d2691e", "#6f74d8", "#d1478f", "#8c9a1d", "#2f93cf", "#b08530", "#8b97a8")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
-AXES: dict[Against, str] = {"evaluations": "evaluations (full trainings)", "seconds": "seconds of training, summed"}
+AXES: dict[Against, str] = {
+    "evaluations": "evaluations (full trainings)",
+    "seconds": "seconds of training, summed",
+    "clock": "seconds on the simulated clock",
+}
 
 
 def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
-    """Median and interquartile range of best-so-far, a line a strategy: against evaluations, and against seconds."""
+    """Median and interquartile range of best-so-far, a line a strategy: against evaluations, against seconds, and
+    against the simulated clock of a replay with several workers.
+    """
     number = comparison.problems.index(problem)
     entries = comparison.select(problem)
     gan = entries[0].run.document["gan"]
+    workers = {entry.run.document["resources"]["workers"] for entry in entries}
     for against, axis in AXES.items():
+        if against == "clock" and workers == {1}:  # it is that of the summed seconds
+            continue
         with mpl.rc_context(STYLE):
             figure, axes = _axes(3.4)
             shown = []
@@ -54,6 +63,8 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
             caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."
             if gan and against == "evaluations":
                 caption += f" An evaluation is {gan['kimg']:g} kimg."
+            if against == "clock":
+                caption += f" The clock has {', '.join(map(str, sorted(workers)))} workers."
             yield Drawn(_svg(figure, f"anytime-{against}-{number}", caption), caption)
 
 
