@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import groupby, product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from evogan.api import settle
 from evogan.campaign import Comparison
-from evogan.campaign.plan import read_campaign
+from evogan.campaign.plan import PlannedRun, plain, read_campaign
 from evogan.campaign.surrogate import KINDS, Surrogate, load_table
 from evogan.campaign.table import Table, tabulate
 from evogan.campaigns import run_campaign
-from evogan.engine import Broker, Judge, Loop, Resources, confirm
+from evogan.engine import Broker, Judge, Loop, Resources, Store, confirm
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
-from evogan.launch import Outside, check_name, cores, launch, register
+from evogan.launch import Outside, check_name, cores, launch
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
+from evogan.stable import digest
 from evogan.strategies import make_strategy
-from evogan.trial import Task
+from evogan.trial import Task, Trial
 
 LIVE = "live"
 FINALISTS, FRESH = 3, 5  # of a replay: winners that are checked, and on how many fresh replicates
+LEAST = 10  # genomes that completed, below which nothing is said of a model
 HERE = ("data_dir", "download", "device")  # of the settings: what is said of a machine, not of a table
 
 
@@ -58,12 +61,11 @@ def collect_tables(
     written = []
     for (data, space), group in groupby(sorted(known, key=_ground_of), key=_ground_of):
         histories = [RunHistory(kept, run.name) for run in group if run.name in kept.runs()]
-        written.append(_write(histories, Path(to) / f"{Path(data).stem}-{space}.parquet"))
-        say(f"{written[-1]}")
+        written.append(_write(histories, Path(to) / f"{plain(data)}-{space}.parquet"))
     return Collected(written, crashed)
 
 
-def _ground_of(run: Any) -> tuple[str, str]:
+def _ground_of(run: PlannedRun) -> tuple[str, str]:
     return run.data, run.space.name
 
 
@@ -87,9 +89,11 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
         "origins": rows.drop_duplicates("key")["origin"].value_counts().to_dict(),
     }
     table = Table(path.stem, rows, runs[0].space, facts)
-    if rows["replicate"].any():
-        model = Surrogate(table)
+    table.write(path)  # without the model's part first: whatever it may lack, the trainings are there
+    model = Surrogate(table)
+    with suppress(UserError):
         facts["noise of log fid"] = round(float(model.noise[-1, -1] ** 0.5), 3)
+    if facts["genomes"] - facts["failed"] >= LEAST:
         facts["model"] = {name: round(value, 3) for name, value in model.quality().items()}
     table.write(path)
     return path
@@ -123,17 +127,17 @@ def run_bench(
     for name, value in (("seeds", seeds), ("workers", workers)):
         if value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
-    at, place = Table.read(table), Place.of(runs, None)
+    Comparison([], target)  # a target that is none is told of now
+    at, place = Table.read(table), Place(Path(runs))
     replays = [
         Replay(
             str(table),
             kind,
-            name,
-            f"{at.name}.{at.fingerprint[:4]}-{kind}-{name}-s{seed}",
-            _settings(at, name, seed, evaluations, kind, fitness, workers),
-            workers,
+            at.fingerprint,
+            strategy,
+            _settings(at, strategy, seed, evaluations, kind, fitness, workers),
         )
-        for seed, name in product(range(seeds), dict.fromkeys(strategies))
+        for seed, strategy in product(range(seeds), dict.fromkeys(strategies))
     ]
     for replay in replays:
         check_name(replay.name)
@@ -197,6 +201,11 @@ def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]
         jobs = {pool.submit(replay.carry_out, place): replay.name for replay in replays}
         for job in as_completed(jobs):
             error = job.exception()
+            if isinstance(error, BrokenProcessPool):
+                raise UserError(
+                    "a process of run_bench ended: in a script, call it below `if __name__ == '__main__':`; "
+                    "else memory may have run out"
+                )
             if isinstance(error, UserError):
                 raise error
             yield jobs[job], f"{type(error).__name__}: {error}" if error else ""
@@ -204,50 +213,69 @@ def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]
 
 @dataclass(frozen=True)
 class Replay:
-    """A search that is to be made on a table; `strategy` as it was asked for."""
+    """A search that is to be made on a table; `fingerprint` is the table's, `strategy` as it was asked for."""
 
     table: str
     kind: str
+    fingerprint: str
     strategy: str
-    name: str
     settings: SearchSettings
-    workers: int
+
+    @cached_property
+    def name(self) -> str:
+        """Whatever its outcome depends on is in it."""
+        all_else = digest([self.fingerprint, self.kind, asdict(self.settings)])[:6]
+        return f"{Path(self.table).stem}-{self.strategy}-s{self.settings.seed}.{all_else}"
 
     def carry_out(self, place: Place) -> None:
-        """On a simulated clock; not again if it was."""
-        at, store, settings = _loaded(self.table, self.kind, self.settings.fitness), place.open(), self.settings
-        task = Task(name=self.name)
-        facts = {
-            "task": task.key,
-            "data": at.table.facts["data"],
-            "reference": [],
-            "table": at.table.name,
-            "kind": self.kind,
-        }
+        """On a simulated clock, in memory, and then kept; not again if it was."""
+        kept = place.open()
         try:
-            register(store, self.name, asdict(settings) | facts)
-            if store.finalists(self.name) and RunHistory(store, self.name).spent[-1] >= settings.evaluations:
-                return
-            strategy = make_strategy(settings.strategy, at.table.space, settings.seed, settings.options)
-            judge = Judge.of(settings.fitness, settings.score, settings.average)
-            broker = Broker(store, SimulatedExecutor(at, self.workers))
-            Loop(
-                self.name,
-                at.table.space,
-                strategy,
-                task,
-                judge,
-                broker,
-                seed=settings.seed,
-                evaluations=settings.evaluations,
-                window=settings.window,
-            ).go()
-            finalists = RunHistory(store, self.name).leaders(settings.finalists, strategy.estimate)
-            confirm(broker, at.table.space, task, [told.row.genome for told in finalists], settings.confirm)
-            store.add_finalists(self.name, (told.row.key for told in finalists))
+            if not kept.finalists(self.name):
+                self._search(kept)
         finally:
-            store.leases.close()
-            store.close()
+            kept.leases.close()
+            kept.close()
+
+    def _search(self, kept: Store) -> None:
+        settings, at = self.settings, _loaded(self.table, self.kind, self.settings.fitness)
+        store, task = Store(), Task(name=self.name)
+        facts = {"task": task.key, "data": at.table.facts["data"], "reference": [], "table": at.table.name}
+        store.add_run(self.name, asdict(settings) | facts | {"kind": self.kind})
+        strategy = make_strategy(settings.strategy, at.space, settings.seed, settings.options)
+        judge = Judge.of(settings.fitness, settings.score, settings.average)
+        workers = settings.resources.workers
+        assert workers is not None
+        broker = Broker(store, SimulatedExecutor(at, workers))
+        Loop(
+            self.name,
+            at.space,
+            strategy,
+            task,
+            judge,
+            broker,
+            seed=settings.seed,
+            evaluations=settings.evaluations,
+            window=settings.window,
+        ).go()
+        finalists = RunHistory(store, self.name).leaders(settings.finalists, strategy.estimate)
+        confirm(broker, at.space, task, [told.row.genome for told in finalists], settings.confirm)
+        store.add_finalists(self.name, [told.row.key for told in finalists])
+        _copy(self.name, task, store, kept)
+
+
+def _copy(run: str, task: Task, store: Store, kept: Store) -> None:
+    """A run and its evaluations from one store to another. Done again it changes nothing; finalists come last."""
+    kept.add_run(run, store.run(run))
+    ids, trials = {}, {}
+    for (key, _, fidelity, replicate), genome, evaluation in store.evaluations():
+        trial = trials[key] = Trial(genome, key, task, fidelity, replicate)
+        ids[evaluation.id] = kept.record(trial, evaluation).id
+    for row in store.proposals(run):
+        kept.add_proposal(run, trials[row.key], row)
+    for tell in store.tells(run):
+        kept.add_tell(run, tell.position, tell.number, [ids[id] or 0 for id in tell.evaluations])
+    kept.add_finalists(run, store.finalists(run))
 
 
 _loaded = cache(load_table)  # by each process once

@@ -91,7 +91,7 @@ def launch(
         stack.callback(executor.close)
         store = place.open()
         stack.callback(store.leases.close)
-        register(store, name, {**asdict(settings), **facts})
+        _register(store, name, {**asdict(settings), **facts})
         if real_grid:
             store.keep_task_file(task.key, "real.png", real_grid)
         learn(store, task)
@@ -254,7 +254,7 @@ def _listeners(
     return all_of(*hear)
 
 
-def register(store: Store, name: str, document: dict[str, Any]) -> None:
+def _register(store: Store, name: str, document: dict[str, Any]) -> None:
     """A new run, or the same one again, with another budget if so; UserError if something else differs."""
     document = json.loads(json.dumps(document))
     known = store.runs().get(name)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
+from threadpoolctl import threadpool_info
 
 from evogan.genes import GENES
 from evogan.genome import Gene
@@ -14,6 +15,7 @@ from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
 from evogan.strategies.assisted import AssistedEvolution, improvement, level, normal
 from evogan.strategies.gaussian_process import (
+    Array,
     GaussianProcess,
     Results,
     squared_differences,
@@ -104,6 +106,35 @@ def test_expected_improvement_is_an_expectation() -> None:
     for mean, deviation, best in [(0.0, 1.0, 0.3), (1.0, 0.5, 0.2), (-1.0, 2.0, 0.0)]:
         drawn = np.maximum(best - rng.normal(mean, deviation, 400_000), 0).mean()
         assert improvement(np.array([mean]), np.array([deviation]), best)[0] == pytest.approx(drawn, rel=0.02)
+
+
+def test_models_have_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    fit = GaussianProcess._fitted
+
+    def looking(self: GaussianProcess, start: Array | None) -> Array:
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return fit(self, start)
+
+    monkeypatch.setattr(GaussianProcess, "_fitted", looking)
+    strategy = AssistedEvolution(mixed_space(), 0)
+    for _ in range(12):
+        proposal = strategy.ask()
+        assert proposal is not None
+        strategy.tell(proposal, Fitness(False, bowl(proposal.vector)))
+    assert seen and set(seen) == {1}
+
+
+def test_the_model_is_fitted_anew_however_many_results_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evogan.strategies.assisted.MOST", 20)
+    strategy = AssistedEvolution(mixed_space(), 0)
+    starts = []
+    for _ in range(60):
+        proposal = strategy.ask()
+        assert proposal is not None
+        strategy.tell(proposal, Fitness(False, bowl(proposal.vector)))
+        starts.append(id(strategy._start))
+    assert 2 <= len(set(starts[40:])) < 20  # ids of arrays that are held, one after the other
 
 
 def test_the_transform_keeps_the_order_and_mends_the_skew() -> None:

@@ -161,6 +161,17 @@ def test_a_table_that_does_not_fit_is_refused(table: Table, written: Path, tmp_p
     with pytest.raises(UserError, match="describes no table"):
         Table.read(path)
     path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
+    wider = json.loads(written.with_suffix(".json").read_text())
+    wider["space"]["genes"]["filters"]["high"] = 512
+    path.with_suffix(".json").write_text(json.dumps(wider))
+    with pytest.raises(UserError, match="does not fit its description: a genome .* is not in its space"):
+        Table.read(path)
+    older = json.loads(written.with_suffix(".json").read_text())
+    del older["facts"]["gan"]
+    path.with_suffix(".json").write_text(json.dumps(older))
+    with pytest.raises(UserError, match="no table of this version of evogan, 'gan' is missing"):
+        Table.read(path)
+    path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
     path.write_text("no parquet")
     with pytest.raises(UserError, match="no parquet file"):
         Table.read(path)
@@ -177,6 +188,14 @@ def test_a_table_that_does_not_fit_is_refused(table: Table, written: Path, tmp_p
 
 def test_noise_is_that_of_replicates(surrogate: Surrogate) -> None:
     assert surrogate.noise == pytest.approx(NOISE, abs=0.02)
+
+
+def test_a_replicate_that_did_not_get_to_the_end_tells_no_noise(table: Table) -> None:
+    rows = table.rows.copy()
+    rows.loc[rows["key"] == rows["key"][0], "fid@1"] = [np.nan, 7.0]
+    assert Surrogate(Table("holes", rows, SPACE, FACTS)).noise == pytest.approx(NOISE, abs=0.02)
+    few = Table("few", rows[rows["key"].isin(rows["key"].unique()[1:3])].reset_index(drop=True), SPACE, FACTS)
+    assert math.isfinite(Surrogate(few).value(good(table)[0]))  # fewer degrees of freedom than checkpoints
 
 
 def test_the_model_knows_genomes_it_has_not_seen(surrogate: Surrogate) -> None:
@@ -233,6 +252,13 @@ def test_cells_answer_with_what_was_recorded(cells: Table) -> None:
                 assert [s["fid"] for s in found.scores] == pytest.approx([row[f"fid@{c:g}"] for c in CHECKPOINTS])
                 assert exact.truth(genome) == pytest.approx(min(row[f"fid@{c:g}"] for c in CHECKPOINTS))
     assert set(cells.rows["status"]) == {"completed", "diverged"}
+
+
+def test_a_cell_of_which_one_training_failed_is_as_good_as_the_others(cells: Table) -> None:
+    second = cells.rows.assign(replicate=1, status="diverged", **{f"fid@{c:g}": np.nan for c in CHECKPOINTS})
+    both = Cells(Table("tiny", pd.concat([cells.rows, second], ignore_index=True), SMALL, FACTS))
+    for genome in cells.genomes:
+        assert both.truth(genome) == Cells(cells).truth(genome)
 
 
 def test_cells_need_every_genome_of_the_space(table: Table) -> None:
@@ -299,8 +325,8 @@ def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) ->
         return done, found
 
     done, found = compared()
-    prefix = f"made-up.{Table.read(written).fingerprint[:4]}-surrogate"
-    assert sorted(done) == sorted(f"{prefix}-{s}-s{i}" for s in ("random", "ga-steady") for i in range(3))
+    strategies = ("random", "ga-steady")
+    assert sorted(name[:-7] for name in done) == sorted(f"made-up-{s}-s{i}" for s in strategies for i in range(3))
     assert found.strategies == ["ga-steady", "random"] and found.problems == ["made-up"]
     assert found.finals.shape == (3, 2) and np.isfinite(found.finals.to_numpy()).all()
     assert found.basis("made-up") == "fresh replicates"
@@ -311,8 +337,26 @@ def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) ->
     _, again = compared()
     pd.testing.assert_frame_equal(again.finals, found.finals)
     assert Store.existing(tmp_path).count() == before
-    longer = run_bench(written, ["random"], seeds=1, evaluations=40, runs=tmp_path, workers=2)
-    assert longer.entries[0].run.spent[-1] == 40
+
+
+def test_other_numbers_are_other_searches(written: Path, tmp_path: Path) -> None:
+    def clock(folder: Path, evaluations: int, workers: int) -> float:
+        found = run_bench(written, ["dehb"], seeds=1, evaluations=evaluations, runs=folder, workers=workers)
+        assert found.entries[0].run.spent[-1] == pytest.approx(evaluations, abs=1)
+        return float(found.anytime("made-up", "dehb", "clock").index[-1])
+
+    ends = [clock(tmp_path / "one", *numbers) for numbers in ((20, 1), (40, 1), (20, 4))]
+    assert ends[0] < ends[1] and ends[2] < ends[0]
+    assert ends == [clock(tmp_path / f"{i}", *numbers) for i, numbers in enumerate(((20, 1), (40, 1), (20, 4)))]
+
+
+def test_a_promotion_takes_the_rest_of_a_training(table: Table) -> None:
+    executor = SimulatedExecutor(Surrogate(table), 1)
+    genome = good(table)[0]
+    for fidelity in (0.25, 1.0, 0.5):
+        executor.submit(Trial(genome, GENES.key(genome), TASK, fidelity))
+        executor.wait(lambda report: False)
+    assert executor.busy == pytest.approx(Surrogate(table).seconds(genome))
 
 
 def test_a_strategy_that_crashes_is_named_and_the_others_are_compared(
@@ -331,7 +375,7 @@ def test_a_strategy_that_crashes_is_named_and_the_others_are_compared(
     found = run_bench(written, ["random", "ga-steady"], seeds=2, evaluations=10, runs=tmp_path)
     assert len(found.entries) == 3
     ((name, reason),) = found.left_out.items()
-    assert name.endswith("ga-steady-s1") and reason == "crashed: ZeroDivisionError: division by zero"
+    assert "-ga-steady-s1." in name and reason == "crashed: ZeroDivisionError: division by zero"
 
 
 def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
@@ -355,6 +399,7 @@ def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
         ("--fitness fud", "unknown metric 'fud'"),
         ("--out page.pdf", ".md or .html"),
         ("--kind live", "was trained with another"),
+        ("--target nan", "the target must be a finite number"),
     ],
 )
 def test_mistakes_are_one_line(run: Command, written: Path, tmp_path: Path, line: str, said: str) -> None:
@@ -419,6 +464,7 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
 def test_shipped_tables_are_sound(run: Command) -> None:
     listed = json.loads(run("bench list --json").out)
     assert listed
+    assert all(facts["name"] in run("bench list").out for facts in listed)
     for facts in listed:
         table = Table.read(facts["name"])
         assert facts["rows"] == len(table.rows)

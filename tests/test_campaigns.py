@@ -360,6 +360,8 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
         ("seeds = 2", "seds = 2", ("unknown key 'seds'", "did you mean 'seeds'")),
         ("seeds = 2", "", ("key 'seeds' is missing",)),
         ("evaluations = 3", "evaluations = 3\ntotal_kimg = 9", ("total_kimg: evaluations are given, too",)),
+        ("evaluations = 3\nkimg = 0.05", "total_kimg = 9\nkimg = 0.0", ("kimg must be above 0, not 0",)),
+        ("evaluations = 3", "total_kimg = inf", ("total_kimg must be above 0, not inf",)),
         ("evaluations = 3", "total_kimg = 0.01", ("total_kimg: 0.01 is less than one training of 0.05",)),
         ("kimg = 0.05", "total_seconds = 0", ("total_seconds must be above 0, not 0",)),
         ("seeds = 2", "seeds = 0", ("seeds: must be at least 1, not 0",)),

@@ -441,7 +441,7 @@ def test_compare_prints_and_writes(
     [
         ("compare", ("--all",)),
         ("compare nothing", ("unknown run 'nothing'", "allowed")),
-        ("compare --all --target nan", ("--target", "finite")),
+        ("compare --all --target nan", ("target", "finite")),
         ("compare --all --out page.pdf", ("page.pdf", ".md or .html")),
     ],
 )

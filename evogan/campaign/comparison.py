@@ -17,12 +17,13 @@ import pandas as pd
 from evogan.campaign.ranks import Ranking, rank, wins
 from evogan.campaign.statistics import Against, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
 from evogan.engine.history import RunHistory
+from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.space import Space
 from evogan.stable import digest
 from evogan.trial import Identity
 
-BASELINE = "random"
+RANDOM = "random"
 FRESH, SEARCH = "fresh replicates", "the search"
 
 
@@ -54,6 +55,8 @@ class Comparison:
         target: float | None = None,
         called: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     ) -> None:
+        if target is not None and not math.isfinite(target):
+            raise UserError(f"the target must be a finite number, not {target}")
         self.given_target = target
         names = [called.get(run.name, (_problem(run), _strategy(run))) for run in runs]
         problems = _labels([(name, _problem_facts(run)) for (name, _), run in zip(names, runs, strict=True)])
@@ -126,6 +129,11 @@ class Comparison:
         """Every pair of strategies: see `ranks.wins`."""
         return wins(self.finals)
 
+    @cached_property
+    def baseline(self) -> str | None:
+        """What random search is called; None if it is not among the compared."""
+        return next((entry.strategy for entry in self.entries if entry.run.document["strategy"] == RANDOM), None)
+
     def target(self, problem: str) -> float | None:
         """The fitness to reach: as given, or what the median run of random search had at the end of the common budget.
 
@@ -134,8 +142,10 @@ class Comparison:
         """
         if self.given_target is not None:
             return self.given_target
+        if self.baseline is None:
+            return None
         budget = self.budget(problem)
-        found = sorted(_at_budget(entry.run, budget) for entry in self.select(problem, BASELINE))
+        found = sorted(_at_budget(entry.run, budget) for entry in self.select(problem, self.baseline))
         return found[len(found) // 2] if found and math.isfinite(found[len(found) // 2]) else None
 
     @cached_property
@@ -155,8 +165,8 @@ class Comparison:
                 if not took[strategy]:
                     continue
                 compared = (math.nan,) * 3
-                if took.get(BASELINE) and strategy != BASELINE:
-                    compared = bootstrap_ratio(took[strategy], took[BASELINE])
+                if self.baseline and took[self.baseline] and strategy != self.baseline:
+                    compared = bootstrap_ratio(took[strategy], took[self.baseline])
                 rows.append(
                     {
                         "problem": problem,

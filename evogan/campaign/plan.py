@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
     runs = []
     for point in product(file.seeds, file.data, spaces, file.strategies):
         seed, data, space, strategy = point
-        name = "-".join(map(_plain, (file.name, data, space, strategy, f"s{seed}")))
+        name = "-".join(map(plain, (file.name, data, space, strategy, f"s{seed}")))
         if name in found:
             key, one, other = next(
                 (key, one, other)
@@ -113,9 +114,12 @@ def _trainings(file: _File, chosen: _Strategy, kimg: float | None) -> int:
     if kimg is None:
         raise UserError("total_kimg: say what a training has, in kimg")
     assert file.total_kimg is not None
-    if not file.total_kimg >= kimg:
+    for name, value in (("kimg", kimg), ("total_kimg", file.total_kimg)):
+        if not 0 < value < math.inf:
+            raise UserError(f"{name} must be above 0, not {value:g}")
+    if file.total_kimg < kimg:
         raise UserError(f"total_kimg: {file.total_kimg:g} is less than one training of {kimg:g}")
-    return int(file.total_kimg // kimg)
+    return int(file.total_kimg / kimg + 1e-9)
 
 
 def _is_path(name: str) -> bool:
@@ -127,7 +131,7 @@ def _beside(path: Path, name: str) -> str:
     return str(path.parent / name) if _is_path(name) else name
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """As a part of a run's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem if _is_path(name) else name)
 

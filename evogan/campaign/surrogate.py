@@ -50,8 +50,8 @@ class Ground(ABC):
         """What this trial might have given."""
 
     @abstractmethod
-    def truth(self, genome: Mapping[str, Value]) -> float:
-        """The metric of a genome at its best checkpoint: the geometric mean over its trainings."""
+    def truth(self, genes: Mapping[str, Value]) -> float:
+        """The metric at the best checkpoint: the geometric mean over trainings that complete. Genes as in `value`."""
 
     def value(self, genes: Mapping[str, Value], fidelity: float = 1.0, replicate: int = 0) -> float:
         """The metric at the best checkpoint of one training; infinite if it failed.
@@ -98,10 +98,11 @@ class Surrogate(Ground):
         cost = {"seconds": trial.fidelity * self.seconds(trial.genome)}
         if rng.random() < self.risk(trial.genome):
             return Evaluation(status="diverged", reason="as recorded trainings near it did", cost=cost)
-        noise = rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, method="cholesky")
+        noise = rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, method="eigh")
         return self._evaluation(trial.fidelity, self.curve(trial.genome) + noise, cost)
 
-    def truth(self, genome: Mapping[str, Value]) -> float:
+    def truth(self, genes: Mapping[str, Value]) -> float:
+        genome, _ = self.space.snap(genes)
         return float(np.exp((self.curve(genome) + self._draws).min(axis=1).mean()))
 
     def curve(self, genome: Mapping[str, Value]) -> Array:
@@ -171,20 +172,19 @@ class Surrogate(Ground):
     @cached_property
     def noise(self) -> Array:
         """Covariance of the logarithm between replicates of a genome, checkpoint by checkpoint."""
-        logs = pd.DataFrame(self._logs)
-        groups = logs.groupby(self.table.rows["key"])
-        several = (groups.transform("count").min(axis=1) > 1).to_numpy()
-        if not several.any():
+        whole = np.isfinite(self._logs).all(axis=1)
+        logs, keys = pd.DataFrame(self._logs[whole]), self.table.rows["key"].to_numpy()[whole]
+        freedom = len(keys) - len(set(keys))
+        if not freedom:
             raise UserError(f"table '{self.table.name}' has no replicates, so its noise is not known")
-        residuals = (logs - groups.transform("mean"))[several].to_numpy()
-        freedom = several.sum() - self.table.rows["key"][several].nunique()
+        residuals = (logs - logs.groupby(keys).transform("mean")).to_numpy()
         covariance: Array = residuals.T @ residuals / freedom
         return covariance
 
     @cached_property
     def _draws(self) -> Array:
         rng = np.random.default_rng(0)
-        return rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, DRAWS, method="cholesky")
+        return rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, DRAWS, method="eigh")
 
     def quality(self, folds: int = 5) -> dict[str, float]:
         """How well the models know genomes that they have not seen.
@@ -196,12 +196,12 @@ class Surrogate(Ground):
         from sklearn.metrics import r2_score, roc_auc_score
 
         keys = self.table.rows["key"].astype("category").cat.codes.to_numpy()
-        fold = np.random.default_rng(0).permutation(keys.max() + 1)[keys] % folds
+        fold = np.random.default_rng(0).permutation(keys.max() + 1)[keys] % min(folds, keys.max() + 1)
         seconds = np.log(self.table.rows["seconds"].to_numpy(dtype=float))
         failed = (self.table.rows["status"] != "completed").to_numpy()
         truths = {"end": self._logs[:, -1], "cost": seconds}
         predicted = {name: np.full(len(keys), math.nan) for name in (*truths, "risk")}
-        for k in range(folds):
+        for k in range(fold.max() + 1):
             held_out = fold == k
             for name, truth in truths.items():
                 predicted[name][held_out] = self._fit(truth, ~held_out).predict(self.features[held_out])
@@ -241,6 +241,8 @@ class Cells(Ground):
             return Evaluation(status=recorded["status"], reason=recorded["reason"], cost=cost)
         return self._evaluation(trial.fidelity, self._logs[row], cost)
 
-    def truth(self, genome: Mapping[str, Value]) -> float:
-        logs = self._logs[self._rows[self.table.space.key(genome)]]
-        return float(np.exp(np.nanmin(logs, axis=1).mean())) if np.isfinite(logs).any() else math.inf
+    def truth(self, genes: Mapping[str, Value]) -> float:
+        genome, _ = self.space.snap(genes)
+        logs = self._logs[self._rows[self.space.key(genome)]]
+        logs = logs[np.isfinite(logs).any(axis=1)]
+        return float(np.exp(np.nanmin(logs, axis=1).mean())) if len(logs) else math.inf

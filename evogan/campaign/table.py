@@ -32,6 +32,8 @@ from evogan.trial import CHECKPOINTS, Evaluation
 Array = npt.NDArray[np.float64]
 
 WHERE = {"kimg", "fidelity", "seconds", "parameters"}  # of a score: no metrics
+COLUMNS = ("key", "replicate", "status", "reason", "seconds")  # that no table is without
+FACTS = ("data", "gan", "task", "genomes", "rows", "failed")
 COSTS = ("seconds", "scoring_seconds", "flops")
 
 
@@ -97,7 +99,16 @@ class Table:
         unfit = genes ^ {column for column in rows.columns if column.startswith("gene.")}
         if unfit:
             raise UserError(f"{path}: does not fit its description: {', '.join(sorted(unfit))} in only one of the two")
-        return cls(path.stem, rows, space, facts)
+        missing = [name for name in COLUMNS if name not in rows.columns] or [
+            name for name in FACTS if name not in facts
+        ]
+        if missing:
+            raise UserError(f"{path}: no table of this version of evogan, '{missing[0]}' is missing")
+        table = cls(path.stem, rows, space, facts)
+        for genome, key in zip(table.genomes, rows["key"], strict=True):
+            if space.key(genome) != key:
+                raise UserError(f"{path}: does not fit its description: a genome {key} is not in its space")
+        return table
 
     def write(self, path: Path) -> None:
         document = {"space": self.space.document(), "facts": dict(self.facts)}

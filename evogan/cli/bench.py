@@ -76,6 +76,7 @@ def run(
             say=lambda name: progress.advance(bar),
         )
     tell_comparison(found, out, as_json)
+    raise typer.Exit(1 if any(why.startswith("crashed") for why in found.left_out.values()) else 0)
 
 
 def list_tables(as_json: Json = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,8 +33,6 @@ def compare(
 
     if bool(names) == every:
         raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
-    if target is not None and not math.isfinite(target):
-        raise UserError(f"--target must be a finite number, not {target}")
     if out is not None and out.suffix not in (".md", ".html"):
         raise UserError(f"--out '{out}': .md or .html")
     kept = Place.of(runs, store).existing()

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evogan.campaign import Comparison
-from evogan.campaign.comparison import BASELINE, FRESH
+from evogan.campaign.comparison import FRESH
 from evogan.campaign.ranks import LEVEL
 from evogan.campaign.statistics import quantile
 from evogan.report.facts import duration, metric_name, short
@@ -113,7 +113,7 @@ def _targets(comparison: Comparison) -> Section:
         note += "The target is what the median run of random search had in the end."
     if rows and not comparison.targets["reached"].any():
         note += " No run reached it."
-    if BASELINE not in comparison.strategies:
+    if comparison.baseline is None:
         note += " There is no random search among these runs" + (
             ": no target to reach, name one with --target." if comparison.given_target is None else ", so no ratio."
         )

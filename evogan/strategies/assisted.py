@@ -127,7 +127,8 @@ class AssistedEvolution(MultiFidelity):
             best = sorted(self._completed(rung).items(), key=lambda one: one[1].value)
             rows += [(cells, rung, fitness.value) for cells, fitness in best[: MOST // len(self.fidelities)]]
         trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
-        due = len(rows) >= REFIT * self._fitted
+        known = sum(map(len, self._rungs))  # more than the model is fitted to
+        due = known >= REFIT * self._fitted
         values, power = normal(np.array([value for _, _, value in rows]), None if due else self._power)
         results = Results(
             self._units([cells for cells, _, _ in rows]),
@@ -137,7 +138,7 @@ class AssistedEvolution(MultiFidelity):
         )
         model = GaussianProcess(level(results), self._choice, self._start, fit=due)
         if due:
-            self._start, self._power, self._fitted = model.hyperparameters, power, len(rows)
+            self._start, self._power, self._fitted = model.hyperparameters, power, known
         return model
 
     def _risk(self) -> GaussianProcess | None:
@@ -209,7 +210,9 @@ class AssistedEvolution(MultiFidelity):
 
 @cache
 def _controller() -> ThreadpoolController:
-    """Finding the libraries takes longer than a small model."""
+    """Finding the libraries takes longer than a small model; SciPy's is there once this is imported."""
+    import scipy.linalg  # noqa: F401
+
     return ThreadpoolController()
 
 

@@ -30,6 +30,7 @@ class SimulatedExecutor:
             self._placement.join(worker, MACHINE)
         self._running: list[tuple[float, int, int, Trial, Evaluation]] = []
         self._count = count()
+        self._reached: dict[tuple[str, str, int], float] = {}
 
     def limits(self) -> Limits:
         return Limits()
@@ -41,7 +42,8 @@ class SimulatedExecutor:
         while (placed := self._placement.place()) is not None:
             trial, worker = placed
             evaluation = self._evaluate(trial)
-            seconds = evaluation.cost["seconds"]
+            seconds = evaluation.cost["seconds"] * self._left(trial)
+            evaluation = replace(evaluation, cost=dict(evaluation.cost) | {"seconds": seconds})
             self.busy += seconds
             heapq.heappush(self._running, (self.now + seconds, next(self._count), worker, trial, evaluation))
             watch(Report("started", trial))
@@ -50,6 +52,13 @@ class SimulatedExecutor:
         if self._forecast:
             self._forecast.learn(trial.genome, trial.fidelity, evaluation.cost)
         return trial, replace(evaluation, cost=dict(evaluation.cost) | {"clock": self.now})
+
+    def _left(self, trial: Trial) -> float:
+        """The part of a training that is to be done: one goes on from where it was at a lower fidelity."""
+        training = (trial.key, trial.task.key, trial.replicate)
+        before = self._reached.get(training, 0.0)
+        self._reached[training] = max(before, trial.fidelity)
+        return max(0.0, 1 - before / trial.fidelity)
 
     def withdraw(self) -> list[Trial]:
         return self._placement.withdraw()
