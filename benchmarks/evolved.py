@@ -65,12 +65,13 @@ def published(gan: GANSettings) -> list[tuple[str, list[float]]]:
         if found is not None:
             first[name] = found
     best = sorted(first, key=first.__getitem__)[:CHECKED]
-    checked = []
+    checked: list[tuple[str, list[float]]] = []
     for name in best:
         trials = [Trial(genomes[name], GENES.key(genomes[name]), task, 1.0, r) for r in FRESH]
         fids = [evaluation.metric("fid") for evaluation in broker.results(trials)]
-        checked.append((name, [fid for fid in fids if fid is not None]))
         print(name, fids, flush=True)
+        if None not in fids:
+            checked.append((name, fids))
     store.close()
     return sorted(checked, key=lambda one: statistics.fmean(one[1]))
 

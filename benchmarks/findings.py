@@ -2,8 +2,7 @@
 
     python benchmarks/findings.py
 
-Of every shipped table: `results/findings.json`, the figures `docs/images/findings-*.png`, and `findings.md` on stdout,
-tables for docs/findings.md.
+Of every shipped table, into `results/findings.json` and the figures `docs/images/findings-*.png` of docs/findings.md.
 """
 
 from __future__ import annotations
@@ -71,8 +70,10 @@ def importance(model: Surrogate) -> dict[str, Any]:
 
 
 def marginal(model: Surrogate, points: Array, genes: Sequence[int]) -> Array:
-    """The mean over all other genes, for every combination of levels (at most 8 a gene) of some."""
-    grids = [(np.arange(n) + 0.5) / n for n in (min(8, len(model.space.genes[i].grid)) for i in genes)]
+    """The mean over all other genes, for every combination of levels of some (8 of a number that has more)."""
+    searched = [model.space.genes[i] for i in genes]
+    counts = [len(gene.grid) if gene.kind == "choice" else min(8, len(gene.grid)) for gene in searched]
+    grids = [(np.arange(n) + 0.5) / n for n in counts]
     cells = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, len(genes))
     moved = np.repeat(points[None, :MARGINAL], len(cells), axis=0)
     moved[:, :, list(genes)] = cells[:, None]
