@@ -33,8 +33,7 @@ OTHERS = ("kid", "coverage", "diversity", "class_distance", "duplicates", "memor
 
 def model_values(model: Surrogate, units: Array) -> Array:
     """log FID at the end, of points of the unit cube."""
-    genomes = [model.space.decode(unit) for unit in units]
-    return model._models[-1].predict(np.array([model._features_of(genome) for genome in genomes]))  # type: ignore[no-any-return]
+    return model.predict([model.space.decode(unit) for unit in units])[:, -1]
 
 
 # --- which genes matter

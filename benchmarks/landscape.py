@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from _record import record
 
-from evogan.campaign.surrogate import Ground, load_table
+from evogan.campaign.surrogate import StandIn, load_table
 from evogan.engine import Broker, Judge, Ledger, LocalExecutor, Loop, Store
 from evogan.strategies import AUTO, Fitness, Proposal, Strategy, choose, make_strategy
 from evogan.trial import Task, Trial
@@ -37,14 +37,14 @@ STRATEGIES = (
 
 
 @cache
-def landscape(name: str) -> Ground:
+def landscape(name: str) -> StandIn:
     return load_table(name)
 
 
 class Watched:
     """A strategy, and after every `STEP` full trainings the true FID of what it would recommend."""
 
-    def __init__(self, strategy: Strategy, ground: Ground) -> None:
+    def __init__(self, strategy: Strategy, ground: StandIn) -> None:
         self.strategy, self.ground, self.ledger = strategy, ground, Ledger()
         self.told: list[tuple[Proposal, Fitness]] = []
         self.curve: list[float] = []

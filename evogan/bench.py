@@ -59,13 +59,13 @@ def collect_tables(
     crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
     kept, known = Place.of(runs, store).existing(), read_campaign(path).runs
     written = []
-    for (data, space), group in groupby(sorted(known, key=_ground_of), key=_ground_of):
+    for (data, space), group in groupby(sorted(known, key=_problem_of), key=_problem_of):
         histories = [RunHistory(kept, run.name) for run in group if run.name in kept.runs()]
         written.append(_write(histories, Path(to) / f"{plain(data)}-{space}.parquet"))
     return Collected(written, crashed)
 
 
-def _ground_of(run: PlannedRun) -> tuple[str, str]:
+def _problem_of(run: PlannedRun) -> tuple[str, str]:
     return run.data, run.space.name
 
 
@@ -142,18 +142,16 @@ def run_bench(
     for replay in replays:
         check_name(replay.name)
         make_strategy(replay.settings.strategy, at.space, 0, replay.settings.options)
-    crashed: dict[str, str] = {}
     if kind == LIVE:
         _check_task(at)
-        for replay in replays:
-            launch(place, replay.name, replay.settings, at.space, Outside()).close()
-            say(replay.name)
+        carried_out = _train(at, place, replays)
     else:
-        load_table(table, kind, fitness)
-        place.open().close()
-        for name, why in _spread(place, replays):
-            crashed |= {name: f"crashed: {why}"} if why else {}
-            say(name)
+        load_table(table, kind, fitness)  # what does not fit is told of before anything is written
+        carried_out = _spread(place, replays)
+    crashed: dict[str, str] = {}
+    for name, why in carried_out:
+        crashed |= {name: f"crashed: {why}"} if why else {}
+        say(name)
     kept = place.existing()
     found = Comparison(
         [RunHistory(kept, replay.name) for replay in replays if replay.name not in crashed],
@@ -195,8 +193,22 @@ def _check_task(table: Table) -> None:
             raise UserError(f"table '{table.name}' was trained with another {name}: {recorded.get(name)}, not {value}")
 
 
+def _train(table: Table, place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
+    """For real, one after the other; the name of each as it ends, and why, if it crashed."""
+    for replay in replays:
+        try:
+            launch(place, replay.name, replay.settings, table.space, Outside()).close()
+        except UserError:
+            raise
+        except Exception as error:
+            yield replay.name, f"{type(error).__name__}: {error}"
+        else:
+            yield replay.name, ""
+
+
 def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
-    """On all cores; the name of each as it ends, and why, if it crashed."""
+    """On a simulated clock, on all cores; the name of each as it ends, and why, if it crashed."""
+    place.open().close()
     with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
         jobs = {pool.submit(replay.carry_out, place): replay.name for replay in replays}
         for job in as_completed(jobs):

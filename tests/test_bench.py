@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from evogan import UserError, load_table, run_bench
-from evogan.bench import Replay
+from evogan.bench import Replay, _settings, _train
 from evogan.campaign import Comparison
 from evogan.campaign.surrogate import Cells, Surrogate
 from evogan.campaign.table import Table, tabulate
@@ -376,6 +376,22 @@ def test_a_strategy_that_crashes_is_named_and_the_others_are_compared(
     assert len(found.entries) == 3
     ((name, reason),) = found.left_out.items()
     assert "-ga-steady-s1." in name and reason == "crashed: ZeroDivisionError: division by zero"
+
+
+def test_a_real_search_that_crashes_stops_no_other(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(place: Place, name: str, *rest: object) -> Store:
+        if "-s0." in name:
+            raise ZeroDivisionError("division by zero")
+        return Store()
+
+    monkeypatch.setattr("evogan.bench.launch", launch)
+    table = Table.read(written)
+    settings = [_settings(table, "random", seed, 5, "live", "fid", 1) for seed in (0, 1)]
+    replays = [Replay(str(written), "live", table.fingerprint, "random", each) for each in settings]
+    found = [why for _, why in _train(table, Place(tmp_path), replays)]
+    assert found == ["ZeroDivisionError: division by zero", ""]
 
 
 def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ KINDS: tuple[Kind, ...] = ("surrogate", "table")
 DRAWS = 256  # of noise, over which the truth is a mean
 
 
-class Ground(ABC):
+class StandIn(ABC):
     """What answers trials in place of training: `table` says of what, `metric` is what is measured."""
 
     def __init__(self, table: Table, metric: str = "fid") -> None:
@@ -75,18 +75,19 @@ class Ground(ABC):
         return Evaluation(status="completed", scores=tuple(scores), cost=cost)
 
 
-def load_table(name_or_path: str | Path, kind: str = "surrogate", metric: str = "fid") -> Ground:
+def load_table(name_or_path: str | Path, kind: str = "surrogate", metric: str = "fid") -> StandIn:
     """A table that answers in place of training: a shipped one by its name, or a parquet file.
 
     kind: `surrogate` asks a model of the recorded trainings, `table` answers with these themselves.
-    Errors: UserError for a kind that is none, a metric the table has not, or cells that are missing."""
+    Errors: UserError for a kind that is none, a metric the table has not, or cells that are missing.
+    """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     table = Table.read(name_or_path)
     return Surrogate(table, metric) if kind == "surrogate" else Cells(table, metric)
 
 
-class Surrogate(Ground):
+class Surrogate(StandIn):
     """The model; `metric` must be positive."""
 
     @cached_property
@@ -105,6 +106,11 @@ class Surrogate(Ground):
         genome, _ = self.space.snap(genes)
         return float(np.exp((self.curve(genome) + self._draws).min(axis=1).mean()))
 
+    def predict(self, genomes: Sequence[Mapping[str, Value]]) -> Array:
+        """The logarithm of the metric of each genome at every checkpoint: (genomes, checkpoints)."""
+        at = np.array([self._features_of(genome) for genome in genomes])
+        return np.column_stack([model.predict(at) for model in self._models])
+
     def curve(self, genome: Mapping[str, Value]) -> Array:
         """The logarithm of the metric at every checkpoint."""
         return self._answers(genome)[2:]
@@ -122,8 +128,7 @@ class Surrogate(Ground):
         if genome not in self._known:
             at = np.array([self._features_of(genome)])
             risk = 0.0 if self._failure is None else self._failure.predict_proba(at)[0, 1]
-            found = [self._cost.predict(at)[0], risk, *(model.predict(at)[0] for model in self._models)]
-            self._known[genome] = np.array(found)
+            self._known[genome] = np.array([self._cost.predict(at)[0], risk, *self.predict([genome])[0]])
         return self._known[genome]
 
     # --- the models
@@ -217,7 +222,7 @@ class Surrogate(Ground):
         return {name: float(value) for name, value in found.items()}
 
 
-class Cells(Ground):
+class Cells(StandIn):
     """The recorded trainings themselves: replicate r of a genome is the r-th that was recorded, then the first again.
 
     Errors: UserError unless the table has every genome of its space.
