@@ -99,7 +99,7 @@ class Surrogate(StandIn):
         cost = {"seconds": trial.fidelity * self.seconds(trial.genome)}
         if rng.random() < self.risk(trial.genome):
             return Evaluation(status="diverged", reason="as recorded trainings near it did", cost=cost)
-        noise = rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, method="eigh")
+        noise = self._root @ rng.standard_normal(len(self._root))
         return self._evaluation(trial.fidelity, self.curve(trial.genome) + noise, cost)
 
     def truth(self, genes: Mapping[str, Value]) -> float:
@@ -124,11 +124,12 @@ class Surrogate(StandIn):
         return float(self._answers(genome)[1])
 
     def _answers(self, genome: Mapping[str, Value]) -> Array:
+        """Logarithm of the seconds, probability of failure, curve."""
         genome = Genome(genome)
         if genome not in self._known:
-            at = np.array([self._features_of(genome)])
-            risk = 0.0 if self._failure is None else self._failure.predict_proba(at)[0, 1]
-            self._known[genome] = np.array([self._cost.predict(at)[0], risk, *self.predict([genome])[0]])
+            cost, *curve = self._trees(np.array(self._features_of(genome)))
+            risk = 0.0 if self._failure is None else self._failure.predict_proba([self._features_of(genome)])[0, 1]
+            self._known[genome] = np.array([cost, risk, *curve])
         return self._known[genome]
 
     # --- the models
@@ -167,6 +168,10 @@ class Surrogate(StandIn):
         return self._fit(np.log(self.table.rows["seconds"].to_numpy(dtype=float)))
 
     @cached_property
+    def _trees(self) -> Trees:
+        return Trees([self._cost, *self._models])
+
+    @cached_property
     def _failure(self) -> Any:
         """None if nothing failed."""
         from sklearn.ensemble import GradientBoostingClassifier
@@ -187,9 +192,16 @@ class Surrogate(StandIn):
         return covariance
 
     @cached_property
+    def _root(self) -> Array:
+        """The symmetric R with R R = noise, which may be singular."""
+        values, vectors = np.linalg.eigh(self.noise)
+        root: Array = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+        return root
+
+    @cached_property
     def _draws(self) -> Array:
-        rng = np.random.default_rng(0)
-        return rng.multivariate_normal(np.zeros(len(self.table.checkpoints)), self.noise, DRAWS, method="eigh")
+        draws: Array = np.random.default_rng(0).standard_normal((DRAWS, len(self._root))) @ self._root
+        return draws
 
     def quality(self, folds: int = 5) -> dict[str, float]:
         """How well the models know genomes that they have not seen.
@@ -220,6 +232,32 @@ class Surrogate(StandIn):
         if failed.any() and np.isfinite(predicted["risk"]).all():
             found["failure_auc"] = roc_auc_score(failed, predicted["risk"])
         return {name: float(value) for name, value in found.items()}
+
+
+class Trees:
+    """Gradient-boosted regressors, all their trees walked at once: scikit-learn takes 20 times as long for one genome."""
+
+    def __init__(self, models: Sequence[Any]) -> None:
+        trees = [stage.tree_ for model in models for stage in model.estimators_[:, 0]]
+        starts = np.cumsum([0, *(tree.node_count for tree in trees)])
+        self._roots, offsets = starts[:-1], np.repeat(starts[:-1], np.diff(starts))
+        self._gene = np.concatenate([tree.feature for tree in trees])  # negative at a leaf
+        self._threshold = np.concatenate([tree.threshold for tree in trees])
+        self._left = np.concatenate([tree.children_left for tree in trees]) + offsets
+        self._right = np.concatenate([tree.children_right for tree in trees]) + offsets
+        rates = np.repeat([model.learning_rate for model in models], [len(model.estimators_) for model in models])
+        self._value = np.concatenate([r * tree.value[:, 0, 0] for r, tree in zip(rates, trees, strict=True)])
+        self._first = np.cumsum([0, *(len(model.estimators_) for model in models[:-1])])
+        self._constant = np.array([model.init_.constant_.item() for model in models])
+
+    def __call__(self, features: Array) -> Array:
+        """What each model says of one genome."""
+        x, at = features.astype(np.float32), self._roots
+        while (inner := self._gene[at] >= 0).any():
+            onward = np.where(x[self._gene[at]] <= self._threshold[at], self._left[at], self._right[at])
+            at = np.where(inner, onward, at)
+        found: Array = self._constant + np.add.reduceat(self._value[at], self._first)
+        return found
 
 
 class Cells(StandIn):
