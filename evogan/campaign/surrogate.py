@@ -235,7 +235,7 @@ class Surrogate(StandIn):
 
 
 class Trees:
-    """Gradient-boosted regressors, all their trees walked at once: scikit-learn takes 20 times as long for one genome."""
+    """Gradient-boosted regressors, all trees walked at once: scikit-learn takes twenty times as long for one genome."""
 
     def __init__(self, models: Sequence[Any]) -> None:
         trees = [stage.tree_ for model in models for stage in model.estimators_[:, 0]]

@@ -7,7 +7,8 @@ and by mutation of a gene or two; the children with the largest expected improve
 
     EI(x) = (f* - m(x)) Phi(z) + s(x) phi(z),   z = (f* - m(x)) / s(x)
 
-are parents of the next generation of children, for a few generations, and the best of all is proposed. The process
+are parents of the next generation of children, for a few generations, and the best of all is proposed. One proposal in
+three is a child taken blindly (evolution control, Jin 2011): the model alone comes back to where it errs. The process
 knows of noise: m and s are of the mean fitness, not of one lucky training, and f* is the least m of what was
 evaluated. Fitness enters through a power transform (Yeo and Johnson, Biometrika 2000; as in HEBO, Cowen-Rivers et al.
 2022), so that FIDs of 20 and 30 differ as much as those of 200 and 300. Failures are no values: where there are any, a
@@ -44,6 +45,7 @@ from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
 
 CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
+BLIND = 1 / 3  # of the proposals are children that the model has not picked
 MOST = 300  # results that the model is fitted to
 REFIT = 1.05  # as many times more results than at the last fit are worth another
 Cells = tuple[int, ...]  # a genome as the index of each gene's level
@@ -121,11 +123,12 @@ class AssistedEvolution(MultiFidelity):
     # --- the models
 
     def _model(self) -> GaussianProcess:
-        """Of the fitness of what completed; of the best of each rung, where that is too much."""
+        """Of the fitness of what completed."""
         rows: list[tuple[Cells, int, float]] = []
         for rung in range(len(self.fidelities)):
-            best = sorted(self._completed(rung).items(), key=lambda one: one[1].value)
-            rows += [(cells, rung, fitness.value) for cells, fitness in best[: MOST // len(self.fidelities)]]
+            ranked = sorted(self._completed(rung).items(), key=lambda one: one[1].value)
+            told = spread(ranked, MOST // len(self.fidelities))
+            rows += [(cells, rung, fitness.value) for cells, fitness in told]
         trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
         known = sum(map(len, self._rungs))  # more than the model is fitted to
         due = known >= REFIT * self._fitted
@@ -164,21 +167,28 @@ class AssistedEvolution(MultiFidelity):
             if waiting and len(above) < len(self._rungs[rung]) // self.eta:
                 mean, _ = model.predict(self._units(waiting), self.top)
                 return waiting[int(np.argmin(mean))], rung + 1
-        return self._best_child(model, self._risk()), 0
-
-    def _best_child(self, model: GaussianProcess, risk: GaussianProcess | None) -> Cells:
         completed = list(self._completed(0))
         mean, _ = model.predict(self._units(completed), self.top)
-        best = float(mean.min())
+        elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
+        if self.rng.random() < BLIND and (children := self._new(self._breed(elite))):
+            return children[int(self.rng.integers(len(children)))], 0
+        return self._best_child(model, self._risk(), elite, float(mean.min())), 0
+
+    def _new(self, children: Sequence[Cells]) -> list[Cells]:
+        known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
+        return [child for child in dict.fromkeys(children) if child not in known]
+
+    def _best_child(
+        self, model: GaussianProcess, risk: GaussianProcess | None, elite: list[Cells], best: float
+    ) -> Cells:
+        """The child of the largest expected improvement on `best`."""
         if self._pending:
             out, rungs = zip(*self._pending.values(), strict=True)
             model = model.believing(self._units(out), np.array(rungs))
-        elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
-        known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
         pool: dict[Cells, float] = {}
         parents = elite
         for _ in range(GENERATIONS):
-            children = [child for child in dict.fromkeys(self._breed(parents)) if not (child in known or child in pool)]
+            children = [child for child in self._new(self._breed(parents)) if child not in pool]
             if children:
                 x = self._units(children)
                 gain = improvement(*model.predict(x, self.top), best)
@@ -206,6 +216,14 @@ class AssistedEvolution(MultiFidelity):
         children = np.where(chosen, mutated, children)
         children[: n // 10] = rng.integers(self._counts, size=(n // 10, d))
         return self._neutral(np.clip(children, 0, self._counts - 1))
+
+
+def spread(ranked: list[tuple[Cells, Fitness]], most: int) -> list[tuple[Cells, Fitness]]:
+    """The best half of `most`, and of the rest as many at equal distances: a model must also remember what is bad."""
+    if len(ranked) <= most:
+        return ranked
+    best, rest = ranked[: most // 2], ranked[most // 2 :]
+    return [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, most - len(best)).astype(int))]
 
 
 @cache

@@ -18,4 +18,4 @@ def choose(*, evaluations: int, objectives: int = 1, early: bool = True) -> tupl
         return "nsga2", {}
     if evaluations > MANY:
         return "shade", {}
-    return "assisted", {"fidelities": [0.25, 1.0]} if early and evaluations >= FEW else {}
+    return "assisted", {"fidelities": [0.25, 1.0], "initial": 20} if early and evaluations >= FEW else {}

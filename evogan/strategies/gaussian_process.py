@@ -33,7 +33,6 @@ NOISE = (math.log(0.1), 1.0)  # the logarithm of its share of a standardised var
 RHO = (2.5, 1.0)  # its log odds
 TAU = (1.0, 1.0)
 JITTER = 1e-8
-CELLS = 2**20  # more than a choice has values
 ITERATIONS, MORE = 60, 10  # of the search for hyperparameters: from nothing, and from those of an earlier model
 
 
@@ -46,14 +45,18 @@ def squared_differences(a: Array, b: Array, choice: npt.NDArray[np.bool_]) -> Ar
 
 
 def squared_distances(a: Array, b: Array, choice: npt.NDArray[np.bool_], weights: Array) -> Array:
-    """sum_i weights_i d_i^2 for every pair, (len(a), len(b)), without the d_i."""
-    from scipy.spatial.distance import cdist
-
-    found: Array = cdist(a[:, ~choice], b[:, ~choice], "sqeuclidean", w=weights[~choice])
-    if choice.any():
-        kinds = [np.rint(x[:, choice] * CELLS) for x in (a, b)]  # equal units are equal numbers
-        found += weights[choice].sum() * cdist(*kinds, "hamming", w=weights[choice])
-    return found
+    """sum_i weights_i d_i^2 for every pair, (len(a), len(b)), by one product: |a|^2 + |b|^2 - 2ab."""
+    numbers = np.sqrt(weights[~choice])
+    one, two = a[:, ~choice] * numbers, b[:, ~choice] * numbers
+    alike = [one, two]
+    for i in np.flatnonzero(choice):
+        values = np.unique(b[:, i])
+        for k, x in enumerate((a, b)):
+            same = np.abs(x[:, i, None] - values) < 1e-9
+            alike[k] = np.hstack([alike[k], same * math.sqrt(weights[i] / 2)])
+    squares = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1) + weights[choice].sum()
+    found: Array = squares - 2 * (alike[0] @ alike[1].T)
+    return np.maximum(found, 0.0, out=found)
 
 
 def _prior(dimension: int) -> tuple[Array, Array]:
@@ -128,8 +131,8 @@ class GaussianProcess:
     def _covariance(self, r2: Array, apart: npt.NDArray[np.int_], hyperparameters: Array) -> tuple[Array, Array]:
         """Of the mean fitness, and -2 times its derivative by r^2."""
         scale, _, rho, _ = hyperparameters[-4:]
-        a = ROOT5 * np.sqrt(np.maximum(r2, 0.0))
-        decay = math.exp(scale) * np.exp(-a) * _odds(rho) ** apart
+        a = ROOT5 * np.sqrt(r2)
+        decay = np.exp(scale + math.log(_odds(rho)) * apart - a)
         return (1 + a + a**2 / 3) * decay, (5 / 3) * (1 + a) * decay
 
     def _noise(self, hyperparameters: Array) -> Array:
@@ -182,7 +185,7 @@ class GaussianProcess:
         """Mean and standard deviation, without the noise, at each of `x` on a rung: (m,), (m,)."""
         from scipy.linalg import solve_triangular
 
-        apart = np.abs(np.broadcast_to(rung, len(x))[:, None] - self._results.rung)
+        apart = np.abs(np.atleast_1d(rung)[:, None] - self._results.rung)
         kernel, _ = self._covariance(self._between(x, self._results.x), apart, self.hyperparameters)
         v = solve_triangular(self._root, kernel.T, lower=True)
         variance = math.exp(self.hyperparameters[-4]) - (v**2).sum(axis=0)
