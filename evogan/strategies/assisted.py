@@ -7,20 +7,19 @@ and by mutation of a gene or two; the children with the largest expected improve
 
     EI(x) = (f* - m(x)) Phi(z) + s(x) phi(z),   z = (f* - m(x)) / s(x)
 
-are parents of the next generation of children, for a few generations, and the best of all is proposed. One proposal in
-three is a child taken blindly (evolution control, Jin 2011): the model alone comes back to where it errs. The process
+are parents of the next generation of children, for a few generations, and the best of all is proposed. The process
 knows of noise: m and s are of the mean fitness, not of one lucky training, and f* is the least m of what was
-evaluated. Fitness enters through a power transform (Yeo and Johnson, Biometrika 2000; as in HEBO, Cowen-Rivers et al.
-2022), so that FIDs of 20 and 30 differ as much as those of 200 and 300. Failures are no values: where there are any, a
-second process learns where, and EI is multiplied with the probability that training completes (Gelbart, Snoek and
-Adams, UAI 2014). Points still being trained are believed to turn out as predicted, so that asks while results are
-pending differ.
+evaluated. Fitness enters as it is, up to a fence: the upper quartile of the first points and three times the distance
+between their quartiles (what lies beyond is an extreme outlier, Tukey, Exploratory Data Analysis, 1977). Failures are
+no values: where there are any, a second process learns where, and EI is multiplied with the probability that training
+completes (Gelbart, Snoek and Adams, UAI 2014). Points still being trained are believed to turn out as predicted, so
+that asks while results are pending differ.
 
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
 by the model's judgement instead of the last value).
 
-Hyperparameters and transform are fitted anew when there are a twentieth more results than at the last fit; what is told
+Hyperparameters are fitted anew when there are a twentieth more results than at the last fit; what is told
 in between conditions the model at once.
 """
 
@@ -31,6 +30,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,6 @@ from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
 
 CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
-BLIND = 1 / 3  # of the proposals are children that the model has not picked
 MOST = 300  # results that the model is fitted to
 REFIT = 1.05  # as many times more results than at the last fit are worth another
 Cells = tuple[int, ...]  # a genome as the index of each gene's level
@@ -76,8 +75,7 @@ class AssistedEvolution(MultiFidelity):
         self._conditions = [_conditions(space, gene) for gene in space.genes]
         self._pending: dict[int, tuple[Cells, int]] = {}
         self._rungs: list[dict[Cells, Fitness]] = [{} for _ in self.fidelities]  # what was told, in its order
-        self._start: Array | None = None  # the model's hyperparameters and
-        self._power: float | None = None  # the transform, as they were last fitted
+        self._start: Array | None = None  # the model's hyperparameters, as they were last fitted
         self._fitted = 0  # to how many results
 
     def _next(self) -> tuple[Sequence[float], int]:
@@ -132,17 +130,21 @@ class AssistedEvolution(MultiFidelity):
         trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
         known = sum(map(len, self._rungs))  # more than the model is fitted to
         due = known >= REFIT * self._fitted
-        values, power = normal(np.array([value for _, _, value in rows]), None if due else self._power)
         results = Results(
             self._units([cells for cells, _, _ in rows]),
-            values,
+            np.minimum([value for _, _, value in rows], self._fence()),
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )
         model = GaussianProcess(level(results), self._choice, self._start, fit=due)
         if due:
-            self._start, self._power, self._fitted = model.hyperparameters, power, known
+            self._start, self._fitted = model.hyperparameters, known
         return model
+
+    def _fence(self) -> float:
+        first = [fitness.value for fitness in islice(self._completed(0).values(), self.initial)]
+        low, high = np.percentile(first, [25, 75])
+        return float(high + 3 * (high - low)) if high > low else math.inf
 
     def _risk(self) -> GaussianProcess | None:
         """Of failure, if anything failed: 1 where training fails, 0 where it completes."""
@@ -167,28 +169,21 @@ class AssistedEvolution(MultiFidelity):
             if waiting and len(above) < len(self._rungs[rung]) // self.eta:
                 mean, _ = model.predict(self._units(waiting), self.top)
                 return waiting[int(np.argmin(mean))], rung + 1
+        return self._best_child(model, self._risk()), 0
+
+    def _best_child(self, model: GaussianProcess, risk: GaussianProcess | None) -> Cells:
         completed = list(self._completed(0))
         mean, _ = model.predict(self._units(completed), self.top)
-        elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
-        if self.rng.random() < BLIND and (children := self._new(self._breed(elite))):
-            return children[int(self.rng.integers(len(children)))], 0
-        return self._best_child(model, self._risk(), elite, float(mean.min())), 0
-
-    def _new(self, children: Sequence[Cells]) -> list[Cells]:
-        known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
-        return [child for child in dict.fromkeys(children) if child not in known]
-
-    def _best_child(
-        self, model: GaussianProcess, risk: GaussianProcess | None, elite: list[Cells], best: float
-    ) -> Cells:
-        """The child of the largest expected improvement on `best`."""
+        best = float(mean.min())
         if self._pending:
             out, rungs = zip(*self._pending.values(), strict=True)
             model = model.believing(self._units(out), np.array(rungs))
+        elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
+        known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
         pool: dict[Cells, float] = {}
         parents = elite
         for _ in range(GENERATIONS):
-            children = [child for child in self._new(self._breed(parents)) if child not in pool]
+            children = [child for child in dict.fromkeys(self._breed(parents)) if not (child in known or child in pool)]
             if children:
                 x = self._units(children)
                 gain = improvement(*model.predict(x, self.top), best)
@@ -259,20 +254,6 @@ def improvement(mean: Array, deviation: Array, best: float) -> Array:
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     gain: Array = (best - mean) * ndtr(z) + deviation * density
     return gain
-
-
-def normal(values: npt.NDArray[np.float64], power: float | None = None) -> tuple[Array, float | None]:
-    """Values brought near a normal distribution, by a power transform or the one that makes them likeliest; and it."""
-    from scipy.stats import yeojohnson
-
-    width = float(values.std())
-    if width == 0:
-        return np.zeros_like(values), power
-    standard = (values - np.median(values)) / width
-    transformed, power = yeojohnson(standard) if power is None else (yeojohnson(standard, power), power)
-    if not np.isfinite(transformed).all():
-        return (values - values.mean()) / width, None
-    return transformed, power
 
 
 def level(results: Results) -> Results:
