@@ -18,7 +18,7 @@ from evogan.campaign.plan import PlannedRun, plain, read_campaign
 from evogan.campaign.surrogate import KINDS, Surrogate, load_table
 from evogan.campaign.table import Table, tabulate
 from evogan.campaigns import run_campaign
-from evogan.engine import Broker, Judge, Loop, Resources, Store, confirm
+from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confirm
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
@@ -114,12 +114,14 @@ def run_bench(
     runs: str | Path = "runs/bench",
     target: float | None = None,
     say: Callable[[str], None] = lambda line: None,
+    listener: Listener | None = None,
 ) -> Comparison:
     """Compare strategies on a table: each of them searches it once a seed, and its winners get fresh replicates.
 
     table: the name of a shipped one, or a parquet file. kind: `surrogate` asks a model of the table, `table` the
     recorded trainings themselves, `live` trains. workers: that trainings would have had, on a simulated clock (`live`:
-    that they have). target: as of `Comparison`. The runs are kept in `runs`, and are not made again.
+    that they have). target: as of `Comparison`. say: is told the name of each search as it ends; listener: hears what
+    happens within those that train. The runs are kept in `runs`, and are not made again.
     Errors: UserError for whatever does not exist or does not fit.
     """
     if kind not in (*KINDS, LIVE):
@@ -144,7 +146,7 @@ def run_bench(
         make_strategy(replay.settings.strategy, at.space, 0, replay.settings.options)
     if kind == LIVE:
         _check_task(at)
-        carried_out = _train(at, place, replays)
+        carried_out = _train(at, place, replays, Outside(listener))
     else:
         load_table(table, kind, fitness)  # what does not fit is told of before anything is written
         carried_out = _spread(place, replays)
@@ -193,11 +195,11 @@ def _check_task(table: Table) -> None:
             raise UserError(f"table '{table.name}' was trained with another {name}: {recorded.get(name)}, not {value}")
 
 
-def _train(table: Table, place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
+def _train(table: Table, place: Place, replays: Sequence[Replay], outside: Outside) -> Iterator[tuple[str, str]]:
     """For real, one after the other; the name of each as it ends, and why, if it crashed."""
     for replay in replays:
         try:
-            launch(place, replay.name, replay.settings, table.space, Outside()).close()
+            launch(place, replay.name, replay.settings, table.space, outside).close()
         except UserError:
             raise
         except Exception as error:

@@ -23,6 +23,7 @@ from evogan.engine.history import RunHistory
 from evogan.evaluation import GANEvaluator
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.launch import Outside
 from evogan.optuna import suggest
 from evogan.place import Place
 from evogan.space import Space, load_space
@@ -398,7 +399,7 @@ def test_a_real_search_that_crashes_stops_no_other(
     table = Table.read(written)
     settings = [_settings(table, "random", seed, 5, "live", "fid", 1) for seed in (0, 1)]
     replays = [Replay(str(written), "live", table.fingerprint, "random", each) for each in settings]
-    found = [why for _, why in _train(table, Place(tmp_path), replays)]
+    found = [why for _, why in _train(table, Place(tmp_path), replays, Outside())]
     assert found == ["ZeroDivisionError: division by zero", ""]
 
 

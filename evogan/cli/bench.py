@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evogan.cli.common import Json, StoreURL, console, print_json, say
 from evogan.cli.common import Runs as RunsFolder
 from evogan.errors import UserError
+
+if TYPE_CHECKING:
+    from evogan.engine import Event
 
 STRATEGIES = "random,ga,es-plus,de,cma-es,dehb,tpe,auto"
 
@@ -62,7 +66,13 @@ def run(
         raise UserError(f"--out '{out}': .md or .html")
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        bar = progress.add_task(f"{table}", total=seeds * len(dict.fromkeys(names)))
+        bar = progress.add_task(table, total=seeds * len(dict.fromkeys(names)))
+        trained: Counter[str] = Counter()
+
+        def hear(event: Event) -> None:
+            trained[event.kind] += 1
+            progress.update(bar, description=f"{table}, {trained['evaluated']} trainings")
+
         found = run_bench(
             table,
             names,
@@ -74,6 +84,7 @@ def run(
             runs=runs,
             target=target,
             say=lambda name: progress.advance(bar),
+            listener=hear,
         )
     tell_comparison(found, out, as_json)
     raise typer.Exit(1 if any(why.startswith("crashed") for why in found.left_out.values()) else 0)

@@ -53,7 +53,7 @@ def _results(comparison: Comparison) -> Section:
     bases = {problem: comparison.basis(problem) for problem in comparison.problems}
     said = "; ".join(
         f"{problem} ({metric_name(comparison.select(problem)[0].run.judge.metric)}) on {basis}"
-        + ("" if basis == FRESH else f" at {comparison.budget(problem)} evaluations")
+        + ("" if basis == FRESH else f" within {comparison.budget(problem)} evaluations")
         for problem, basis in bases.items()
     )
     note = f"Median and quartiles over seeds of each run's result, smaller is better. Judged: {said}."
