@@ -101,7 +101,7 @@ def summary(fids: list[float]) -> dict[str, Any]:
 
 def main(data: str, size: int | None, kimg: float) -> None:
     gan = settings(data, size, kimg)
-    name = f"{data}-{SPACE}-{kimg:g}kimg"
+    name = f"{data}-{SPACE}-{kimg:g}kimg-{EVALUATIONS}"
     ours, theirs = evolved(gan, name), published(gan)
     (best, fids), *_ = theirs
     outcome = {

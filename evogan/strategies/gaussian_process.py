@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-ROOT5 = math.sqrt(5.0)
+ROOT2, ROOT5 = math.sqrt(2.0), math.sqrt(5.0)
 # mean and deviation of what follows the lengths among the hyperparameters
 SCALE = (0.0, 0.5)  # its logarithm
 NOISE = (math.log(0.1), 1.0)  # the logarithm of its share of a standardised variance
@@ -45,18 +45,20 @@ def squared_differences(a: Array, b: Array, choice: npt.NDArray[np.bool_]) -> Ar
 
 
 def squared_distances(a: Array, b: Array, choice: npt.NDArray[np.bool_], weights: Array) -> Array:
-    """sum_i weights_i d_i^2 for every pair, (len(a), len(b)), by one product: |a|^2 + |b|^2 - 2ab."""
-    numbers = np.sqrt(weights[~choice])
-    one, two = a[:, ~choice] * numbers, b[:, ~choice] * numbers
-    alike = [one, two]
+    """sum_i weights_i d_i^2 for every pair, (len(a), len(b)), by one product: |a|^2 + |b|^2 - 2ab.
+
+    Of a choice each value that `b` has is a number of its own, 0 or 1.
+    """
+    root = np.sqrt(weights)
+    sides = [(a[:, ~choice] * root[~choice], b[:, ~choice] * root[~choice])]
+    squares = (sides[0][0] ** 2).sum(axis=1)[:, None] + (sides[0][1] ** 2).sum(axis=1)
     for i in np.flatnonzero(choice):
         values = np.unique(b[:, i])
-        for k, x in enumerate((a, b)):
-            same = np.abs(x[:, i, None] - values) < 1e-9
-            alike[k] = np.hstack([alike[k], same * math.sqrt(weights[i] / 2)])
-    squares = (one**2).sum(axis=1)[:, None] + (two**2).sum(axis=1) + weights[choice].sum()
-    found: Array = squares - 2 * (alike[0] @ alike[1].T)
-    return np.maximum(found, 0.0, out=found)
+        one, two = ((np.abs(x[:, i, None] - values) < 1e-9) * (root[i] / ROOT2) for x in (a, b))
+        sides.append((one, two))
+    one, two = (np.hstack(side) for side in zip(*sides, strict=True))
+    found: Array = squares + weights[choice].sum() - 2 * (one @ two.T)
+    return np.maximum(found, 0.0)
 
 
 def _prior(dimension: int) -> tuple[Array, Array]:
