@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from random import Random
 from typing import Any, Literal
 
@@ -260,7 +261,7 @@ class Space:
         vector[self.genes.index(gene)] = (to + 0.5) / (last + 1)
         return self.decode(vector)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of different genomes."""
         return self._count(self.parents_first, {})
