@@ -3,7 +3,7 @@
 What counts is not the luckiest number that a search saw but the true mean FID of the genome that it recommends: the one
 it believes best where it has a model, else the best at the highest fidelity seen. Evaluations are full trainings; a
 strategy that stops some early spends parts. Targets are what random search recommends, in the median, after 200, and
-half of that FID; a run that has not got there within its 150 counts as infinite.
+half of that FID; a run that has not got there within its 100 counts as infinite.
 
     python benchmarks/landscape.py                              every table, every strategy
     TABLES=digits-wdcgan_wide STRATEGIES=auto,gp SEEDS=0:10 python benchmarks/landscape.py
@@ -11,6 +11,7 @@ half of that FID; a run that has not got there within its 150 counts as infinite
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _record import record
+from _record import RESULTS, record
 
 from evogan.campaign.surrogate import StandIn, load_table
 from evogan.engine import Broker, Judge, Ledger, LocalExecutor, Loop, Store
@@ -27,9 +28,9 @@ from evogan.strategies import AUTO, Fitness, Proposal, Strategy, choose, make_st
 from evogan.trial import Task, Trial
 
 TABLES = Path(__file__).parent / "tables"
-BUDGET, STEP = 150, 5
+BUDGET, STEP = 100, 5
 TARGET = 200  # random evaluations, the median of whose recommendations is the target
-SHOWN = (25, 50, 100, 150)
+SHOWN = (15, 25, 50, 100)
 STRATEGIES = (
     "random auto assisted tpe gp ga-steady ga de shade l-shade es-plus es-comma cma-es aging sobol "
     "successive-halving hyperband dehb optuna-cma-es optuna-nsga2"
@@ -130,7 +131,8 @@ def main() -> None:
     tables = os.environ.get("TABLES", ",".join(sorted(path.stem for path in TABLES.glob("*.parquet")))).split(",")
     names = os.environ.get("STRATEGIES", ",".join(STRATEGIES)).split(",")
     first, last = map(int, os.environ.get("SEEDS", "0:20").split(":"))
-    results: dict[str, object] = {}
+    path = RESULTS / "landscape.json"
+    results: dict[str, object] = json.loads(path.read_text())["results"] if path.exists() else {}
     with ProcessPoolExecutor(2) as pool:
         for table in tables:
             curves: dict[str, np.ndarray] = {}
