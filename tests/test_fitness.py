@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -577,8 +578,8 @@ def test_processes_that_write_at_once_leave_whole_files(cache: Path) -> None:
     expected = remembered({"data": "made up"}, _made_up)["real"]
     (path,) = cache.iterdir()
     whole = path.read_bytes()
-    with get_context("fork").Pool(4) as pool:
-        found = pool.map(_forgotten_again, [path] * 40)
+    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
+        found = list(pool.map(_forgotten_again, [path] * 40))
     assert all(torch.equal(one, expected) for one in found)
     assert torch.equal(remembered({"data": "made up"}, _made_up)["real"], expected)
     assert list(cache.iterdir()) == [path]
