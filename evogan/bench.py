@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -74,12 +75,15 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
     document = runs[0].document
     gan = GANSettings.of(**document["gan"])
     task, _ = gan.prepare()
+    settings = {name: value for name, value in asdict(gan).items() if name not in HERE}
+    if gan.features and Path(gan.features).suffix:
+        settings["features"] = os.path.relpath(gan.features, path.parent)
     provenance = {
         str(sorted(e.provenance.items())): e.provenance for run in runs for t in run.history for e in t.evaluations
     }
     facts = {
         "data": document["data"],
-        "gan": {name: value for name, value in asdict(gan).items() if name not in HERE},
+        "gan": settings,
         "task": task.identity,
         "provenance": list(provenance.values()),
         "genomes": int(rows["key"].nunique()),
@@ -183,12 +187,12 @@ def _settings(
         confirm=0 if kind == "table" else FRESH,
         resources=Resources(workers=workers),
     )
-    return replace(settings, gan=GANSettings.of(**table.facts["gan"]))
+    return replace(settings, gan=GANSettings.of(**table.gan))
 
 
 def _check_task(table: Table) -> None:
     """Errors: UserError if what would be trained here is something else than what the table has."""
-    task, _ = GANSettings.of(**table.facts["gan"]).prepare()
+    task, _ = GANSettings.of(**table.gan).prepare()
     recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
     for name, value in task.identity.items():
         if recorded.get(name) != value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from evogan import UserError, load_table, run_bench
-from evogan.bench import Replay, _settings, _train
+from evogan.bench import Replay, _check_task, _settings, _train
 from evogan.campaign import Comparison
 from evogan.campaign.surrogate import Cells, Surrogate
 from evogan.campaign.table import Table, tabulate
@@ -21,6 +22,7 @@ from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.evaluation import GANEvaluator
+from evogan.fitness.features import NETWORKS
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.launch import Outside
@@ -445,6 +447,7 @@ data = ["digits"]
 spaces = ["wdcgan"]
 seeds = 1
 kimg = 0.05
+features = "mine.safetensors"
 samples = 50
 finalists = 0
 confirm = 0
@@ -471,10 +474,13 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
         )
 
     monkeypatch.setattr(GANEvaluator, "__call__", evaluate)
+    shutil.copy(NETWORKS / "digits.safetensors", tmp_path / "mine.safetensors")
     (tmp_path / "small.toml").write_text(FILE)
-    collected = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / 'runs'}")
+    collected = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path / 'to'} --runs {tmp_path / 'runs'}")
     assert collected.code == 0, collected.err
-    found = Table.read(tmp_path / "digits-wdcgan.parquet")
+    found = Table.read(tmp_path / "to" / "digits-wdcgan.parquet")
+    assert found.facts["gan"]["features"] == "../mine.safetensors"  # from the table, wherever that is read
+    _check_task(found)
     assert found.facts["genomes"] == 16 and found.facts["rows"] == 20
     assert found.facts["origins"] == {"sobol": 12, "random": 4}
     assert found.facts["gan"]["kimg"] == 0.05 and found.facts["task"]["kimg"] == 0.05
@@ -495,3 +501,5 @@ def test_shipped_tables_are_sound(run: Command) -> None:
         assert facts["genomes"] == table.rows["key"].nunique()
         assert facts["failed"] == (table.rows["status"] != "completed").sum()
         assert [table.space.key(genome) for genome in table.genomes] == list(table.rows["key"])
+        features = table.gan["features"]
+        assert features is None or Path(features).is_file()

@@ -69,12 +69,16 @@ def _measured(evaluation: Evaluation) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` as `tabulate` makes them; `space` is where its genomes lie; `facts` say how it was made."""
+    """`rows` as `tabulate` makes them; `space` is where its genomes lie; `facts` say how it was made.
+
+    `folder`: where the table lies, and files that its facts name.
+    """
 
     name: str
     rows: pd.DataFrame
     space: Space
     facts: Mapping[str, Any]
+    folder: Path = Path()
 
     @classmethod
     def read(cls, name_or_path: str | Path) -> Table:
@@ -104,7 +108,7 @@ class Table:
         ]
         if missing:
             raise UserError(f"{path}: no table of this version of evogan, '{missing[0]}' is missing")
-        table = cls(path.stem, rows, space, facts)
+        table = cls(path.stem, rows, space, facts, path.parent)
         for genome, key in zip(table.genomes, rows["key"], strict=True):
             if space.key(genome) != key:
                 raise UserError(f"{path}: does not fit its description: a genome {key} is not in its space")
@@ -114,6 +118,15 @@ class Table:
         document = {"space": self.space.document(), "facts": dict(self.facts)}
         write_whole(path, self.rows.to_parquet(index=False, compression="zstd"))
         write_whole(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+
+    @cached_property
+    def gan(self) -> dict[str, Any]:
+        """Keywords of `GANSettings`, such as its trainings had."""
+        given = dict(self.facts["gan"])
+        features = given.get("features")
+        if features and Path(features).suffix:
+            given["features"] = str(self.folder / features)
+        return given
 
     @cached_property
     def fingerprint(self) -> str:

@@ -78,7 +78,8 @@ def critical_difference(ranking: Ranking) -> Drawn | None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.9 + 0.14 * len(groups) + 0.24 * half))
         axes = figure.subplots()
-        axes.set_xlim(0.4, k + 0.6)
+        margin = 0.012 * k * max(map(len, names)) + 0.12 * k  # room for the names beside the line
+        axes.set_xlim(1 - margin, k + margin)
         bottom = 0.5 + 0.35 * len(groups) + 0.6 * half
         axes.set_ylim(bottom + 0.2, -1.6)
         axes.set_axis_off()
@@ -91,10 +92,10 @@ def critical_difference(ranking: Ranking) -> Drawn | None:
         for i, (name, mean) in enumerate(zip(names, means, strict=True)):
             left = i < half
             row = 0.6 + 0.35 * len(groups) + 0.6 * (i if left else k - 1 - i)
-            edge = 0.6 if left else k + 0.4
+            edge = 1 - 0.02 * k if left else k + 0.02 * k
             axes.plot([mean, mean, edge], [0, row, row], color=LINE, lw=0.8)
-            text = f"{name} {mean:.2f}" if left else f"{mean:.2f} {name}"
-            axes.text(edge, row - 0.06, text, ha="left" if left else "right", va="bottom", size=8, color=TEXT)
+            text = f"{name} {mean:.2f} " if left else f" {mean:.2f} {name}"
+            axes.text(edge, row, text, ha="right" if left else "left", va="center", size=8, color=TEXT)
         for level, group in enumerate(groups):
             ends = [means[names.index(group[0])], means[names.index(group[-1])]]
             axes.plot([ends[0] - 0.04, ends[1] + 0.04], [0.3 + 0.35 * level] * 2, color=COLORS[0], lw=3)
