@@ -121,7 +121,7 @@ def row(curves: np.ndarray, targets: Sequence[float]) -> dict[str, object]:
 
 def summary(curves: dict[str, np.ndarray]) -> dict[str, object]:
     easy = float(np.median(curves["random"][:, TARGET // STEP - 1]))
-    rows = {name: row(found, (easy, easy / 2)) for name, found in curves.items()}
+    rows = {name: row(found[:, : BUDGET // STEP], (easy, easy / 2)) for name, found in curves.items()}
     # random search with two trainings for each of the others
     rows["random, twice the budget"] = row(curves["random"][:, 1::2], (easy, easy / 2))
     return rows

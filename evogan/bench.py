@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +25,7 @@ from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confi
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
+from evogan.fitness import METRICS
 from evogan.launch import Outside, check_name, cores, launch
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
@@ -57,12 +60,17 @@ def collect_tables(
 
     Errors: UserError as of `evogan.run_campaign`.
     """
+    known = read_campaign(path).runs
+    for name, spaces in Counter(space.name for space in {run.space for run in known}).items():
+        if spaces > 1:
+            raise UserError(f"{path}: two spaces are named '{name}', and so would be their tables")
     crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
-    kept, known = Place.of(runs, store).existing(), read_campaign(path).runs
-    written = []
+    kept = Place.of(runs, store).existing()
+    begun, written = kept.runs(), []
     for (data, space), group in groupby(sorted(known, key=_problem_of), key=_problem_of):
-        histories = [RunHistory(kept, run.name) for run in group if run.name in kept.runs()]
-        written.append(_write(histories, Path(to) / f"{plain(data)}-{space}.parquet"))
+        histories = [history for run in group if run.name in begun and (history := RunHistory(kept, run.name)).history]
+        if histories:  # else all of them crashed
+            written.append(_write(histories, Path(to) / f"{plain(data)}-{space}.parquet"))
     return Collected(written, crashed)
 
 
@@ -97,7 +105,7 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
     model = Surrogate(table)
     with suppress(UserError):
         facts["noise of log fid"] = round(float(model.noise[-1, -1] ** 0.5), 3)
-    if facts["genomes"] - facts["failed"] >= LEAST:
+    if rows.loc[rows["status"] == "completed", "key"].nunique() >= LEAST:
         facts["model"] = {name: round(value, 3) for name, value in model.quality().items()}
     table.write(path)
     return path
@@ -133,6 +141,8 @@ def run_bench(
     for name, value in (("seeds", seeds), ("workers", workers)):
         if value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
+    if fitness not in METRICS:
+        raise unknown("fitness", fitness, METRICS)
     Comparison([], target)  # a target that is none is told of now
     at, place = Table.read(table), Place(Path(runs))
     replays = [
@@ -152,7 +162,9 @@ def run_bench(
         _check_task(at)
         carried_out = _train(at, place, replays, Outside(listener))
     else:
-        load_table(table, kind, fitness)  # what does not fit is told of before anything is written
+        ground = load_table(table, kind, fitness)  # what does not fit is told of before anything is written
+        if isinstance(ground, Surrogate):
+            ground.check()
         carried_out = _spread(place, replays)
     crashed: dict[str, str] = {}
     for name, why in carried_out:
@@ -215,18 +227,22 @@ def _train(table: Table, place: Place, replays: Sequence[Replay], outside: Outsi
 def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
     """On a simulated clock, on all cores; the name of each as it ends, and why, if it crashed."""
     place.open().close()
-    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+    ignored = (signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for this process
+    with ProcessPoolExecutor(cores(), get_context("spawn"), signal.signal, ignored) as pool:
         jobs = {pool.submit(replay.carry_out, place): replay.name for replay in replays}
-        for job in as_completed(jobs):
-            error = job.exception()
-            if isinstance(error, BrokenProcessPool):
-                raise UserError(
-                    "a process of run_bench ended: in a script, call it below `if __name__ == '__main__':`; "
-                    "else memory may have run out"
-                )
-            if isinstance(error, UserError):
-                raise error
-            yield jobs[job], f"{type(error).__name__}: {error}" if error else ""
+        try:
+            for job in as_completed(jobs):
+                error = job.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise UserError(
+                        "a process of run_bench ended: in a script, call it below `if __name__ == '__main__':`; "
+                        "else memory may have run out"
+                    )
+                if isinstance(error, UserError):
+                    raise error
+                yield jobs[job], f"{type(error).__name__}: {error}" if error else ""
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -243,7 +259,7 @@ class Replay:
     def name(self) -> str:
         """Whatever its outcome depends on is in it."""
         all_else = digest([self.fingerprint, self.kind, asdict(self.settings)])[:6]
-        return f"{Path(self.table).stem}-{self.strategy}-s{self.settings.seed}.{all_else}"
+        return f"{plain(self.table)}-{self.strategy}-s{self.settings.seed}.{all_else}"
 
     def carry_out(self, place: Place) -> None:
         """On a simulated clock, in memory, and then kept; not again if it was."""
@@ -259,7 +275,8 @@ class Replay:
         settings, at = self.settings, _loaded(self.table, self.kind, self.settings.fitness)
         store, task = Store(), Task(name=self.name)
         facts = {"task": task.key, "data": at.table.facts["data"], "reference": [], "table": at.table.name}
-        store.add_run(self.name, asdict(settings) | facts | {"kind": self.kind})
+        facts |= {"kind": self.kind, "fingerprint": self.fingerprint[:6]}
+        store.add_run(self.name, asdict(settings) | facts)
         strategy = make_strategy(settings.strategy, at.space, settings.seed, settings.options)
         judge = Judge.of(settings.fitness, settings.score, settings.average)
         workers = settings.resources.workers

@@ -128,7 +128,7 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
             judged_on[run.data] = gan, gan.prepare(here=resources.ray is None)[0]
         gan, task = judged_on[run.data]
         before = known.get(run.name)
-        search = dict(run.search) | {"options": _kept_plan(run, before)}
+        search = dict(run.search) | _begun_with(run, before)
         settings, space = settle(run.space, gan, place, resources=resources, **search)
         check(run.name, settings, space)
         if before is not None:
@@ -139,12 +139,16 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
     return found
 
 
-def _kept_plan(run: PlannedRun, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options of its strategy; a run whose budget grew keeps the plan over the budget that it began with."""
+def _begun_with(run: PlannedRun, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What follows from the budget that a run began with, and stays when that grows: `auto`'s choice, and a plan."""
     options, strategy = dict(run.search["options"]), run.search["strategy"]
-    if before is None or strategy == AUTO or "evaluations" not in strategy_options(strategy):
-        return options
-    return {"evaluations": before["options"].get("evaluations", run.evaluations)} | options
+    if before is None:
+        return {}
+    if strategy == AUTO:
+        return {"strategy": before["strategy"], "options": before["options"] | options}
+    if "evaluations" not in strategy_options(strategy):
+        return {}
+    return {"options": {"evaluations": before["options"].get("evaluations", run.evaluations)} | options}
 
 
 def _carry_out(place: Place, run: PlannedRun, settings: SearchSettings, space: Space) -> None:

@@ -59,17 +59,27 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Value]:
-    """The active genes of a space as an Optuna trial suggests them; `Space.snap` moves them to levels."""
-    values: dict[str, Value] = {}
-    for gene in space.parents_first:
-        if not holds(space.conditions[gene.name], values):
-            continue
-        if gene.kind == "choice":
-            values[gene.name] = cast(Value, trial.suggest_categorical(gene.name, gene.values))
-            continue
-        ask: Any = trial.suggest_int if gene.kind == "int" else trial.suggest_float
-        values[gene.name] = ask(gene.name, gene.low, gene.high, log=gene.scale == "log")
-    return values
+    """A space's fixed genes, and its active ones as an Optuna trial suggests them; `Space.snap` moves them to levels.
+
+    Where suggested values cannot live together, the genome has another one in place of the trial's parameter.
+    """
+    settled: dict[str, Value] = {}
+    while True:
+        values: dict[str, Value] = {}
+        for gene in space.parents_first:
+            if holds(space.conditions[gene.name], values):
+                values[gene.name] = settled[gene.name] if gene.name in settled else _suggested(trial, gene)
+        other = space.way_out(values)
+        if not other:
+            return space.fixed | values
+        settled |= other
+
+
+def _suggested(trial: Trial, gene: Gene) -> Value:
+    if gene.kind == "choice":
+        return cast(Value, trial.suggest_categorical(gene.name, gene.values))
+    ask: Any = trial.suggest_int if gene.kind == "int" else trial.suggest_float
+    return cast(Value, ask(gene.name, gene.low, gene.high, log=gene.scale == "log"))
 
 
 class EvoSampler(BaseSampler):

@@ -179,16 +179,20 @@ class Space:
         for gene in self.parents_first:
             if holds(self.conditions[gene.name], active):
                 active[gene.name] = value_of[gene.name]
-        for conflict in self.conflicts:
-            if holds(conflict.values, active):
-                return self._select({**value_of, **self._way_out(conflict, value_of)})
+        if other := self.way_out(active):
+            return self._select({**value_of, **other})
         ordered = {gene.name: active[gene.name] for gene in self.genes if gene.name in active}
         genome = self.fixed | ordered
         applies = genome if self.table is None else self.table.complete(genome)
         return Genome((name, value) for name, value in genome.items() if name in applies)
 
-    def _way_out(self, conflict: Conflict, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The first of the conflict's genes that can give way takes the next value that does."""
+    def way_out(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Empty if active genes of these values can live together; else the one that gives way, with its next value
+        that does: the first of the first conflict's genes that can.
+        """
+        conflict = next((conflict for conflict in self.conflicts if holds(conflict.values, values)), None)
+        if conflict is None:
+            return {}
         gene, free = self._givers(conflict)[0]
         at = gene.nearest(values[gene.name])
         return {gene.name: gene.grid[min(free, key=lambda i: (i - at) % len(gene.grid))]}

@@ -13,8 +13,8 @@ import optuna
 import pandas as pd
 import pytest
 
-from evogan import UserError, load_table, run_bench
-from evogan.bench import Replay, _check_task, _settings, _train
+from evogan import UserError, load_table, run_bench, shipped
+from evogan.bench import Replay, _check_task, _settings, _spread, _train
 from evogan.campaign import Comparison
 from evogan.campaign.surrogate import Cells, Surrogate
 from evogan.campaign.table import Table, tabulate
@@ -175,6 +175,19 @@ def test_a_table_that_does_not_fit_is_refused(table: Table, written: Path, tmp_p
     with pytest.raises(UserError, match="no table of this version of evogan, 'gan' is missing"):
         Table.read(path)
     path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
+    path.with_suffix(".json").write_text(json.dumps({"space": {"name": "s", "genes": {}}, "facts": {}}))
+    with pytest.raises(UserError, match=r"other.json: "):
+        Table.read(path)
+    path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
+    for spoilt in (
+        table.rows.assign(**{"gene.clip": "text"}),
+        table.rows.assign(**{"kid@1": 1.0}),
+        table.rows.assign(**{"fid@abc": 1.0}),
+        table.rows.assign(**{"fid@1": "text"}),
+    ):
+        spoilt.to_parquet(path)
+        with pytest.raises(UserError, match=r"other.parquet: no table of this version of evogan \("):
+            Table.read(path)
     path.write_text("no parquet")
     with pytest.raises(UserError, match="no parquet file"):
         Table.read(path)
@@ -301,12 +314,25 @@ def test_a_table_is_a_plain_function(written: Path) -> None:
         load_table(written, "tabel")
 
 
-def test_suggestions_are_of_the_active_genes_only() -> None:
-    space = load_space("wdcgan_wide", GENES)
+@pytest.mark.parametrize("name", shipped.names("search_spaces"))
+def test_suggestions_are_genomes_of_the_space(name: str) -> None:
+    space = load_space(name, GENES)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(20):
+    for _ in range(50):
         genome, _ = space.snap(suggest(study.ask(), space))
-        assert set(genome) == set(space.decode(space.encode(genome)))
+        assert genome == space.decode(space.encode(genome))
+        assert GENES.read(genome) == genome  # nothing in it is at odds
+
+
+def test_genes_that_a_space_fixes_may_be_left_out(tmp_path: Path) -> None:
+    space = Space("other", SMALL.genes, fixed={"backbone": "dcgan"}, table=GENES)
+    ground = Cells(Table("other", tabulate([recorded(space, "r", "grid", 12)]), space, FACTS))
+    genome = ground.table.genomes[0]
+    searched = {name: value for name, value in genome.items() if name != "backbone"}
+    assert ground.truth(searched) == ground.truth(genome)
+    assert ground.value(searched) == ground.value(genome)
+    with pytest.raises(UserError, match="'backbone' = wdcgan lies outside space 'other'"):
+        ground.value(searched | {"backbone": "wdcgan"})
 
 
 # --- replays
@@ -404,6 +430,39 @@ def test_a_real_search_that_crashes_stops_no_other(
     assert found == ["ZeroDivisionError: division by zero", ""]
 
 
+def test_a_table_of_which_no_model_can_be_made_is_refused(table: Table, tmp_path: Path) -> None:
+    alone = table.rows[table.rows["replicate"] == 0]
+    failed = table.rows[table.rows["status"] == "diverged"]
+    for rows, said in ((alone, "has no replicates"), (failed, "no training that completed"), (alone[:0], "completed")):
+        Table("poor", rows, SPACE, FACTS).write(tmp_path / "poor.parquet")
+        with pytest.raises(UserError, match=said):
+            run_bench(tmp_path / "poor.parquet", ["random"], runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_who_stops_listening_stops_the_searches(written: Path, tmp_path: Path) -> None:
+    table = Table.read(written)
+    replays = [
+        Replay(
+            str(written), "surrogate", table.fingerprint, "ga", _settings(table, "ga", s, 100, "surrogate", "fid", 1)
+        )
+        for s in range(60)
+    ]
+    going = _spread(Place(tmp_path), replays)
+    next(going)
+    going.close()
+    assert 1 <= len(Store.existing(tmp_path).runs()) < 30
+
+
+def test_tables_of_one_name_are_not_one_problem(table: Table, tmp_path: Path) -> None:
+    for rows in (table.rows, table.rows[:500]):
+        Table("t", rows, SPACE, FACTS).write(tmp_path / "t.parquet")
+        run_bench(tmp_path / "t.parquet", ["random"], seeds=1, evaluations=5, runs=tmp_path / "runs")
+    kept = Store.existing(tmp_path / "runs")
+    found = Comparison([RunHistory(kept, name) for name in kept.runs()])
+    assert len(found.problems) == 2 and not found.left_out
+
+
 def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
     cells.write(tmp_path / "tiny.parquet")
     found = run_bench(
@@ -422,7 +481,9 @@ def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
         ("--seeds 0", "seeds must be at least 1, not 0"),
         ("--evaluations 0", "evaluations must be at least 1, not 0"),
         ("--workers 0", "workers must be at least 1, not 0"),
-        ("--fitness fud", "unknown metric 'fud'"),
+        ("--fitness fud", "unknown fitness 'fud'"),
+        ("--fitness kid", "unknown metric 'kid'"),
+        ("--fitness coverage", "unknown fitness 'coverage'"),
         ("--out page.pdf", ".md or .html"),
         ("--kind live", "was trained with another"),
         ("--target nan", "the target must be a finite number"),
@@ -489,6 +550,15 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
     assert found.metrics == ["fid", "kid"] and found.checkpoints == [1.0]
     with pytest.raises(UserError, match="metric 'kid' is not positive everywhere"):
         Surrogate(found, "kid")
+
+
+def test_two_spaces_of_one_name_are_refused(run: Command, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.toml").write_text("name = 'same'\n[genes.filters]\nkind = 'choice'\nvalues = [8, 16]\n")
+    (tmp_path / "small.toml").write_text(FILE.replace('["wdcgan"]', '["./one.toml", "./other.toml"]'))
+    result = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / 'runs'}")
+    mistake(result, "two spaces are named 'same'")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_shipped_tables_are_sound(run: Command) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from evogan.campaign.ranks import Ranking, rank, wins
 from evogan.campaign.statistics import Against, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
+from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genes import GENES
@@ -43,9 +44,10 @@ class Entry:
 class Comparison:
     """Of the `runs` that were given, the compared ones: `entries`; `left_out` has the others' names, with the reason.
 
-    A problem is data, space, task and fitness; a strategy is its name with what else shapes a search (options, window,
-    pruner, replicates, seed genomes): names are as long as is needed to tell them apart. Runs are compared at the
-    smallest budget of their problem. Of several objectives the first one counts. `given_target`: a fitness to reach.
+    A problem is data, space, task, fitness and a budget in seconds if there is one; a strategy is its name with what
+    else shapes a search (options, window, pruner, replicates, seed genomes): names are as long as is needed to tell
+    them apart. Runs are compared at the smallest budget of their problem, in evaluations. Of several
+    objectives the first one counts. `given_target`: a fitness to reach.
     `called`: by the name of a run, what to call its problem and its strategy, where that is not as recorded.
     """
 
@@ -66,9 +68,10 @@ class Comparison:
         self.left_out: dict[str, str] = {}
         first: dict[Hashable, str] = {}
         for entry in self.runs:
-            name = entry.run.name
-            known = first.setdefault((entry.strategy, entry.problem, entry.seed), name)
-            reason = _unfinished(entry.run) or ("" if known == name else f"the same search as '{known}'")
+            name, reason = entry.run.name, _unfinished(entry.run)
+            if not reason:
+                known = first.setdefault((entry.strategy, entry.problem, entry.seed), name)
+                reason = "" if known == name else f"the same search as '{known}'"
             if reason:
                 self.left_out[name] = reason
             else:
@@ -129,10 +132,9 @@ class Comparison:
         """Every pair of strategies: see `ranks.wins`."""
         return wins(self.finals)
 
-    @cached_property
-    def baseline(self) -> str | None:
-        """What random search is called; None if it is not among the compared."""
-        return next((entry.strategy for entry in self.entries if entry.run.document["strategy"] == RANDOM), None)
+    def baseline(self, problem: str) -> str | None:
+        """What random search is called there; None if it did not search this problem."""
+        return next((e.strategy for e in self.select(problem) if e.run.document["strategy"] == RANDOM), None)
 
     def target(self, problem: str) -> float | None:
         """The fitness to reach: as given, or what the median run of random search had at the end of the common budget.
@@ -142,18 +144,19 @@ class Comparison:
         """
         if self.given_target is not None:
             return self.given_target
-        if self.baseline is None:
+        baseline, budget = self.baseline(problem), self.budget(problem)
+        if baseline is None:
             return None
-        budget = self.budget(problem)
-        found = sorted(_at_budget(entry.run, budget) for entry in self.select(problem, self.baseline))
+        found = sorted(_at_budget(entry.run, budget) for entry in self.select(problem, baseline))
         return found[len(found) // 2] if found and math.isfinite(found[len(found) // 2]) else None
 
     @cached_property
     def targets(self) -> pd.DataFrame:
         """What it took to reach the target, a row a problem and strategy.
 
-        `reached` of `runs` did; `median` evaluations (infinite if fewer than half did), its `ratio` to random search
-        (NaN without it, or where its median run did not get there), and the 95 % interval `low`, `high` of the ratio.
+        `reached` of `runs` did; `median` evaluations (infinite unless more than half did), its `ratio` to random search
+        (NaN without it), and the 95 % interval `low`, `high` of the ratio. A run of random search that did not get
+        there counts with the budget that it had, so the ratio is no smaller than it would be with more.
         """
         rows = []
         for problem in self.problems:
@@ -161,12 +164,14 @@ class Comparison:
             if target is None:
                 continue
             took = {strategy: self._took(problem, strategy, target) for strategy in self.strategies}
+            baseline = self.baseline(problem)
+            others = [] if baseline is None else self._had(problem, baseline, took[baseline])
             for strategy in self.strategies:
                 if not took[strategy]:
                     continue
                 compared = (math.nan,) * 3
-                if self.baseline and took[self.baseline] and strategy != self.baseline:
-                    compared = bootstrap_ratio(took[strategy], took[self.baseline])
+                if others and strategy != baseline:
+                    compared = bootstrap_ratio(took[strategy], others)
                 rows.append(
                     {
                         "problem": problem,
@@ -186,6 +191,11 @@ class Comparison:
         budget = self.budget(problem)
         took = (evaluations_to(best_so_far(entry.run), target) for entry in self.select(problem, strategy))
         return [evaluations if evaluations <= budget else math.inf for evaluations in took]
+
+    def _had(self, problem: str, strategy: str, took: Sequence[float]) -> list[float]:
+        """The evaluations to the target, or where a run did not get there those that it had."""
+        spent = [min(self.budget(problem), entry.run.spent[-1]) for entry in self.select(problem, strategy)]
+        return [min(pair) for pair in zip(took, spent, strict=True)]
 
     @cached_property
     def counts(self) -> pd.DataFrame:
@@ -265,6 +275,7 @@ def _problem_facts(run: RunHistory) -> dict[str, Any]:
     document = run.document
     facts = {"fitness": document["fitness"], "score": document["score"], "kimg": (document["gan"] or {}).get("kimg")}
     facts |= {"task": document.get("table") or document["task"][:6], "space": digest(document["space"])[:6]}
+    facts |= {name: document.get(name) for name in ("kind", "fingerprint", "total_seconds")}
     return facts
 
 
@@ -324,19 +335,23 @@ def _at_budget(run: RunHistory, budget: float) -> float:
 
 
 def _is_checked(run: RunHistory) -> bool:
-    """Whether it has all fresh replicates of all its finalists, or nothing that could be checked."""
+    """Whether it has as many finalists with all fresh replicates as it should, or nothing that could be checked."""
     if not run.ranking:
         return bool(run.document["confirm"])
-    finalists, asked = run.store.finalists(run.name), run.document["confirm"]
-    checked = [c for c in run.confirmations if c.key in finalists]
-    return bool(finalists) and len(checked) == len(finalists) and all(len(c.evaluations) == asked for c in checked)
+    checked = _checked(run)
+    return bool(checked) and len(checked) >= len(run.leaders(run.document["finalists"]))
 
 
 def _confirmed(run: RunHistory) -> float:
     """The fitness of the best finalist over its fresh replicates, judged as in the search: a failure is infinite."""
-    finalists = run.store.finalists(run.name)
-    judged = [run.judge.over(c.evaluations) for c in run.confirmations if c.key in finalists]
+    judged = [run.judge.over(c.evaluations) for c in _checked(run)]
     return min((values[0] for values in judged if values is not None), default=math.inf)
+
+
+def _checked(run: RunHistory) -> list[Confirmation]:
+    """Of the finalists those that have all replicates: one of a smaller budget may have been left behind with fewer."""
+    finalists, asked = run.store.finalists(run.name), run.document["confirm"]
+    return [c for c in run.confirmations if c.key in finalists and len(c.evaluations) == asked]
 
 
 def _identities(run: RunHistory) -> list[set[Identity]]:

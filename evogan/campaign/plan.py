@@ -149,8 +149,10 @@ def _table(given: Any) -> Any:
 def _several(given: Any) -> Any:
     """At least one, none of them twice."""
     if not isinstance(given, list) or not given:
-        raise ValueError("must be a list with at least one name")
+        raise ValueError("must be a list with at least one entry")
     for one in given:
+        if isinstance(one, dict | list):
+            raise ValueError(f"must be a list of names, or a table for each, not {one!r}")
         if given.count(one) > 1:
             raise ValueError(f"'{one}' is there twice, which would be two runs of one name")
     return given

@@ -56,15 +56,19 @@ class StandIn(ABC):
     def value(self, genes: Mapping[str, Value], fidelity: float = 1.0, replicate: int = 0) -> float:
         """The metric at the best checkpoint of one training; infinite if it failed.
 
-        genes: as in `Space.snap`, by which they are moved to their levels. fidelity: in (0, 1]. replicate: from 0, each
+        genes: as in `Space.snap`, by which they are moved to their levels; those that the space fixes may be left out.
+        fidelity: in (0, 1]. replicate: from 0, each
         is another training. Errors: UserError for what lies outside the space.
         """
         if not 0 < fidelity <= 1:
             raise UserError(f"fidelity must lie in (0, 1], not {fidelity:g}")
-        genome, _ = self.space.snap(genes)
+        genome = self._at(genes)
         trial = Trial(genome, self.space.key(genome), Task(name=self.table.name), fidelity, replicate)
         found = self(trial).metric(self.metric)
         return math.inf if found is None else found
+
+    def _at(self, genes: Mapping[str, Value]) -> Genome:
+        return self.space.snap(self.space.fixed | dict(genes))[0]
 
     def _evaluation(self, fidelity: float, logs: Array, cost: Mapping[str, float]) -> Evaluation:
         """Up to a fidelity; between checkpoints the logarithm is interpolated, before them it is that of the first."""
@@ -103,7 +107,7 @@ class Surrogate(StandIn):
         return self._evaluation(trial.fidelity, self.curve(trial.genome) + noise, cost)
 
     def truth(self, genes: Mapping[str, Value]) -> float:
-        genome, _ = self.space.snap(genes)
+        genome = self._at(genes)
         return float(np.exp((self.curve(genome) + self._draws).min(axis=1).mean()))
 
     def predict(self, genomes: Sequence[Mapping[str, Value]]) -> Array:
@@ -131,6 +135,12 @@ class Surrogate(StandIn):
             risk = 0.0 if self._failure is None else self._failure.predict_proba([self._features_of(genome)])[0, 1]
             self._known[genome] = np.array([cost, risk, *curve])
         return self._known[genome]
+
+    def check(self) -> None:
+        """Errors: UserError for a table of which no model can be made."""
+        if not np.isfinite(self._logs).all(axis=1).any():
+            raise UserError(f"table '{self.table.name}' has no training that completed")
+        _ = self.noise
 
     # --- the models
 
@@ -285,7 +295,6 @@ class Cells(StandIn):
         return self._evaluation(trial.fidelity, self._logs[row], cost)
 
     def truth(self, genes: Mapping[str, Value]) -> float:
-        genome, _ = self.space.snap(genes)
-        logs = self._logs[self._rows[self.space.key(genome)]]
+        logs = self._logs[self._rows[self.space.key(self._at(genes))]]
         logs = logs[np.isfinite(logs).any(axis=1)]
         return float(np.exp(np.nanmin(logs, axis=1).mean())) if len(logs) else math.inf

@@ -92,7 +92,9 @@ class Table:
             raise UserError(f"no file '{description}': a table is a .parquet and the .json that describes it")
         try:
             document = json.loads(description.read_text(encoding="utf-8"))
-            space, facts = Space.from_document(document["space"], GENES), document["facts"]
+            space, facts = Space.from_document(document["space"], GENES), dict(document["facts"])
+        except UserError as error:
+            raise UserError(f"{description}: {error}") from None
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{description}: describes no table ({type(error).__name__}: {error})") from None
         try:
@@ -109,10 +111,20 @@ class Table:
         if missing:
             raise UserError(f"{path}: no table of this version of evogan, '{missing[0]}' is missing")
         table = cls(path.stem, rows, space, facts, path.parent)
-        for genome, key in zip(table.genomes, rows["key"], strict=True):
-            if space.key(genome) != key:
-                raise UserError(f"{path}: does not fit its description: a genome {key} is not in its space")
+        table._check(path)
         return table
+
+    def _check(self, path: Path) -> None:
+        """Errors: UserError for measurements that are none, or incomplete, and genomes of another space."""
+        try:
+            for metric in self.metrics:
+                self.curves(metric)
+            genomes = self.genomes
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: no table of this version of evogan ({error})") from None
+        for genome, key in zip(genomes, self.rows["key"], strict=True):
+            if self.space.key(genome) != key:
+                raise UserError(f"{path}: does not fit its description: a genome {key} is not in its space")
 
     def write(self, path: Path) -> None:
         document = {"space": self.space.document(), "facts": dict(self.facts)}

@@ -48,7 +48,7 @@ class RunState:
         """A run that was stopped half-way waits for its turn."""
         if self.status is not None and not self.status.ended and self.status.alive is not False:
             return "going"
-        return "crashed" if self.crashed else "done" if self.is_done else "waiting"
+        return "done" if self.is_done else "crashed" if self.crashed else "waiting"
 
     @property
     def spent(self) -> float:
@@ -112,7 +112,8 @@ class CampaignStatus:
         """What became of a run, for the terminal as it ends."""
         run = next(run for run in self.runs if run.name == name)
         best = "nothing completed" if run.best is None or not run.status else f"best {run.status.metric} {run.best:.4g}"
-        return f"{name} {f'crashed: {run.crashed}' if run.crashed else f'is done, {best}'} ({self.headline})"
+        became = f"crashed: {run.crashed}" if run.state == "crashed" else f"is done, {best}"
+        return f"{name} {became} ({self.headline})"
 
     def table(self) -> Group:
         """A row for each strategy on a data set and space, whatever the seed; then what runs now, and what crashed."""

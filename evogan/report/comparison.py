@@ -113,10 +113,14 @@ def _targets(comparison: Comparison) -> Section:
         note += "The target is what the median run of random search had in the end."
     if rows and not comparison.targets["reached"].any():
         note += " No run reached it."
-    if comparison.baseline is None:
-        note += " There is no random search among these runs" + (
-            ": no target to reach, name one with --target." if comparison.given_target is None else ", so no ratio."
-        )
+    note += " A run of random search that did not counts with all that it had, so the ratio is at most this."
+    for problem in comparison.problems:
+        missing = "" if comparison.baseline(problem) else "no random search among these runs"
+        if comparison.target(problem) is None:
+            missing = missing or "nothing of random search completed"
+            note += f" No target on {problem}: {missing}; name one with --target."
+        elif missing:
+            note += f" No ratio on {problem}: {missing}."
     columns = ("problem", "strategy", "target", "reached", "evaluations", "ratio to random", "95 % interval")
     return Section("Evaluations to target", note, columns, rows, names=2)
 
