@@ -25,8 +25,7 @@ from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confi
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
-from evogan.fitness import METRICS
-from evogan.launch import Outside, check_name, cores, launch
+from evogan.launch import Outside, check, cores, launch
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
 from evogan.stable import digest
@@ -141,8 +140,6 @@ def run_bench(
     for name, value in (("seeds", seeds), ("workers", workers)):
         if value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
-    if fitness not in METRICS:
-        raise unknown("fitness", fitness, METRICS)
     Comparison([], target)  # a target that is none is told of now
     at, place = Table.read(table), Place(Path(runs))
     replays = [
@@ -156,8 +153,7 @@ def run_bench(
         for seed, strategy in product(range(seeds), dict.fromkeys(strategies))
     ]
     for replay in replays:
-        check_name(replay.name)
-        make_strategy(replay.settings.strategy, at.space, 0, replay.settings.options)
+        check(replay.name, replay.settings, at.space)
     if kind == LIVE:
         _check_task(at)
         carried_out = _train(at, place, replays, Outside(listener))
