@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
+from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
 from optuna.trial import TrialState
 
 from evogan.api import search
@@ -79,6 +81,30 @@ def test_a_study_is_the_run(gan: RunHistory, tmp_path: Path) -> None:
             fids = {int(point["kimg"]): point["fid"] for point in told.evaluation.scores}
             assert trial.intermediate_values == fids
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE, TrialState.FAIL}
+
+
+def test_trials_have_their_sample_grids(tmp_path: Path) -> None:
+    def with_grid(trial: Trial) -> Evaluation:
+        evaluation = fake_gan(trial)
+        return replace(evaluation, files={"samples.png": trial.key.encode()} if evaluation.scores else {})
+
+    run = make_run(Store(tmp_path / "runs"), load_space("wdcgan_wide", GENES), with_grid, evaluations=20)
+    for name in ("one", "again"):
+        export_study(run, f"sqlite:///{tmp_path / name}.db", tmp_path / "grids")
+        study = load(tmp_path / f"{name}.db", run.name)
+        store = FileSystemArtifactStore(tmp_path / "grids")
+        for trial in study.trials:
+            found = get_all_artifact_meta(study_or_trial=trial, storage=study._storage)
+            assert [meta.filename for meta in found] == ["samples.png"] * (trial.state == TrialState.COMPLETE)
+            for meta in found:
+                assert meta.mimetype == "image/png"
+                with store.open_reader(meta.artifact_id) as file:
+                    assert file.read() == trial.user_attrs["key"].encode()
+    assert len(list((tmp_path / "grids").iterdir())) == sum(t.values is not None for t in run.history)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="artifacts '.*file' cannot be written"):
+        export_study(run, f"sqlite:///{tmp_path / 'third.db'}", tmp_path / "file")
+    assert optuna.get_all_study_names(f"sqlite:///{tmp_path / 'third.db'}") == []
 
 
 def test_optuna_can_work_on_it(folder: Path, tmp_path: Path) -> None:

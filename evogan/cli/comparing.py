@@ -60,6 +60,9 @@ def export(
     kind: Annotated[str, typer.Argument(metavar="FORMAT", help="optuna, csv, parquet or json.")],
     name: Annotated[str, typer.Argument(metavar="RUN")],
     to: Annotated[str, typer.Option(help="File; for optuna a database, as in sqlite:///study.db.")],
+    artifacts: Annotated[
+        Path | None, typer.Option(help="optuna: folder for sample grids; optuna-dashboard takes it as --artifact-dir.")
+    ] = None,
     runs: Runs = Path("runs"),
     store: StoreURL = None,
 ) -> None:
@@ -70,8 +73,10 @@ def export(
 
     if kind not in FORMATS:
         raise unknown("format", kind, FORMATS)
+    if artifacts is not None and kind != "optuna":
+        raise UserError(f"--artifacts: a {kind} file has none")
     run = RunHistory(Place.of(runs, store).existing(), name)
     if kind == "optuna":
-        say(f"{to}  study '{name}' with {export_study(run, to)} trials")
+        say(f"{to}  study '{name}' with {export_study(run, to, artifacts)} trials")
     else:
         say(f"{to}  {export_table(run, kind, Path(to))} rows")

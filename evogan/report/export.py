@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 from evogan.engine import Told
 from evogan.engine.history import RunHistory
@@ -50,8 +53,10 @@ def _one_type_a_column(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{str(name): frame[name].map(str, na_action="ignore") for name in mixed})
 
 
-def export_study(run: RunHistory, storage: str) -> int:
+def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -> int:
     """Write the run as an Optuna study of its name; how many trials. `storage`: a database URL.
+
+    artifacts: a folder for the trials' sample grids, an Optuna artifact store (`optuna-dashboard --artifact-dir`).
 
     A trial is a proposal that was told: failures are FAIL; what was pruned, or judged at a lower fidelity than the best
     was, is PRUNED, since its value is not comparable. Intermediate values are the first objective at the score
@@ -65,7 +70,8 @@ def export_study(run: RunHistory, storage: str) -> int:
     if "://" not in storage:
         raise UserError(f"storage '{storage}' is no database URL: write sqlite:///FILE.db")
     where = storage.split("@")[-1]  # no password in a message
-    trials = _trials(run)
+    grids = {} if artifacts is None else _grids(run)
+    trials = _trials(run, grids)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -77,6 +83,8 @@ def export_study(run: RunHistory, storage: str) -> int:
                 study.set_user_attr(name, value)
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 study.set_metric_names(list(run.judge.metrics))
+            if artifacts is not None:
+                _copy(grids.values(), artifacts)
             study.add_trials(trials)
         except BaseException:  # a study is whole, or not there
             optuna.delete_study(study_name=run.name, storage=kept)
@@ -91,6 +99,29 @@ def export_study(run: RunHistory, storage: str) -> int:
     return len(trials)
 
 
+def _grids(run: RunHistory) -> dict[int, tuple[str, Path]]:
+    """By the number of a proposal, of replicate 0: a name that is the same at every export, and the file."""
+    found = {}
+    for told in run.history:
+        path = run.store.files(told.identity(0)) / "samples.png"
+        if path.is_file():
+            found[told.row.number] = str(uuid5(NAMESPACE_URL, "/".join(path.parts[-3:]))), path
+    return found
+
+
+def _copy(grids: Iterable[tuple[str, Path]], folder: Path) -> None:
+    from optuna.artifacts import FileSystemArtifactStore
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        store = FileSystemArtifactStore(folder)
+        for name, path in grids:
+            with path.open("rb") as file:
+                store.write(name, file)
+    except OSError as error:
+        raise UserError(f"artifacts '{folder}' cannot be written: {error.strerror}") from None
+
+
 def _check_told(run: RunHistory) -> None:
     if not run.history:
         raise UserError(f"run '{run.name}' has nothing to export yet: no result was told")
@@ -102,8 +133,9 @@ def _study_facts(run: RunHistory) -> dict[str, Any]:
     return facts | {"space": document["space"]["name"], "fixed": dict(run.space.fixed), "step": _steps(run)[0]}
 
 
-def _trials(run: RunHistory) -> list[FrozenTrial]:
+def _trials(run: RunHistory, grids: Mapping[int, tuple[str, Path]]) -> list[FrozenTrial]:
     """In the order of the proposals' numbers. The duration is that of training; the date is now."""
+    from optuna.artifacts import ArtifactMeta
     from optuna.trial import TrialState, create_trial
 
     distributions = {gene.name: _distribution(gene) for gene in run.space.genes}
@@ -117,12 +149,17 @@ def _trials(run: RunHistory) -> list[FrozenTrial]:
             state = TrialState.FAIL
         elif told.pruned or told.fidelity < run.top_fidelity:
             state = TrialState.PRUNED
+        attached = {}
+        if told.row.number in grids:  # as Optuna notes it of a trial that still runs
+            name, path = grids[told.row.number]
+            attached = {f"artifacts:{name}": json.dumps(asdict(ArtifactMeta(name, path.name, "image/png", None)))}
         trial = create_trial(
             state=state,
             values=told.values,
             params=params,
             distributions={name: distributions[name] for name in params},
             user_attrs=_trial_facts(told),
+            system_attrs=attached,
             intermediate_values=points,
         )
         assert trial.datetime_complete is not None
