@@ -25,9 +25,11 @@ from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confi
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
+from evogan.genes import GENES
 from evogan.launch import Outside, check, cores, launch
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
+from evogan.space import Space
 from evogan.stable import digest
 from evogan.strategies import make_strategy
 from evogan.trial import Task, Trial
@@ -114,7 +116,7 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
 
 
 def run_bench(
-    table: str | Path,
+    tables: str | Path | Sequence[str | Path],
     strategies: Sequence[str],
     *,
     seeds: int = 20,
@@ -127,9 +129,9 @@ def run_bench(
     say: Callable[[str], None] = lambda line: None,
     listener: Listener | None = None,
 ) -> Comparison:
-    """Compare strategies on a table: each of them searches it once a seed, and its winners get fresh replicates.
+    """Compare strategies on tables: each of them searches each once a seed, and its winners get fresh replicates.
 
-    table: the name of a shipped one, or a parquet file. kind: `surrogate` asks a model of the table, `table` the
+    tables: shipped ones by name, parquet files. kind: `surrogate` asks a model of the table, `table` the
     recorded trainings themselves, `live` trains. workers: that trainings would have had, on a simulated clock (`live`:
     that they have). target: as of `Comparison`. say: is told the name of each search as it ends; listener: hears what
     happens within those that train. The runs are kept in `runs`, and are not made again.
@@ -141,27 +143,19 @@ def run_bench(
         if value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
     Comparison([], target)  # a target that is none is told of now
-    at, place = Table.read(table), Place(Path(runs))
-    replays = [
-        Replay(
-            str(table),
-            kind,
-            at.fingerprint,
-            strategy,
-            _settings(at, strategy, seed, evaluations, kind, fitness, workers),
-        )
-        for seed, strategy in product(range(seeds), dict.fromkeys(strategies))
-    ]
-    for replay in replays:
-        check(replay.name, replay.settings, at.space)
-    if kind == LIVE:
-        _check_task(at)
-        carried_out = _train(at, place, replays, Outside(listener))
-    else:
-        ground = load_table(table, kind, fitness)  # what does not fit is told of before anything is written
-        if isinstance(ground, Surrogate):
+    given = dict.fromkeys(map(str, [tables] if isinstance(tables, str | Path) else tables))
+    read, place = {name: Table.read(name) for name in given}, Place(Path(runs))
+    replays = []
+    for seed, (name, table), strategy in product(range(seeds), read.items(), dict.fromkeys(strategies)):
+        settings = _settings(table, strategy, seed, evaluations, kind, fitness, workers)
+        replays.append(Replay(name, kind, table.fingerprint, strategy, settings))
+        check(replays[-1].name, settings, table.space)
+    for name, table in read.items():  # what does not fit is told of before anything is written
+        if kind == LIVE:
+            _check_task(table)
+        elif isinstance(ground := load_table(name, kind, fitness), Surrogate):
             ground.check()
-        carried_out = _spread(place, replays)
+    carried_out = _train(place, replays, Outside(listener)) if kind == LIVE else _spread(place, replays)
     crashed: dict[str, str] = {}
     for name, why in carried_out:
         crashed |= {name: f"crashed: {why}"} if why else {}
@@ -170,7 +164,7 @@ def run_bench(
     found = Comparison(
         [RunHistory(kept, replay.name) for replay in replays if replay.name not in crashed],
         target,
-        {replay.name: (at.name, replay.strategy) for replay in replays},
+        {replay.name: (read[replay.table].name, replay.strategy) for replay in replays},
     )
     found.left_out.update(crashed)
     return found
@@ -207,11 +201,12 @@ def _check_task(table: Table) -> None:
             raise UserError(f"table '{table.name}' was trained with another {name}: {recorded.get(name)}, not {value}")
 
 
-def _train(table: Table, place: Place, replays: Sequence[Replay], outside: Outside) -> Iterator[tuple[str, str]]:
+def _train(place: Place, replays: Sequence[Replay], outside: Outside) -> Iterator[tuple[str, str]]:
     """For real, one after the other; the name of each as it ends, and why, if it crashed."""
     for replay in replays:
         try:
-            launch(place, replay.name, replay.settings, table.space, outside).close()
+            space = Space.from_document(replay.settings.space, GENES)
+            launch(place, replay.name, replay.settings, space, outside).close()
         except UserError:
             raise
         except Exception as error:

@@ -375,6 +375,15 @@ def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) ->
     assert Store.existing(tmp_path).count() == before
 
 
+def test_several_tables_are_several_problems(table: Table, written: Path, tmp_path: Path) -> None:
+    Table("second", table.rows[:500], SPACE, FACTS).write(tmp_path / "second.parquet")
+    paths = [written, tmp_path / "second.parquet", written]
+    found = run_bench(paths, ["random", "ga-steady"], seeds=2, evaluations=10, runs=tmp_path / "runs")
+    assert found.problems == ["made-up", "second"]
+    assert found.ranking.blocks == 4
+    assert set(found.targets["problem"]) == {"made-up", "second"}
+
+
 def test_other_numbers_are_other_searches(written: Path, tmp_path: Path) -> None:
     def clock(folder: Path, evaluations: int, workers: int) -> float:
         found = run_bench(written, ["dehb"], seeds=1, evaluations=evaluations, runs=folder, workers=workers)
@@ -426,7 +435,7 @@ def test_a_real_search_that_crashes_stops_no_other(
     table = Table.read(written)
     settings = [_settings(table, "random", seed, 5, "live", "fid", 1) for seed in (0, 1)]
     replays = [Replay(str(written), "live", table.fingerprint, "random", each) for each in settings]
-    found = [why for _, why in _train(table, Place(tmp_path), replays, Outside())]
+    found = [why for _, why in _train(Place(tmp_path), replays, Outside())]
     assert found == ["ZeroDivisionError: division by zero", ""]
 
 

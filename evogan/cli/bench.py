@@ -43,7 +43,7 @@ def collect(
 
 
 def run(
-    table: Annotated[str, typer.Argument(help="A shipped table (`evogan bench list`), or a .parquet file.")],
+    tables: Annotated[list[str], typer.Argument(help="Shipped tables (`evogan bench list`), or .parquet files.")],
     strategies: Annotated[str, typer.Option(help="Strategies, with commas between.")] = STRATEGIES,
     seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 20,
     evaluations: Annotated[int, typer.Option(help="Budget of each search, in full trainings.")] = 200,
@@ -55,7 +55,7 @@ def run(
     runs: Annotated[Path, typer.Option(help="Folder where the searches are kept.")] = Path("runs/bench"),
     as_json: Json = False,
 ) -> None:
-    """Compare strategies on a table of recorded trainings, in seconds instead of days."""
+    """Compare strategies on tables of recorded trainings, in minutes instead of days."""
     from rich.progress import Progress
 
     from evogan.bench import run_bench
@@ -66,15 +66,16 @@ def run(
         raise UserError(f"--out '{out}': .md or .html")
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        bar = progress.add_task(table, total=seeds * len(dict.fromkeys(names)))
+        said = ", ".join(tables)
+        bar = progress.add_task(said, total=seeds * len(dict.fromkeys(names)) * len(dict.fromkeys(tables)))
         trained: Counter[str] = Counter()
 
         def hear(event: Event) -> None:
             trained[event.kind] += 1
-            progress.update(bar, description=f"{table}, {trained['evaluated']} trainings")
+            progress.update(bar, description=f"{said}, {trained['evaluated']} trainings")
 
         found = run_bench(
-            table,
+            tables,
             names,
             seeds=seeds,
             evaluations=evaluations,
