@@ -54,9 +54,14 @@ def failed(status: str = "crashed", id: int = 0, reason: str = "it broke") -> Ev
     return Evaluation(status=status, reason=reason, id=id)  # type: ignore[arg-type]
 
 
+def known(number: int, value: float | None, **more: Any) -> Event:
+    return Event("told", trial(number, **more), value=value)
+
+
 def every_kind() -> Iterator[Event]:
     """A search in which everything happens."""
     yield Event("cached", trial(0), done(5.0, id=1))
+    yield known(0, 5.0)
     for number in range(1, 6):
         yield Event("submitted", trial(number))
     yield from (Event("awaited", trial(number)) for number in (6, 7))
@@ -67,6 +72,9 @@ def every_kind() -> Iterator[Event]:
     yield Event("retried", trial(2), reason="worker lost")
     yield Event("waiting", None, reason="store 'runs/evogan.db': database is locked")
     yield Event("evaluated", trial(1), done(4.0, id=2))
+    yield known(1, 4.0)
+    yield known(2, None)
+    yield known(3, 0.5, fidelity=0.5)
     yield Event("pruned", trial(3), done(9.0, id=3, fidelity=0.5))
     yield Event("started", trial(4))
     yield Event("evaluated", trial(4), failed("out_of_memory", id=4))
@@ -112,10 +120,10 @@ def shown(events: list[Event], checks: int = 0) -> list[str]:
 
 def test_the_display_says_what_a_user_should_know() -> None:
     assert shown(list(every_kind())) == [
-        "1/10 0 evaluated, 1 cached, 0 failed, best fid 5",
+        "1/10 0 evaluated, 1 cached, 0 failed, best fid -",
         "trial 2 is tried again: worker lost",
         "waiting: store 'runs/evogan.db': database is locked",
-        "2/10 1 evaluated, 1 cached, 0 failed, best fid 4",
+        "2/10 1 evaluated, 1 cached, 0 failed, best fid 5",
         "3.5/10 3 evaluated, 1 cached, 1 failed, 1 pruned, best fid 4",
         "4.5/10 3 evaluated, 2 cached, 1 failed, 1 pruned, best fid 4",
         "stopping: 1 trials finish, Ctrl-C again stops at once",
@@ -131,7 +139,7 @@ def test_a_store_that_stays_away_is_told_of_once() -> None:
 def test_the_bar_counts_what_runs_here_and_elsewhere() -> None:
     said = io.StringIO()
     with SearchProgress(FID, 10, 4, Console(file=said, force_terminal=True, width=200)) as progress:
-        for event in list(every_kind())[:11]:
+        for event in list(every_kind())[:12]:
             progress(event)
         assert progress.under_way == ["3 running", "2 awaited"]
         progress(Event("evaluated", check(1), done(id=9)))
@@ -141,7 +149,21 @@ def test_the_bar_counts_what_runs_here_and_elsewhere() -> None:
 
 def test_checks_are_none_of_the_searchs_evaluations() -> None:
     events = [Event("evaluated", trial(1), done(id=1)), Event("evaluated", check(1), done(0.5, id=2))]
-    assert shown(events, checks=1) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid 1"]
+    assert shown(events, checks=1) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid -"]
+
+
+def test_the_best_is_that_of_the_highest_fidelity_and_of_all_replicates(tmp_path: Path) -> None:
+    def best(*events: Event) -> Any:
+        return told(tmp_path / "status.json", *events).status().best
+
+    lucky = Event("evaluated", trial(2, replicate=1), done(0.1, id=7))
+    early = [known(0, 3.0, fidelity=0.25), known(1, 2.0, fidelity=0.25)]
+    assert best(*early, lucky) == {"value": 2.0, "key": "key1", "number": 1}
+    assert best(*early, known(2, 9.0), lucky, known(3, 1.0, fidelity=0.25)) == {
+        "value": 9.0,
+        "key": "key2",
+        "number": 2,
+    }
 
 
 # --- the log
@@ -173,11 +195,12 @@ def test_a_line_for_every_event_with_run_ordinal_and_key(tmp_path: Path) -> None
         if event.trial is not None:
             assert (line["ordinal"], line["key"], line["fidelity"], line["replicate"]) == (
                 *(event.trial.number, event.trial.key),
-                *(1.0, 0),
+                *(event.trial.fidelity, 0),
             )
     by_event = {line["event"]: line for line in reversed(found)}
     assert by_event["evaluated"]["scores"] == {"fid": 4.0} and by_event["evaluated"]["seconds"] == 3.0
     assert by_event["pruned"]["reached"] == 0.5
+    assert by_event["told"]["value"] == 5.0
     assert by_event["progress"]["point"] == {"kimg": 1.0, "fidelity": 0.5, "fid": 4.5}
     assert by_event["started"]["where"] == "node a, gpu 0, process 1"
     assert by_event["retried"]["reason"] == "worker lost"
@@ -188,7 +211,7 @@ def test_a_line_for_every_event_with_run_ordinal_and_key(tmp_path: Path) -> None
 def test_the_level_says_what_is_left_out(tmp_path: Path) -> None:
     events = list(every_kind())
     levels = {level: logged(tmp_path / level, level, *events) for level in ("debug", "info", "warning")}
-    assert {line["event"] for line in levels["debug"] if line["level"] == "debug"} == {"progress"}
+    assert {line["event"] for line in levels["debug"] if line["level"] == "debug"} == {"progress", "told"}
     assert levels["info"] and all(line["level"] != "debug" for line in levels["info"])
     assert [line["event"] for line in levels["warning"]] == ["retried", "waiting", "pruned", "evaluated", "stopping"]
     assert levels["warning"][3]["status"] == "out_of_memory"
@@ -351,7 +374,7 @@ def test_the_status_adds_up(tmp_path: Path) -> None:
 
 
 def test_what_runs_where_and_how_far_it_is(tmp_path: Path) -> None:
-    one, two, three = told(tmp_path / "s", *list(every_kind())[:13]).status().running
+    one, two, three = told(tmp_path / "s", *list(every_kind())[:14]).status().running
     assert (one["number"], one["key"], one["where"]) == (1, "key1", "node a, gpu 0, process 1")
     assert one["point"] == {"kimg": 1.5, "fidelity": 0.75, "fid": 4.5}, "the last of each that was heard"
     assert one["seconds"] >= two["seconds"] >= three["seconds"] >= 0
@@ -488,7 +511,7 @@ def test_a_status_that_cannot_be_written_stops_nothing(tmp_path: Path, monkeypat
 
 
 def test_a_status_is_json_for_machines_and_a_table_for_people(tmp_path: Path) -> None:
-    writer = told(tmp_path / "s", *list(every_kind())[:16])
+    writer = told(tmp_path / "s", *list(every_kind())[:20])
     writer(Event("progress", trial(5), point={"kimg": NAN, "fid": NAN}))
     status = writer.status()
     document = json.loads(json.dumps(status.as_document(), allow_nan=False))
@@ -551,17 +574,20 @@ def test_tensorboard_has_curves_grids_genes_and_the_best_so_far(tmp_path: Path) 
     losses = ({"kimg": 0.5, "critic": -1.0}, {"kimg": 1.0, "critic": -2.0})
     with TensorBoard(board, FID, lambda identity: store / identity[0]) as listener:
         listener(Event("evaluated", trial(1), done(4.0, id=1, curve=losses)))
+        listener(known(1, 4.0))
         listener(Event("progress", trial(2), point={"fid": 0.1}))
         listener(Event("evaluated", trial(2), failed(id=2)))
         listener(Event("pruned", trial(3), replace(done(NAN, id=3), fidelity=0.5)))
+        listener(known(2, None))
         listener(Event("cached", trial(0), done(3.0, id=4)))
+        listener(known(0, 3.0))
         listener(Event("evaluated", check(0), done(2.0, id=5)))
     assert sorted(path.name for path in board.iterdir()) == [
         *("000000-key0", "000001-key1", "000002-key2", "000003-key3", "best", "check-key0-r0"),
     ]
     assert scalars(board / "000001-key1", "fid") == [(1000, 5.0), (2000, 4.0)]
     assert scalars(board / "000001-key1", "losses/critic") == [(500, -1.0), (1000, -2.0)]
-    assert scalars(board / "best", "best_fid") == [(1, 4.0), (2, 4.0), (3, 4.0), (4, 3.0)], "checks are no search"
+    assert scalars(board / "best", "best_fid") == [(1, 4.0), (2, 4.0), (3, 3.0)], "checks are no search"
     found = EventAccumulator(str(board / "000001-key1"))
     found.Reload()
     (image,) = found.Images("samples")
@@ -573,17 +599,24 @@ def test_tensorboard_has_curves_grids_genes_and_the_best_so_far(tmp_path: Path) 
 
 
 def test_a_run_that_goes_on_doubles_nothing_on_the_board(tmp_path: Path) -> None:
+    def judged(event: Event) -> float | None:
+        assert event.evaluation is not None
+        return FID.value(event.evaluation)
+
     events = [Event("evaluated", trial(i), done(9.0 - i, id=i)) for i in range(3)]
     with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
-        for event in events[:2]:
+        for number, event in enumerate(events[:2]):
             listener(event)
+            listener(known(number, judged(event)))
     (best,), trial_file = (tmp_path / "best").iterdir(), next((tmp_path / "000000-key0").iterdir())
     best.rename(best.with_name("events.out.tfevents.1.1"))  # of another time, by another process
     before = trial_file.read_bytes()
     with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
-        for event in events[:2]:
+        for number, event in enumerate(events[:2]):
             listener(replace(event, kind="cached"))
+            listener(known(number, judged(event)))
         listener(events[2])
+        listener(known(2, judged(events[2])))
         listener(replace(events[0], kind="cached"))
     assert scalars(tmp_path / "best", "best_fid") == [(1, 9.0), (2, 8.0), (3, 7.0)]
     assert scalars(tmp_path / "000000-key0", "fid") == [(1000, 10.0), (2000, 9.0)]
@@ -609,6 +642,7 @@ def test_a_full_disk_stops_no_search_and_the_board_is_completed_later(
             listener(Event("evaluated", trial(1), done(4.0, id=1)))
     with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
         listener(Event("cached", trial(1), done(4.0, id=1)))
+        listener(known(1, 4.0))
     assert scalars(tmp_path / "000001-key1", "fid") == [(1000, 5.0), (2000, 4.0)]
     assert scalars(tmp_path / "best", "best_fid") == [(1, 4.0)]
 

@@ -16,7 +16,17 @@ from evogan.trial import Evaluation, Identity, Trial
 POLL = 0.5  # seconds between looks at what other drivers train, and at a wish to stop
 
 Kind = Literal[
-    "cached", "submitted", "started", "progress", "retried", "awaited", "evaluated", "pruned", "stopping", "waiting"
+    "cached",
+    "submitted",
+    "started",
+    "progress",
+    "retried",
+    "awaited",
+    "evaluated",
+    "pruned",
+    "told",
+    "stopping",
+    "waiting",
 ]
 
 
@@ -25,8 +35,9 @@ class Event:
     """What progress displays and logs are fed with.
 
     `cached`: known before; `evaluated`: just trained; `pruned`: the same, but stopped early; `awaited`: another driver
-    trains it. `started`, `progress` and `retried` are an executor's reports. `stopping` and `waiting` (for a store or a
-    disk that does not answer) are about no trial.
+    trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
+    the fidelity that was reached, with the `value` over all replicates (None: a failure). `stopping` and `waiting` (for
+    a store or a disk that does not answer) are about no trial.
     """
 
     kind: Kind
@@ -35,6 +46,7 @@ class Event:
     where: str = ""
     point: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    value: float | None = None
 
 
 Listener = Callable[[Event], None]

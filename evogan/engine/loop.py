@@ -18,7 +18,7 @@ from itertools import count
 from random import Random
 from typing import Literal, TypeVar
 
-from evogan.engine.broker import Broker
+from evogan.engine.broker import Broker, Event
 from evogan.engine.judge import Judge, Replication
 from evogan.engine.ledger import Ledger
 from evogan.engine.pruner import Pruner
@@ -290,6 +290,8 @@ class Loop:
         self._replication.enter(asked.row.fidelity, evaluations)
         told = Told(asked.row, tuple(evaluations), self._judge.over(evaluations))
         self._strategy.tell(asked.proposal, self._fitness(told))
+        judged = replace(asked.trial, fidelity=told.fidelity)
+        self._broker.listener(Event("told", judged, value=told.value))
 
     def _check_metrics(self, evaluation: Evaluation) -> None:
         """What was measured, but never as a finite number, counts as a failure; what was not is a mistake."""

@@ -18,7 +18,14 @@ from evogan.engine import Event, Judge
 from evogan.errors import UserError, unknown
 
 LEVELS = ("debug", "info", "warning")
-_KINDS = {"progress": "debug", "retried": "warning", "pruned": "warning", "stopping": "warning", "waiting": "warning"}
+_KINDS = {
+    "progress": "debug",
+    "told": "debug",
+    "retried": "warning",
+    "pruned": "warning",
+    "stopping": "warning",
+    "waiting": "warning",
+}
 _SECRETS = (
     (re.compile(r"(://[^\s/:@]*):\S*@"), r"\1:***@"),  # of a URL; a password may have an @ in it
     (re.compile(r"(password['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE), r"\1***"),
@@ -111,6 +118,8 @@ def facts_of(event: Event, judge: Judge) -> dict[str, Any]:
         facts |= {"status": evaluation.status, "flags": list(evaluation.flags), "reached": evaluation.fidelity}
         facts |= {"scores": numbers({name: point.get(name) for name in judge.metrics})}
         facts |= numbers({"seconds": evaluation.cost.get("seconds")})
+    if event.kind == "told":
+        facts["value"] = event.value
     if event.where:
         facts["where"] = event.where
     if event.point:

@@ -18,7 +18,7 @@ class SearchProgress:
 
     def __init__(self, judge: Judge, evaluations: int, checks: int, console: Console) -> None:
         self._metric, self._console, self._total = judge.metric, console, evaluations
-        self._tally, self._tenths, self._said = Tally(judge), 0, ""
+        self._tally, self._tenths, self._said = Tally(), 0, ""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

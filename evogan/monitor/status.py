@@ -100,7 +100,7 @@ class StatusWriter:
     def __init__(self, path: Path, run: str, judge: Judge, budget: float, checks: int = 0) -> None:
         self._path, self._run, self._judge, self._budget, self._checks = path, run, judge, budget, checks
         self._driver = {"host": socket.gethostname(), "pid": os.getpid(), "born": born(os.getpid())}
-        self._tally, self._pace, self._reason = Tally(judge), _Pace(), ""
+        self._tally, self._pace, self._reason = Tally(), _Pace(), ""
         self._machine = Machine()
         self._begun = monotonic()
         self._lock, self._left = Lock(), Flag()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from evogan.engine import Event, Judge, Ledger
+from evogan.engine import Event, Ledger
 from evogan.engine.confirm import FRESH
 from evogan.trial import Identity, Trial
 
@@ -38,7 +38,7 @@ class Tally:
     are fresh replicates, which are in none of the others. `running`: the longest running first.
     """
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self) -> None:
         self.evaluated = self.cached = self.pruned = self.retried = self.checked = 0
         self.failed: Counter[str] = Counter()
         self.best: Best | None = None
@@ -46,7 +46,7 @@ class Tally:
         self.queued: set[Identity] = set()
         self.awaited: set[Identity] = set()
         self.state: State = "searching"
-        self._judge, self._ledger = judge, Ledger()
+        self._ledger, self._top = Ledger(), 0.0
         self._seen: set[int] = set()  # evaluations, by their number in the store
         self._stopping = False
 
@@ -60,6 +60,9 @@ class Tally:
         trial = event.trial
         if trial is None:
             self._enter(event)
+            return False
+        if event.kind == "told":
+            self._compare(trial, event.value)
             return False
         self.state = "stopping" if self._stopping else "checking" if trial.replicate >= FRESH else "searching"
         self._move(event, trial)
@@ -91,6 +94,13 @@ class Tally:
             self.queued.add(trial.identity)
         self.retried += event.kind == "retried"
 
+    def _compare(self, trial: Trial, value: float | None) -> None:
+        """The best is one of those judged at the highest fidelity reached, as the run itself has it."""
+        if value is None or trial.fidelity < self._top:
+            return
+        if self.best is None or trial.fidelity > self._top or value < self.best.value:
+            self.best, self._top = Best(value, trial.key, trial.number), trial.fidelity
+
     def _count(self, event: Event, trial: Trial) -> bool:
         evaluation = event.evaluation
         if evaluation is None or evaluation.id in self._seen:
@@ -105,9 +115,6 @@ class Tally:
         self.pruned += event.kind == "pruned"
         if evaluation.failed:
             self.failed[evaluation.status] += 1
-        value = self._judge.value(evaluation)
-        if value is not None and (self.best is None or value < self.best.value):
-            self.best = Best(value, trial.key, trial.number)
         self._ledger.add(trial)
         if evaluation.fidelity is not None and evaluation.fidelity < trial.fidelity:
             self._ledger.stopped(trial, evaluation.fidelity)

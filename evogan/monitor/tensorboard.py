@@ -36,7 +36,7 @@ class TensorBoard:
     def __init__(self, folder: Path, judge: Judge, files: Callable[[Identity], Path]) -> None:
         self.check()
         self._folder, self._judge, self._files = folder, judge, files
-        self._tally, self._known = Tally(judge), 0
+        self._tally, self._known = Tally(), 0
         self._best = folder / "best" / f"{NAME}.{time.time():.0f}.{os.getpid()}"
 
     @staticmethod
@@ -60,13 +60,16 @@ class TensorBoard:
         """Nothing is left to be written."""
 
     def __call__(self, event: Event) -> None:
-        if event.kind == "progress" or not self._tally.add(event):
+        if event.kind == "progress":
+            return
+        new = self._tally.add(event)
+        if event.kind == "told":
+            self._add_best()
+        if not new:
             return
         assert event.trial is not None and event.evaluation is not None
         path = self._folder / _name(event.trial) / f"{NAME}.evogan"
         with suppress(OSError):  # the disk is full: what is missing is written when the run goes on another time
-            if event.trial.replicate < FRESH:
-                self._add_best()
             if not path.exists():
                 write_whole(path, self._trial(event.trial, event.evaluation))
 
@@ -74,7 +77,7 @@ class TensorBoard:
         self._known += 1
         if self._tally.best is not None:
             best = {f"best_{self._judge.metric}": self._tally.best.value}
-            with self._best.open("ab") as file:
+            with suppress(OSError), self._best.open("ab") as file:
                 file.write(_records([_scalars(self._known, best)]))
 
     def _trial(self, trial: Trial, evaluation: Evaluation) -> bytes:
