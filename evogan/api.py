@@ -43,6 +43,8 @@ class Run(RunHistory):
         training = None if self.best is None else self.best_training(self.best.row.key)
         if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed")
+        if "table" in self.document:
+            raise UserError(f"run '{self.name}' is a replay of table '{self.document['table']}': nothing was trained")
         return load(self.store.files(training.identity) / "generator.safetensors")
 
 
@@ -111,6 +113,8 @@ def search(
         raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))
     if objective and runs and not task:
         raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
+    if objective and store and not runs:
+        raise UserError("store: an objective's results are kept only with a folder `runs` for files, too")
     place = IN_MEMORY if objective and not runs else Place.of(runs, store)
     judged_on = None if objective else GANSettings.of(data=data, **gan)
     settings, space = settle(
@@ -191,16 +195,22 @@ def resume(
     log_level: Literal["debug", "info", "warning"] = "info",
     tensorboard: bool = False,
 ) -> Run:
-    """Go on with a run exactly where it stopped, if wanted up to more `evaluations`, or with other `resources`.
+    """Go on with a run exactly where it stopped, if wanted up to more `evaluations`, or with other `resources`: those
+    parts of `Resources` that are to change.
 
     Errors: UserError if there is no such run, if it had an objective of the user's own, or if its data
     changed.
     """
     place = Place.of(runs, store)
     document = place.existing().run(name)
+    if "table" in document:
+        raise UserError(f"run '{name}' is a replay of table '{document['table']}': evogan bench run goes on with it")
     if document["gan"] is None:
         raise UserError(f"run '{name}' has an objective of its own: call search() with it again")
     settings = SearchSettings.of(document | ({} if evaluations is None else {"evaluations": evaluations}))
+    for part in resources or {}:
+        if part not in vars(settings.resources):
+            raise unknown("resource", part, vars(settings.resources))
     settings = replace(settings, resources=_with_workers(replace(settings.resources, **(resources or {})), workers))
     space = Space.from_document(settings.space, GENES)
     return Run(launch(place, name, settings, space, Outside(listener, log_level, tensorboard)), name)

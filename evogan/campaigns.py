@@ -114,6 +114,7 @@ def _state(run: PlannedRun, place: Place) -> RunState:
         checks=run.checks,
         status=read_status(status),
         crashed=reason,
+        total_seconds=run.search["total_seconds"],
     )
 
 

@@ -39,6 +39,7 @@ from evogan.space import Space
 from evogan.strategies import Strategy, make_strategy
 from evogan.trial import Task
 
+LONGEST_NAME = 200  # of a run: folders are named by it
 MAY_CHANGE = ("evaluations", "total_seconds", "confirm", "resources")  # of a run that goes on
 
 
@@ -161,6 +162,8 @@ def check_name(name: str) -> None:
     """A run's folder lies beside the store's own files. Errors: UserError."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
         raise UserError(f"run name '{name}': letters, digits, '.', '_' and '-' only")
+    if len(name) > LONGEST_NAME:
+        raise UserError(f"run name '{name[:40]}...' has {len(name)} characters, more than {LONGEST_NAME}")
     if name in ("evaluations", "tasks") or name.startswith("evogan.db"):
         raise UserError(f"run name '{name}' is taken by the store itself")
 
@@ -247,7 +250,9 @@ def _listeners(
         checks = (settings.finalists + references) * settings.confirm
         hear += [
             stack.enter_context(Log(folder / "log.jsonl", name, judge, outside.log_level)),
-            stack.enter_context(StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks)),
+            stack.enter_context(
+                StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks, settings.total_seconds)
+            ),
         ]
         if outside.tensorboard:
             hear.append(stack.enter_context(TensorBoard(folder / "tensorboard", judge, store.files)))

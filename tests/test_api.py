@@ -51,6 +51,23 @@ def test_an_objective_needs_no_gan_in_sight() -> None:
     assert len({told.row.key for told in run.history}) == 21
 
 
+def test_what_would_not_be_heeded_is_refused(runs: Path) -> None:
+    with pytest.raises(UserError, match="kept only with a folder"):
+        evogan.search(SPACE, objective=bowl, store="postgresql://nowhere/x")
+    run = evogan.search("wdcgan", "digits", evaluations=1, runs=runs, **SMALL)
+    with pytest.raises(UserError, match="unknown resource 'wrkers'.*did you mean 'workers'"):
+        evogan.resume(run.name, runs=runs, resources={"wrkers": 2})
+
+
+def test_a_replay_trained_nothing(runs: Path) -> None:
+    found = evogan.run_bench("digits-wdcgan_wide", ["random"], seeds=1, evaluations=3, runs=runs)
+    run = evogan.open_run(found.entries[0].run.name, runs)
+    assert "on table <code>digits-wdcgan_wide</code>" in run.report().read_text()
+    for attempt in (run.load_best, lambda: evogan.resume(run.name, runs=runs)):
+        with pytest.raises(UserError, match="is a replay of table 'digits-wdcgan_wide'"):
+            attempt()
+
+
 def test_an_objective_is_remembered_where_a_folder_is_named(runs: Path) -> None:
     calls: list[object] = []
 

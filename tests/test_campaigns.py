@@ -322,6 +322,7 @@ def status_of(tmp_path: Path, name: str, trials: int, seconds: float, monkeypatc
         clock[0] += seconds
         evaluation = Evaluation(status="completed", scores=({"fid": 9.0 - number, "fidelity": 1.0},), id=number)
         writer(Event("evaluated", trial, evaluation))
+        writer(Event("told", trial, value=9.0 - number))
     return writer.status()
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from evogan import cli
+from evogan.cli.common import say
 
 SMALL = "--kimg 0.1 --samples 100 --workers 1 --evaluations 2 --finalists 1 --confirm 1"
 Run = Callable[..., "Result"]
@@ -80,6 +81,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert "Evolve GANs that work" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["", "campaign", "features", "bench"])
+def test_without_a_command_there_is_help(run: Run, command: str) -> None:
+    result = run(command)
+    assert result.code == 2 and result.err.startswith("Usage: ") and "\nCommands:\n" in result.err
+
+
+def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    say("runs[/b]/old[b]:smile:/report.html")
+    assert capsys.readouterr().out == "runs[/b]/old[b]:smile:/report.html\n"
+
+
 @pytest.mark.parametrize(
     ("command", "parts"),
     [
@@ -91,6 +103,9 @@ def test_help_imports_nothing_heavy() -> None:
         ("search wdcgan --data no/where", ("no/where",)),
         ("search wdcgan --data mnist --data-dir nowhere", ("nowhere", "--download", "EVOGAN_DATA")),
         ("search wdcgan --fitness fdi", ("unknown fitness 'fdi'", "did you mean 'fid'")),
+        ("search wdcgan --fitness fid,kid,fid", ("fitness 'fid,kid,fid' names a metric twice",)),
+        (f"search wdcgan --name {'long' * 60}", ("run name 'longlong", "has 240 characters, more than 200")),
+        ("search wdcgan --workers 2 --window 0", ("window must be at least 1",)),
         ("search wdcgan --score middle", ("unknown score 'middle'", "best", "last")),
         ("search wdcgan --image-size 30", ("image size 30", "divisible by 4")),
         ("search wdcgan --device cuda:99", ("device 'cuda:99' is not there",)),

@@ -188,7 +188,7 @@ def test_page_has_the_numbers_of_the_store(run: RunHistory, page: Path) -> None:
         mean = sum(value or 0.0 for value in values) / 3
         spread = math.sqrt(sum(((value or 0.0) - mean) ** 2 for value in values) / 2)
         row = next(row for row in re.findall(r"<tr.*?</tr>", html) if f"<td>{c.name}" in row)
-        assert f'<td class="n">{mean:.4g}</td><td class="n">{spread:.2g}</td><td class="n">3</td>' in row
+        assert f'<td class="n">{mean:.4g}</td><td class="n">{spread:.4g}</td><td class="n">3</td>' in row
     for told in run.ranking[:10]:
         assert f'<td class="n">{told.row.number}</td>' in html
         assert f'<td class="n">{told.value:.4g}</td>' in html
@@ -369,10 +369,29 @@ def test_verdict_counts_failed_replicates() -> None:
     assert "wdcgan failed on every replicate" in verdict_of([9.0, 9.0, 9.0], [None, None, None])
 
 
-def test_verdict_of_one_replicate_has_no_spread() -> None:
+def test_one_replicate_has_no_spread_and_shows_no_difference() -> None:
     said = verdict_of([10.0], [20.0], replicates=1)
     assert "±" not in said
-    assert said.endswith(": 2x better.")
+    assert said.endswith(": one replicate shows no difference.")
+
+
+def test_a_reference_that_another_run_checked_is_not_the_best_of_this_one(tmp_path: Path) -> None:
+    space = load_space("wdcgan", GENES)
+    one = make_run(Store(tmp_path), space, fake_gan, evaluations=9)
+    assert any(standing.best for standing in facts.standings(one))
+    other = make_run(one.store, space, fake_gan, evaluations=9, name="other", fresh=0)
+    other.document["confirm"] = 3  # its winners are not checked yet
+    assert [standing.best for standing in facts.standings(other)] == [False]
+
+
+def test_a_page_says_what_a_run_was_told_by(tmp_path: Path) -> None:
+    run = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=9)
+    page = write_report(run, tmp_path / "one").read_text()
+    assert "never on the number of workers" in page and "evogan resume" in page
+    run.document.update(order="completion", table="digits-wdcgan", kind="surrogate")
+    page = write_report(run, tmp_path / "other").read_text()
+    assert "which trials were fast" in page and "on table <code>digits-wdcgan</code>" in page
+    assert "evogan resume" not in page
 
 
 def test_verdict_without_confirmations() -> None:

@@ -60,6 +60,9 @@ def main() -> None:
     except OSError as error:
         _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 2)
     except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)  # type: ignore[attr-defined]
+            raise SystemExit(2) from None
         _stop(error.format_message(), 2)  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
         code = 130

@@ -43,7 +43,7 @@ def say(text: Any) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 140
-    Console(width=width, highlight=False, soft_wrap=isinstance(text, str)).print(text)
+    Console(width=width, highlight=False, soft_wrap=isinstance(text, str), markup=False, emoji=False).print(text)
 
 
 def print_json(value: Any) -> None:

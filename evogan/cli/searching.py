@@ -112,9 +112,11 @@ def search(
     space = named_space or space or ""
     for seed_genome in read_seeds(seed_genomes or (), load_space(space, GENES), Place.of(runs, store)):
         for move in seed_genome.moves:
-            console().print(f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False)
+            console().print(
+                f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False, markup=False
+            )
     resources = _resources(ray, gpus_per_trial, fuse, memory_per_trial, time_limit, stall_limit, retries)
-    if workers is not None and workers > window:
+    if workers is not None and workers > window > 0:
         console().print(f"a window of {window} keeps at most {window} of {workers} workers busy", highlight=False)
     judge = Judge.of(fitness, score, average)  # type: ignore[arg-type]
     with SearchProgress(judge, evaluations, (finalists + 1) * confirm, console()) as progress:

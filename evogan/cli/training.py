@@ -49,10 +49,12 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one genome and score it; trained before, it is looked up."""
+    from rich.text import Text
+
     from evogan import api, shipped
     from evogan.report import facts, tables
 
-    with console().status(f"training {genome} on {data} for {kimg:g} kimg"):
+    with console().status(Text(f"training {genome} on {data} for {kimg:g} kimg")):
         evaluation, folder = api.train(
             dict(shipped.read_genome(genome).genome) | pairs("gene", set_ or []),
             data,

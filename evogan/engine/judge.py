@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from evogan.errors import UserError
 from evogan.trial import COSTS, Evaluation
 
 Average = Literal["mean", "median"]
@@ -29,8 +30,10 @@ class Judge:
 
     @classmethod
     def of(cls, fitness: str, score: Literal["best", "last"] = "best", average: Average = "mean") -> Self:
-        """`fitness`: a metric, or several with commas between."""
-        first, *others = (name.strip() for name in fitness.split(","))
+        """`fitness`: a metric, or several with commas between. Errors: UserError for one named twice."""
+        first, *others = names = [name.strip() for name in fitness.split(",")]
+        if len(set(names)) < len(names):
+            raise UserError(f"fitness '{fitness}' names a metric twice")
         return cls(first, score, tuple(others), average)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
@@ -32,6 +33,7 @@ class RunState:
     checks: int
     status: Status | None
     crashed: str
+    total_seconds: float | None = None  # of training, at which the search ends
 
     @property
     def is_done(self) -> bool:
@@ -86,7 +88,11 @@ class CampaignStatus:
     @property
     def eta(self) -> float | None:
         """Seconds; None if nothing was trained yet. A run goes as fast as those that are most like it went."""
-        waits = [run.left * pace for run in self.runs if run.left and (pace := self._pace(run)) is not None]
+        waits = [
+            min(run.left * pace, run.total_seconds or math.inf)
+            for run in self.runs
+            if run.left and (pace := self._pace(run)) is not None
+        ]
         return sum(waits) if waits else None
 
     def _pace(self, run: RunState) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from collections import deque
@@ -97,7 +98,10 @@ class StatusWriter:
     nothing.
     """
 
-    def __init__(self, path: Path, run: str, judge: Judge, budget: float, checks: int = 0) -> None:
+    def __init__(
+        self, path: Path, run: str, judge: Judge, budget: float, checks: int = 0, total_seconds: float | None = None
+    ) -> None:
+        self._total_seconds = math.inf if total_seconds is None else total_seconds
         self._path, self._run, self._judge, self._budget, self._checks = path, run, judge, budget, checks
         self._driver = {"host": socket.gethostname(), "pid": os.getpid(), "born": born(os.getpid())}
         self._tally, self._pace, self._reason = Tally(), _Pace(), ""
@@ -132,7 +136,7 @@ class StatusWriter:
         use = self._machine.use()
         with self._lock:
             tally, rate, now = self._tally, self._pace.rate(), monotonic()
-            left = max(0.0, self._budget - tally.spent) + max(0, self._checks - tally.checked)
+            left = max(0.0, self._left_to_search(tally)) + max(0, self._checks - tally.checked)
             return Status(
                 run=self._run,
                 state=tally.state,
@@ -153,6 +157,11 @@ class StatusWriter:
                 running=[self._running(trial, now) for trial in islice(tally.running.values(), SHOWN)],
                 use=use,
             )
+
+    def _left_to_search(self, tally: Tally) -> float:
+        """Full trainings, as far as the budget of seconds lets them be."""
+        left = self._budget - tally.spent
+        return min(left, tally.spent * (self._total_seconds / tally.seconds - 1)) if tally.seconds else left
 
     def _running(self, running: Running, now: float) -> dict[str, Any]:
         trial = running.trial

@@ -47,6 +47,7 @@ class Tally:
         self.awaited: set[Identity] = set()
         self.state: State = "searching"
         self._ledger, self._top = Ledger(), 0.0
+        self.seconds = 0.0  # of the search's trainings
         self._seen: set[int] = set()  # evaluations, by their number in the store
         self._stopping = False
 
@@ -115,6 +116,7 @@ class Tally:
         self.pruned += event.kind == "pruned"
         if evaluation.failed:
             self.failed[evaluation.status] += 1
+        self.seconds += evaluation.cost.get("seconds", 0.0)
         self._ledger.add(trial)
         if evaluation.fidelity is not None and evaluation.fidelity < trial.fidelity:
             self._ledger.stopped(trial, evaluation.fidelity)

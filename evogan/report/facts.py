@@ -189,11 +189,12 @@ def best_reference(run: RunHistory) -> Confirmation | None:
 def standings(run: RunHistory) -> list[Standing]:
     """Evolved and published genomes on fresh replicates, best first."""
     known, reference = _references(run), best_reference(run)
+    checked = any(c.key not in known for c in run.confirmations)  # else the store has them of another run
     return [
         Standing(
             c,
             evolved=c.key not in known,
-            best=rank == 0 and bool(c.values),
+            best=rank == 0 and bool(c.values) and checked,
             against="" if reference is None or c is reference else _times(c, reference),
             genes=differences(run, c.genome, reference.genome if reference else None),
         )
@@ -225,7 +226,7 @@ def verdict(run: RunHistory) -> str:
     if not evolved:
         if run.ranking[0].row.key in known:
             return f"The best genome found is a published one itself ({searched})."
-        return f"Best {searched}, on one training: not checked on fresh replicates."
+        return f"Best {searched}, on {trainings(run)}: not checked on fresh replicates."
     best = evolved[0]
     if not best.values:
         return f"The best genomes ({searched}) failed on every fresh replicate."
@@ -236,11 +237,19 @@ def verdict(run: RunHistory) -> str:
         return f"{found}; the reference {reference.name} failed on every replicate."
     compared = f"{found}, against {figure(reference)} of {reference.name} over {_replicates(reference)}"
     times = _times(best, reference)
+    if min(len(best.values), len(reference.values)) < 2:
+        return f"{compared}: one replicate shows no difference."
     if best.mean >= reference.mean:
         return f"Nothing better than {reference.name} was found: {compared}{times and f', {times}'}."
     if max(best.values) >= min(reference.values):
         return f"{compared}: a better mean, but the replicates overlap, so no clear difference."
-    return f"{compared}: {times or 'better'}{', in every replicate' if len(best.values) > 1 else ''}."
+    return f"{compared}: {times or 'better'}, in every replicate."
+
+
+def trainings(run: RunHistory) -> str:
+    """How many a genome of the search was judged on."""
+    most = run.document["replicates"]
+    return "one training" if most == 1 else f"up to {most} trainings"
 
 
 def _replicates(confirmation: Confirmation) -> str:

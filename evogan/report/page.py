@@ -74,6 +74,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
             figures=drawn,
             no_importance=importance if isinstance(importance, str) else "",
             top=top,
+            trainings=facts.trainings(run),
             varying=varying_genes(run, top),
             statuses=Counter(evaluation.status for evaluation in searched),
             troubles=facts.troubles(searched),

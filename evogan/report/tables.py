@@ -15,7 +15,7 @@ from evogan.flags import named
 from evogan.genes import GENES
 from evogan.genome import GeneTable
 from evogan.report import facts
-from evogan.report.facts import metric_name, short
+from evogan.report.facts import metric_name, short, trainings
 from evogan.shipped import GenomeFile
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, strategy_options
@@ -155,8 +155,7 @@ def best_genomes(run: RunHistory) -> Table:
         rows.append(("Pareto front", *("yes" if told in run.front else "" for told in top)))
     for gene in varying_genes(run, top):
         rows.append((gene, *(told.row.genome.get(gene, "") for told in top)))
-    trainings = "one training" if run.document["replicates"] == 1 else f"up to {run.document['replicates']} trainings"
-    title = f"best {len(top)} of the search, {trainings} each"
+    title = f"best {len(top)} of the search, {trainings(run)} each"
     return _table(title, ("rank", *(str(rank) for rank in range(1, len(top) + 1))), rows)
 
 
