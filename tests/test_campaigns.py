@@ -474,6 +474,21 @@ def test_the_digits_example_runs(tmp_path: Path, trained: list[Identity]) -> Non
     assert max(Counter(trained).values()) == 1
 
 
+def test_who_watches_stays_between_two_runs(tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(campaign: object, place: object) -> CampaignStatus:
+        going = replace(status_of(tmp_path, "a0", 1, 1.0, monkeypatch), state="searching")
+        ended = replace(going, state="finished", budget=10, checks=2)
+        states = [[ended, going], [ended, None], [ended, going], [ended, ended]]
+        looks.append(states[min(len(looks), 3)])
+        return CampaignStatus("c", [state(f"a{i}", "a", status) for i, status in enumerate(looks[-1])])
+
+    looks: list[Any] = []
+    monkeypatch.setattr("evogan.campaigns.campaign_status", seen)
+    monkeypatch.setattr("evogan.cli.campaigns.EVERY", 0.01)
+    assert run(f"campaign status {write(tmp_path)} --watch").code == 0
+    assert len(looks) == 4
+
+
 def test_looking_at_a_campaign_that_never_began_makes_nothing(tmp_path: Path) -> None:
     found = campaign_status(read_campaign(write(tmp_path)), Place(tmp_path / "none"))
     assert [one.state for one in found.runs] == ["waiting"] * 4

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 File = Annotated[Path, typer.Argument(help="A campaign file (TOML); docs/campaigns.md has what it may say.")]
 Workers = Annotated[int | None, typer.Option(help="Trials at once, in place of the file's; 1 needs no Ray.")]
 EVERY = 2.0  # seconds between two looks
+BETWEEN = 60.0  # seconds that may lie between two runs, in which none is going
 
 
 @contextmanager
@@ -71,9 +72,11 @@ def status(
         say(found.table())
         return
     with Live(found.table(), refresh_per_second=1 / EVERY) as live:
-        while found.going:
+        seen = time.monotonic()
+        while found.going or (found.waiting and time.monotonic() - seen < BETWEEN):
             time.sleep(EVERY)
             found = campaign_status(campaign, place)
+            seen = time.monotonic() if found.going else seen
             live.update(found.table())
 
 

@@ -83,6 +83,7 @@ class CampaignStatus:
         self.name, self.runs = name, runs
         self.done = [run for run in runs if run.state == "done"]
         self.going = [run for run in runs if run.state == "going"]
+        self.waiting = [run for run in runs if run.state == "waiting"]
         self.crashed = [run for run in runs if run.state == "crashed"]
 
     @property
