@@ -7,7 +7,6 @@ there belongs to that fidelity alone, so the state is then that of before the lo
 
 from __future__ import annotations
 
-import io
 import platform
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 import evogan
@@ -27,6 +25,7 @@ from evogan.errors import UserError
 from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
 from evogan.flags import flags_of
 from evogan.genes import GENES
+from evogan.grid import grid_png
 from evogan.stable import derive_seed, digest
 from evogan.training import Diverged, Plan, Population, State, Trainer, diagnose
 from evogan.training.flops import flops_per_iteration
@@ -369,19 +368,6 @@ def provenance(device: torch.device, task: GANTask) -> dict[str, Any]:
 def _grid_of(score: Mapping[str, float]) -> str:
     """The file with the samples at a score checkpoint, by the percent of the training that was done."""
     return f"samples-{round(100 * score['fidelity'])}.png"
-
-
-def grid_png(images: Tensor, columns: int = 8) -> bytes:
-    """(N, C, H, W) in [-1, 1] -> a PNG with `columns` images a row; small ones are enlarged pixel by pixel."""
-    n, channels, height, width = images.shape
-    rows, gap, enlarge = -(-n // columns), 1, max(1, 64 // width)
-    cells = torch.zeros(rows * columns, channels, height + gap, width + gap, dtype=torch.uint8)
-    cells[:n, :, :height, :width] = ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-    grid = cells.unflatten(0, (rows, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-    big = grid.repeat_interleave(enlarge, 0).repeat_interleave(enlarge, 1)
-    buffer = io.BytesIO()
-    Image.fromarray(big.squeeze(2).numpy()).save(buffer, "PNG")  # optimised it would be a tenth smaller, and 10x slower
-    return buffer.getvalue()
 
 
 def _first_line(error: BaseException) -> str:

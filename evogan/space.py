@@ -1,4 +1,4 @@
-"""Search spaces: TOML -> space, and unit cube <-> genome."""
+"""Search spaces: unit cube <-> genome."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from typing import Any
 
 from evogan import shipped
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError
 from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, holds, same
+from evogan.space_document import SpaceDocument
 from evogan.stable import digest
 
 
@@ -314,10 +313,7 @@ class Space:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], table: GeneTable | None = None) -> Space:
-        try:
-            read = _SpaceDocument.model_validate(document)
-        except ValidationError as error:
-            raise UserError(_one_line(error)) from None
+        read = SpaceDocument.read(document)
         genes = [Gene(name=name, **gene.model_dump()) for name, gene in read.genes.items()]
         return cls(
             read.name,
@@ -362,53 +358,3 @@ def load_space(name_or_path: str, table: GeneTable | None = None) -> Space:
         return Space.from_document({"name": path.stem} | document, table)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-class _GeneDocument(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    kind: Literal["float", "int", "choice"]
-    low: int | float | None = None
-    high: int | float | None = None
-    scale: Literal["linear", "log"] = "linear"
-    levels: int | None = None
-    values: tuple[bool | int | float | str, ...] = ()
-    when: dict[str, tuple[bool | int | float | str, ...]] = {}
-
-    @field_validator("values", mode="before")
-    @classmethod
-    def _values(cls, given: Any) -> Any:
-        return tuple(given) if isinstance(given, list) else given
-
-    @field_validator("when", mode="before")
-    @classmethod
-    def _when(cls, given: Any) -> Any:
-        """`when = { optimizer = "adam" }` is short for a list of one."""
-        if not isinstance(given, dict):
-            return given
-        return {name: tuple(v) if isinstance(v, list | tuple) else (v,) for name, v in given.items()}
-
-
-class _SpaceDocument(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    description: str = ""
-    reference: tuple[str, ...] = ()
-    fixed: dict[str, bool | int | float | str] = {}
-    genes: dict[str, _GeneDocument]
-
-
-def _one_line(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, with the nearest right name for an unknown field."""
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    where = f"gene '{place[1]}'" if place[0] == "genes" and len(place) > 1 else ".".join(place)
-    if first["type"] == "extra_forbidden":
-        model = _GeneDocument if place[0] == "genes" else _SpaceDocument
-        return f"{where}: {unknown('field', place[-1], model.model_fields)}"
-    field = f": '{place[2]}'" if place[0] == "genes" and len(place) > 2 else ""
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return (
-        f"{where}{field} {message}, not {first['input']!r}"
-        if first["type"] != "missing"
-        else f"{where}{field} is missing"
-    )

@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shipped": {"errors", "genes", "genome"},
     "trial": {"genome", "stable"},
     "flags": {"trial"},
-    "space": GROUND,
+    "space_document": {"errors"},
+    "space": GROUND | {"space_document"},
     "strategies": GROUND | {"space"},
     "optuna": GROUND | {"space", "strategies"},
     "engine": GROUND | {"space", "strategies"},
@@ -31,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zoo": GROUND,
     "training": GROUND | {"zoo", "fitness", "data"},
     "checkpoint": GROUND | {"zoo"},
-    "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint"},
+    "grid": set(),
+    "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint", "grid"},
     "report": GROUND | {"space", "strategies", "engine", "campaign", "monitor"},
     "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
     "objective": GROUND,
@@ -53,10 +55,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"api", "bench", "campaign", "campaigns", "errors", "genome", "space"},
 }
-SEARCH_WING = ("space", "strategies", "optuna", "engine", "report", "monitor")
+SEARCH_WING = ("space_document", "space", "strategies", "optuna", "engine", "report", "monitor")
 GPU_WING = (
     *("genome", "genes", "trial", "flags", "shipped", "data"),
-    *("fitness", "zoo", "training", "checkpoint", "evaluation"),
+    *("fitness", "zoo", "training", "checkpoint", "grid", "evaluation"),
 )
 
 

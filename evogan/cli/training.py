@@ -97,7 +97,7 @@ def sample(
         raise UserError(f"output '{output}': no such folder")
     images = api.load(generator).sample(n, seed)
     if output.suffix == ".png":
-        from evogan.evaluation import grid_png
+        from evogan.grid import grid_png
 
         output.write_bytes(grid_png(images))
     else:

@@ -113,7 +113,8 @@ def _targets(comparison: Comparison) -> Section:
         note += "The target is what the median run of random search had in the end."
     if rows and not comparison.targets["reached"].any():
         note += " No run reached it."
-    note += " A run of random search that did not counts with all that it had, so the ratio is at most this."
+    if any(row[5] for row in rows):
+        note += " Where random search did not reach it, all that it had is counted: the ratio is at most this."
     for problem in comparison.problems:
         missing = "" if comparison.baseline(problem) else "no random search among these runs"
         if comparison.target(problem) is None:
