@@ -7,7 +7,7 @@ Of every shipped table, into `results/findings.json` and the figures `docs/image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from _record import record
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
@@ -147,51 +148,57 @@ def transfer(models: dict[str, Surrogate]) -> dict[str, Any]:
 # --- figures
 
 
+def panels(names: Sequence[str], height: float) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with axes for every table, three in a row."""
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    named = dict(zip(names, axes, strict=False))
+    for name, one in named.items():
+        one.set_title(name, fontsize=10)
+        one.spines[["top", "right"]].set_visible(False)
+    for spare in axes[len(names) :]:
+        spare.remove()
+    return figure, named
+
+
 def draw_importance(found: dict[str, Any]) -> None:
-    names = list(found)
-    figure = Figure(figsize=(5 * len(names), 5), layout="constrained")
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+    figure, named = panels(list(found), 4.2)
+    for name, axes in named.items():
         genes = dict(list(found[name]["importance"]["genes"].items())[:12])
         places = np.arange(len(genes))[::-1]
         axes.barh(places, [g["total"] for g in genes.values()], color="#b7c9e2", label="with interactions")
         axes.barh(places, [g["alone"] for g in genes.values()], height=0.45, color="#2b5c9e", label="alone")
         axes.set_yticks(places, list(genes))
         axes.set_xlabel("share of the variance of log FID")
-        axes.set_title(name, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(IMAGES / "findings-importance.png", dpi=110)
 
 
-def draw_early(tables: Sequence[Table]) -> None:
-    figure = Figure(figsize=(4 * len(tables), 4), layout="constrained")
-    for axes, table in zip(np.atleast_1d(figure.subplots(1, len(tables))), tables, strict=True):
-        fids = table.curves("fid")
+def draw_early(tables: Mapping[str, Table]) -> None:
+    figure, named = panels(list(tables), 3.6)
+    for name, axes in named.items():
+        fids = tables[name].curves("fid")
         axes.loglog(fids[:, 0], fids[:, -1], ".", ms=3, alpha=0.4, color="#2b5c9e")
-        axes.set_xlabel(f"FID after {table.checkpoints[0]:.0%} of the training")
+        axes.set_xlabel(f"FID after {tables[name].checkpoints[0]:.0%} of the training")
         axes.set_ylabel("FID at the end")
-        axes.set_title(table.name, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(IMAGES / "findings-early.png", dpi=110)
 
 
-def draw_loss(tables: Sequence[Table]) -> None:
-    tables = [table for table in tables if "normalized_loss" in table.metrics]
-    figure = Figure(figsize=(4 * max(1, len(tables)), 4), layout="constrained")
-    for axes, table in zip(np.atleast_1d(figure.subplots(1, max(1, len(tables)))), tables, strict=False):
-        axes.semilogy(
-            table.curves("normalized_loss")[:, -1], table.curves("fid")[:, -1], ".", ms=3, alpha=0.4, color="#2b5c9e"
-        )
+def draw_loss(tables: Mapping[str, Table]) -> None:
+    figure, named = panels([name for name, table in tables.items() if LOSSES[0] in table.metrics], 3.6)
+    for name, axes in named.items():
+        losses, fids = (tables[name].curves(metric)[:, -1] for metric in (LOSSES[0], "fid"))
+        axes.semilogy(losses, fids, ".", ms=3, alpha=0.4, color="#2b5c9e")
         axes.set_xlabel("normalised loss at the end")
         axes.set_ylabel("FID at the end")
-        axes.set_title(table.name, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(IMAGES / "findings-loss.png", dpi=110)
 
 
 def main() -> None:
-    tables = [Table.read(name) for name in shipped.names("benchmarks/tables")]
-    models = {table.name: Surrogate(table) for table in tables}
+    tables = {name: Table.read(name) for name in shipped.names("benchmarks/tables")}
+    models = {name: Surrogate(table) for name, table in tables.items()}
     found: dict[str, Any] = {
         name: {
             "quality": model.table.facts.get("model"),

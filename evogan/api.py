@@ -20,7 +20,7 @@ from evogan.place import IN_MEMORY, Place
 from evogan.seeds import read_seeds
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
-from evogan.strategies import AUTO, choose, strategy_options
+from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
 from evogan.trial import Evaluation, Trial
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ def settle(
     if strategy == AUTO:
         strategy, chosen = choose(evaluations=evaluations, objectives=fitness.count(",") + 1, early=early)
         options = chosen | dict(options or {})
+    elif strategy not in STRATEGIES:
+        raise unknown("strategy", strategy, (AUTO, *STRATEGIES))
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,

@@ -96,6 +96,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     ("command", "parts"),
     [
         ("search wdgan", ("unknown space 'wdgan'", "did you mean 'wdcgan'")),
+        ("search wdcgan --strategy atuo", ("did you mean 'auto'", "random")),
         ("search wdcgan --strategy gaa", ("unknown strategy 'gaa'", "did you mean 'ga'", "random")),
         ("search wdcgan --strategy ga --option populaton=4", ("'populaton'", "did you mean 'population'")),
         ("search wdcgan --option population", ("write name=value",)),
