@@ -23,6 +23,7 @@ def main() -> None:
             run = evogan.search(
                 "wdcgan_wide",
                 "digits",
+                strategy="ga",
                 options={"population": 8},
                 evaluations=32,
                 kimg=10,

@@ -2,7 +2,7 @@
 
 import evogan
 
-run = evogan.search("wdcgan_wide", "digits", options={"population": 8}, evaluations=24, kimg=10, name="example")
+run = evogan.search("wdcgan_wide", "digits", evaluations=24, kimg=10, name="example")
 assert run.best is not None
 print("best genome:", dict(run.best.row.genome))
 for confirmation in run.confirmations:
