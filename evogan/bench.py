@@ -25,6 +25,7 @@ from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confi
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
+from evogan.files import check_folder
 from evogan.genes import GENES
 from evogan.launch import Outside, check, cores, launch
 from evogan.place import Place
@@ -61,6 +62,7 @@ def collect_tables(
 
     Errors: UserError as of `evogan.run_campaign`.
     """
+    check_folder(Path(to))
     known = read_campaign(path).runs
     for name, spaces in Counter(space.name for space in {run.space for run in known}).items():
         if spaces > 1:
@@ -117,7 +119,7 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
 
 def run_bench(
     tables: str | Path | Sequence[str | Path],
-    strategies: Sequence[str],
+    strategies: str | Sequence[str],
     *,
     seeds: int = 20,
     evaluations: int = 200,
@@ -144,9 +146,12 @@ def run_bench(
             raise UserError(f"{name} must be at least 1, not {value}")
     Comparison([], target)  # a target that is none is told of now
     given = dict.fromkeys(map(str, [tables] if isinstance(tables, str | Path) else tables))
+    chosen = dict.fromkeys([strategies] if isinstance(strategies, str) else strategies)
+    if not given or not chosen:
+        raise UserError("name at least one table and one strategy")
     read, place = {name: Table.read(name) for name in given}, Place(Path(runs))
     replays = []
-    for seed, (name, table), strategy in product(range(seeds), read.items(), dict.fromkeys(strategies)):
+    for seed, (name, table), strategy in product(range(seeds), read.items(), chosen):
         settings = _settings(table, strategy, seed, evaluations, kind, fitness, workers)
         replays.append(Replay(name, kind, table.fingerprint, strategy, settings))
         check(replays[-1].name, settings, table.space)
@@ -189,12 +194,19 @@ def _settings(
         confirm=0 if kind == "table" else FRESH,
         resources=Resources(workers=workers),
     )
-    return replace(settings, gan=GANSettings.of(**table.gan))
+    return replace(settings, gan=_gan(table))
+
+
+def _gan(table: Table) -> GANSettings:
+    try:
+        return GANSettings.of(**table.gan)
+    except (UserError, TypeError, ValueError) as error:
+        raise UserError(f"table '{table.name}': its description has no settings of a GAN ({error})") from None
 
 
 def _check_task(table: Table) -> None:
     """Errors: UserError if what would be trained here is something else than what the table has."""
-    task, _ = GANSettings.of(**table.gan).prepare()
+    task, _ = _gan(table).prepare()
     recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
     for name, value in task.identity.items():
         if recorded.get(name) != value:
@@ -286,7 +298,7 @@ class Replay:
         ).go()
         finalists = RunHistory(store, self.name).leaders(settings.finalists, strategy.estimate)
         confirm(broker, at.space, task, [told.row.genome for told in finalists], settings.confirm)
-        store.add_finalists(self.name, [told.row.key for told in finalists])
+        store.set_finalists(self.name, [told.row.key for told in finalists])
         _copy(self.name, task, store, kept)
 
 
@@ -301,7 +313,7 @@ def _copy(run: str, task: Task, store: Store, kept: Store) -> None:
         kept.add_proposal(run, trials[row.key], row)
     for tell in store.tells(run):
         kept.add_tell(run, tell.position, tell.number, [ids[id] or 0 for id in tell.evaluations])
-    kept.add_finalists(run, store.finalists(run))
+    kept.set_finalists(run, store.finalists(run))
 
 
 _loaded = cache(load_table)  # by each process once

@@ -120,7 +120,8 @@ def _state(run: PlannedRun, place: Place) -> RunState:
 
 def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, tuple[SearchSettings, Space]]:
     """All that is not finished, checked as far as it can be without training."""
-    known = place.existing().runs() if place.has_store else {}
+    store = place.existing() if place.has_store else None
+    known = store.runs() if store else {}
     judged_on: dict[str, tuple[GANSettings, Task]] = {}
     found = {}
     for run in campaign.runs:
@@ -132,8 +133,8 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
         search = dict(run.search) | _begun_with(run, before)
         settings, space = settle(run.space, gan, place, resources=resources, **search)
         check(run.name, settings, space)
-        if before is not None:
-            check_same(run.name, before, before | asdict(settings) | {"task": task.key})
+        if store is not None and before is not None:
+            check_same(store, run.name, before | asdict(settings) | {"task": task.key})
         grown = before is not None and before.get("total_seconds") != settings.total_seconds
         if before is None or grown or not _state(run, place).is_done:
             found[run.name] = settings, space

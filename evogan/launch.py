@@ -119,7 +119,7 @@ def launch(
         ).go()
         run = RunHistory(store, name)
         finalists = run.leaders(settings.finalists if settings.confirm else 0, strategy.estimate)
-        store.add_finalists(name, (told.row.key for told in finalists))
+        store.set_finalists(name, (told.row.key for told in finalists))
         genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
         confirm(Broker(store, executor, hear, stopping=stopping), space, task, genomes, settings.confirm)
         for told in run.history:
@@ -147,8 +147,10 @@ def check(
     return judge, strategy
 
 
-def check_same(name: str, known: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-    """Errors: UserError naming what differs, if it is more than what may change of a run that goes on."""
+def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
+    """Errors: UserError naming what differs, if it is more than what may change of a run that goes on; and for a
+    smaller budget than it has spent, since no comparison would be with equals."""
+    known = store.run(name)
     before, now = _what_counts(known), _what_counts(json.loads(json.dumps(document)))
     for part in [*now, *before]:
         if before.get(part) != now.get(part):
@@ -156,6 +158,15 @@ def check_same(name: str, known: Mapping[str, Any], document: Mapping[str, Any])
                 f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
                 "choose another name"
             )
+    _check_budget(RunHistory(store, name), document)
+
+
+def _check_budget(run: RunHistory, document: Mapping[str, Any]) -> None:
+    """A search ends with the step that spends the last of its budget: the one before lies within."""
+    for budget, spent, of in (("evaluations", run.spent, ""), ("total_seconds", run.seconds, " of training")):
+        limit = document[budget]
+        if limit is not None and limit != run.document[budget] and len(spent) > 1 and spent[-2] >= limit - 1e-9:
+            raise UserError(f"run '{run.name}' has spent {spent[-1]:.6g} {budget}{of} already: no budget of {limit:g}")
 
 
 def check_name(name: str) -> None:
@@ -266,7 +277,7 @@ def _register(store: Store, name: str, document: dict[str, Any]) -> None:
     if known is None:
         store.add_run(name, document)
         return
-    check_same(name, known, document)
+    check_same(store, name, document)
     changed = {part: document[part] for part in MAY_CHANGE}
     if changed != {part: known.get(part) for part in MAY_CHANGE}:
         store.extend_run(name, changed)

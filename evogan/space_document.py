@@ -55,11 +55,12 @@ def _one_line(error: ValidationError) -> str:
     """The first thing that pydantic found wrong, with the nearest right name for an unknown field."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
-    where = f"gene '{place[1]}'" if place[0] == "genes" and len(place) > 1 else ".".join(place)
+    in_genes = place[:1] == ["genes"]
+    where = f"gene '{place[1]}'" if in_genes and len(place) > 1 else ".".join(place) or "a space"
     if first["type"] == "extra_forbidden":
-        model = GeneDocument if place[0] == "genes" else SpaceDocument
+        model = GeneDocument if in_genes else SpaceDocument
         return f"{where}: {unknown('field', place[-1], model.model_fields)}"
-    field = f": '{place[2]}'" if place[0] == "genes" and len(place) > 2 else ""
+    field = f": '{place[2]}'" if in_genes and len(place) > 2 else ""
     message = first["msg"][0].lower() + first["msg"][1:]
     return (
         f"{where}{field} {message}, not {first['input']!r}"

@@ -95,7 +95,7 @@ def main(runs: Path) -> None:
     Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, evaluations=20, window=4).go()
     history = RunHistory(store, "killed")
     finalists = history.leaders(2)
-    store.add_finalists("killed", [told.row.key for told in finalists])
+    store.set_finalists("killed", [told.row.key for told in finalists])
     confirm(broker, SPACE, TASK, [told.row.genome for told in finalists], 2)
     store.close()
 

@@ -100,6 +100,53 @@ def test_an_extended_budget_is_remembered(runs: Path) -> None:
     assert evogan.open_run("grows", runs).document["evaluations"] == 9
 
 
+def test_a_run_that_grew_is_the_run_made_at_once(runs: Path) -> None:
+    """Its finalists too: the best of those of every budget would be a luckier one."""
+    space = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0, levels=1001)])
+    made = []
+    for name, budgets in {"grown": (5, 10, 20, 40), "direct": (40,)}.items():
+        for n in budgets:
+            run = evogan.search(
+                space,
+                objective=lambda genes: float(genes["x"]),
+                task=name,
+                strategy="random",
+                evaluations=n,
+                finalists=2,
+                confirm=2,
+                workers=1,
+                runs=runs,
+                name=name,
+            )
+        made.append([c.key for c in run.confirmations])
+    assert made[0] == made[1]
+    assert len(made[0]) == 2
+
+
+def test_a_budget_may_shrink_to_what_was_spent_and_no_further(runs: Path) -> None:
+    def go(evaluations: int, **limits: float) -> evogan.Run:
+        return evogan.search(
+            SPACE,
+            objective=bowl,
+            strategy="random",
+            task="bowl",
+            evaluations=evaluations,
+            workers=1,
+            runs=runs,
+            name="less",
+            **limits,
+        )
+
+    assert go(9).document["evaluations"] == 9
+    assert go(9).document["evaluations"] == 9
+    for fewer in (8, 1):
+        with pytest.raises(evogan.UserError, match=f"'less' has spent 9 evaluations already: no budget of {fewer}"):
+            go(fewer)
+    with pytest.raises(evogan.UserError, match="seconds of training already: no budget of 1e-09"):
+        go(12, total_seconds=1e-9)
+    assert evogan.open_run("less", runs).document["evaluations"] == 9
+
+
 def test_a_strategy_that_plans_over_its_budget_is_told_it() -> None:
     run = evogan.search(SPACE, objective=bowl, strategy="l-shade", evaluations=15, workers=1)
     assert run.document["options"] == {"evaluations": 15}

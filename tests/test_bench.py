@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -175,15 +176,18 @@ def test_a_table_that_does_not_fit_is_refused(table: Table, written: Path, tmp_p
     with pytest.raises(UserError, match="no table of this version of evogan, 'gan' is missing"):
         Table.read(path)
     path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
-    path.with_suffix(".json").write_text(json.dumps({"space": {"name": "s", "genes": {}}, "facts": {}}))
-    with pytest.raises(UserError, match=r"other.json: "):
-        Table.read(path)
+    for space in ({"name": "s", "genes": {}}, None):
+        path.with_suffix(".json").write_text(json.dumps({"space": space, "facts": {}}))
+        with pytest.raises(UserError, match=r"other.json: "):
+            Table.read(path)
     path.with_suffix(".json").write_bytes(written.with_suffix(".json").read_bytes())
     for spoilt in (
         table.rows.assign(**{"gene.clip": "text"}),
         table.rows.assign(**{"kid@1": 1.0}),
         table.rows.assign(**{"fid@abc": 1.0}),
         table.rows.assign(**{"fid@1": "text"}),
+        table.rows.assign(seconds=0.0),
+        table.rows.assign(status="done"),
     ):
         spoilt.to_parquet(path)
         with pytest.raises(UserError, match=r"other.parquet: no table of this version of evogan \("):
@@ -310,6 +314,12 @@ def test_a_table_is_a_plain_function(written: Path) -> None:
         gan.value(genes, fidelity=0)
     with pytest.raises(UserError, match="gene 'slope'"):
         gan.value(genes | {"slope": 7.0})
+    with pytest.raises(UserError, match="replicates count from 0, not -1"):
+        gan.value(genes, replicate=-1)
+    with pytest.raises(UserError, match="unknown gene 'clp': did you mean 'clip'"):
+        gan.value({name.replace("clip", "clp"): value for name, value in genes.items()})
+    with pytest.raises(UserError, match="gene 'clip' of space 'wdcgan' is missing"):
+        gan.truth({name: value for name, value in genes.items() if name != "clip"})
     with pytest.raises(UserError, match="unknown kind 'tabel'"):
         load_table(written, "tabel")
 
@@ -494,11 +504,13 @@ def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
         ("--fitness kid", "unknown metric 'kid'"),
         ("--fitness coverage", "unknown fitness 'coverage'"),
         ("--out page.pdf", ".md or .html"),
+        ("--out file/page.html", "file' is no folder"),
         ("--kind live", "was trained with another"),
         ("--target nan", "the target must be a finite number"),
     ],
 )
 def test_mistakes_are_one_line(run: Command, written: Path, tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "file").touch()
     result = run(f"bench run {written} --runs {tmp_path / 'runs'} {line}")
     mistake(result, said)
     assert not (tmp_path / "runs").exists()
@@ -530,6 +542,24 @@ replicates = 2
 [resources]
 workers = 1
 """
+
+
+def test_where_no_table_can_be_written_nothing_is_trained(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(FILE)
+    (tmp_path / "file").touch()
+    mistake(run("bench collect small.toml --to file/tables"), "file' is no folder")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_table_of_settings_that_are_none_is_refused(table: Table, tmp_path: Path) -> None:
+    for odd in (3, {"x": 1}, {"kimg": "much"}, {"features": 3}):
+        replace(table, facts={**table.facts, "gan": odd}).write(tmp_path / "odd.parquet")
+        with pytest.raises(UserError, match="table 'odd': its description has no settings of a GAN"):
+            run_bench(tmp_path / "odd.parquet", "random", seeds=1, evaluations=2, runs=tmp_path / "runs")
+    with pytest.raises(UserError, match="at least one table and one strategy"):
+        run_bench([], "random")
+    with pytest.raises(UserError, match="at least one table and one strategy"):
+        run_bench(tmp_path / "odd.parquet", [])
 
 
 def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
     path.write_text(text)
     fives, faces = read_campaign(path).runs
     assert fives.name == "tables-fives-wdcgan-large-ga-s7"
-    beside = {"data_dir": str(tmp_path / "images"), "features": str(tmp_path / "../mine.safetensors")}
+    beside = {"data_dir": str(tmp_path / "images"), "features": str(tmp_path.parent / "mine.safetensors")}
     assert fives.gan == {"data": "mnist", "classes": [5], "kimg": 5} | beside
     assert faces.gan == {"data": str(tmp_path / "faces"), "kimg": 20}
     assert fives.search["strategy"] == "ga"
@@ -241,6 +241,23 @@ def test_a_strategy_may_have_a_budget_of_its_own(tmp_path: Path) -> None:
     random, ga = read_campaign(path).runs[:2]
     assert (random.evaluations, random.search["replicates"], random.search["options"]) == (9, 1, {})
     assert (ga.evaluations, ga.search["replicates"], ga.search["options"]) == (4, 2, {"population": 6})
+
+
+def test_a_budget_that_was_spent_cannot_be_taken_back(tmp_path: Path, trained: list[Identity]) -> None:
+    run_campaign(write(tmp_path), runs=tmp_path / "runs")
+    with pytest.raises(UserError, match="has spent 3 evaluations already: no budget of 2"):
+        run_campaign(write(tmp_path, SMALL, ("evaluations = 3", "evaluations = 2")), runs=tmp_path / "runs")
+
+
+def test_a_file_of_windows_is_read(tmp_path: Path) -> None:
+    plain = read_campaign(write(tmp_path))
+    plain.path.write_bytes(b"\xef\xbb\xbf" + plain.path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [run.name for run in read_campaign(plain.path).runs] == [run.name for run in plain.runs]
+
+
+def test_names_keep_all_their_parts(tmp_path: Path) -> None:
+    campaign = read_campaign(write(tmp_path, SMALL, ('name = "small"', 'name = "a/b"')))
+    assert campaign.runs[0].name.startswith("a_b-digits-tiny-")
 
 
 def test_a_changed_campaign_is_told_before_anything_is_trained(tmp_path: Path, trained: list[Identity]) -> None:
@@ -351,6 +368,8 @@ def test_a_finished_run_with_an_earlier_budget_waits(tmp_path: Path, monkeypatch
     assert state("a0", "a", done).state == "done"
     assert state("a0", "a", replace(done, budget=5)).state == "waiting"
     assert state("a0", "a", replace(done, checks=1)).state == "waiting"
+    assert state("a0", "a", replace(done, checks=3)).state == "done"
+    assert state("a0", "a", replace(done, state="stopped", spent=10, checked=5)).left == 0
 
 
 def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,6 +415,8 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
         ('["digits"]', '["./a/digits", "digits"]', ("data: './a/digits' and 'digits' give two runs of one name",)),
         ('["digits"]', '"digits"', ("data: must be a list",)),
         ('["digits"]', "[]", ("data: must be a list with at least one",)),
+        ("seeds = 2", "seeds = true", ("seeds: must be how many, or a list of them",)),
+        ("seeds = 2", "seeds = 2\nimage_size = 1000000", ("images of side 1000000 do not fit in memory",)),
         ('["digits"]', '[{data = "digits"}]', ("data: must be a list of names, or a table for each",)),
         ('"./tiny.toml"', '"wdgan"', ("unknown space 'wdgan'", "did you mean 'wdcgan'")),
         ('"./tiny.toml"', '"./tny.toml"', ("no file", "tny.toml")),

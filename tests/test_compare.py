@@ -138,6 +138,8 @@ def test_p_values_are_corrected_for_the_number_of_pairs() -> None:
     found = wins(table([[0.0, 1.0, 2.0]] * 5 + [[0.0, 2.0, 1.0]]))
     assert found["p"].tolist() == pytest.approx([2 / 64, 2 / 64, 14 / 64])
     assert found["p_holm"].tolist() == pytest.approx([6 / 64, 6 / 64, 14 / 64])
+    with_a_stranger = pd.concat([table([[0.0, 1.0]] * 6), pd.DataFrame({"s2": [1.0]})])
+    assert wins(with_a_stranger)["p_holm"].tolist() == pytest.approx([2 / 64, 1.0, 1.0])
 
 
 def test_what_is_missing_is_no_block() -> None:
@@ -310,6 +312,9 @@ def test_what_is_not_finished_or_twice_is_left_out_and_named(tmp_path: Path) -> 
     assert found.left_out == {"again": "the same search as 'one'", "stopped": "not finished: 5 of 9 evaluations"}
     assert [entry.run.name for entry in found.entries] == ["one"]
     assert found.verdict.startswith("Fewer than two strategies")
+    given_twice = Comparison([runs[1], runs[1]])
+    assert len(given_twice.entries) == len(given_twice.finals) == 1
+    assert given_twice.left_out == {"one": "the same search as 'one'"}
     for name in ("again", "stopped"):
         assert name in markdown(found)
     assert "nothing to compare" in markdown(Comparison([]))

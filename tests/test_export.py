@@ -236,6 +236,7 @@ def test_it_writes_every_format(shell: test_cli.Run, folder: Path, tmp_path: Pat
         ("xls toy --to x", ("unknown format 'xls'", "optuna, csv, parquet, json")),
         ("optuna toy --to x.db", ("'x.db'", "sqlite:///FILE.db")),
         ("optuna toy --to sqlite:////nowhere/x.db", ("/nowhere/x.db", "unable to open")),
+        ("optuna toy --to postgresql://me:secret@there:port/x", ("there:port/x", "is no database URL")),
         ("optuna toy --to nosql://me:secret@there/x", ("there/x", "nosql")),
     ],
 )

@@ -16,7 +16,7 @@ GROUND = {"errors", "files", "stable", "genome", "genes", "shipped", "trial", "f
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "stable": set(),
-    "files": set(),
+    "files": {"errors"},
     "genome": {"errors", "stable"},
     "genes": {"genome"},
     "shipped": {"errors", "genes", "genome"},

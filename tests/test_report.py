@@ -125,7 +125,7 @@ def make_run(
     judge = Judge.of(fitness)
     Loop(name, space, strategy, task, judge, broker, seed=3, evaluations=evaluations, window=8).go()
     finalists = RunHistory(store, name).leaders(3 if fresh else 0)
-    store.add_finalists(name, (told.row.key for told in finalists))
+    store.set_finalists(name, (told.row.key for told in finalists))
     genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
     confirm(broker, space, task, genomes, fresh)
     return RunHistory(store, name)

@@ -165,9 +165,11 @@ class TestEveryDatabase:
     def test_finalists(self, driver: Callable[[], Store]) -> None:
         store = driver()
         store.add_run("run", {})
-        store.add_finalists("run", ["a", "b"])
-        store.add_finalists("run", ["b", "c"])
-        assert driver().finalists("run") == {"a", "b", "c"}
+        store.set_finalists("run", ["a", "b"])
+        store.set_finalists("run", ["b", "c"])
+        assert driver().finalists("run") == {"b", "c"}
+        store.set_finalists("run", [])
+        assert driver().finalists("run") == set()
 
     def test_everything_is_read_page_by_page(
         self, driver: Callable[[], Store], monkeypatch: pytest.MonkeyPatch

@@ -70,8 +70,9 @@ class Comparison:
         for entry in self.runs:
             name, reason = entry.run.name, _unfinished(entry.run)
             if not reason:
-                known = first.setdefault((entry.strategy, entry.problem, entry.seed), name)
-                reason = "" if known == name else f"the same search as '{known}'"
+                search = (entry.strategy, entry.problem, entry.seed)
+                reason = f"the same search as '{first[search]}'" if search in first else ""
+                first.setdefault(search, name)
             if reason:
                 self.left_out[name] = reason
             else:
@@ -335,23 +336,22 @@ def _at_budget(run: RunHistory, budget: float) -> float:
 
 
 def _is_checked(run: RunHistory) -> bool:
-    """Whether it has as many finalists with all fresh replicates as it should, or nothing that could be checked."""
+    """Whether its finalists have all fresh replicates, or nothing could be checked."""
     if not run.ranking:
         return bool(run.document["confirm"])
-    checked = _checked(run)
-    return bool(checked) and len(checked) >= len(run.leaders(run.document["finalists"]))
+    finalists = _finalists(run)
+    return bool(finalists) and all(len(c.evaluations) == run.document["confirm"] for c in finalists)
 
 
 def _confirmed(run: RunHistory) -> float:
     """The fitness of the best finalist over its fresh replicates, judged as in the search: a failure is infinite."""
-    judged = [run.judge.over(c.evaluations) for c in _checked(run)]
+    judged = [run.judge.over(c.evaluations) for c in _finalists(run)]
     return min((values[0] for values in judged if values is not None), default=math.inf)
 
 
-def _checked(run: RunHistory) -> list[Confirmation]:
-    """Of the finalists those that have all replicates: one of a smaller budget may have been left behind with fewer."""
-    finalists, asked = run.store.finalists(run.name), run.document["confirm"]
-    return [c for c in run.confirmations if c.key in finalists and len(c.evaluations) == asked]
+def _finalists(run: RunHistory) -> list[Confirmation]:
+    keys = run.store.finalists(run.name)
+    return [c for c in run.confirmations if c.key in keys]
 
 
 def _identities(run: RunHistory) -> list[set[Identity]]:

@@ -80,7 +80,7 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
     runs = []
     for point in product(file.seeds, file.data, spaces, file.strategies):
         seed, data, space, strategy = point
-        name = "-".join(map(plain, (file.name, data, space, strategy, f"s{seed}")))
+        name = "-".join([_slug(file.name), plain(data), plain(space), _slug(strategy), f"s{seed}"])
         if name in found:
             key, one, other = next(
                 (key, one, other)
@@ -99,7 +99,7 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
         if gan.get("features"):
             gan["features"] = _beside(path, gan["features"])
         if gan.get("data_dir"):
-            gan["data_dir"] = str(path.parent / gan["data_dir"])
+            gan["data_dir"] = str((path.parent / gan["data_dir"]).resolve())
         gan["data"] = _beside(path, of_data.get("data", data))
         if file.total_kimg is not None:
             search["evaluations"] = _trainings(file, chosen, gan.get("kimg"))
@@ -119,6 +119,8 @@ def _trainings(file: _File, chosen: _Strategy, kimg: float | None) -> int:
             raise UserError(f"{name} must be above 0, not {value:g}")
     if file.total_kimg < kimg:
         raise UserError(f"total_kimg: {file.total_kimg:g} is less than one training of {kimg:g}")
+    if file.total_kimg / kimg == math.inf:
+        raise UserError(f"total_kimg: {file.total_kimg:g} is too much for trainings of {kimg:g}")
     return int(file.total_kimg / kimg + 1e-9)
 
 
@@ -128,12 +130,16 @@ def _is_path(name: str) -> bool:
 
 def _beside(path: Path, name: str) -> str:
     """Files and folders that a campaign names are sought from where it lies."""
-    return str(path.parent / name) if _is_path(name) else name
+    return str((path.parent / name).resolve()) if _is_path(name) else name
 
 
 def plain(name: str) -> str:
-    """As a part of a run's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem if _is_path(name) else name)
+    """A name or a file as a part of a run's name."""
+    return _slug(Path(name).stem if _is_path(name) else name)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
 
 
 # --- the file
@@ -164,6 +170,8 @@ def _seeds(given: Any) -> Any:
         if given < 1:
             raise ValueError(f"must be at least 1, not {given}")
         return list(range(given))
+    if not isinstance(given, list):
+        raise ValueError("must be how many, or a list of them")
     return _several(given)
 
 

@@ -79,7 +79,7 @@ def wins(results: pd.DataFrame) -> pd.DataFrame:
     """Every pair of strategies over the rows that both have: `wins`, `ties` and `losses` of `one` against `other`.
 
     `probability`: that `one` wins, a tie is half a win. `p`: the exact sign test, ties left out; `p_holm`: corrected
-    for the number of pairs (Holm, 1979).
+    for the number of pairs that met (Holm, 1979).
     """
     from scipy.stats import binomtest
 
@@ -100,7 +100,10 @@ def wins(results: pd.DataFrame) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows, columns=["one", "other", "wins", "ties", "losses", "probability", "p"])
-    return table.assign(p_holm=_holm(table["p"].to_numpy(dtype=float)))
+    met = (table[["wins", "ties", "losses"]].sum(axis=1) > 0).to_numpy()
+    corrected = np.ones(len(table))
+    corrected[met] = _holm(table["p"].to_numpy(dtype=float)[met])
+    return table.assign(p_holm=corrected)
 
 
 def _holm(p: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from evogan.engine.history import RunHistory
-from evogan.trial import Identity
 
 Array = npt.NDArray[np.float64]
 Against = Literal["evaluations", "kimg", "seconds", "clock"]
@@ -34,14 +33,7 @@ def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
         ends = [max((e.cost.get("clock", math.nan) for e in told.evaluations), default=0.0) for told in run.history]
         return list(np.maximum.accumulate(ends))
     if against == "seconds":
-        known: set[Identity] = set()
-        total, found = 0.0, []
-        for told in run.history:
-            for i, evaluation in enumerate(told.evaluations):
-                total += 0.0 if told.identity(i) in known else evaluation.cost.get("seconds", 0.0)
-                known.add(told.identity(i))
-            found.append(total)
-        return found
+        return run.seconds
     gan = run.document["gan"]
     one = 1.0 if against == "evaluations" else math.nan if gan is None else float(gan["kimg"])
     return [one * spent for spent in run.spent]

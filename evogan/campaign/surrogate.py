@@ -21,6 +21,7 @@ import pandas as pd
 
 from evogan.campaign.table import Table
 from evogan.errors import UserError, unknown
+from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
@@ -56,19 +57,30 @@ class StandIn(ABC):
     def value(self, genes: Mapping[str, Value], fidelity: float = 1.0, replicate: int = 0) -> float:
         """The metric at the best checkpoint of one training; infinite if it failed.
 
-        genes: as in `Space.snap`, by which they are moved to their levels; those that the space fixes may be left out.
-        fidelity: in (0, 1]. replicate: from 0, each
-        is another training. Errors: UserError for what lies outside the space.
+        genes: moved to the levels of the space; those that it fixes may be left out. fidelity: in (0, 1]. replicate:
+        from 0, each is another training. Errors: UserError for an unknown or missing gene, and what lies outside the
+        space.
         """
         if not 0 < fidelity <= 1:
             raise UserError(f"fidelity must lie in (0, 1], not {fidelity:g}")
+        if replicate < 0:
+            raise UserError(f"replicates count from 0, not {replicate}")
         genome = self._at(genes)
         trial = Trial(genome, self.space.key(genome), Task(name=self.table.name), fidelity, replicate)
         found = self(trial).metric(self.metric)
         return math.inf if found is None else found
 
     def _at(self, genes: Mapping[str, Value]) -> Genome:
-        return self.space.snap(self.space.fixed | dict(genes))[0]
+        """A published genome may leave out what is a default; here that would be a misspelt name."""
+        given = self.space.fixed | dict(genes)
+        for name in given:
+            if name not in GENES:
+                raise unknown("gene", name, [gene.name for gene in self.space.genes])
+        genome, _ = self.space.snap(given)
+        for name in genome:
+            if name not in given:
+                raise UserError(f"gene '{name}' of space '{self.space.name}' is missing")
+        return genome
 
     def _evaluation(self, fidelity: float, logs: Array, cost: Mapping[str, float]) -> Evaluation:
         """Up to a fidelity; between checkpoints the logarithm is interpolated, before them it is that of the first."""
@@ -238,7 +250,8 @@ class Surrogate(StandIn):
         known = np.isfinite(truths["end"])
         end, guess = truths["end"][known], predicted["end"][known]
         found = {"r2": r2_score(end, guess), "kendall_tau": kendalltau(end, guess).statistic}
-        found["cost_r2"] = r2_score(seconds, predicted["cost"])
+        timed = np.isfinite(seconds)
+        found["cost_r2"] = r2_score(seconds[timed], predicted["cost"][timed])
         if failed.any() and np.isfinite(predicted["risk"]).all():
             found["failure_auc"] = roc_auc_score(failed, predicted["risk"])
         return {name: float(value) for name, value in found.items()}
@@ -289,7 +302,7 @@ class Cells(StandIn):
         rows = self._rows[trial.key]
         row = rows[trial.replicate % len(rows)]
         recorded = self.table.rows.iloc[row]
-        cost = {"seconds": trial.fidelity * float(recorded["seconds"])}
+        cost = {"seconds": trial.fidelity * float(np.nan_to_num(recorded["seconds"]))}
         if recorded["status"] != "completed":
             return Evaluation(status=recorded["status"], reason=recorded["reason"], cost=cost)
         return self._evaluation(trial.fidelity, self._logs[row], cost)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import digest
-from evogan.trial import CHECKPOINTS, Evaluation
+from evogan.trial import CHECKPOINTS, Evaluation, Status
 
 Array = npt.NDArray[np.float64]
 
@@ -120,6 +120,10 @@ class Table:
             for metric in self.metrics:
                 self.curves(metric)
             genomes = self.genomes
+            if (self.rows["seconds"] <= 0).any():
+                raise ValueError("a training that took no seconds")
+            if odd := set(self.rows["status"]) - set(get_args(Status)):
+                raise ValueError(f"status {min(map(str, odd))}")
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: no table of this version of evogan ({error})") from None
         for genome, key in zip(genomes, self.rows["key"], strict=True):

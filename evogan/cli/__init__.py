@@ -58,7 +58,8 @@ def main() -> None:
     except UserError as error:
         _stop(str(error), 2)
     except OSError as error:
-        _stop(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 2)
+        file = error.filename2 or error.filename
+        _stop(f"{error.strerror or error}: {file}" if file else str(error), 2)
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message(), file=sys.stderr)  # type: ignore[attr-defined]

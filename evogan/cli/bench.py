@@ -10,7 +10,6 @@ import typer
 
 from evogan.cli.common import Json, StoreURL, console, print_json, say
 from evogan.cli.common import Runs as RunsFolder
-from evogan.errors import UserError
 
 if TYPE_CHECKING:
     from evogan.engine import Event
@@ -59,11 +58,10 @@ def run(
     from rich.progress import Progress
 
     from evogan.bench import run_bench
-    from evogan.cli.comparing import tell_comparison
+    from evogan.cli.comparing import check_page, tell_comparison
 
     names = [name.strip() for name in strategies.split(",")]
-    if out is not None and out.suffix not in (".md", ".html"):
-        raise UserError(f"--out '{out}': .md or .html")
+    check_page(out)
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         said = ", ".join(tables)

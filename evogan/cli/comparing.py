@@ -33,11 +33,21 @@ def compare(
 
     if bool(names) == every:
         raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
-    if out is not None and out.suffix not in (".md", ".html"):
-        raise UserError(f"--out '{out}': .md or .html")
+    check_page(out)
     kept = Place.of(runs, store).existing()
     found = Comparison([RunHistory(kept, name) for name in dict.fromkeys(names or kept.runs())], target)
     tell_comparison(found, out, as_json)
+
+
+def check_page(out: Path | None) -> None:
+    """Errors: UserError if a comparison could not be written there."""
+    from evogan.files import check_folder
+
+    if out is None:
+        return
+    if out.suffix not in (".md", ".html") or out.is_dir():
+        raise UserError(f"--out '{out}': a file, .md or .html")
+    check_folder(out.parent)
 
 
 def tell_comparison(found: Comparison, out: Path | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from evogan.data.dataset import Images
+from evogan.errors import UserError
 
 
 def resize(images: Images, size: int) -> Images:
@@ -17,7 +18,10 @@ def resize(images: Images, size: int) -> Images:
     square = images[:, :, top : top + side, left : left + side]
     if side == size:
         return square
-    resized = np.empty((*images.shape[:2], size, size), dtype=np.uint8)
+    try:
+        resized = np.empty((*images.shape[:2], size, size), dtype=np.uint8)
+    except MemoryError:
+        raise UserError(f"{len(images)} images of side {size} do not fit in memory") from None
     for start in range(0, len(square), 1000):  # as floats, all at once would be too much memory
         part = torch.tensor(square[start : start + 1000], dtype=torch.float32)
         part = functional.interpolate(part, size=(size, size), mode="bilinear", antialias=True)

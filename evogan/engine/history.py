@@ -70,6 +70,18 @@ class RunHistory:
         return spent
 
     @cached_property
+    def seconds(self) -> list[float]:
+        """What all evaluations took by the end of each step, one after the other, each once, found or trained."""
+        known: set[Identity] = set()
+        total, found = 0.0, []
+        for told in self.history:
+            for i, evaluation in enumerate(told.evaluations):
+                total += 0.0 if told.identity(i) in known else evaluation.cost.get("seconds", 0.0)
+                known.add(told.identity(i))
+            found.append(total)
+        return found
+
+    @cached_property
     def top_fidelity(self) -> float:
         """The highest at which a genome completed."""
         return max((told.fidelity for told in self.history if told.values is not None), default=1.0)

@@ -237,9 +237,18 @@ class Store:
         """Other values for what may change of a run: its budget."""
         self._add(extensions, run=name, document=dict(document))
 
-    def add_finalists(self, run: str, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._add(finalists, run=run, key=key)
+    def set_finalists(self, run: str, keys: Iterable[str]) -> None:
+        """In place of those that the run had with a smaller budget."""
+        mine = set(keys)
+        gone = sa.delete(finalists).where(finalists.c.run == run, finalists.c.key.not_in(mine))
+        insert = self.database.add(finalists)
+
+        def replace(connection: sa.Connection) -> None:
+            connection.execute(gone)
+            for key in sorted(mine):
+                connection.execute(insert, {"run": run, "key": key})
+
+        self.database.do(replace)
 
     def finalists(self, run: str) -> set[str]:
         """The keys of the genomes that a run checked."""

@@ -42,7 +42,8 @@ class RunState:
         return (
             status is not None
             and status.state == "finished"
-            and (status.budget, status.checks) == (self.evaluations, self.checks)
+            and status.budget >= self.evaluations
+            and status.checks >= self.checks
         )
 
     @property
@@ -70,7 +71,7 @@ class RunState:
         """Full trainings that are still to come."""
         if self.state in ("done", "crashed"):
             return 0.0
-        return self.evaluations - self.spent + self.checks - (self.status.checked if self.status else 0)
+        return self.evaluations - self.spent + max(0, self.checks - (self.status.checked if self.status else 0))
 
     def as_document(self) -> dict[str, Any]:
         return asdict(self) | {"state": self.state, "spent": self.spent, "failed": self.failed, "best": self.best}

@@ -64,12 +64,15 @@ def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -
     Errors: UserError if the study exists, the storage cannot be opened, or nothing was told yet.
     """
     import optuna
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     _check_told(run)
-    if "://" not in storage:
-        raise UserError(f"storage '{storage}' is no database URL: write sqlite:///FILE.db")
     where = storage.split("@")[-1]  # no password in a message
+    try:
+        make_url(storage)
+    except (ArgumentError, ValueError):
+        raise UserError(f"storage '{where}' is no database URL: write sqlite:///FILE.db") from None
     grids = {} if artifacts is None else _grids(run)
     trials = _trials(run, grids)
     verbosity = optuna.logging.get_verbosity()
