@@ -336,6 +336,10 @@ def test_suggestions_are_genomes_of_the_space(name: str) -> None:
 
 def test_genes_that_a_space_fixes_may_be_left_out(tmp_path: Path) -> None:
     space = Space("other", SMALL.genes, fixed={"backbone": "dcgan"}, table=GENES)
+    recorded_run = recorded(space, "r", "grid", 12)
+    Table("other", tabulate([recorded_run]), space, FACTS).write(tmp_path / "other.parquet")
+    read = Table.read(tmp_path / "other.parquet")
+    assert {*read.genomes} == {told.row.genome for told in recorded_run.history}
     ground = Cells(Table("other", tabulate([recorded(space, "r", "grid", 12)]), space, FACTS))
     genome = ground.table.genomes[0]
     searched = {name: value for name, value in genome.items() if name != "backbone"}

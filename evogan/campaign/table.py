@@ -168,10 +168,10 @@ class Table:
 
     @cached_property
     def genomes(self) -> list[Genome]:
-        """Of every row."""
-        genes = self.space.genes
+        """Of every row, with what the space fixes."""
+        genes, fixed = self.space.genes, self.space.fixed
         columns = [self.rows[f"gene.{gene.name}"] for gene in genes]
-        return [
+        searched = [
             Genome(
                 (gene.name, gene.grid[gene.nearest(value)])
                 for gene, value in zip(genes, row, strict=True)
@@ -179,3 +179,5 @@ class Table:
             )
             for row in zip(*columns, strict=True)
         ]
+        # what is fixed need not apply to each; snapping knows, and takes its time
+        return [self.space.snap({**fixed, **genome})[0] for genome in searched] if fixed else searched
