@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from evogan.errors import UserError, unknown
 from evogan.stable import digest
@@ -16,6 +16,18 @@ Value = bool | int | float | str
 When = Mapping[str, tuple[Value, ...]]
 
 DEFAULT_LEVELS = 101
+
+
+def plain(given: object) -> Any:
+    """NumPy's numbers and strings (0-d arrays, too) as Python's own, and so what is a kind of int, float or str; else
+    what was given.
+    """
+    if getattr(given, "ndim", None) == 0 and hasattr(given, "item"):
+        given = given.item()
+    for kind in (int, float, str):
+        if isinstance(given, kind) and not isinstance(given, bool):
+            return kind.__str__(given) if kind is str else kind(given)
+    return given
 
 
 def same(a: Value, b: Value) -> bool:

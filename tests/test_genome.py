@@ -5,19 +5,46 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from enum import IntFlag, StrEnum
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from evogan.errors import UserError
 from evogan.genes import GENES
-from evogan.genome import Gene, GeneTable, Genome, TableGene
+from evogan.genome import Gene, GeneTable, Genome, TableGene, plain
 from evogan.report.tables import genes_page
 from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed, digest
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.str_("a"), "a"),
+        (np.array(7), 7),
+        (IntFlag(2), 2),
+        (Colour.RED, "red"),
+        (True, True),
+        (2**70, 2**70),
+        (None, None),
+        ((1, 2), (1, 2)),
+    ],
+)
+def test_what_stands_for_a_plain_value_becomes_one(given: object, value: object) -> None:
+    assert plain(given) == value
+    assert type(plain(given)) is type(value)
 
 
 @st.composite
