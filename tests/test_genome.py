@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from enum import IntFlag, StrEnum
+from enum import StrEnum
+from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Colour(StrEnum):
         (np.bool_(True), True),
         (np.str_("a"), "a"),
         (np.array(7), 7),
-        (IntFlag(2), 2),
+        (HTTPStatus.OK, 200),
         (Colour.RED, "red"),
         (True, True),
         (2**70, 2**70),
