@@ -1,9 +1,12 @@
-"""Mistakes of the user's: one clear line each, exit code 2."""
+"""Mistakes of the user's: one clear line each, exit code 2. What is printed of them hides and does no harm."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+LONGEST = 80  # characters of a value that a line shows
 
 
 class UserError(Exception):
@@ -12,7 +15,33 @@ class UserError(Exception):
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> UserError:
     """The error for a name that is not in a list, with the nearest right one."""
-    names = list(allowed)
+    names, name = list(allowed), shortened(name)
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return UserError(f"unknown {what} '{name}': {hint}allowed: {', '.join(names)}")
+
+
+def shown(value: object) -> str:
+    """A value as a line may show it: as Python writes it, not too long."""
+    try:
+        return shortened(repr(value))
+    except ValueError:  # Python writes no integers of thousands of digits
+        return "a number of thousands of digits"
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def one_line(text: str) -> str:
+    """On one line, with what would steer a terminal (escapes, control characters) written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+
+
+def public_url(url: str) -> str:
+    """A database URL as it may be printed: without the password, and without options, which may have one, too."""
+    scheme, mark, rest = url.partition("://")
+    before, at, place = rest.rpartition("@")
+    if re.search("[/?#]", before):  # an @ in a place where it needs to be written as %40: what is secret is unknown
+        return f"{scheme}{mark}..."
+    return f"{scheme}{mark}{before.partition(':')[0]}{at}{re.split('[?#]', place)[0]}"

@@ -1,11 +1,34 @@
-"""Files that come whole or not at all."""
+"""Files: found, read within bounds, and written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 from pathlib import Path
 
-from evogan.errors import UserError
+from evogan.errors import UserError, shown
+
+SMALL = 10_000_000  # bytes of what people write by hand; a run's record has less, too
+LONGEST_NAME = 200  # characters; most file systems take 255 bytes
+
+
+def expand(path: str | os.PathLike[str]) -> Path:
+    """The path that a user means: `~` is a home folder. Errors: UserError for what can be no path."""
+    if not isinstance(path, str | os.PathLike) or isinstance(path, bytes):
+        raise UserError(f"a path must be a text or a Path, not {shown(path)}")
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise UserError(f"{shown(text)} is no path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"'{text}': there is no such user, or no home folder is known") from None
+
+
+def file_name(text: str) -> str:
+    """Any text as the name of one file or folder: letters, digits, '.', '_' and '-'; no path, not hidden, no option."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".-")[:LONGEST_NAME] or "_"
 
 
 def check_folder(folder: Path) -> None:
@@ -15,6 +38,29 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"'{there}' is no folder")
     if not os.access(there, os.W_OK):
         raise UserError(f"nothing can be written to folder '{there}'")
+
+
+def check_file(path: Path, most: float = float("inf")) -> None:
+    """Errors: UserError for what is no regular file (a folder, a device, a pipe), has more than `most` bytes, or is not
+    there."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"{path}: {'a folder' if stat.S_ISDIR(found.st_mode) else 'no regular file'}")
+    if found.st_size > most:
+        raise UserError(f"{path}: {found.st_size / 1e6:,.0f} MB, where at most {most / 1e6:,.0f} are expected")
+
+
+def read_small(path: Path, most: int = SMALL) -> bytes:
+    """What a file holds, if it is a regular one of at most `most` bytes. Errors: UserError."""
+    check_file(path, most)
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from evogan.documents import read_toml
 from evogan.errors import UserError, unknown
+from evogan.files import expand
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 
@@ -31,23 +32,14 @@ def names(room: str) -> list[str]:
 
 def find(room: str, name_or_path: str) -> Path:
     """The file that a user means: a path, or the name of a shipped one."""
-    path, (suffix, kind) = Path(name_or_path), _ROOMS[room]
+    path, (suffix, kind) = expand(name_or_path), _ROOMS[room]
     if path.suffix == suffix or path.parent != Path():
-        if not path.is_file():
+        if not os.path.exists(path):  # of a name that is too long as well
             raise UserError(f"no file '{name_or_path}'")
         return path
     if name_or_path not in names(room):
         raise unknown(kind, name_or_path, names(room))
     return folder(room) / f"{name_or_path}{suffix}"
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
 
 
 @dataclass(frozen=True)

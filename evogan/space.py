@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from evogan import shipped
+from evogan.documents import read_toml
 from evogan.errors import UserError
 from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, holds, same
 from evogan.space_document import SpaceDocument
@@ -353,7 +354,7 @@ def load_space(name_or_path: str, table: GeneTable | None = None) -> Space:
     Errors: UserError naming file and gene.
     """
     path = shipped.find("search_spaces", name_or_path)
-    document = shipped.read_toml(path)
+    document = read_toml(path)
     try:
         return Space.from_document({"name": path.stem} | document, table)
     except UserError as error:

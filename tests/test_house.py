@@ -12,14 +12,16 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "files", "stable", "genome", "genes", "shipped", "trial", "flags"}
+GROUND = {"errors", "files", "documents", "options", "stable", "genome", "genes", "shipped", "trial", "flags"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "stable": set(),
     "files": {"errors"},
+    "documents": {"errors", "files"},
+    "options": {"errors"},
     "genome": {"errors", "stable"},
     "genes": {"genome"},
-    "shipped": {"errors", "genes", "genome"},
+    "shipped": {"errors", "files", "documents", "genes", "genome"},
     "trial": {"genome", "stable"},
     "flags": {"trial"},
     "space_document": {"errors"},
@@ -37,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": GROUND | {"space", "strategies", "engine", "campaign", "monitor"},
     "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
     "objective": GROUND,
-    "place": {"engine"},
+    "place": GROUND | {"engine"},
     "seeds": GROUND | {"space", "engine", "place"},
     "signals": set(),
     "monitor": GROUND | {"engine"},

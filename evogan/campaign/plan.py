@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from evogan import shipped
+from evogan.documents import read_toml
 from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError, unknown
+from evogan.files import expand
 from evogan.genes import GENES
 from evogan.space import Space, load_space
 
@@ -63,8 +64,8 @@ def read_campaign(path: str | Path) -> Campaign:
 
     Errors: UserError naming file and key for what does not parse, an unknown key or space, and two runs of one name.
     """
-    path = Path(path)
-    document = shipped.read_toml(path)
+    path = expand(path)
+    document = read_toml(path)
     try:
         file = _File.model_validate({"name": path.stem} | document)
         return Campaign(path, file.name, _runs(path, file), file.resources.read())

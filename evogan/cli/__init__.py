@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from evogan.cli import bench, campaigns, comparing, reading, searching, training
-from evogan.errors import UserError
+from evogan.errors import UserError, one_line
 
 app = typer.Typer(
     help="Evolve GANs that work.",
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _stop(line: str, code: int) -> NoReturn:
-    print(f"evogan: {' '.join(line.split())}", file=sys.stderr)
+    print(f"evogan: {one_line(line)}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.errors import UserError
+from evogan.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,13 +63,17 @@ def pairs(what: str, texts: list[str]) -> dict[str, Any]:
     """`name=value` pairs; values read as TOML where that is possible, else as text."""
     import tomllib
 
+    from evogan.documents import parse_toml
+
     pairs: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UserError(f"{what} '{text}': write name=value")
+            raise UserError(f"{what} '{shortened(text)}': write name=value")
         try:
-            pairs[name] = tomllib.loads(f"x = {value}")["x"]
+            pairs[name] = parse_toml(f"x = {value}")["x"]
         except tomllib.TOMLDecodeError:
             pairs[name] = value
+        except UserError as error:
+            raise UserError(f"{what} '{name}': {error}") from None
     return pairs

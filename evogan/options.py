@@ -1,0 +1,99 @@
+"""Options as they are declared: fields of a dataclass, whose types and bounds are checked in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import sys
+from dataclasses import field, fields
+from numbers import Integral, Real
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from evogan.errors import UserError, shown, unknown
+
+SEED = 2**63 - 1  # the largest
+MOST = sys.float_info.max
+
+
+def number(default: Any, *, low: float = -math.inf, high: float = MOST, above: float = -math.inf) -> Any:
+    """A field for a number from `low` (or just above `above`) to `high`."""
+    bounds = {"low": low, "high": high, "above": above}
+    if default is dataclasses.MISSING:
+        return field(metadata=bounds)
+    return field(default=default, metadata=bounds)
+
+
+def check_options(options: Any) -> None:
+    """Every field of a dataclass against its type and bounds; numbers of NumPy and paths become plain ones.
+
+    Fields of other types than numbers, texts, choices (`Literal`) and None are left to their owner.
+    Errors: UserError naming the field.
+    """
+    hints = get_type_hints(type(options))
+    for declared in fields(options):
+        value = getattr(options, declared.name)
+        plain = read_option(declared.name, value, hints[declared.name], **declared.metadata)
+        if plain is not value:
+            object.__setattr__(options, declared.name, plain)
+
+
+def read_option(
+    name: str,
+    value: object,
+    kind: Any,
+    *,
+    low: float = -math.inf,
+    high: float = MOST,
+    above: float = -math.inf,
+) -> Any:
+    """`value` as a plain one of the type `kind`, within bounds. Errors: UserError naming the option."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    words = [word for one in kinds if get_origin(one) is Literal for word in get_args(one)]
+    if (value is None and NoneType in kinds) or (isinstance(value, str) and value in words):
+        return value
+    if bool in kinds and type(value).__name__ in ("bool", "bool_"):  # NumPy's, too
+        return bool(value)
+    if int in kinds or float in kinds:
+        return _number(name, value, int in kinds and float not in kinds, words, low, high, above)
+    if words:
+        raise unknown(name, value if isinstance(value, str) else shown(value), words)
+    if str in kinds:
+        return _text(name, value)
+    if bool in kinds:
+        raise UserError(f"{name} must be True or False, not {shown(value)}")
+    return value
+
+
+def _number(
+    name: str, value: object, whole: bool, words: list[str], low: float, high: float, above: float
+) -> int | float:
+    what = " or ".join(["a whole number" if whole else "a number", *words])
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UserError(f"{name} must be {what}, not {shown(value)}")
+    if isinstance(value, Integral):
+        found: int | float = int(value)
+    else:
+        found = float(value)
+        if not math.isfinite(found) or (whole and not found.is_integer()):
+            raise UserError(f"{name} must be {what}, not {shown(value)}")
+    for right, bound in (
+        (found >= low, f"at least {low:.15g}"),
+        (found > above, f"above {above:.15g}"),
+        (found <= high, f"at most {high:.15g}"),
+    ):
+        if not right:
+            raise UserError(f"{name} must be {bound}, not {shown(found)}")
+    return int(found) if whole else float(found)
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, PurePath):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        raise UserError(f"{name} must be a text, not {shown(value)}")
+    if not value.strip():
+        raise UserError(f"{name} is empty")
+    return value
