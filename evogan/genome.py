@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, shortened, shown, unknown
+from evogan.levels import Cells, EqualCells, FloatGrid, LogCells, rounded
 from evogan.stable import digest
 
 Value = bool | int | float | str
 When = Mapping[str, tuple[Value, ...]]
 
+KINDS = ("float", "int", "choice")
+SCALES = ("linear", "log")
 DEFAULT_LEVELS = 101
+MOST = 10**12  # of levels, and of an int gene's bounds in size: the unit interval can tell no more apart on a log scale
+LARGEST = 2**63  # of other whole numbers, as tables and databases have it
 
 
 def plain(given: object) -> Any:
@@ -42,12 +48,47 @@ def holds(when: When, values: Mapping[str, Value]) -> bool:
     )
 
 
+def a_value(given: object, where: str) -> Value:
+    """`given` as what a gene's value may be, which every store, table and file keeps as it is.
+
+    Errors: UserError that begins with `where`, and says what to write instead.
+    """
+    value = plain(given)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UserError(f"{where}: {value} is no value: numbers are finite")
+        return value + 0.0  # there is one zero
+    if isinstance(value, int):
+        if not -LARGEST <= value < LARGEST:
+            raise UserError(f"{where}: a whole number of more than 64 bits is no value")
+        return value
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise UserError(f"{where}: {shown(value)} is no value: text is valid Unicode without NUL")
+        return value
+    what = "None" if value is None else f"a {type(value).__name__}"
+    raise UserError(
+        f"{where}: {what} is no value: true and false, numbers and text are; "
+        "give it a name, such as 'none', and let the objective look up what that stands for"
+    )
+
+
+def some_values(given: object, where: str) -> tuple[Value, ...]:
+    """A list of values. Errors: UserError."""
+    if not isinstance(given, list | tuple | range) and hasattr(given, "tolist"):
+        given = given.tolist()  # of NumPy
+    if not isinstance(given, list | tuple | range):
+        raise UserError(f"{where} must be a list, not {shown(given)}")
+    return tuple(a_value(value, where) for value in given)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gene:
     """One named dimension.
 
     `float` and `int` genes have `low <= high` and `levels` evenly spaced values on their `scale`, both ends
-    included; level values are rounded to 6 significant digits. `choice` genes have `values`, in no order.
+    included; level values are rounded to 6 significant digits. Without `levels`, a float has 101 and an int all
+    whole numbers. `choice` genes have `values`, in no order.
     `when` names other genes and the values that they must have for this gene to be active.
     Errors: UserError for a definition that makes no sense.
     """
@@ -62,86 +103,150 @@ class Gene:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        name = plain(self.name)
+        if not isinstance(name, str) or not name:
+            raise UserError(f"a gene's name must be text, not {shown(name)}")
+        for part, word, allowed in (("kind", self.kind, KINDS), ("scale", self.scale, SCALES)):
+            if not isinstance(word, str) or word not in allowed:
+                raise self._wrong(str(unknown(part, str(word), allowed)))
+        read: dict[str, object] = {part: self._number(part) for part in ("low", "high", "levels")}
+        read |= {"name": name, "values": some_values(self.values, f"gene '{name}': 'values'"), "when": self._when()}
+        for part, value in read.items():
+            object.__setattr__(self, part, value)
         if self.kind == "choice":
-            if not self.values:
-                raise self._wrong("a choice needs 'values'")
-            if any(same(a, b) for i, a in enumerate(self.values) for b in self.values[:i]):
-                raise self._wrong("'values' has the same value twice")
-            if (self.low, self.high, self.levels, self.scale) != (None, None, None, "linear"):
-                raise self._wrong("a choice has 'values', not 'low', 'high', 'levels' or 'scale'")
-            return
+            self._check_choice()
+        else:
+            self._check_number()
+
+    def _number(self, part: str) -> float | int | None:
+        """A bound or the levels. Whole ones of an int gene may be written as 3.0."""
+        value = plain(getattr(self, part))
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(f"'{part}' must be a number, not {shown(value)}")
+        if not isinstance(value, int) and not math.isfinite(value):
+            raise self._wrong(f"'{part}' must be finite, not {value}")
+        whole = self.kind == "int" or part == "levels"
+        if whole and value != int(value):
+            raise self._wrong(f"'{part}' must be a whole number, not {shown(value)}")
+        if abs(value) > (MOST if whole else sys.float_info.max):
+            raise self._wrong(f"'{part}' must be at most {MOST if whole else sys.float_info.max:g} in size")
+        return int(value) if whole else value
+
+    def _when(self) -> When:
+        if not isinstance(self.when, Mapping):
+            raise self._wrong(f"'when' must map genes to their values, not {shown(self.when)}")
+        conditions = {}
+        for parent, options in self.when.items():
+            alone = isinstance(plain(options), bool | int | float | str)  # `{"optimizer": "adam"}` is short for one
+            conditions[parent] = some_values((options,) if alone else options, f"gene '{self.name}': when '{parent}'")
+        return conditions
+
+    def _check_choice(self) -> None:
+        if not self.values:
+            raise self._wrong("a choice needs 'values'")
+        if any(same(a, b) for i, a in enumerate(self.values) for b in self.values[:i]):
+            raise self._wrong("'values' has the same value twice")
+        if (self.low, self.high, self.levels, self.scale) != (None, None, None, "linear"):
+            raise self._wrong("a choice has 'values', not 'low', 'high', 'levels' or 'scale'")
+
+    def _check_number(self) -> None:
         if self.values:
             raise self._wrong(f"'values' belongs to a choice, not to kind '{self.kind}'")
         if self.low is None or self.high is None:
             raise self._wrong("needs 'low' and 'high'")
-        if self.kind == "int" and not (isinstance(self.low, int) and isinstance(self.high, int)):
-            raise self._wrong("'low' and 'high' of an int gene must be whole numbers")
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise self._wrong("'low' and 'high' must be finite")
         if self.low > self.high or (self.low == self.high and self.levels != 1):
             raise self._wrong(f"low {self.low} must be below high {self.high}")
         if self.scale == "log" and self.low <= 0:
             raise self._wrong(f"a log scale needs low above 0, not {self.low}")
+        span = self.high / self.low if self.scale == "log" else float(self.high) - float(self.low)
+        if not math.isfinite(span):
+            raise self._wrong(f"from {self.low:g} to {self.high:g} is too far for floating-point numbers")
         if self.levels is not None and self.levels < (1 if self.low == self.high else 2):
             raise self._wrong(f"levels must be at least 2, not {self.levels}")
-        if self.kind == "float" and self.low < self.high and not self._levels_differ():
+        if self.low < self.high and not self._levels_differ():
             raise self._wrong("6 significant digits cannot tell its levels apart: fewer levels, or a wider range")
 
     def _levels_differ(self) -> bool:
         assert self.low is not None and self.high is not None
+        if self.kind == "int" and (self._every_number or max(abs(self.low), abs(self.high)) < 1e6):
+            return True
         steps = (self.levels or DEFAULT_LEVELS) - 1
         if self.scale == "log":
             return math.expm1(math.log(self.high / self.low) / steps) >= 1e-5
         last_digit = 10.0 ** (math.floor(math.log10(max(abs(self.low), abs(self.high)))) - 5)
         return (self.high - self.low) / steps >= last_digit * (1 - 1e-9)
 
+    @property
+    def _every_number(self) -> bool:
+        """Whether all whole numbers between the bounds are levels."""
+        assert self.low is not None and self.high is not None
+        return self.kind == "int" and (self.levels is None or self.levels > self.high - self.low)
+
     def _wrong(self, why: str) -> UserError:
-        return UserError(f"gene '{self.name}': {why}")
+        return UserError(f"gene '{shortened(self.name)}': {why}")
 
     @cached_property
+    def _levels(self) -> tuple[Sequence[Value], Cells]:
+        if self.kind == "choice":
+            return self.values, EqualCells(len(self.values))
+        assert self.low is not None and self.high is not None
+        if self._every_number:
+            low, count = int(self.low), int(self.high) - int(self.low) + 1
+            return range(low, low + count), LogCells(low, count) if self.scale == "log" else EqualCells(count)
+        grid = FloatGrid(self.low, self.high, self.scale, self.levels or DEFAULT_LEVELS)
+        return rounded(grid) if self.kind == "int" else (grid, EqualCells(len(grid)))
+
+    @property
     def grid(self) -> Sequence[Value]:
         """All values the gene can take in a space, in order."""
-        if self.kind == "choice":
-            return self.values
-        assert self.low is not None and self.high is not None
-        if self.kind == "float":
-            return _FloatGrid(self.low, self.high, self.scale, self.levels or DEFAULT_LEVELS)
-        low, high = int(self.low), int(self.high)
-        if self.levels is None or self.levels > high - low:
-            return range(low, high + 1)
-        return sorted({round(v) for v in _FloatGrid(low, high, self.scale, self.levels)})
+        return self._levels[0]
+
+    @property
+    def cells(self) -> Cells:
+        """How the unit interval is shared among the levels."""
+        return self._levels[1]
 
     def level(self, unit: float) -> Value:
-        """The value whose cell holds `unit`: [0, 1] is cut into equal cells, one a level."""
-        return self.grid[min(int(unit * len(self.grid)), len(self.grid) - 1)]
+        """The value whose cell holds `unit`."""
+        return self.grid[self.cells.holding(unit)]
 
     def unit(self, value: Value) -> float:
         """The centre of the cell of the level nearest to `value`."""
-        return (self.nearest(value) + 0.5) / len(self.grid)
+        return self.cells.at(self.nearest(value))
 
     def nearest(self, value: Value) -> int:
         """The index of the level nearest to `value` on the gene's scale."""
         if self.kind == "choice":
             return next(i for i, option in enumerate(self.values) if same(option, value))
         grid, warp = self.grid, math.log if self.scale == "log" else float
-        if isinstance(grid, _FloatGrid):
+        if isinstance(grid, FloatGrid):
             return grid.nearest(float(value))
         right = min(bisect_left(grid, value), len(grid) - 1)
         left = max(right - 1, 0)
         target = warp(float(value))
         return min((left, right), key=lambda i: abs(warp(float(grid[i])) - target))
 
-    def check(self, value: object) -> Value:
-        """`value` as this gene's type; UserError if it is not one the gene allows."""
+    def among(self, options: Iterable[Value]) -> list[int]:
+        """The levels that are one of `options`."""
+        if self.kind == "choice":
+            return [i for i, value in enumerate(self.values) if any(same(value, option) for option in options)]
+        inside = (self.nearest(option) for option in options if self.low <= option <= self.high)  # type: ignore[operator]
+        return sorted({i for i in inside if any(same(self.grid[i], option) for option in options)})
+
+    def check(self, given: object) -> Value:
+        """`given` as this gene's type; UserError if it is not one the gene allows."""
+        value = plain(given)
         if self.kind == "choice":
             for option in self.values:
                 if isinstance(value, bool | int | float | str) and same(option, value):
                     return option
         elif isinstance(value, int | float) and not isinstance(value, bool):
             assert self.low is not None and self.high is not None
-            if self.low <= value <= self.high and (self.kind == "float" or isinstance(value, int)):
-                return float(value) if self.kind == "float" else value
-        raise self._wrong(f"{value!r} is not allowed: {self.domain}")
+            if self.low <= value <= self.high and (self.kind == "float" or value == int(value)):
+                return float(value) + 0.0 if self.kind == "float" else int(value)
+        raise self._wrong(f"{shown(value)} is not allowed: {self.domain}")
 
     @property
     def domain(self) -> str:
@@ -149,33 +254,6 @@ class Gene:
         if self.kind == "choice":
             return "one of " + ", ".join(str(v) for v in self.values)
         return f"{self.kind} from {self.low:g} to {self.high:g}"
-
-
-class _FloatGrid(Sequence[float]):
-    """Evenly spaced levels of a float gene, computed on demand (a space may ask for a million)."""
-
-    def __init__(self, low: float, high: float, scale: str, levels: int) -> None:
-        self.low, self.high, self.log, self.levels = float(low), float(high), scale == "log", levels
-
-    def __len__(self) -> int:
-        return self.levels
-
-    def __getitem__(self, index: int) -> float:  # type: ignore[override]
-        index = range(self.levels)[index]
-        if index in (0, self.levels - 1):
-            return self.low if index == 0 else self.high
-        part = index / (self.levels - 1)
-        value = self.low * (self.high / self.low) ** part if self.log else self.low + part * (self.high - self.low)
-        return float(f"{value:.6g}")
-
-    def nearest(self, value: float) -> int:
-        if self.levels == 1:
-            return 0
-        if self.log:
-            part = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            part = (value - self.low) / (self.high - self.low)
-        return min(max(round(part * (self.levels - 1)), 0), self.levels - 1)
 
 
 class Genome(Mapping[str, Value]):

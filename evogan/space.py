@@ -10,8 +10,8 @@ from typing import Any
 
 from evogan import shipped
 from evogan.documents import read_toml
-from evogan.errors import UserError
-from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, holds, same
+from evogan.errors import UserError, shown
+from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, a_value, holds, plain, same
 from evogan.space_document import SpaceDocument
 from evogan.stable import digest
 
@@ -45,10 +45,14 @@ class Space:
         reference: Sequence[str] = (),
         description: str = "",
     ) -> None:
-        self.name, self.genes, self.fixed = name, tuple(genes), dict(fixed or {})
-        self.table, self.reference, self.description = table, tuple(reference), description
-        if not self.genes:
-            raise UserError(f"space '{name}' has no genes")
+        if not isinstance(name, str) or not name:
+            raise UserError(f"a space's name must be text, not {shown(name)}")
+        self.name, self.table, self.description = name, table, description
+        self.genes = self._read_genes(genes)
+        self.fixed = self._read_fixed({} if fixed is None else fixed)
+        if isinstance(reference, str) or not all(isinstance(one, str) for one in reference):
+            raise UserError(f"space '{name}': 'reference' must be a list of genomes' names, not {shown(reference)}")
+        self.reference = tuple(reference)
         if table is not None:
             self._check_against(table)
         self.conditions = {gene.name: dict(gene.when) for gene in self.genes}
@@ -57,13 +61,28 @@ class Space:
             self._add_conditions_of(table)
         self.parents_first = self._sorted()
 
+    def _read_genes(self, given: Iterable[Gene]) -> tuple[Gene, ...]:
+        genes = tuple(given) if isinstance(given, Iterable) else ()
+        if not genes:
+            raise UserError(f"space '{self.name}' has no genes")
+        for gene in genes:
+            if not isinstance(gene, Gene):
+                raise UserError(f"space '{self.name}': {shown(gene)} is no Gene")
+        return genes
+
+    def _read_fixed(self, given: Mapping[str, object]) -> dict[str, Value]:
+        if not isinstance(given, Mapping):
+            raise UserError(f"space '{self.name}': 'fixed' must map genes to their values, not {shown(given)}")
+        for gene in self.genes:
+            if gene.name in given:
+                raise UserError(f"gene '{gene.name}' is both fixed and searched")
+        return {name: a_value(value, f"gene '{name}'") for name, value in given.items()}
+
     def _check_against(self, table: GeneTable) -> None:
         self.fixed = {name: table[name].check(value) for name, value in self.fixed.items()}
         genes = []
         for gene in self.genes:
             entry = table[gene.name]
-            if gene.name in self.fixed:
-                raise UserError(f"gene '{gene.name}' is both fixed and searched")
             if gene.kind == "choice":  # any values may be listed, of a number's too
                 gene = replace(gene, values=tuple(entry.check(value) for value in gene.values))
             elif gene.kind != entry.kind:
@@ -220,7 +239,9 @@ class Space:
         A gene of the space that `genome` leaves out takes the table's default.
         Errors: UserError naming the gene that lies outside the space.
         """
-        given = dict(genome) if self.table is None else self.table.complete(genome)
+        given = {name: plain(value) for name, value in genome.items()}
+        if self.table is not None:
+            given = self.table.complete(given)
         settled = self.fixed if self.table is None else {g.name: g.default for g in self.table.values()} | self.fixed
         mine = {gene.name: gene for gene in self.genes}
         for name, value in given.items():
@@ -262,7 +283,7 @@ class Space:
         else:
             to = rng.choice([i for i in (at - 1, at + 1) if 0 <= i <= last])
         vector = list(self.encode(genome))
-        vector[self.genes.index(gene)] = (to + 0.5) / (last + 1)
+        vector[self.genes.index(gene)] = gene.cells.at(to)
         return self.decode(vector)
 
     @cached_property
@@ -282,9 +303,18 @@ class Space:
             elif not rest and not any(first.name in link for link in links[len(genes) :]):
                 total *= len(first.grid)
             else:
-                ways = ({**decided, first.name: value} for value in first.grid)
-                total *= sum(self._count(rest, way) for way in ways if not self._clash(way))
+                ways = [(alike, {**decided, first.name: value}) for value, alike in self._told_apart(first)]
+                total *= sum(alike * self._count(rest, way) for alike, way in ways if not self._clash(way))
         return total
+
+    def _told_apart(self, gene: Gene) -> list[tuple[Value, int]]:
+        """The levels that a condition or conflict names, and one for all the others, with how many it stands for."""
+        named = [options for when in self.conditions.values() for name, options in when.items() if name == gene.name]
+        named += [conflict.values[gene.name] for conflict in self.conflicts if gene.name in conflict.values]
+        levels = sorted({i for options in named for i in gene.among(options)})
+        other = next((i for i in range(len(gene.grid)) if i not in levels), None)
+        several = [(gene.grid[i], 1) for i in levels]
+        return several if other is None else [*several, (gene.grid[other], len(gene.grid) - len(levels))]
 
     def _clash(self, decided: Mapping[str, Value | None]) -> bool:
         known = {name: value for name, value in decided.items() if value is not None}

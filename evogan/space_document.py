@@ -5,33 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, shown, unknown
 
 
 class GeneDocument(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    """Which fields there are; `Gene` reads what they say."""
+
+    model_config = ConfigDict(extra="forbid")
     kind: Literal["float", "int", "choice"]
-    low: int | float | None = None
-    high: int | float | None = None
+    low: Any = None
+    high: Any = None
     scale: Literal["linear", "log"] = "linear"
-    levels: int | None = None
-    values: tuple[bool | int | float | str, ...] = ()
-    when: dict[str, tuple[bool | int | float | str, ...]] = {}
-
-    @field_validator("values", mode="before")
-    @classmethod
-    def _values(cls, given: Any) -> Any:
-        return tuple(given) if isinstance(given, list) else given
-
-    @field_validator("when", mode="before")
-    @classmethod
-    def _when(cls, given: Any) -> Any:
-        """`when = { optimizer = "adam" }` is short for a list of one."""
-        if not isinstance(given, dict):
-            return given
-        return {name: tuple(v) if isinstance(v, list | tuple) else (v,) for name, v in given.items()}
+    levels: Any = None
+    values: Any = ()
+    when: Any = {}
 
 
 class SpaceDocument(BaseModel):
@@ -39,7 +28,7 @@ class SpaceDocument(BaseModel):
     name: str
     description: str = ""
     reference: tuple[str, ...] = ()
-    fixed: dict[str, bool | int | float | str] = {}
+    fixed: dict[str, Any] = {}
     genes: dict[str, GeneDocument]
 
     @classmethod
@@ -63,7 +52,7 @@ def _one_line(error: ValidationError) -> str:
     field = f": '{place[2]}'" if in_genes and len(place) > 2 else ""
     message = first["msg"][0].lower() + first["msg"][1:]
     return (
-        f"{where}{field} {message}, not {first['input']!r}"
+        f"{where}{field} {message}, not {shown(first['input'])}"
         if first["type"] != "missing"
         else f"{where}{field} is missing"
     )

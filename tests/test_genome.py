@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from evogan.errors import UserError
 from evogan.genes import GENES
-from evogan.genome import Gene, GeneTable, Genome, TableGene, plain
+from evogan.genome import MOST, Gene, GeneTable, Genome, TableGene, plain
 from evogan.report.tables import genes_page
 from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed, digest
@@ -71,6 +71,60 @@ def test_a_level_comes_back_through_the_unit_interval(gene: Gene, u: float) -> N
     assert gene.check(value) == value
 
 
+@st.composite
+def whole_numbers(draw: st.DrawFn) -> Gene:
+    """As far apart as they may be, and few or all of them."""
+    low = draw(st.integers(1, 10) | st.integers(1, MOST - 1))
+    high = draw(st.integers(low + 1, MOST) | st.integers(low + 1, min(low + 1000, MOST)))
+    try:
+        return Gene(
+            name="g",
+            kind="int",
+            low=low,
+            high=high,
+            scale=draw(st.sampled_from(["linear", "log"])),
+            levels=draw(st.none() | st.integers(2, 300)),
+        )
+    except UserError:
+        reject()  # levels too close for 6 digits
+
+
+@given(whole_numbers(), st.data(), st.floats(0.01, 0.99))
+def test_every_level_owns_its_cell(gene: Gene, data: st.DataObject, part: float) -> None:
+    last = len(gene.grid) - 1
+    level = data.draw(st.sampled_from([0, last]) | st.integers(0, last))
+    assert gene.unit(gene.grid[level]) == gene.cells.at(level)
+    assert gene.level(gene.cells.at(level)) == gene.grid[level]
+    assert gene.cells.holding(gene.cells.at(level, part)) == level
+    assert (gene.level(0.0), gene.level(1.0)) == (gene.low, gene.high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "levels", "median"),
+    [
+        (1, 1024, None, 32),
+        (1, 1024, 101, 32),
+        (1, 1024, 1000, 32),
+        (1, 1024, 11, 32),
+        (4, 256, None, 32),
+        (1, MOST, None, 10**6),
+        (3, 3, 1, 3),
+    ],
+)
+def test_whole_numbers_are_spread_on_their_scale(low: int, high: int, levels: int | None, median: int) -> None:
+    gene = Gene(name="g", kind="int", low=low, high=high, scale="log", levels=levels)
+    assert gene.level(0.5) == pytest.approx(median, rel=0.001)
+
+
+def test_all_whole_numbers_on_a_log_scale_follow_benfords_law() -> None:
+    digits = Gene(name="g", kind="int", low=1, high=9, scale="log")
+    shares = [digits.cells.at(i, 1.0) - digits.cells.at(i, 0.0) for i in range(9)]
+    assert shares == pytest.approx(
+        [0.30103, 0.17609, 0.12494, 0.09691, 0.07918, 0.06695, 0.05799, 0.05115, 0.04576], abs=1e-5
+    )
+    assert sum(shares) == pytest.approx(1.0, abs=1e-12)
+
+
 @given(numeric_genes())
 def test_levels_rise_from_low_to_high(gene: Gene) -> None:
     values = list(gene.grid)
@@ -102,18 +156,79 @@ def test_eleven_levels_are_the_books_one_decimal() -> None:
     [
         ({"kind": "float", "low": 1.0, "high": 1.0}, "must be below high"),
         ({"kind": "float", "low": 0.0, "high": 1.0, "scale": "log"}, "log scale needs low above 0"),
-        ({"kind": "int", "low": 1.5, "high": 3}, "whole numbers"),
+        ({"kind": "int", "low": 1.5, "high": 3}, "'low' must be a whole number, not 1.5"),
         ({"kind": "float", "low": 0.0}, "'low' and 'high'"),
         ({"kind": "choice"}, "needs 'values'"),
         ({"kind": "choice", "values": ("a", "a")}, "same value twice"),
         ({"kind": "choice", "values": ("a",), "low": 1.0}, "not 'low'"),
         ({"kind": "float", "low": 0.0, "high": 1.0, "levels": 1}, "levels must be at least 2"),
         ({"kind": "float", "low": 0.0, "high": math.inf}, "finite"),
+        ({"kind": "float", "low": math.nan, "high": 1.0}, "'low' must be finite, not nan"),
+        ({"kind": "foo"}, "unknown kind 'foo': .*allowed: float, int, choice"),
+        ({"kind": ["int"]}, "unknown kind"),
+        ({"kind": "int", "low": 1, "high": 2, "scale": "exp"}, "unknown scale 'exp'"),
+        ({"kind": "choice", "values": "abc"}, "'values' must be a list, not 'abc'"),
+        ({"kind": "choice", "values": {"a", "b"}}, "'values' must be a list"),
+        ({"kind": "choice", "values": (1, 1.0, True)}, "same value twice"),
+        ({"kind": "choice", "values": (0.0, -0.0)}, "same value twice"),
+        ({"kind": "int", "low": (1, 2), "high": 3}, r"'low' must be a number, not \(1, 2\)"),
+        ({"kind": "int", "low": True, "high": 3}, "'low' must be a number, not True"),
+        ({"kind": "int", "low": 0, "high": "3"}, "'high' must be a number, not '3'"),
+        ({"kind": "int", "low": 0, "high": 10**400}, r"'high' must be at most 1e\+12 in size"),
+        ({"kind": "float", "low": 0, "high": 10**400}, "'high' must be at most 1.7"),
+        ({"kind": "int", "low": 0, "high": 3, "levels": 10**400}, "'levels' must be at most"),
+        ({"kind": "int", "low": 0, "high": 3, "levels": 2.5}, "'levels' must be a whole number"),
+        ({"kind": "float", "low": -1.7e308, "high": 1.7e308}, "too far"),
+        ({"kind": "float", "low": 1e-300, "high": 1e300, "scale": "log"}, "too far"),
+        ({"kind": "int", "low": 10**9, "high": 10**9 + 1000, "levels": 11}, "cannot tell its levels apart"),
+        ({"kind": "int", "low": 1, "high": 2, "when": "loss"}, "'when' must map genes to their values, not 'loss'"),
+        ({"kind": "int", "low": 1, "high": 2, "when": {"loss": None}}, "when 'loss' must be a list, not None"),
     ],
 )
 def test_a_gene_that_makes_no_sense_is_refused(definition: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         Gene(name="g", **definition)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["", 5, None])
+def test_a_gene_has_a_name(name: object) -> None:
+    with pytest.raises(UserError, match="name must be text"):
+        Gene(name=name, kind="int", low=1, high=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "None is no value: .* give it a name, such as 'none'"),
+        ((64, 64), "a tuple is no value"),
+        (np.datetime64("2020-01-01"), "a date is no value"),
+        (b"a", "a bytes is no value"),
+        (1j, "a complex is no value"),
+        (math.nan, "nan is no value: numbers are finite"),
+        (-math.inf, "-inf is no value"),
+        (10**400, "more than 64 bits"),
+        ("a\0b", "text is valid Unicode without NUL"),
+        ("\ud800", "text is valid Unicode without NUL"),
+    ],
+    ids=range(10),
+)
+def test_what_no_store_would_give_back_is_no_value(value: object, message: str) -> None:
+    with pytest.raises(UserError, match=f"gene 'g': 'values': .*{message}"):
+        Gene(name="g", kind="choice", values=("a", value))  # type: ignore[arg-type]
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    gene = Gene(name="n", kind="int", low=np.int64(1), high=np.float32(9), levels=np.int8(5))  # type: ignore[arg-type]
+    assert gene == Gene(name="n", kind="int", low=1, high=9, levels=5)
+    assert [type(x) for x in (gene.low, gene.high, gene.levels)] == [int, int, int]
+    assert (gene.check(6.0), gene.check(np.float64(6)), type(gene.check(np.int16(6)))) == (6, 6, int)
+    choice = Gene(name="c", kind="choice", values=np.array([1.5, 2.5]), when={"n": np.int64(3)})  # type: ignore[arg-type]
+    assert choice == Gene(name="c", kind="choice", values=(1.5, 2.5), when={"n": (3,)})
+    assert type(choice.values[0]) is float
+    flags = Gene(name="f", kind="choice", values=[np.bool_(True), np.str_("a")])  # type: ignore[arg-type]
+    assert flags.values == (True, "a")
+    assert flags.check(np.bool_(True)) is True
 
 
 def random_genomes() -> st.SearchStrategy[Genome]:
@@ -177,8 +292,8 @@ def test_what_a_user_writes_is_checked_against_the_table() -> None:
         GENES.read({"filter": 3})
     with pytest.raises(UserError, match=r"'clip': 50 is not allowed: float from 0.0001 to 10"):
         GENES.read({"clip": 50})
-    with pytest.raises(UserError, match="'filters': 16.0 is not allowed: int"):
-        GENES.read({"filters": 16.0})
+    with pytest.raises(UserError, match="'filters': 16.5 is not allowed: int"):
+        GENES.read({"filters": 16.5})
     with pytest.raises(UserError, match="'critic_beta1' applies only when critic_optimizer is adam"):
         GENES.read({"critic_beta1": 0.3})
 

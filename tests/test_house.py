@@ -12,14 +12,15 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "files", "documents", "options", "stable", "genome", "genes", "shipped", "trial", "flags"}
+GROUND = {"errors", "files", "documents", "options", "stable", "levels", "genome", "genes", "shipped", "trial", "flags"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "stable": set(),
     "files": {"errors"},
     "documents": {"errors", "files"},
     "options": {"errors"},
-    "genome": {"errors", "stable"},
+    "levels": set(),
+    "genome": {"errors", "stable", "levels"},
     "genes": {"genome"},
     "shipped": {"errors", "files", "documents", "genes", "genome"},
     "trial": {"genome", "stable"},
@@ -59,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 SEARCH_WING = ("space_document", "space", "strategies", "optuna", "engine", "report", "monitor")
 GPU_WING = (
-    *("genome", "genes", "trial", "flags", "shipped", "data"),
+    *("levels", "genome", "genes", "trial", "flags", "shipped", "data"),
     *("fitness", "zoo", "training", "checkpoint", "grid", "evaluation"),
 )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +36,26 @@ def test_a_genome_comes_back_through_the_cube(space: Space, data: st.DataObject)
 def test_only_active_genes_are_in_a_genome(vector: list[float]) -> None:
     genome = mixed_space().decode(vector)
     assert ("depth" in genome) == (genome["kind"] in ("b", "c"))
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_the_levels_of_shipped_spaces_own_equal_cells(space: Space) -> None:
+    """What runs and tables have recorded of them are genomes at points of the cube."""
+    for gene in space.genes:
+        n = len(gene.grid)
+        for u in [*(i / 997 for i in range(998)), *(k / n for k in range(n)), math.nextafter(1, 0)]:
+            assert gene.level(u) == gene.grid[min(int(u * n), n - 1)]
+        assert [gene.unit(value) for value in gene.grid] == [(k + 0.5) / n for k in range(n)]
+
+
+def test_a_space_may_have_more_genomes_than_anybody_can_list() -> None:
+    """Nothing walks through the levels of a number, not even of one that others depend on."""
+    many = Gene(name="n", kind="int", low=1, high=10**12, scale="log")
+    after = Gene(name="after", kind="choice", values=("a", "b"), when={"n": (1, 7)})
+    space = Space("huge", [many, after])
+    assert space.size == 2 + 2 + (10**12 - 2)
+    assert space.decode([0.5, 0.5]) == Genome({"n": 10**6})
+    assert space.neighbour(Genome({"n": 10**12}), Random(0)) == Genome({"n": 10**12 - 1})
 
 
 def test_size_counts_the_different_genomes() -> None:
@@ -162,6 +185,58 @@ def test_a_wrong_file_gets_one_line_naming_file_and_gene(tmp_path: Path, text: s
         load_space(str(path), GENES)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"name": 5}, "a space's name must be text, not 5"),
+        ({"genes": 5}, "space 's' has no genes"),
+        ({"genes": {"x": {}}}, "space 's': 'x' is no Gene"),
+        ({"genes": Gene(name="x", kind="int", low=1, high=2)}, "space 's' has no genes"),
+        ({"fixed": {"y": None}}, "gene 'y': None is no value"),
+        ({"fixed": {"y": math.nan}}, "gene 'y': nan is no value"),
+        ({"fixed": {"x": 1}}, "'x' is both fixed and searched"),
+        ({"fixed": "y"}, "'fixed' must map genes to their values"),
+        ({"reference": "dcgan"}, "'reference' must be a list"),
+    ],
+)
+def test_a_space_made_of_something_else_is_refused(parts: dict[str, Any], message: str) -> None:
+    given = {"name": "s", "genes": [Gene(name="x", kind="int", low=1, high=2)]} | parts
+    with pytest.raises(UserError, match=message):
+        Space(given.pop("name"), given.pop("genes"), **given)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind='choice'\nvalues='abc'", "gene 'x': 'values' must be a list, not 'abc'"),
+        ("kind='choice'\nvalues=[nan]", "gene 'x': 'values': nan is no value"),
+        ("kind='choice'\nvalues=[[1, 2]]", "gene 'x': 'values': a list is no value"),
+        ("kind='float'\nlow=nan\nhigh=1", "gene 'x': 'low' must be finite, not nan"),
+        ("kind='float'\nlow=0\nhigh=1\nlevels=true", "gene 'x': 'levels' must be a number, not True"),
+        ("kind='int'\nlow=0\nhigh=1000000000000000000", r"gene 'x': 'high' must be at most 1e\+12"),
+        ("kind='int'\nlow=0\nhigh=1\nwhen='y'", "gene 'x': 'when' must map"),
+        ("kind='int'\nlow=0\nhigh=[1]", r"gene 'x': 'high' must be a number, not \[1\]"),
+        ("kind=1", "gene 'x': 'kind' input should be 'float', 'int' or 'choice', not 1"),
+    ],
+)
+def test_values_of_a_wrong_type_in_a_file_get_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(f"[genes.x]\n{text}")
+    with pytest.raises(UserError, match=message):
+        load_space(str(path))
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    document = {"name": "s", "genes": {"x": {"kind": "int", "low": 1.0, "high": np.int64(9), "levels": 3.0}}}
+    assert Space.from_document(document).document()["genes"]["x"] == {
+        "kind": "int",
+        "low": 1,
+        "high": 9,
+        "scale": "linear",
+        "levels": 3,
+    }
 
 
 def test_an_unknown_space_names_the_nearest() -> None:

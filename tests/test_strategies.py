@@ -141,6 +141,20 @@ class TestContract:
         )
 
 
+@pytest.mark.parametrize("levels", [None, 101])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_whole_numbers_on_a_log_scale_are_spread_on_it(name: str, levels: int | None) -> None:
+    """Half of what a strategy begins with lies below the geometric middle, 32; evenly spread it would be 512."""
+    space = Space("s", [Gene(name="n", kind="int", low=1, high=1024, scale="log", levels=levels)])
+    coarse = {"points": 8} if name == "grid" else {}  # it would walk through all of them
+    drawn: list[int] = []
+    for seed in range(10):
+        asked = drive(make_strategy(name, space, seed, coarse), OBJECTIVES["constant"], 8, window=8)
+        drawn += [int(space.decode(proposal.vector)["n"]) for proposal in asked]
+    assert 16 <= np.median(drawn) <= 64
+    assert min(drawn) <= 4 and max(drawn) >= 256
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_asks_while_results_are_pending(name: str) -> None:
     """Whatever the window; and the generations of one that waits do not depend on it."""

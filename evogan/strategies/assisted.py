@@ -37,9 +37,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from evogan.genome import Gene, same
+from evogan.genome import Gene
+from evogan.levels import EqualCells
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Proposal, at_least, centre, latin_hypercube
+from evogan.strategies.base import Fitness, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
 
@@ -47,7 +48,8 @@ CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
 MOST = 300  # results that the model is fitted to
 REFIT = 1.05  # as many times more results than at the last fit are worth another
-Cells = tuple[int, ...]  # a genome as the index of each gene's level
+FINE = 2**30  # places of a gene whose levels have cells of several sizes; each level has the one in its middle
+Cells = tuple[int, ...]  # a genome as the index of each gene's level, or its place
 
 
 class AssistedEvolution(MultiFidelity):
@@ -70,7 +72,9 @@ class AssistedEvolution(MultiFidelity):
         at_least(self.title, "parents", parents, 2)
         self.initial, self.parents = initial, parents
         self._first: list[Sequence[float]] = latin_hypercube(self.rng, initial, space.dimension)
+        self._uneven = [i for i, gene in enumerate(space.genes) if not isinstance(gene.cells, EqualCells)]
         self._counts = np.array([len(gene.grid) for gene in space.genes])
+        self._counts[self._uneven] = FINE
         self._choice = np.array([gene.kind == "choice" for gene in space.genes])
         self._conditions = [_conditions(space, gene) for gene in space.genes]
         self._pending: dict[int, tuple[Cells, int]] = {}
@@ -82,7 +86,7 @@ class AssistedEvolution(MultiFidelity):
         with _one_thread():
             cells, rung = self._choose()
         self._pending[self._asked] = cells, rung
-        return [centre(gene, k) for gene, k in zip(self.space.genes, cells, strict=True)], rung
+        return self._units([cells])[0].tolist(), rung
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         _, rung = self._pending.pop(proposal.number)
@@ -107,11 +111,14 @@ class AssistedEvolution(MultiFidelity):
         return self._neutral(cells)
 
     def _neutral(self, cells: npt.NDArray[np.int_]) -> list[Cells]:
+        for i in self._uneven:
+            gene = self.space.genes[i]
+            cells[:, i] = [_fine(gene, gene.cells.holding((k + 0.5) / FINE)) for k in cells[:, i]]
         active = np.ones(cells.shape, dtype=bool)
         for gene in self.space.parents_first:
             i = self.space.genes.index(gene)
             for parent, allowed in self._conditions[i]:
-                active[:, i] &= active[:, parent] & allowed[cells[:, parent]]
+                active[:, i] &= active[:, parent] & np.isin(cells[:, parent], allowed)
         return list(map(tuple, np.where(active, cells, self._counts // 2).tolist()))
 
     def _units(self, cells: Sequence[Cells]) -> Array:
@@ -234,16 +241,19 @@ def _one_thread() -> AbstractContextManager[Any]:
     return _controller().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
-def _conditions(space: Space, gene: Gene) -> list[tuple[int, npt.NDArray[np.bool_]]]:
+def _conditions(space: Space, gene: Gene) -> list[tuple[int, list[int]]]:
     """The genes that one depends on, by place, and which of their levels allow it."""
-    places = {other.name: i for i, other in enumerate(space.genes)}
-    return [
-        (
-            places[parent],
-            np.array([any(same(value, option) for option in options) for value in space.genes[places[parent]].grid]),
-        )
-        for parent, options in space.conditions[gene.name].items()
-    ]
+    found = []
+    for parent, options in space.conditions[gene.name].items():
+        place, other = next((i, other) for i, other in enumerate(space.genes) if other.name == parent)
+        levels = other.among(options)
+        found.append((place, levels if isinstance(other.cells, EqualCells) else [_fine(other, k) for k in levels]))
+    return found
+
+
+def _fine(gene: Gene, level: int) -> int:
+    """The place of a level among `FINE`."""
+    return int(gene.cells.at(level) * FINE)
 
 
 def improvement(mean: Array, deviation: Array, best: float) -> Array:

@@ -148,12 +148,12 @@ def choices(space: Space) -> list[int]:
 
 def cell(gene: Gene, u: float) -> int:
     """The index of the level whose cell holds `u`."""
-    return min(int(u * len(gene.grid)), len(gene.grid) - 1)
+    return gene.cells.holding(u)
 
 
 def centre(gene: Gene, level: int) -> float:
     """The middle of a level's cell."""
-    return (level + 0.5) / len(gene.grid)
+    return gene.cells.at(level)
 
 
 def reflected(u: float) -> float:

@@ -80,7 +80,7 @@ class CMAES(Generational):
         self.sigma, self.population = sigma, population or int(4 + 3 * math.log(space.dimension))
         self.restarts = 0
         self._numbers, self._choices = numbers(space), choices(space)
-        self._least = np.array([0.25 / len(space.genes[i].grid) for i in self._numbers])
+        self._least = np.array([0.25 * space.genes[i].cells.width for i in self._numbers])
         self._random = DEAPRandom(derive_seed(seed, "cma-es"))
         self._start_from(np.full(len(self._numbers), 0.5))
 

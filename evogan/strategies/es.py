@@ -66,7 +66,7 @@ class EvolutionStrategy(Generational):
         self.parents, self.offspring, self.sigma = parents, offspring, sigma
         self.crossover, self.blend = crossover, blend
         self._numbers, self._choices = numbers(self.space), choices(self.space)
-        self._least = [0.25 / len(self.space.genes[i].grid) for i in self._numbers]
+        self._least = [0.25 * self.space.genes[i].cells.width for i in self._numbers]
         self._random = DEAPRandom(derive_seed(seed, self.title))
         # what a child carries beside its vector: its step sizes and its rate of choice mutation
         self._carried: list[tuple[list[float], float]] = []

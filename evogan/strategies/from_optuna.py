@@ -12,8 +12,9 @@ random; a choice is random for CMA-ES).
 How a gene is suggested. A choice is categorical. A number is the *index of its level*, an integer: levels are evenly
 spaced on the gene's scale, so the index keeps a log scale, and what the sampler is told is exactly what was judged.
 A float that the space snaps afterwards would be told with a value that was never judged, would give the two outer
-levels half the chance of the others, and would hide from a sampler that it repeats itself. Only an int gene on a log
-scale that has all its values as levels is suggested by its value, with Optuna's own log scale.
+levels half the chance of the others, and would hide from a sampler that it repeats itself. Only where levels do not
+own cells of one size (whole numbers on a log scale) the index is no scale: there the place in the unit interval is
+suggested.
 
 What is told. A failure is told as a failed trial, which every one of these samplers treats as if it had never
 been (see docs/strategies.md for what follows). A proposal that the engine moved: its trial is closed as failed, and
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING
 
 from evogan.errors import UserError
 from evogan.genome import Gene, Value, holds
+from evogan.levels import EqualCells
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, cell, centre, share
@@ -59,34 +61,35 @@ def _quietly() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A gene as a parameter of Optuna's: `first` stands for its level 0."""
+    """A gene as a parameter of Optuna's."""
 
-    name: str
-    first: int
-    last: int
-    log: bool
-    choice: bool
+    gene: Gene
 
-    @classmethod
-    def of(cls, gene: Gene) -> _Axis:
-        by_value = gene.kind == "int" and gene.scale == "log" and isinstance(gene.grid, range)
-        first = gene.grid[0] if by_value else 0
-        assert isinstance(first, int)
-        return cls(gene.name, first, first + len(gene.grid) - 1, by_value, gene.kind == "choice")
+    @property
+    def _by_level(self) -> bool:
+        return isinstance(self.gene.cells, EqualCells)
 
     def suggest(self, trial: Trial) -> int:
         """The level that the sampler wants."""
-        if self.choice:
-            return trial.suggest_categorical(self.name, range(self.last + 1))
-        return trial.suggest_int(self.name, self.first, self.last, log=self.log) - self.first
+        name, count = self.gene.name, len(self.gene.grid)
+        if self.gene.kind == "choice":
+            return trial.suggest_categorical(name, range(count))
+        if self._by_level:
+            return trial.suggest_int(name, 0, count - 1)
+        return self.gene.cells.holding(trial.suggest_float(name, 0.0, 1.0))
+
+    def parameter(self, level: int) -> int | float:
+        """What stands for a level."""
+        return level if self._by_level else self.gene.cells.at(level)
 
     @property
     def distribution(self) -> BaseDistribution:
-        from optuna.distributions import CategoricalDistribution, IntDistribution
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-        if self.choice:
-            return CategoricalDistribution(range(self.last + 1))
-        return IntDistribution(self.first, self.last, log=self.log)
+        count = len(self.gene.grid)
+        if self.gene.kind == "choice":
+            return CategoricalDistribution(range(count))
+        return IntDistribution(0, count - 1) if self._by_level else FloatDistribution(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class FromOptuna(Strategy):
 
         with _quietly():
             self._study = optuna.create_study(sampler=make(derive_seed(seed, "optuna") % 2**32))
-        self._axes = {gene.name: _Axis.of(gene) for gene in space.genes}
+        self._axes = {gene.name: _Axis(gene) for gene in space.genes}
         self._open: dict[int, _Open] = {}
 
     def _ask(self) -> Sequence[float]:
@@ -148,7 +151,7 @@ class FromOptuna(Strategy):
         self._study.add_trial(
             create_trial(
                 value=value,
-                params={name: self._axes[name].first + level for name, level in levels.items()},
+                params={name: self._axes[name].parameter(level) for name, level in levels.items()},
                 distributions={name: self._axes[name].distribution for name in levels},
                 system_attrs={name: entry for name, entry in kept.items() if name.endswith(":generation")},
             )

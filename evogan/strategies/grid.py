@@ -12,6 +12,8 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
+from evogan.genome import Gene
+from evogan.levels import EqualCells
 from evogan.space import Space
 from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre, numbers
 
@@ -36,10 +38,7 @@ class GridSearch(Strategy):
             if widest is None or counts[widest] <= 2:
                 break
             counts[widest] = (counts[widest] + 1) // 2
-        return [
-            [round(k * (len(gene.grid) - 1) / max(n - 1, 1)) for k in range(n)]
-            for n, gene in zip(counts, self.space.genes, strict=True)
-        ]
+        return [spread(gene, n) for gene, n in zip(self.space.genes, counts, strict=True)]
 
     def _cells(self, points: int) -> Iterator[tuple[int, ...]]:
         if math.prod(map(len, self.levels)) <= points:
@@ -63,7 +62,16 @@ class GridSearch(Strategy):
     def _ask(self) -> Sequence[float]:
         """Anywhere in the next cell."""
         at = self._walk[self._asked % len(self._walk)]
-        return [(k + float(self.rng.random())) / len(g.grid) for k, g in zip(at, self.space.genes, strict=True)]
+        return [gene.cells.at(k, float(self.rng.random())) for k, gene in zip(at, self.space.genes, strict=True)]
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         """Nothing is learned."""
+
+
+def spread(gene: Gene, n: int) -> list[int]:
+    """At most `n` levels, evenly spread on the gene's scale, both ends among them."""
+    last, cells = len(gene.grid) - 1, gene.cells
+    if isinstance(cells, EqualCells):
+        return [round(k * last / max(n - 1, 1)) for k in range(n)]
+    low, high = cells.at(0), cells.at(last)
+    return list(dict.fromkeys(cells.holding(low + k / max(n - 1, 1) * (high - low)) for k in range(n)))
