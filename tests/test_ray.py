@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -24,6 +25,7 @@ import ray
 from evogan.engine import Event, LocalExecutor, Store
 from evogan.engine.executors import Executor, Report
 from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
+from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError
@@ -483,6 +485,7 @@ def test_when_everything_goes_wrong_the_history_is_that_of_a_calm_run(tmp_path: 
 
 SCRIPT = """
 import os, signal, sys, time
+from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.executors.resources import Resources
 from evogan.genome import Genome
@@ -498,10 +501,12 @@ for i, seconds in enumerate(SECONDS):
     executor.submit(Trial(Genome({"seconds": seconds}), f"key{i}", Task(name="x")))
 executor.limits()
 print("running", flush=True)
-for _ in SECONDS:
-    trial, evaluation = executor.wait(lambda report: False)
-    print(trial.key, evaluation.status, evaluation.provenance["pid"], flush=True)
-executor.close()
+try:
+    for _ in SECONDS:
+        trial, evaluation = executor.wait(lambda report: False)
+        print(trial.key, evaluation.status, evaluation.provenance["pid"], flush=True)
+finally:
+    executor.close()
 """
 
 
@@ -512,14 +517,33 @@ def script(seconds: list[float], **more: Any) -> subprocess.Popen[str]:
     )
 
 
+@pytest.fixture
+def short(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a path so short that Ray's sockets may lie in it."""
+    with TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def processes(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    me = psutil.Process(driver.pid)
+    return [me, *me.children(recursive=True)]
+
+
 @pytest.mark.fault
-def test_ctrl_c_reaches_the_driver_alone() -> None:
-    """A terminal sends it to the whole process group."""
-    driver = script([3.0, 3.0, 0.0], start_new_session=True)
+def test_ctrl_c_reaches_the_driver_alone_and_its_cluster_is_private_and_leaves_nothing(short: Path) -> None:
+    """A terminal sends it to the whole process group. No user id and no home is needed."""
+    nobody = {**os.environ, "TMPDIR": str(short), "HOME": "/nowhere"}
+    driver = script([3.0, 3.0, 0.0], start_new_session=True, env=nobody)
     assert driver.stdout is not None
     lines = iter(driver.stdout.readline, "")
     assert next(lines).strip() == "running"
     os.killpg(driver.pid, signal.SIGINT)
+    running = [(p.name(), c) for p in processes(driver) for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert {"gcs_server", "raylet"} <= {name for name, _ in running} and len(running) >= 6
+    listens = {connection.laddr.ip.removeprefix("::ffff:") for _, connection in running}
+    assert listens <= {"127.0.0.1", "::1"}
+    (folder,) = short.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
     heard, *rest = (line.strip() for line in lines)
     assert heard == "heard"
     assert sorted(line.split()[:2] for line in rest) == [
@@ -529,12 +553,24 @@ def test_ctrl_c_reaches_the_driver_alone() -> None:
     ]
     assert all(gone(int(line.split()[2])) for line in rest)
     assert driver.wait() == 0
+    assert list(short.iterdir()) == []
 
 
 @pytest.mark.fault
-def test_no_worker_is_left_of_a_cluster_whose_driver_is_killed() -> None:
-    """Ray's own agents take a minute to see it, and do nothing meanwhile."""
-    driver = script([0.0, 1000.0], start_new_session=True)
+def test_a_cluster_that_loses_a_vital_part_ends_the_search_with_one_line() -> None:
+    """Ray itself is silent for a minute, and then ends the driver with lines of its own."""
+    driver = script([0.0, 1000.0, 1000.0])
+    assert driver.stdout is not None
+    assert driver.stdout.readline().strip() == "running"
+    next(process for process in processes(driver) if process.name() == "gcs_server").kill()
+    *_, last = driver.communicate(timeout=120)[0].splitlines()
+    assert last.startswith("evogan.engine.executors.base.Lost: the Ray cluster is lost: gcs_server has ended")
+
+
+@pytest.mark.fault
+def test_no_worker_is_left_of_a_cluster_whose_driver_is_killed(short: Path) -> None:
+    """Ray's own agents take a minute to see it, and do nothing meanwhile. What lies in its folder, the next removes."""
+    driver = script([0.0, 1000.0], start_new_session=True, env={**os.environ, "TMPDIR": str(short)})
     assert driver.stdout is not None
     assert driver.stdout.readline().strip() == "running"
     children = {child.pid: child.cmdline() for child in psutil.Process(driver.pid).children(recursive=True)}
@@ -542,16 +578,47 @@ def test_no_worker_is_left_of_a_cluster_whose_driver_is_killed() -> None:
     driver.kill()
     driver.wait()
     assert all(gone(pid) for pid, cmdline in children.items() if "Agent" not in cmdline[0])
+    (left,) = short.iterdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(short))
+        living, other = Folder(), Folder()
+        assert set(short.iterdir()) == {living.path, other.path} != {left}
+        for folder in (living, other):
+            folder.remove()
+
+
+def test_sockets_have_a_place_with_a_short_path_or_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    folder = Folder()
+    assert folder.path.parent == Path("/tmp")
+    folder.remove()
+    monkeypatch.setattr("evogan.engine.executors.local_cluster.LONGEST", 10)
+    with pytest.raises(UserError, match=f"TMPDIR must name a folder with a short path, not {long}, /tmp"):
+        Folder()
 
 
 @pytest.mark.parametrize(
-    "address", ["nonsense", "127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "no.such.host.invalid:1"]
+    "address",
+    [
+        "nonsense",
+        "..:6379",
+        "h:1:2",
+        "h/p:1",
+        ":1",
+        "127.0.0.1:1",
+        "ray://127.0.0.1:1",
+        "127.0.0.1:99999",
+        "no.such.host.invalid:1",
+    ],
 )
 def test_an_address_where_nothing_is_is_one_clear_line(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    executor = RayExecutor(completed, Resources(ray=address))
     with pytest.raises(UserError) as error:
-        executor.submit(trials(1)[0])
+        RayExecutor(completed, Resources(ray=address)).submit(trials(1)[0])
     assert address in str(error.value) and "\n" not in str(error.value)
 
 
@@ -571,7 +638,7 @@ def test_a_cluster_too_busy_to_let_a_driver_in_is_asked_twice(monkeypatch: pytes
         asked.append(options["address"])
         raise ConnectionAbortedError("Initialization failure from server:\nTraceback\nTimeoutError: too slow")
 
-    monkeypatch.setattr("evogan.engine.executors.cluster._check_address", lambda address: None)
+    monkeypatch.setattr("evogan.engine.executors.cluster._check_answer", lambda address: None)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr(ray, "shutdown", lambda: None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from evogan.errors import UserError
 from evogan.trial import Evaluation, Limits, Trial
 
 Evaluate = Callable[[Trial], Evaluation]
@@ -26,6 +27,10 @@ class Report:
 
 
 Watch = Callable[[Report], bool]  # True: the trial is to stop at the last checkpoint that it reached
+
+
+class Lost(UserError):
+    """What evaluates is gone, and all that ran there."""
 
 
 class Executor(Protocol):

@@ -11,36 +11,79 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Protocol
 
 import psutil
 import ray
 from ray._private import client_mode_hook
 
 import evogan
-from evogan.engine.executors.resources import Resources
+from evogan.engine.executors.local_cluster import LocalCluster
+from evogan.engine.executors.resources import Resources, host_and_port
 from evogan.errors import UserError
 
 ANSWER = 10.0  # seconds that an address has to answer
+RESTART = 30.0  # seconds that a cluster which was joined may be away
 MOST = 16  # trials at once on a GPU that is packed by memory
 
 Nodes = list[Mapping[str, float]]
 
 
-def connect(resources: Resources) -> bool:
-    """Join the cluster, or start a local one, or use what this process has joined before: False then."""
+class Cluster(Protocol):
+    """One that trials run on."""
+
+    @property
+    def lost(self) -> str | None:
+        """What is missing, if it is none any longer."""
+
+    def stop(self) -> None:
+        """Leave it; end it, if it is ours."""
+
+
+class Found:
+    """Joined by this process before, and not ours to leave."""
+
+    lost = None
+
+    def stop(self) -> None:
+        """It goes on."""
+
+
+class Joined:
+    """Kept by others. It is lost when its address refuses connections for longer than a restart takes."""
+
+    def __init__(self, address: str, quiet: Mapping[str, Any]) -> None:
+        _check_answer(address)
+        _join(address, quiet)
+        self._address, self._answered = address, monotonic()
+
+    @property
+    def lost(self) -> str | None:
+        if self._address == "auto" or not _refuses(self._address):
+            self._answered = monotonic()
+        return f"what was at {self._address}" if monotonic() - self._answered > RESTART else None
+
+    def stop(self) -> None:
+        ray.shutdown()
+
+
+def connect(resources: Resources) -> Cluster:
+    """Join the cluster, or start a local one, or use what this process has joined before."""
     ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None  # a lost worker is no news for the terminal
     if ray.is_initialized():
-        return False
+        return Found()
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _left_alone():
-        _init(resources)
-    return True
+        if resources.ray is not None:
+            return Joined(resources.ray, quiet)
+        workers = resources.workers or max(1, (psutil.cpu_count() or 1) // resources.threads)
+        return LocalCluster(workers * resources.threads, int(psutil.virtual_memory().total * 0.9), quiet)
 
 
-def leave() -> None:
-    """Leave what `connect` has joined, or stop what it has started."""
+def leave(cluster: Cluster) -> None:
     with _left_alone():
-        ray.shutdown()
+        cluster.stop()
 
 
 @contextmanager
@@ -53,18 +96,6 @@ def _left_alone() -> Iterator[None]:
         random.setstate(state)
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
-
-
-def _init(resources: Resources) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if resources.ray is None:
-        workers = resources.workers or max(1, (psutil.cpu_count() or 1) // resources.threads)
-        memory = int(psutil.virtual_memory().total * 0.9)
-        cpus = workers * resources.threads
-        ray.init(address="local", num_cpus=cpus, _memory=memory, include_dashboard=False, **quiet)
-        return
-    _check_address(resources.ray)
-    _join(resources.ray, quiet)
 
 
 def _join(address: str, quiet: Mapping[str, Any], tries: int = 2) -> None:
@@ -82,25 +113,31 @@ def _join(address: str, quiet: Mapping[str, Any], tries: int = 2) -> None:
         raise UserError(f"Ray at {address} cannot be joined: {said[-1] if said else 'no answer'}") from None
 
 
-def _check_address(address: str) -> None:
+def _check_answer(address: str) -> None:
     """Ray itself waits for minutes. Whatever speaks gRPC begins with a frame of settings."""
     if address == "auto":
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise UserError(f"Ray's address is host:port, ray://host:port or auto, not '{address}'")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as connection:
+        with socket.create_connection(host_and_port(address), ANSWER) as connection:
             connection.settimeout(ANSWER)
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
             answer = connection.recv(9)
     except TimeoutError:
         raise UserError(f"nothing answers at {address} within {ANSWER:g} s") from None
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UserError(f"Ray at {address} cannot be reached: {why}") from None
+    except OSError as error:
+        raise UserError(f"Ray at {address} cannot be reached: {error.strerror or error}") from None
     if answer[3:4] != b"\x04":
         raise UserError(f"what answers at {address} is not Ray")
+
+
+def _refuses(address: str) -> bool:
+    try:
+        socket.create_connection(host_and_port(address), 1.0).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # too busy to say: no sign of anything
+        return False
+    return False
 
 
 def nodes() -> dict[str, Mapping[str, float]]:

@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayTaskError
 
 from evogan.engine.executors import cluster
-from evogan.engine.executors.base import Evaluate, Report, Watch
+from evogan.engine.executors.base import Evaluate, Lost, Report, Watch
 from evogan.engine.executors.forecast import Forecast
 from evogan.engine.executors.fused import Bundle, parts
 from evogan.engine.executors.placement import ALONE, Device, Placement
@@ -71,7 +71,7 @@ class RayExecutor:
         self._evaluate, self._resources = evaluate, resources
         self._packed = resources.gpus_per_trial == "auto"
         self._forecast = Forecast("gpu_memory" if resources.gpus_per_trial else "memory")
-        self._started = self._ours = False
+        self._cluster: cluster.Cluster | None = None
         self._placement: Placement[_Job, _Worker] = Placement()
         self._workers: set[_Worker] = set()
         self._devices: dict[str, Device] = {}
@@ -120,23 +120,22 @@ class RayExecutor:
 
     def close(self) -> None:
         """Stops what runs at once."""
-        if not self._started:
+        if self._cluster is None:
             return
-        for worker in self._workers:
-            ray.kill(worker.actor)
+        if self._cluster.lost is None:
+            for worker in self._workers:
+                ray.kill(worker.actor)
         self._workers.clear()
-        self._started = False
-        if self._ours:
-            cluster.leave()
+        cluster.leave(self._cluster)
+        self._cluster = None
 
     # --- workers
 
     def _start(self) -> None:
         """Takes seconds: a run that finds everything in the store never gets here."""
-        if self._started:
+        if self._cluster is not None:
             return
-        self._ours = cluster.connect(self._resources)
-        self._started = True
+        self._cluster = cluster.connect(self._resources)
         nodes = list(cluster.nodes().values())
         self._share = cluster.gpu_share(self._resources, nodes)
         try:
@@ -153,8 +152,10 @@ class RayExecutor:
 
     def _look_around(self) -> None:
         """See which nodes there are, and have as many workers as wanted."""
-        if not (self._ours and self._resources.ray is None):
-            self._next_poll = monotonic() + POLL
+        assert self._cluster is not None
+        if (lost := self._cluster.lost) is not None:
+            raise Lost(f"the Ray cluster is lost: {lost} has ended; what was recorded is kept, a resume goes on")
+        self._next_poll = monotonic() + POLL
         nodes = cluster.nodes()
         self._room = {name: cluster.room(self._resources, self._share, node) for name, node in nodes.items()}
         self._devices = {name: device for name, device in self._devices.items() if name.split()[0] in nodes}

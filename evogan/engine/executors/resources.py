@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-from evogan.errors import UserError
+from evogan.errors import UserError, shown
 
 FUSE = 32
+_HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class Resources:
     retries: int = 2
 
     def __post_init__(self) -> None:
+        if self.ray is not None and self.ray != "auto":
+            host_and_port(self.ray)
         if self.workers is not None and self.workers < 1:
             raise UserError(f"workers must be at least 1, not {self.workers}")
         if self.threads < 1:
@@ -54,3 +58,11 @@ class Resources:
     def watched(self) -> bool:
         """Whether a trial may have to be ended from outside, which nothing in its own process can do."""
         return any(limit is not None for limit in (self.memory_per_trial, self.time_limit, self.stall_limit))
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Of a Ray cluster. Errors: UserError for what can be no address."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
+        raise UserError(f"Ray's address is host:port, ray://host:port or auto, not {shown(address)}")
+    return host.strip("[]"), int(port)
