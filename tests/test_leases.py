@@ -8,13 +8,14 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from time import sleep
 
 import pytest
 import sqlalchemy as sa
 
-from evogan.engine import leases
+from evogan.engine import Broker, LocalExecutor, leases
 from evogan.engine.database import Database
 from evogan.engine.leases import Leases, this_driver
 from evogan.engine.store import Store
@@ -62,7 +63,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("evogan.engine.leases.monotonic", clock)
+    monkeypatch.setattr("evogan.engine.leases.now", clock)
     return clock
 
 
@@ -126,6 +127,13 @@ def test_a_driver_that_beats_lives(driver: Callable[[str], Leases], clock: Clock
         a._database.do(a._beat)
 
 
+def beats_of(store: Store) -> bool:
+    """Waits for the first beat."""
+    while not rows(store.database, drivers):
+        sleep(0.01)
+    return True
+
+
 def beats(store: Store) -> int:
     """Of the only driver; before its first one 0."""
     return max((int(str(row.beats)) for row in rows(store.database, drivers)), default=0)
@@ -174,6 +182,52 @@ def test_a_process_that_is_gone_is_dead_at_once(driver: Callable[[str], Leases])
         living.release(ONE)
     assert driver(f"another {machine}/{gone.pid}/{started}/0").claim(ONE)
     assert not driver("b").claim(ONE)  # of another machine nothing is known so soon
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("one_beat")
+def test_who_was_suspended_trains_nothing_that_others_have_trained_meanwhile(runs: Path, clock: Clock) -> None:
+    trained = []
+
+    def train(trial: Trial) -> Evaluation:
+        trained.append(trial.key)
+        return Evaluation(status="completed")
+
+    trials = [Trial(Genome({"x": i}), f"key {i}", Task(name="made up")) for i in range(4)]
+    store, other = Store(runs), Store(runs)
+    one, two = Broker(store, LocalExecutor(train)), Broker(other, LocalExecutor(train))
+    for trial in trials:
+        one.request(trial)
+    for trial in trials[:2]:
+        two.request(trial)
+    assert beats_of(store) and not store.leases.lapsed()
+    clock.now += leases.LEASE
+    assert len(two.results(trials[:2])) == 2
+    assert store.leases.lapsed()
+    assert len(one.results(trials)) == 4
+    assert sorted(trained) == [trial.key for trial in trials]
+    for each in (store, other):
+        each.close()
+
+
+@pytest.mark.fault
+def test_what_dead_drivers_left_is_cleared_away_by_whoever_lives(
+    driver: Callable[[str], Leases], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evogan.engine.leases.BEAT", 1e6)
+    machine, pid, *_ = this_driver().rsplit("/", 3)
+    killed, away = driver(f"{machine}/{pid}/0.01/0"), driver("of another machine")
+    database = killed._database
+    for dead, identity in ((killed, ONE), (away, TWO)):
+        dead._database.do(dead._beat)
+        assert dead._database.do(partial(dead._claim, identity))
+    here = driver(this_driver())
+    database.do(here._beat)
+    assert {row.name for row in rows(database, drivers)} == {away._driver, here._driver}
+    clock.now += leases.LEASE
+    database.do(here._beat)
+    assert {row.name for row in rows(database, drivers)} == {here._driver}
+    assert rows(database, lease_table) == []
 
 
 def test_in_memory_there_is_nobody_else() -> None:
@@ -242,7 +296,7 @@ def test_drivers_that_race_train_everything_once(url: str, runs: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from evogan.engine import leases
+from evogan.engine import Broker, LocalExecutor, leases
 from evogan.engine.store import Store
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Task, Trial

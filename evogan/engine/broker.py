@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Literal
 
 from evogan.engine.executors import Executor, Report
+from evogan.engine.executors.base import Lost
 from evogan.engine.pruner import Pruner
 from evogan.engine.store import Store
 from evogan.trial import Evaluation, Identity, Trial
@@ -119,9 +120,16 @@ class Broker:
         """Until something happens: an end, an answer of another driver's, or a moment has passed. What is new."""
         if self._stopping.is_set():
             self._wind_down()
-        arrived = []
+        arrived = self._ask_again() if self.store.leases.lapsed() else []
+        if arrived:
+            return arrived
         if self._in_flight:
-            finished = self._executor.wait(self._watch, POLL)
+            try:
+                finished = self._executor.wait(self._watch, POLL)
+            except Lost:
+                if self._stopping.is_set():  # whoever stopped this process stopped what evaluates, too
+                    raise Interrupted from None
+                raise
             if finished is not None:
                 arrived.append(self._record(*finished))
         else:
@@ -167,6 +175,15 @@ class Broker:
         else:
             self._answer(trial, known)
         return trial.identity in self._answers
+
+    def _ask_again(self) -> list[Identity]:
+        """Others may have taken over what has not begun here: what of it is answered by now."""
+        withdrawn = self._executor.withdraw()
+        for trial in withdrawn:
+            del self._in_flight[trial.identity]
+            self.store.leases.release(trial.identity)
+            self.request(trial)
+        return [trial.identity for trial in withdrawn if trial.identity in self._answers]
 
     def _watch(self, report: Report) -> bool:
         if self._stopping.is_set():

@@ -3,19 +3,22 @@
 A lease holds as long as its holder lives. Every driver counts beats in the database; who finds an evaluation leased
 watches the count of its holder by its own monotonic clock, since wall clocks jump and differ between machines. A count
 that stands still for `LEASE` seconds is that of a dead driver, and its lease is taken over. On the same machine it is
-enough that the process is gone.
+enough that the process is gone. Whoever lives clears away what the dead have left in the tables.
+
+A driver that was only suspended (a stopped process, a laptop that was closed) can tell so by its own clock, and asks
+the store before it goes on with what it had taken on.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import suppress
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic
 
 import psutil
 import sqlalchemy as sa
@@ -52,6 +55,7 @@ class Leases:
         self._database, self._driver = database, driver
         self._held: set[Identity] = set()
         self._seen: dict[str, tuple[int | None, float]] = {}  # driver -> its count, and since when
+        self._beaten, self._lapsed = now(), Event()
         self._closed = Event()
         self._heart: Thread | None = None
 
@@ -60,6 +64,7 @@ class Leases:
         if self._database.in_memory:
             return True
         if self._heart is None:
+            self._beaten = now()
             self._heart = Thread(target=self._live, name="evogan heartbeat", daemon=True)
             self._heart.start()
         claimed = self._database.do(partial(self._claim, identity))
@@ -71,6 +76,18 @@ class Leases:
         if identity in self._held:
             self._database.do(partial(self._give_back, [identity]))
             self._held.discard(identity)
+
+    def lapsed(self) -> bool:
+        """Whether others may have taken this driver for dead since this was last asked."""
+        if self._heart is None:
+            return False
+        lapsed = self._lapsed.is_set() or self._late
+        self._lapsed.clear()
+        return lapsed
+
+    @property
+    def _late(self) -> bool:
+        return now() - self._beaten >= 0.9 * LEASE
 
     def close(self) -> None:
         """Give everything back. If the database does not answer, the others will notice soon enough."""
@@ -101,9 +118,9 @@ class Leases:
             return True
         before, since = self._seen.get(driver, (None, None))
         if since is None or beats != before:
-            self._seen[driver] = (beats, monotonic())
+            self._seen[driver] = (beats, now())
             return False
-        return monotonic() - since >= LEASE
+        return now() - since >= LEASE
 
     def _give_back(self, identities: list[Identity], connection: sa.Connection) -> None:
         for identity in identities:
@@ -118,12 +135,28 @@ class Leases:
         while True:
             with suppress(UserError):
                 self._database.do(self._beat, patience=0)
+                if self._late:
+                    self._lapsed.set()
+                self._beaten = now()
             if self._closed.wait(BEAT):
                 return
 
     def _beat(self, connection: sa.Connection) -> None:
         if not connection.execute(_BEAT, {"mine": self._driver}).rowcount:
             connection.execute(self._database.add(drivers), {"name": self._driver, "beats": 0})
+        known: dict[str, int | None] = dict.fromkeys(
+            connection.execute(sa.select(leases.c.driver).distinct()).scalars()
+        )
+        known |= {row.name: row.beats for row in connection.execute(sa.select(drivers))}
+        for driver in sorted(known.keys() - {self._driver}):
+            if self._is_dead(driver, known[driver]):
+                connection.execute(leases.delete().where(leases.c.driver == driver))
+                connection.execute(drivers.delete().where(drivers.c.name == driver))
+
+
+def now() -> float:
+    """Seconds on a clock that nobody sets; where it can be told, those too in which the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def this_driver() -> str:

@@ -106,11 +106,11 @@ class RayExecutor:
     def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation] | None:
         end = math.inf if timeout is None else monotonic() + timeout
         while True:
-            self._place()
-            while self._reports:
-                self._tell(watch, *self._reports.popleft())
-            if self._finished:
+            self._tell_all(watch)
+            if self._finished:  # whoever waits may have a reason to take back what would start now
                 return self._finished.popleft()
+            self._place()
+            self._tell_all(watch)
             if monotonic() >= end:
                 return None
             self._hear_within(end - monotonic())
@@ -190,6 +190,7 @@ class RayExecutor:
         """The next thing that happens, if it does by then; and whatever is due."""
         due = min(self._next_poll, self._ends[0][0] if self._ends else math.inf)
         seconds = max(0.0, min(seconds, due - monotonic()))
+        began = monotonic()
         try:
             worker, kind, future = self._happenings.get(timeout=seconds if seconds < math.inf else None)
         except Empty:
@@ -197,6 +198,7 @@ class RayExecutor:
         else:
             if worker in self._workers:
                 self._hear(worker, kind, future)
+        self._excuse(monotonic() - began - seconds)
         self._end_overdue()
         if monotonic() >= self._next_poll:
             self._look_around()
@@ -338,6 +340,10 @@ class RayExecutor:
                 self._forecast.learn(trial.genome, found.cost.get("kimg") or job.work, found.cost)
         self._finished.append((job.trial, evaluation))
 
+    def _tell_all(self, watch: Watch) -> None:
+        while self._reports:
+            self._tell(watch, *self._reports.popleft())
+
     def _tell(self, watch: Watch, report: Report, worker: _Worker | None) -> None:
         """A trial that is not wanted any longer ends with its next report."""
         unwanted = watch(report)
@@ -359,6 +365,14 @@ class RayExecutor:
         end = self._end_of(job)
         if end < math.inf:
             heapq.heappush(self._ends, (end, next(self._numbers), worker, job))
+
+    def _excuse(self, late: float) -> None:
+        """This process was suspended: no trial has had that time, nor could be heard in it."""
+        if late > PAUSE:
+            for worker in self._workers:
+                if worker.job is not None:
+                    worker.job.began += late
+                    worker.job.sign += late
 
     def _end_overdue(self) -> None:
         while self._ends and self._ends[0][0] <= monotonic():
