@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -230,18 +230,21 @@ def train(
     replicate: int = 0,
     runs: str | Path | None = None,
     store: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
     **gan: Any,
 ) -> tuple[Evaluation, Path]:
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
-    genome: a published one's name, a TOML file, or genes. Further keywords: those of `GANSettings`.
-    Errors: UserError.
+    genome: a published one's name, a TOML file, or genes. `say` gets a line about the data. Further keywords: those of
+    `GANSettings`. Errors: UserError.
     """
     from evogan.zoo import check_size
 
     read = shipped.read_genome(genome).genome if isinstance(genome, str) else GENES.read(genome)
-    task, evaluate = GANSettings.of(data=data, **gan).prepare()
+    settings = GANSettings.of(data=data, **gan)
+    task, evaluate = settings.prepare()
     check_size(read, task.image_size)
+    say(settings.dataset.describe())
     kept = Place.of(runs, store).open()
     trial = Trial(read, GENES.key(read), task, 1.0, replicate)
     try:

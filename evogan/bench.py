@@ -84,7 +84,7 @@ def _problem_of(run: PlannedRun) -> tuple[str, str]:
 def _write(runs: Sequence[RunHistory], path: Path) -> Path:
     rows = tabulate(runs)
     document = runs[0].document
-    gan = GANSettings.of(**document["gan"])
+    gan = GANSettings.recorded(document["gan"])
     task, _ = gan.prepare()
     settings = {name: value for name, value in asdict(gan).items() if name not in HERE}
     if gan.features and Path(gan.features).suffix:
@@ -199,7 +199,7 @@ def _settings(
 
 def _gan(table: Table) -> GANSettings:
     try:
-        return GANSettings.of(**table.gan)
+        return GANSettings.recorded(table.gan)
     except (UserError, TypeError, ValueError) as error:
         raise UserError(f"table '{table.name}': its description has no settings of a GAN ({error})") from None
 

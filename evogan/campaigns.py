@@ -46,8 +46,8 @@ def run_campaign(
     """Carry out the campaign in a file, or go on with it: what is finished is left alone, what is new is added.
 
     Its runs take turns, and share the store, so that none trains what another one has. One that crashes does not stop
-    the others. runs, store: as of `evogan.search`. workers: in place of the file's. `say` gets a line as a run ends.
-    Errors: UserError, before anything is trained, for every mistake in the file.
+    the others. runs, store: as of `evogan.search`. workers: in place of the file's. `say` gets a line about
+    each data set, and one as a run ends. Errors: UserError, before anything is trained, for every mistake in the file.
     """
     campaign, place = read_campaign(path), Place.of(runs, store)
     resources = campaign.resources if workers is None else Resources(**vars(campaign.resources) | {"workers": workers})
@@ -55,6 +55,8 @@ def run_campaign(
         settled = _settle(campaign, place, resources)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    for line in dict.fromkeys(settings.gan.dataset.describe() for settings, _ in settled.values() if settings.gan):
+        say(line)
     for planned in campaign.runs:
         if planned.name in settled:
             _carry_out(place, planned, *settled[planned.name])

@@ -73,7 +73,7 @@ def launch(
     outside.check()
     judge, strategy = check(name, settings, space, objective)
     references: list[tuple[str, Genome]] = []
-    real_grid = b""
+    real_grid, contents = b"", ""
     task: Task
     evaluate: Evaluate
     if objective is not None:
@@ -81,10 +81,12 @@ def launch(
     else:
         assert settings.gan is not None
         task, evaluate, real_grid = _prepare_gans(settings.gan, settings.resources)
+        contents = settings.gan.dataset.describe()
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
     facts = {
         "task": task.key,
         "data": task.name,
+        "contents": contents,
         "reference": [[ref, space.key(genome), dict(genome)] for ref, genome in references],
     }
     with ExitStack() as stack:
@@ -98,6 +100,8 @@ def launch(
         learn(store, task)
         stopping = stack.enter_context(stopping_on_signals())
         hear = _listeners(stack, store, name, settings, judge, len(references), outside)
+        if contents:
+            hear(Event("data", None, reason=contents))
         store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         Loop(
@@ -153,6 +157,8 @@ def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
     known = store.run(name)
     before, now = _what_counts(known), _what_counts(json.loads(json.dumps(document)))
     for part in [*now, *before]:
+        if part == "gan.classes" and known.get("task") == document.get("task"):
+            continue  # the same ones, called otherwise
         if before.get(part) != now.get(part):
             raise UserError(
                 f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
@@ -287,6 +293,7 @@ def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]
     """What makes a run another run, flat. Where data and features lie is none of it: the task knows them."""
     ignored = {
         *MAY_CHANGE,
+        "contents",
         "space.description",
         "gan.data",
         "gan.data_dir",

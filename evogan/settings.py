@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from evogan.engine import ORDERS, RULES, Order, Resources, Rule
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, shown, unknown
 from evogan.genome import Value
 from evogan.trial import GANTask
 
@@ -24,13 +26,14 @@ class GANSettings:
     """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
 
     `data`: a built-in data set, an image folder or an .npz. `kimg`: thousands of real images shown to the
-    critic. `features`: feature network of the FID; None takes the one that suits the data.
+    critic. `features`: feature network of the FID; None takes the one that suits the data. `classes`: those to keep, by
+    name (`of` takes numbers for names, too); an int, as in runs that are recorded so, is the label itself.
     Errors: UserError for a keyword or value that makes no sense.
     """
 
     data: str = "digits"
     image_size: int | None = None
-    classes: tuple[int, ...] | None = None
+    classes: tuple[str | int, ...] | None = None
     data_dir: str | None = None
     download: bool = False
     kimg: float = 20.0
@@ -46,8 +49,7 @@ class GANSettings:
         for keyword in given:
             if keyword not in known:
                 raise unknown("keyword", keyword, sorted(known))
-        if isinstance(given.get("classes"), list):  # as JSON has it
-            given["classes"] = tuple(given["classes"])
+        given["classes"] = read_classes(given.get("classes"))
         settings = cls(**given)
         if not 0 < settings.kimg < math.inf:
             raise UserError(f"kimg must be above 0, not {settings.kimg:g}")
@@ -58,6 +60,12 @@ class GANSettings:
         if settings.precision not in ("fp32", "bf16"):
             raise unknown("precision", settings.precision, ("fp32", "bf16"))
         return settings
+
+    @classmethod
+    def recorded(cls, document: Mapping[str, Any]) -> Self:
+        """Read back what a run recorded."""
+        classes = document.get("classes")
+        return replace(cls.of(**{**document, "classes": None}), classes=None if classes is None else tuple(classes))
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -146,6 +154,21 @@ class SearchSettings:
         known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
         known["seed_genomes"] = tuple(known["seed_genomes"])
         if known["gan"] is not None:
-            known["gan"] = GANSettings.of(**known["gan"])
+            known["gan"] = GANSettings.recorded(known["gan"])
         known["resources"] = Resources(**known.get("resources", {}))
         return cls(**known)
+
+
+def read_classes(given: object) -> tuple[str, ...] | None:
+    """Names of classes: a list of them, of numbers too, or a text with commas between. Errors: UserError."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        try:
+            return tuple(name.strip() for name in next(csv.reader([given], skipinitialspace=True), []))
+        except csv.Error:
+            raise UserError(f"classes {shown(given)}: names with commas between, as in 3,5") from None
+    names = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(name, str | Integral) and not isinstance(name, bool) for name in names):
+        raise UserError(f"classes must be names or numbers, as in ['cat', 'dog'] or [3, 5], not {shown(given)}")
+    return tuple(str(name) for name in names)

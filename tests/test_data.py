@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import random
 import struct
+import warnings
+import zipfile
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +22,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evogan.data import DATASETS, DataSpec, load_dataset
+from evogan.data.image import SUFFIXES, read_image
 from evogan.data.resize import resize
 from evogan.errors import UserError
+from evogan.settings import GANSettings
 
 
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:
@@ -90,6 +97,23 @@ def test_mnist_in_torchvisions_layout(mnist_root: Path, monkeypatch: pytest.Monk
     assert mnist.class_count == 10
     monkeypatch.setenv("EVOGAN_DATA", str(mnist_root))
     assert load_dataset(DataSpec("mnist")).fingerprint == mnist.fingerprint
+
+
+@pytest.mark.parametrize("inner", ["MNIST", "MNIST/raw"])
+def test_the_folder_within_the_folder(inner: str, mnist_root: Path) -> None:
+    refuses(DataSpec("mnist", data_dir=str(mnist_root / inner)), f"below '{mnist_root}'")
+
+
+def test_fashion_has_names(mnist_root: Path) -> None:
+    (mnist_root / "MNIST").rename(mnist_root / "FashionMNIST")
+    chosen = load_dataset(DataSpec("fashion_mnist", data_dir=str(mnist_root), classes=("Trouser", "0")))
+    assert chosen.class_names == ("Trouser", "T-shirt/top")
+    assert np.array_equal(chosen.images[chosen.labels == 0][:, 0], pixels(20, 28, 28, seed=20)[[1, 11]])
+    refuses(
+        DataSpec("fashion_mnist", data_dir=str(mnist_root), classes=("Trousers",)),
+        "did you mean 'Trouser'?",
+        "Ankle boot",
+    )
 
 
 def test_real_mnist() -> None:
@@ -199,6 +223,238 @@ def test_folder_mistakes(tmp_path: Path) -> None:
         refuses(DataSpec(str(tmp_path)), "cannot read", "4.png")
     save_image(tmp_path / "4.png", pixels(8, 8).astype(np.uint16) * 256)
     refuses(DataSpec(str(tmp_path)), "4.png", "8 bits")
+    (tmp_path / "4.png").write_bytes(b"")
+    refuses(DataSpec(str(tmp_path)), "4.png", "empty")
+
+
+def test_folders_with_numbers_for_names_are_chosen_by_them(tmp_path: Path) -> None:
+    """Sorted as text, folder '10' is the third."""
+    for kind in range(12):
+        for number in range(20):
+            save_image(tmp_path / str(kind) / f"{number}.png", np.full((4, 4), 20 * kind + number, np.uint8))
+    some = load_dataset(DataSpec(str(tmp_path), classes=("2", "11", "5")))
+    assert set(np.unique(some.images) // 20) == {2, 5, 11}
+    assert some.class_names == ("2", "11", "5")
+    assert "3 classes: 2 (" in some.describe()
+    assert set(np.unique(load_dataset(DataSpec(str(tmp_path), classes=(2,))).images) // 20) == {10}  # as recorded
+    refuses(DataSpec(str(tmp_path), classes=("12",)), "'12'", "allowed: 0, 1, 10, 11, 2")
+    refuses(DataSpec(str(tmp_path), classes=("02",)), "'02'")
+
+
+def test_what_is_no_data_is_left_out_and_said(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        for number in range(10):
+            save_image(tmp_path / kind / f"{number}.png", pixels(4, 4, seed=number))
+    before = load_dataset(DataSpec(str(tmp_path)))
+    for name in (
+        ".ipynb_checkpoints/0.png",
+        "__MACOSX/cat/0.png",
+        "cat/._0.png",
+        "dog/@eaDir/0.png",
+        "dog/thumbs/0.png",
+    ):
+        save_image(tmp_path / name, pixels(4, 4))
+    for name in ("readme.txt", "cat/labels.TXT", "cat/Thumbs.db", "dog/checksums"):
+        (tmp_path / name).write_bytes(b"x")
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
+    (tmp_path / "cat" / "none.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "cat" / "self.png").symlink_to(tmp_path / "cat" / "self.png")
+    (tmp_path / "dog" / "up").symlink_to(tmp_path)
+    after = load_dataset(DataSpec(str(tmp_path)))
+    assert after.fingerprint == before.fingerprint
+    assert before.describe() == f"{tmp_path.name}: 18 images of 4x4, grey, 2 held out; " + (
+        f"2 classes: cat ({np.sum(before.labels == 0)}), dog ({np.sum(before.labels == 1)})"
+    )
+    assert after.describe() == before.describe() + (
+        "; left out: 2 .txt, 6 hidden or thumbnails, 1 links in a circle, 3 that are no files, 1 without a suffix"
+    )
+
+
+def test_linked_folders_are_classes_too(tmp_path: Path) -> None:
+    for number in range(10):
+        save_image(tmp_path / "elsewhere" / f"{number}.png", pixels(4, 4, seed=number))
+        save_image(tmp_path / "set" / "dog" / f"{number}.png", pixels(4, 4, seed=number + 10))
+    (tmp_path / "set" / "cat").symlink_to(tmp_path / "elsewhere")
+    assert load_dataset(DataSpec(str(tmp_path / "set"))).class_names == ("cat", "dog")
+
+
+def test_images_beside_class_folders(tmp_path: Path) -> None:
+    for number in range(10):
+        save_image(tmp_path / "cat" / f"{number}.png", pixels(4, 4, seed=number))
+    save_image(tmp_path / "cover.png", pixels(4, 4))
+    found = load_dataset(DataSpec(str(tmp_path)))
+    assert found.labels is None
+    assert "no classes, since 1 images lie beside the sub-folders" in found.describe()
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "trained", "held_out"),
+    [
+        ("train/a train/b val/a val/b", ("a", "b"), 10, 10),
+        ("Train/a Train/b valid/a valid/b test/a test/b", ("a", "b"), 10, 20),
+        ("train test", None, 5, 5),
+        ("training-set test1", None, 5, 5),
+        ("train/a train/b", ("a", "b"), 8, 2),
+        ("train bus car", ("bus", "car", "train"), 13, 2),
+        ("trained tested", ("tested", "trained"), 8, 2),
+    ],
+)
+def test_parts(folders: str, classes: tuple[str, ...] | None, trained: int, held_out: int, tmp_path: Path) -> None:
+    for seed, folder in enumerate(folders.split()):
+        for number in range(5):
+            save_image(tmp_path / folder / f"{number}.png", pixels(4, 4, seed=10 * seed + number))
+    found = load_dataset(DataSpec(str(tmp_path)))
+    assert (found.class_names, len(found.images), len(found.held_out)) == (classes, trained, held_out)
+    if "test" in folders.split():
+        assert "'test' is held out" in found.describe()
+        assert set(map(bytes, found.held_out)) >= {pixels(4, 4, seed=10 * seed + n).tobytes() for n in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        ("trainA trainB testA testB", ["domains", "'trainA'"]),
+        ("train test cat", ["classes, or parts", "'cat', 'test', 'train'"]),
+        ("test cat", ["classes, or parts"]),
+        ("train1 train2", ["classes, or parts"]),
+        ("train test .", ["classes, or parts"]),
+        ("train/a train/b val/a", ["not the same classes", "'b'"]),
+        ("train/a train/b test", ["not the same classes", "'a', 'b'"]),
+        ("bottle/train/good bottle/test/good", ["bottle' has parts of its own, 'test', 'train'"]),
+        ("cat/train cat/val dog/train dog/val", ["cat' has parts of its own"]),
+        ("horse2zebra/trainA horse2zebra/trainB", ["horse2zebra' has parts of its own"]),
+    ],
+)
+def test_folders_that_are_neither_classes_nor_parts(folders: str, words: list[str], tmp_path: Path) -> None:
+    for folder in folders.split():
+        save_image(tmp_path / folder / "0.png", pixels(4, 4))
+    refuses(DataSpec(str(tmp_path)), str(tmp_path), *words)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read everything")
+@pytest.mark.parametrize("name", ["4.png", "sub"])
+def test_without_permission(name: str, tmp_path: Path) -> None:
+    for number in range(6):
+        save_image(tmp_path / f"{number}.png", pixels(4, 4, seed=number))
+    save_image(tmp_path / "sub" / "6.png", pixels(4, 4))
+    (tmp_path / name).chmod(0)
+    refuses(DataSpec(str(tmp_path)), name, "ermission")
+    (tmp_path / name).chmod(0o755)
+
+
+def test_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
+    for number in range(20):
+        save_image(tmp_path / "a\udcff" / "b\udcfe" / f"{number}.png", pixels(4, 4, seed=number))
+    refuses(DataSpec(str(tmp_path / "a\udcff")), "a\\udcff", "UTF-8").encode()
+    refuses(DataSpec(str(tmp_path), image_size=4, classes=("a",)), "a\\udcff", "UTF-8").encode()
+
+
+def test_equal_images(tmp_path: Path) -> None:
+    for number in range(20):
+        save_image(tmp_path / "equal" / f"{number}.png", pixels(4, 4))
+        save_image(tmp_path / "plain" / f"{number}.png", np.full((4, 4), number, np.uint8))
+    refuses(DataSpec(str(tmp_path / "equal")), "all 18 images", "are equal")
+    assert len(load_dataset(DataSpec(str(tmp_path / "plain"))).images) == 18
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def half_clear(mode: str) -> Image.Image:
+    """2x2: clear with a hidden 9, opaque 9, opaque 200, half clear 0."""
+    grey, alpha = np.array([[9, 9], [200, 0]], np.uint8), np.array([[0, 255], [255, 128]], np.uint8)
+    channels = 3 if mode == "RGBA" else 1
+    return Image.fromarray(np.stack([*[grey] * channels, alpha], 2), mode)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_transparent_is_laid_on_white(mode: str, tmp_path: Path) -> None:
+    half_clear(mode).save(tmp_path / "a.png")
+    found = read_image(tmp_path / "a.png").pixels
+    assert found.shape == (len(mode) - 1, 2, 2)
+    assert all(channel.tolist() == [[255, 9], [200, 127]] for channel in found)
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_a_clear_colour_of_a_palette_is_white(suffix: str, tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / f"a.{suffix}", transparency=0)
+    assert read_image(tmp_path / f"a.{suffix}").pixels[:, 0].T.tolist() == [[255, 255, 255], [40, 50, 60]]
+
+
+def test_opaque_images_are_as_without_alpha(tmp_path: Path) -> None:
+    image = Image.fromarray(pixels(16, 16, 3))
+    image.save(tmp_path / "rgb.png")
+    image.convert("RGBA").save(tmp_path / "rgba.png")
+    rgb, rgba = (read_image(tmp_path / f"{name}.png").pixels for name in ("rgb", "rgba"))
+    assert np.array_equal(rgb, rgba)
+
+
+@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if s not in (".pbm", ".jpe", ".jfif")])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_kinds_of_files(suffix: str, mode: str, tmp_path: Path) -> None:
+    if (suffix, mode) in ((".pgm", "RGB"), (".ppm", "L")):
+        return
+    Image.new(mode, (6, 5), 120 if mode == "L" else (200, 100, 20)).save(tmp_path / f"a{suffix}")
+    found = read_image(tmp_path / f"a{suffix}").pixels
+    value = [120] if mode == "L" else [200, 100, 20]
+    assert found.shape == (1 if mode == "L" and suffix not in (".webp", ".gif") else 3, 5, 6)
+    assert np.abs(found.astype(int) - np.reshape(value, (-1, 1, 1))).max() <= 4  # JPEG loses a little
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "expected"),
+    [
+        (Image.new("1", (4, 4), 1), "png", [255]),
+        (Image.new("1", (4, 4), 1), "pbm", [255]),
+        (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "jpg", [255, 0, 0]),
+        (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tif", [255, 0, 0]),
+        (Image.new("YCbCr", (4, 4), (76, 85, 255)), "tif", [254, 0, 0]),
+    ],
+)
+def test_modes_of_pixels(image: Image.Image, suffix: str, expected: list[int], tmp_path: Path) -> None:
+    image.save(tmp_path / f"a.{suffix}")
+    assert np.abs(read_image(tmp_path / f"a.{suffix}").pixels[:, 0, 0].astype(int) - expected).max() <= 2
+
+
+def test_images_are_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # of a camera that was held upright
+    image = pixels(4, 8)
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png").pixels[0], np.rot90(image, -1))
+
+
+def test_of_several_frames_the_first_is_taken(tmp_path: Path) -> None:
+    for number, suffix in enumerate(("gif", "tif", "png") * 4):
+        first, *more = (Image.fromarray(pixels(4, 4, seed=number + 100 * frame)) for frame in range(3))
+        first.save(tmp_path / f"{number}.{suffix}", save_all=True, append_images=more)
+    save_image(tmp_path / "more.png", pixels(4, 4, seed=12))
+    found = load_dataset(DataSpec(str(tmp_path)))
+    images = {image[0].tobytes() for image in (*found.images, *found.held_out)}
+    assert images == {pixels(4, 4, seed=seed).tobytes() for seed in range(13)}
+    assert "of 12 images with several frames the first is taken" in found.describe()
+
+
+@pytest.mark.parametrize(("width", "words"), [(18_200, "more than 178 million pixels"), (10_000, "damaged")])
+def test_large_images(width: int, words: str, tmp_path: Path) -> None:
+    """In one line: Pillow would warn of the smaller one, too."""
+    (tmp_path / "a.pgm").write_bytes(b"P5 %d 10000 255 " % width)
+    with warnings.catch_warnings(action="error"), pytest.raises(UserError, match=words):
+        read_image(tmp_path / "a.pgm")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "webp", "bmp"])
+def test_images_with_any_byte_damaged_are_read_or_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    save_image(path, pixels(4, 4))
+    whole = path.read_bytes()
+    for where in range(0, len(whole), 1 + len(whole) // 60):
+        path.write_bytes(whole[:where] + bytes([whole[where] ^ 0xFF]) + whole[where + 1 :])
+        with contextlib.suppress(UserError):
+            read_image(path)
 
 
 # ------------------------------------------------------------------------------------------- npz
@@ -242,12 +498,61 @@ def test_npz_channels_last_equals_channels_first(tmp_path: Path) -> None:
         ({"images": pixels(9, 4, 4), "labels": np.zeros(8, int)}, ["'labels'", "(8,)", "(9,)"]),
         ({"images": pixels(9, 4, 4), "labels": np.zeros(9)}, ["'labels'", "float64"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, -1)}, ["'labels'", "-1"]),
+        ({"images": pixels(9, 4, 4), "labels": np.full(9, 2**62)}, ["'labels'", str(2**62), "0 to 65535"]),
+        ({"images": pixels(9, 4, 4), "labels": np.full(9, 2**64 - 1, np.uint64)}, ["'labels'", str(2**64 - 1)]),
+        ({"images": pixels(9, 4, 4), "labels": np.eye(9, dtype=int)}, ["'labels'", "(9, 9)", "(9,)"]),
+        ({"images": pixels(9, 4, 4), "labels": np.array([{}] * 9)}, ["'labels'", "Python objects"]),
+        ({"images": pixels(9, 3, 3, 3)}, ["(9, 3, 3, 3)", "first or last"]),
+        ({"images": pixels(9, 3, 8, 1)}, ["(9, 3, 8, 1)", "first or last"]),
+        ({"images": pixels(9, 0, 0)}, ["0x0"]),
+        ({"images": pixels(9, 2, 2)}, ["2x2", "--image-size"]),
         ({"images": np.array([{}, []], dtype=object)}, ["cannot read"]),
     ],
 )
 def test_npz_mistakes(arrays: dict[str, np.ndarray], words: list[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", **arrays)
     refuses(DataSpec(str(tmp_path / "own.npz")), "own", *words)
+
+
+def test_npz_with_names_for_labels(tmp_path: Path) -> None:
+    images = pixels(40, 4, 4)
+    names = np.array(["tree", "car"] * 20)
+    np.savez(tmp_path / "own.npz", images=images, labels=names)
+    cars = load_dataset(DataSpec(str(tmp_path / "own.npz"), classes=("car",)))
+    assert {bytes(image) for image in (*cars.images, *cars.held_out)} == {bytes(image) for image in images[1::2]}
+
+
+def test_npz_with_gaps_in_its_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=pixels(40, 4, 4), labels=np.array([3, 70] * 20))
+    assert load_dataset(DataSpec(str(tmp_path / "own.npz"), classes=("70",))).class_names == ("70",)
+    refuses(DataSpec(str(tmp_path / "own.npz"), classes=("1",)), "allowed: 3, 70")
+
+
+def test_npz_in_fortran_order(tmp_path: Path) -> None:
+    images = pixels(20, 4, 4, 3)
+    np.savez(tmp_path / "f.npz", images=np.asfortranarray(images))
+    np.savez(tmp_path / "c.npz", images=images)
+    f, c = (load_dataset(DataSpec(str(tmp_path / f"{order}.npz"))) for order in "fc")
+    assert f.fingerprint == c.fingerprint
+
+
+@pytest.mark.parametrize("shape", [(10**6, 1000, 100), (10**40, 4, 4), (9, 4, 5)])
+def test_npz_that_says_more_than_it_has(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Nothing is allocated for it."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header + bytes(144))
+    refuses(DataSpec(str(tmp_path / "own.npz")), "damaged", str(shape))
+
+
+def test_what_is_larger_than_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "own.npz", images=np.zeros((20, 32, 32), np.uint8))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=20_000))
+    refuses(DataSpec(str(tmp_path / "own.npz")), "own.npz", "GB", "this machine")
+    for number in range(20):
+        save_image(tmp_path / "folder" / f"{number}.png", pixels(32, 32, seed=number))
+    refuses(DataSpec(str(tmp_path / "folder")), "20 images of 32x32", "this machine")
+    refuses(DataSpec("digits", image_size=8 * 2), "1,442 images of 16x16", "this machine")
 
 
 @settings(max_examples=40, deadline=None)
@@ -292,12 +597,43 @@ def test_classes_are_kept_and_renumbered_in_the_order_given() -> None:
 
 
 def test_class_mistakes(tmp_path: Path) -> None:
-    refuses(DataSpec("digits", classes=(3, 12)), "no class 12", "0, 1, 2")
-    refuses(DataSpec("digits", classes=(3, 3)), "each once")
+    refuses(DataSpec("digits", classes=("3", "12")), "'digits'", "class '12'", "0, 1, 2")
+    refuses(DataSpec("digits", classes=("3", "3")), "twice")
     refuses(DataSpec("digits", classes=()), "at least one")
     np.savez(tmp_path / "own.npz", images=pixels(20, 6, 6))
-    refuses(DataSpec(str(tmp_path / "own.npz"), classes=(1,)), "no labels")
-    refuses(DataSpec("digits", image_size=1), "too small")
+    refuses(DataSpec(str(tmp_path / "own.npz"), classes=("1",)), "no labels")
+    refuses(DataSpec("digits", image_size=1), "4 to 1024")
+    refuses(DataSpec("digits", image_size=10**9), "4 to 1024")
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, None),
+        ("3,5", ("3", "5")),
+        (' cat , "T-shirt, top",dog', ("cat", "T-shirt, top", "dog")),
+        ([3, "cat"], ("3", "cat")),
+        ((np.int64(3),), ("3",)),
+        (np.array([3, 5]), ("3", "5")),
+        (3, ("3",)),
+    ],
+)
+def test_ways_to_name_classes(given: object, read: tuple[str, ...] | None) -> None:
+    assert GANSettings.of(classes=given).classes == read
+
+
+@pytest.mark.parametrize("given", [2.5, [True], [None], object(), 'a\n"b'])
+def test_no_classes(given: object) -> None:
+    with pytest.raises(UserError, match="classes"):
+        GANSettings.of(classes=given)
+
+
+def test_recorded_numbers_are_labels() -> None:
+    """As they were before classes had names."""
+    old = {"data": "digits", "classes": [7, 3]}
+    assert GANSettings.recorded(old).classes == (7, 3)
+    now = asdict(GANSettings.of(**old))
+    assert GANSettings.recorded(json.loads(json.dumps(now))).classes == ("7", "3")
 
 
 @pytest.mark.parametrize("size", [4, 8, 12])

@@ -60,6 +60,7 @@ def known(number: int, value: float | None, **more: Any) -> Event:
 
 def every_kind() -> Iterator[Event]:
     """A search in which everything happens."""
+    yield Event("data", None, reason="digits: 1,442 images")
     yield Event("cached", trial(0), done(5.0, id=1))
     yield known(0, 5.0)
     for number in range(1, 6):
@@ -120,6 +121,7 @@ def shown(events: list[Event], checks: int = 0) -> list[str]:
 
 def test_the_display_says_what_a_user_should_know() -> None:
     assert shown(list(every_kind())) == [
+        "digits: 1,442 images",
         "1/10 0 evaluated, 1 cached, 0 failed, best fid -",
         "trial 2 is tried again: worker lost",
         "waiting: store 'runs/evogan.db': database is locked",

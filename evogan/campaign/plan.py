@@ -182,7 +182,7 @@ class _GAN(BaseModel):
     model_config = STRICT
     kimg: float | None = None
     image_size: int | None = None
-    classes: list[int] | None = None
+    classes: str | list[Any] | None = None
     data_dir: str | None = None
     download: bool = False
     features: str | None = None

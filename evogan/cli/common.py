@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Workers = Annotated[int | None, typer.Option(help="Parallel workers (Ray); default: all cores. 1 needs no Ray.")]
 Data = Annotated[str, typer.Option(help="Data set: a built-in name, an image folder or an .npz.")]
 ImageSize = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.")]
-Classes = Annotated[str | None, typer.Option(help="Only these classes, as in '5' or '3,5'.")]
+Classes = Annotated[str | None, typer.Option(help="Only these classes, by name, as in '5' or 'cat,dog'.")]
 DataDir = Annotated[str | None, typer.Option(help="Where data sets lie; default EVOGAN_DATA or ./data.")]
 Download = Annotated[bool, typer.Option("--download", help="Download the data set if it is missing.")]
 Kimg = Annotated[float, typer.Option(help="Training budget: thousands of real images shown to the critic.")]
@@ -48,15 +48,6 @@ def say(text: Any) -> None:
 
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
-
-
-def classes_of(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--classes '{text}': numbers with commas between, as in 3,5") from None
 
 
 def pairs(what: str, texts: list[str]) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from evogan.cli.common import (
     Runs,
     Samples,
     StoreURL,
-    classes_of,
     console,
     pairs,
     print_json,
@@ -54,16 +53,18 @@ def train(
     from evogan import api, shipped
     from evogan.report import facts, tables
 
-    with console().status(Text(f"training {genome} on {data} for {kimg:g} kimg")):
+    terminal = console()
+    with terminal.status(Text(f"training {genome} on {data} for {kimg:g} kimg")):
         evaluation, folder = api.train(
             dict(shipped.read_genome(genome).genome) | pairs("gene", set_ or []),
             data,
             replicate=replicate,
             runs=runs,
             store=store,
+            say=lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True),
             kimg=kimg,
             image_size=image_size,
-            classes=classes_of(classes),
+            classes=classes,
             data_dir=data_dir,
             download=download,
             features=features,
@@ -127,7 +128,7 @@ def evaluate(
         data,
         seed=seed,
         image_size=image_size,
-        classes=classes_of(classes),
+        classes=classes,
         data_dir=data_dir,
         download=download,
         features=features,
@@ -171,6 +172,7 @@ def train_features(
     if not output.parent.is_dir():
         raise UserError(f"output '{output}': no such folder")
     dataset = load_dataset(DataSpec(data, image_size, None, data_dir, download))
+    say(dataset.describe())
 
     def progress(epoch: int, epochs: int, loss: float) -> None:
         say(f"epoch {epoch}/{epochs}  loss {loss:.4f}")

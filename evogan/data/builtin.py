@@ -11,6 +11,7 @@ import numpy as np
 
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels
 from evogan.errors import UserError
+from evogan.files import expand
 from evogan.stable import derive_seed
 
 DATASETS = {
@@ -21,7 +22,15 @@ DATASETS = {
     "cifar10": "60,000 photographs, 32x32 colour, 10 classes",
     "svhn": "99,289 house-number digits, 32x32 colour, 10 classes",
 }
+DIGITS = tuple("0123456789")
 _KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
+_FILES = {
+    "mnist": "MNIST/raw",
+    "fashion_mnist": "FashionMNIST/raw",
+    "kmnist": "KMNIST/raw",
+    "cifar10": "cifar-10-batches-py",
+    "svhn": "train_32x32.mat",
+}
 
 
 def load_builtin(spec: DataSpec) -> Dataset:
@@ -43,17 +52,17 @@ def _digits() -> Dataset:
     for label in range(10):
         members = np.flatnonzero(labels == label)
         out[members[np.argsort(rng.random(len(members)))[: len(members) // 5]]] = True
-    return Dataset("digits", images[~out], labels[~out], images[out], labels[out])
+    return Dataset("digits", images[~out], labels[~out], images[out], labels[out], DIGITS)
 
 
 def _torchvision(spec: DataSpec) -> Dataset:
-    root = Path(spec.data_dir or os.environ.get("EVOGAN_DATA") or "data")
-    train_images, train_labels = _split(spec, root, train=True)
-    test_images, test_labels = _split(spec, root, train=False)
-    return Dataset(spec.name, train_images, train_labels, test_images, test_labels)
+    root = expand(spec.data_dir or os.environ.get("EVOGAN_DATA") or "data")
+    train_images, train_labels, names = _split(spec, root, train=True)
+    test_images, test_labels, _ = _split(spec, root, train=False)
+    return Dataset(spec.name, train_images, train_labels, test_images, test_labels, names)
 
 
-def _split(spec: DataSpec, root: Path, train: bool) -> tuple[Images, Labels]:
+def _split(spec: DataSpec, root: Path, train: bool) -> tuple[Images, Labels, tuple[str, ...]]:
     from torchvision import datasets
 
     where = f"data set '{spec.name}' in folder '{root}'"
@@ -66,9 +75,7 @@ def _split(spec: DataSpec, root: Path, train: bool) -> tuple[Images, Labels]:
     except RuntimeError as error:  # torchvision's word for files that are absent or fail their checksum
         if spec.download:
             raise UserError(f"{where} could not be downloaded: {_line(error)}") from error
-        raise UserError(
-            f"{where} is absent or incomplete: --download fetches it, EVOGAN_DATA names another folder"
-        ) from error
+        raise UserError(f"{where} is absent or incomplete: {_hint(spec.name, root)}") from error
     except Exception as error:
         hint = "" if spec.download else "; delete its files and fetch them anew with --download"
         raise UserError(f"{where} cannot be read: {_line(error) or type(error).__name__}{hint}") from error
@@ -80,7 +87,15 @@ def _split(spec: DataSpec, root: Path, train: bool) -> tuple[Images, Labels]:
         images = images.transpose(0, 3, 1, 2)
     elif images.ndim == 3:
         images = images[:, None]
-    return np.ascontiguousarray(images), labels
+    names = DIGITS if spec.name in ("mnist", "svhn") else tuple(found.classes)
+    return np.ascontiguousarray(images), labels, names
+
+
+def _hint(name: str, root: Path) -> str:
+    for above in root.absolute().parents[:2]:
+        if (above / _FILES[name]).exists():
+            return f"its files lie below '{above}', so name that folder"
+    return "--download fetches it, EVOGAN_DATA names another folder"
 
 
 def _line(error: Exception) -> str:

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from evogan.data.dataset import Images
-from evogan.errors import UserError
+from evogan.data.dataset import Images, check_fits
 
 
 def resize(images: Images, size: int) -> Images:
@@ -18,10 +17,8 @@ def resize(images: Images, size: int) -> Images:
     square = images[:, :, top : top + side, left : left + side]
     if side == size:
         return square
-    try:
-        resized = np.empty((*images.shape[:2], size, size), dtype=np.uint8)
-    except MemoryError:
-        raise UserError(f"{len(images)} images of side {size} do not fit in memory") from None
+    check_fits(f"{len(images):,} images of {size}x{size}", len(images) * images.shape[1] * size**2)
+    resized = np.empty((*images.shape[:2], size, size), dtype=np.uint8)
     for start in range(0, len(square), 1000):  # as floats, all at once would be too much memory
         part = torch.tensor(square[start : start + 1000], dtype=torch.float32)
         part = functional.interpolate(part, size=(size, size), mode="bilinear", antialias=True)

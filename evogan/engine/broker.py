@@ -17,6 +17,7 @@ from evogan.trial import Evaluation, Identity, Trial
 POLL = 0.5  # seconds between looks at what other drivers train, and at a wish to stop
 
 Kind = Literal[
+    "data",
     "cached",
     "submitted",
     "started",
@@ -37,8 +38,8 @@ class Event:
 
     `cached`: known before; `evaluated`: just trained; `pruned`: the same, but stopped early; `awaited`: another driver
     trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
-    the fidelity that was reached, with the `value` over all replicates (None: a failure). `stopping` and `waiting` (for
-    a store or a disk that does not answer) are about no trial.
+    the fidelity that was reached, with the `value` over all replicates (None: a failure). `data` (what was read, at the
+    start), `stopping` and `waiting` (for a store or a disk that does not answer) are about no trial.
     """
 
     kind: Kind

@@ -24,7 +24,6 @@ from evogan.engine.ledger import Ledger
 from evogan.engine.pruner import Pruner
 from evogan.engine.store import ProposalRow, TellRow
 from evogan.errors import UserError, unknown
-from evogan.extremes import tamed
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
@@ -308,11 +307,11 @@ class Loop:
         if told.values is None:
             values = tuple(worst + 1.0 for worst in self._worst) or (1.0,) * len(self._judge.metrics)
         else:
-            values = tuple(map(tamed, told.values))
+            values = told.values
             self._worst = tuple(map(max, values, self._worst or values))
         metric = self._judge.metric
         curve = tuple(
-            (point["fidelity"], tamed(point[metric]))
+            (point["fidelity"], point[metric])
             for point in told.evaluation.scores
             if "fidelity" in point and metric in point
         )

@@ -59,7 +59,9 @@ class SearchProgress:
     def _tell(self, event: Event) -> None:
         """What a line is due for. A store that stays away is told of once."""
         said, self._said = self._said, ""
-        if event.kind == "retried":
+        if event.kind == "data":
+            self._say(event.reason)
+        elif event.kind == "retried":
             assert event.trial is not None
             self._say(f"{_name(event)} is tried again: {event.reason}")
         elif event.kind == "stopping":

@@ -129,7 +129,7 @@ class StatusWriter:
                 self._pace.begin()
             elif event.kind in ("evaluated", "pruned"):
                 self._pace.advance(self._tally.spent + self._tally.checked - before)
-            self._reason = without_passwords(event.reason) if event.trial is None else ""
+            self._reason = without_passwords(event.reason) if event.kind in ("stopping", "waiting") else ""
 
     def status(self) -> Status:
         """As things stand."""

@@ -70,6 +70,8 @@ class Tally:
         return self._count(event, trial)
 
     def _enter(self, event: Event) -> None:
+        if event.kind == "data":
+            return
         if event.kind == "waiting":
             self.state = "waiting"
             return

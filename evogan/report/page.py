@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +126,16 @@ def _train_command(gan: Mapping[str, Any]) -> str:
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)
             if option == "classes":
-                text = ",".join(map(str, value))
+                text = _row(value)
             words += [f"--{option.replace('_', '-')}", text]
     return shlex.join(words)
+
+
+def _row(values: Iterable[object]) -> str:
+    """Quoted where a name has a comma in it."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def _provenance(evaluations: list[Evaluation]) -> list[tuple[dict[str, Any], int]]:
