@@ -48,6 +48,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from evogan.errors import UserError
+from evogan.extremes import tamed
 from evogan.genome import Gene, Value, holds
 from evogan.space import Space
 from evogan.stable import derive_seed
@@ -227,6 +228,7 @@ class EvoSampler(BaseSampler):
             return Fitness(True, worst + 1.0)
         if value == -math.inf:
             value = best - 1.0
+        value = tamed(value)
         self._completed = (min(best, value), max(worst, value)) if self._completed else (value, value)
         return Fitness(False, value)
 

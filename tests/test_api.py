@@ -15,6 +15,10 @@ from PIL import Image
 import evogan
 from evogan import Gene, Space, UserError
 from evogan.engine import Event
+from evogan.genes import GENES
+from evogan.seeds import read_seeds
+from evogan.space import load_space
+from tests.conftest import mixed_space, score
 
 SMALL = {"kimg": 0.1, "samples": 100, "workers": 1, "finalists": 1, "confirm": 2}
 
@@ -311,3 +315,44 @@ def test_a_search_begins_with_its_seeds(runs: Path, tmp_path: Path) -> None:
 def test_published_seeds_are_those_that_lie_inside(runs: Path) -> None:
     run = evogan.search("wdcgan", evaluations=1, seed_genomes="published", runs=runs, **SMALL)
     assert run.document["seed_genomes"][0]["critic_steps"] == 5
+
+
+def test_rows_of_a_runs_table_are_genomes_to_begin_with() -> None:
+    """Pandas makes numbers of NumPy of them, floats of whole numbers, and NaN of genes that do not apply."""
+    space = mixed_space()
+    run = evogan.search(space, objective=score, evaluations=8, strategy="random", workers=1)
+    genomes = [told.row.genome for told in run.history]
+    assert any("depth" not in genome for genome in genomes)
+    frame = run.to_dataframe()
+    genes = frame.filter(like="gene_").rename(columns=lambda name: name.removeprefix("gene_")).astype({"width": float})
+    for given in (
+        frame,
+        genes,
+        frame.to_dict("records"),
+        genes.to_dict("records"),
+        [row for _, row in genes.iterrows()],
+    ):
+        seeds = read_seeds(given, space)
+        assert [seed.genome for seed in seeds] == genomes
+        assert all(type(value) in (float, int, str) for seed in seeds for value in seed.genome.values())
+    assert [seed.genome for seed in read_seeds(frame.iloc[3], space)] == [genomes[3]]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rate": 0.1, "width": np.nan, "kind": "a"}, "the genome has no value for gene 'width'"),
+        ({"rate": 0.1, "width": 6.5, "kind": "a"}, "'width': 6.5 is not allowed"),
+        ({"rate": 0.1, "width": (1, 2), "kind": "a"}, r"'width': \(1, 2\) is not allowed"),
+        (5, "seed genomes must be a list, not 5"),
+        ([5], "a seed genome is a name, a file or genes, not 5"),
+    ],
+)
+def test_what_is_no_seed_is_refused(given: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_seeds(given, mixed_space())  # type: ignore[arg-type]
+
+
+def test_a_hole_is_no_default() -> None:
+    with pytest.raises(UserError, match="seed genome 'seed': gene 'clip' is nan, although it applies"):
+        read_seeds({"clip": np.nan}, load_space("wdcgan", GENES))

@@ -85,9 +85,12 @@ def quantile(table: Array, q: float) -> Array:
     at = np.maximum(last * q, 0)
     low, high = (np.take_along_axis(rows, side(at).astype(int)[:, None], axis=1)[:, 0] for side in (np.floor, np.ceil))
     part = at % 1
-    with np.errstate(invalid="ignore"):
-        between: Array = np.where((part == 0) | (low == high), low, low + part * (high - low))
-    return between
+    with np.errstate(invalid="ignore", over="ignore"):
+        between = low + part * (high - low)
+        wide = np.isinf(between) & np.isfinite(low) & np.isfinite(high)  # too wide for a float
+        between = np.where(wide, (1 - part) * low + part * high, between)
+        found: Array = np.where((part == 0) | (low == high), low, between)
+    return found
 
 
 # --- targets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from itertools import islice
 
 from evogan.engine.broker import Broker
 from evogan.engine.judge import Judge
+from evogan.extremes import deviation, mean
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
@@ -40,7 +40,7 @@ class Confirmation:
     @property
     def mean(self) -> float:
         """NaN if every replicate failed."""
-        return statistics.fmean(self.values) if self.values else float("nan")
+        return mean(self.values) if self.values else float("nan")
 
     @property
     def order(self) -> tuple[int, float]:
@@ -50,7 +50,7 @@ class Confirmation:
     @property
     def spread(self) -> float:
         """The standard deviation over replicates; NaN for fewer than two."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else float("nan")
+        return deviation(self.values)
 
 
 def confirm(

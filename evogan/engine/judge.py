@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
 from evogan.errors import UserError
+from evogan.extremes import mean, median
 from evogan.trial import COSTS, Evaluation
 
 Average = Literal["mean", "median"]
@@ -60,8 +60,8 @@ class Judge:
     def over(self, evaluations: Sequence[Evaluation]) -> tuple[float, ...] | None:
         """Every objective over the replicates of one genome; None if it counts as failed."""
         found = [self.values(evaluation) or (math.inf,) * len(self.metrics) for evaluation in evaluations]
-        average = statistics.fmean if self.average == "mean" else statistics.median
-        values = tuple(float(average(column)) for column in zip(*found, strict=True))
+        average = mean if self.average == "mean" else median
+        values = tuple(average(column) for column in zip(*found, strict=True))
         return values if all(map(math.isfinite, values)) else None
 
 

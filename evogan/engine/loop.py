@@ -24,6 +24,7 @@ from evogan.engine.ledger import Ledger
 from evogan.engine.pruner import Pruner
 from evogan.engine.store import ProposalRow, TellRow
 from evogan.errors import UserError, unknown
+from evogan.extremes import tamed
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import derive_seed
@@ -307,11 +308,11 @@ class Loop:
         if told.values is None:
             values = tuple(worst + 1.0 for worst in self._worst) or (1.0,) * len(self._judge.metrics)
         else:
-            values = told.values
+            values = tuple(map(tamed, told.values))
             self._worst = tuple(map(max, values, self._worst or values))
         metric = self._judge.metric
         curve = tuple(
-            (point["fidelity"], point[metric])
+            (point["fidelity"], tamed(point[metric]))
             for point in told.evaluation.scores
             if "fidelity" in point and metric in point
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evogan.extremes import tamed
+
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """No worse in any objective, and better in one."""
@@ -27,6 +29,7 @@ def spread_out(points: Sequence[Sequence[float]], n: int) -> list[int]:
     """`n` of the points, the best in each objective first, then always the one farthest from those taken."""
     if not points:
         return []
+    points = [[tamed(value) for value in point] for point in points]
     columns = list(zip(*points, strict=True))
     low, width = [min(c) for c in columns], [max(c) - min(c) or 1.0 for c in columns]
     scaled = [[(v - lo) / w for v, lo, w in zip(p, low, width, strict=True)] for p in points]

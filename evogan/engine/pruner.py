@@ -14,11 +14,11 @@ part of what it records, and a resume repeats them.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping
 from typing import Literal
 
 from evogan.engine.judge import Judge
+from evogan.extremes import median
 from evogan.trial import Evaluation, Identity, Trial
 
 Rule = Literal["median", "halving"]
@@ -48,7 +48,7 @@ class Pruner:
         if len(others) < LEAST:
             return False
         if self._rule == "median":
-            return mine > statistics.median(others)
+            return mine > median(others)
         return sum(value < mine for value in others) >= math.ceil((len(others) + 1) / ETA)
 
     def _enter(self, trial: Trial, checkpoint: int, point: Mapping[str, float]) -> None:

@@ -14,7 +14,7 @@ from evogan.campaign import Comparison
 from evogan.campaign.ranks import LEVEL, Ranking
 from evogan.campaign.statistics import Against
 from evogan.report.facts import metric_name
-from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _log_where_wide, _svg
+from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _log_where_wide, _svg, visible
 
 # Of middle lightness, so that they can be told from a light page and a dark one; styles help where hues do not.
 COLORS = ("#1f9c77", "#d2691e", "#6f74d8", "#d1478f", "#8c9a1d", "#2f93cf", "#b08530", "#8b97a8")
@@ -46,16 +46,17 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
                 if len(table):
                     color, style = COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]
                     high = table["high"].replace(math.inf, table["high"][np.isfinite(table["high"])].max())
-                    at = table.index.to_numpy(dtype=float)
-                    axes.fill_between(at, table["low"], high, step="post", color=color, alpha=0.15, lw=0)
-                    axes.step(at, table["median"], where="post", color=color, ls=style, lw=1.6, label=strategy)
-                    shown += [*table["low"], *high]
+                    at, low, high = table.index.to_numpy(dtype=float), visible(table["low"]), visible(high)
+                    axes.fill_between(at, low, high, step="post", color=color, alpha=0.15, lw=0)
+                    median = visible(table["median"])
+                    axes.step(at, median, where="post", color=color, ls=style, lw=1.6, label=strategy)
+                    shown += [*low, *high]
             if not shown:
                 continue
             _log_where_wide(axes, "y", [value for value in shown if math.isfinite(value)])
             target = comparison.target(problem)
             if target is not None and against == "evaluations":
-                axes.axhline(target, color=MUTED, lw=1, ls=":", label="target")
+                axes.axhline(*visible([target]), color=MUTED, lw=1, ls=":", label="target")
             axes.set_xlabel(axis)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=against == "evaluations"))
             axes.set_ylabel(f"best {metric_name(entries[0].run.judge.metric)} so far")

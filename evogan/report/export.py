@@ -40,7 +40,8 @@ def export_table(run: RunHistory, kind: str, path: Path) -> int:
     if kind == "csv":
         content = frame.to_csv(index=False).encode()
     elif kind == "json":
-        content = frame.to_json(orient="records", indent=2, double_precision=15).encode()
+        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        content = json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False).encode()
     else:
         content = _one_type_a_column(frame).to_parquet(index=False)
     write_whole(path, content)

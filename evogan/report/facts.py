@@ -17,6 +17,7 @@ from evogan.genome import Genome, Value, same
 from evogan.trial import Evaluation
 
 METRIC_NAMES = {"fid": "FID", "kid": "KID"}
+MOST_DECIMALS, LONGEST = 15, 1e15  # of what is written out: a float knows no more digits
 
 
 def short(value: object) -> str:
@@ -34,6 +35,8 @@ def figure(confirmation: Confirmation) -> str:
     if not spread > 0:  # one replicate, or all alike
         return short(mean)
     decimals = max(0, 1 - math.floor(math.log10(spread)))
+    if decimals > MOST_DECIMALS or max(abs(mean), spread) > LONGEST:
+        return f"{short(mean)} ± {spread:.2g}"
     return f"{mean:.{decimals}f} ± {spread:.{decimals}f}"
 
 
@@ -203,12 +206,14 @@ def standings(run: RunHistory) -> list[Standing]:
 
 
 def _times(one: Confirmation, other: Confirmation) -> str:
-    """'3.3x better'; no ratio where a mean is not positive, or a side has none."""
+    """'3.3x better'; no ratio where a mean is not positive, a side has none, or no float is so large."""
     if not (one.mean > 0 and other.mean > 0):
         return ""
-    if one.mean <= other.mean:
-        return f"{other.mean / one.mean:.3g}x better"
-    return f"{one.mean / other.mean:.3g}x worse"
+    larger, smaller = max(one.mean, other.mean), min(one.mean, other.mean)
+    times = larger / smaller
+    if not math.isfinite(times):
+        return ""
+    return f"{times:.3g}x {'better' if one.mean <= other.mean else 'worse'}"
 
 
 def verdict(run: RunHistory) -> str:

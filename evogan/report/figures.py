@@ -23,6 +23,7 @@ from evogan.report.facts import best_reference, evaluations, metric_name, phenot
 from evogan.report.importance import Importance
 
 WIDTH = 4.4  # inches, at which text can still be read on a phone
+LARGEST = 1e150  # that an axis shows, with room for its margins and ticks
 
 # Stand-ins that matplotlib can draw with; `_svg` puts the page's CSS variables in their place.
 TEXT, MUTED, LINE, BEST, DOT, REFERENCE, FAILED = (f"#0{i}0{i}0{i}" for i in range(1, 8))
@@ -78,21 +79,15 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         return None
     with mpl.rc_context(STYLE):
         figure, axes = _axes(3.2)
-        values = [t.value or 0.0 for t in told]
+        values = visible([t.value or 0.0 for t in told])
         reference = best_reference(run)
         axes.plot([t.row.number for t in told], values, "o", ms=3.5, color=DOT, mew=0, label="evaluated")
         if lower:
-            axes.plot(
-                [t.row.number for t in lower],
-                [t.value or 0.0 for t in lower],
-                ".",
-                ms=2.5,
-                color=MUTED,
-                label="lower fidelity",
-            )
-            values = [*values, *(t.value or 0.0 for t in lower)]
+            low = visible([t.value or 0.0 for t in lower])
+            axes.plot([t.row.number for t in lower], low, ".", ms=2.5, color=MUTED, label="lower fidelity")
+            values = [*values, *low]
         ends = [*(t.row.number for t in told), history[-1].row.number]
-        bests = np.minimum.accumulate([t.value or 0.0 for t in (*told, told[-1])])
+        bests = np.minimum.accumulate(visible([t.value or 0.0 for t in (*told, told[-1])]))
         axes.step(ends, bests, where="post", color=BEST, lw=1.8, label="best so far")
         failed = [t.row.number for t in history if t.value is None]
         if failed:
@@ -109,7 +104,7 @@ def best_so_far(run: RunHistory) -> Drawn | None:
             )
         if reference is not None and reference.values:
             _band(axes, reference)
-            values = [*values, *reference.values]
+            values = [*values, *visible(reference.values)]
         _fitness_axis(axes, run, values)
         axes.set_xlabel("proposal")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -130,8 +125,8 @@ def front(run: RunHistory) -> Drawn | None:
     names = [metric_name(name) for name in run.judge.metrics]
     with mpl.rc_context(STYLE):
         figure, axes = _axes(3.2)
-        points = np.array([told.values for told in run.ranking], dtype=float)
-        best = np.array(sorted(told.values or () for told in run.front), dtype=float)
+        points = np.array([visible(told.values or ()) for told in run.ranking])
+        best = np.array([visible(values) for values in sorted(told.values or () for told in run.front)])
         axes.plot(points[:, 0], points[:, 1], "o", ms=3.5, mew=0, color=DOT, label="evaluated")
         axes.step(best[:, 0], best[:, 1], "o-", where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
         axes.set_xlabel(names[0])
@@ -146,8 +141,8 @@ def front(run: RunHistory) -> Drawn | None:
 
 def _band(axes: Axes, reference: Confirmation) -> None:
     mean, spread = reference.mean, 0.0 if np.isnan(reference.spread) else reference.spread
-    axes.axhspan(mean - spread, mean + spread, color=REFERENCE, alpha=0.25, lw=0)
-    axes.axhline(mean, color=REFERENCE, lw=1.2, label=reference.name)
+    axes.axhspan(*visible([mean - spread, mean + spread]), color=REFERENCE, alpha=0.25, lw=0)
+    axes.axhline(*visible([mean]), color=REFERENCE, lw=1.2, label=reference.name)
 
 
 def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
@@ -177,7 +172,8 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
 
 
 def _curve(scores: Sequence[Any], metric: str) -> list[tuple[float, float]]:
-    return [(point["kimg"], point[metric]) for point in scores if "kimg" in point and metric in point]
+    points = [(point["kimg"], point[metric]) for point in scores if "kimg" in point and metric in point]
+    return list(zip((kimg for kimg, _ in points), visible([value for _, value in points]), strict=True))
 
 
 def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | None) -> Drawn | None:
@@ -312,6 +308,13 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def visible(values: Sequence[float]) -> list[float]:
+    """Where an axis shows them: at its ends what no axis reaches."""
+    sizes = np.clip(np.abs(values), 1 / LARGEST, LARGEST)
+    found: list[float] = np.where(np.equal(values, 0), 0.0, np.copysign(sizes, values)).tolist()
+    return found
+
+
 def _fitness_axis(axes: Axes, run: RunHistory, values: Sequence[float]) -> None:
     axes.set_ylabel(metric_name(run.judge.metric))
     _log_where_wide(axes, "y", values)
@@ -325,7 +328,7 @@ def _log_where_wide(axes: Axes, which: Literal["x", "y"], values: Collection[flo
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if 1 <= value < 1e7 else f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

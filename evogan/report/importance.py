@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evogan.engine.history import RunHistory
+from evogan.extremes import scaled, tamed
 
 LEAST = 10  # completed evaluations, below which a forest says nothing
 LEAST_R2 = 0.1
@@ -32,17 +33,18 @@ def gene_importance(run: RunHistory) -> Importance | str:
     n = len(run.ranking)
     if n < LEAST:
         return f"Only {n} genomes completed; {LEAST} are the least from which importance can be read."
-    fitness = np.array([told.value for told in run.ranking], dtype=float)
+    fitness = np.array([tamed(told.value or 0.0) for told in run.ranking], dtype=float)
     if (fitness > 0).all():
         fitness = np.log(fitness)
     if np.ptp(fitness) == 0:
         return "All genomes have the same fitness: no gene mattered."
     from sklearn.ensemble import RandomForestRegressor
 
+    fitness = scaled(fitness)
     vectors = np.array([run.space.encode(told.row.genome) for told in run.ranking])
     forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=0)
     r2 = float(forest.fit(vectors, fitness).oob_score_)
-    if r2 < LEAST_R2:
+    if not r2 >= LEAST_R2:
         return (
             f"A random forest on {n} genomes does not predict the fitness of those it has not seen "
             f"(out-of-bag R² {r2:.2f}), so it has nothing to say on which genes mattered."

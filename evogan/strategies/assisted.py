@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+from evogan.extremes import scaled
 from evogan.genome import Gene
 from evogan.levels import EqualCells
 from evogan.space import Space
@@ -139,7 +140,7 @@ class AssistedEvolution(MultiFidelity):
         due = known >= REFIT * self._fitted
         results = Results(
             self._units([cells for cells, _, _ in rows]),
-            np.minimum([value for _, _, value in rows], self._fence()),
+            scaled(np.minimum([value for _, _, value in rows], self._fence())),
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )

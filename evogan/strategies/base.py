@@ -30,8 +30,8 @@ class Proposal:
 class Fitness:
     """How a proposal did, minimised. Failures order behind everything completed.
 
-    `value` is finite, also for failures: worse than any completed one told before. `curve`: (fidelity, value)
-    pairs of the score checkpoints. `others`: the further objectives, where there are several.
+    `value` is finite and can be squared (`extremes.tamed`), also for failures: worse than any completed one told
+    before. `curve`: (fidelity, value) pairs of the score checkpoints. `others`: the further objectives.
     """
 
     failed: bool
