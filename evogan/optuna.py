@@ -49,7 +49,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from evogan.errors import UserError
 from evogan.extremes import tamed
-from evogan.genome import Gene, Value, holds
+from evogan.genome import MOST, Gene, Value, holds
+from evogan.options import SEED, read_option
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
@@ -92,7 +93,7 @@ class EvoSampler(BaseSampler):
 
     def __init__(self, name: str, *, seed: int | None = None, **options: Any) -> None:
         self._name, self._options = name, options
-        self._seed = _fresh_seed() if seed is None else seed
+        self._seed = _fresh_seed() if seed is None else read_option("seed", seed, int, low=0, high=SEED)
         probe = Space("probe", [Gene(name=gene, kind="float", low=0.0, high=1.0) for gene in ("x", "y")])
         first = make_strategy(name, probe, 0, options).ask()
         if first is not None and first.fidelity < 1:
@@ -249,7 +250,7 @@ def _gene(name: str, distribution: BaseDistribution) -> Gene:
     if isinstance(distribution, CategoricalDistribution):
         return Gene(name=name, kind="choice", values=tuple(range(len(distribution.choices))))
     steps = _steps(_numeric(distribution))
-    if steps is None:
+    if steps is None or steps > MOST:
         return Gene(name=name, kind="float", low=0.0, high=1.0)
     return Gene(name=name, kind="int", low=0, high=steps - 1, levels=1 if steps == 1 else None)
 
@@ -261,9 +262,8 @@ def _numeric(distribution: BaseDistribution) -> FloatDistribution | IntDistribut
 
 
 def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
-    """Low and high on the parameter's scale; whole numbers own half a unit on either side."""
-    margin = 0.5 if isinstance(distribution, IntDistribution) else 0.0
-    return math.log(distribution.low - margin), math.log(distribution.high + margin)
+    """Low and high on the log scale; a whole number owns what lies between it and the next, as those of a gene do."""
+    return math.log(distribution.low), math.log(distribution.high + isinstance(distribution, IntDistribution))
 
 
 def _value(distribution: BaseDistribution, u: float) -> Any:
@@ -279,6 +279,7 @@ def _value(distribution: BaseDistribution, u: float) -> Any:
     elif numeric.log:
         low, high = _ends(numeric)
         value = math.exp(low * (1 - u) + high * u)
+        value = math.floor(value) if isinstance(numeric, IntDistribution) else value
     else:
         value = numeric.low * (1 - u) + numeric.high * u
     value = min(max(value, numeric.low), numeric.high)
@@ -298,7 +299,9 @@ def _unit(distribution: BaseDistribution, value: Any) -> float:
         u = (round((value - numeric.low) / numeric.step) + 0.5) / steps
     elif numeric.log:
         low, high = _ends(numeric)
-        u = (math.log(value) - low) / (high - low)
+        at = math.log(value)
+        middle = (at + math.log(value + 1)) / 2 if isinstance(numeric, IntDistribution) else at
+        u = (middle - low) / (high - low)
     else:
         u = value / (numeric.high - numeric.low) - numeric.low / (numeric.high - numeric.low)
     return min(max(float(u), 0.0), 1.0)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import optuna
@@ -457,6 +458,67 @@ def test_values_and_coordinates_are_each_others_inverse(distribution: BaseDistri
         low, high = values[0], values[-1]
         assert values.count(low) >= 1 and values.count(high) >= 1
         assert len(set(map(repr, values))) > 1
+
+
+@pytest.mark.parametrize("name", ["random", "sobol"])
+def test_whole_numbers_on_a_log_scale_are_spread_on_it(name: str) -> None:
+    """As the same gene's are."""
+    study = optuna.create_study(sampler=EvoSampler(name, seed=0))
+    study.optimize(lambda trial: 0.0 * trial.suggest_int("n", 1, 1024, log=True), n_trials=100)
+    assert 16 <= np.median([trial.params["n"] for trial in study.trials]) <= 64
+    gene = Gene(name="n", kind="int", low=1, high=1024, scale="log")
+    distribution = IntDistribution(1, 1024, log=True)
+    for u in np.linspace(0.001, 1, 200).tolist():
+        assert evogan.optuna._value(distribution, u) == gene.level(u)
+        assert evogan.optuna._unit(distribution, gene.level(u)) == pytest.approx(
+            (gene.cells.at(gene.nearest(gene.level(u)), 0.0) + gene.cells.at(gene.nearest(gene.level(u)), 1.0)) / 2
+        )
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        IntDistribution(-(2**62), 2**62),
+        IntDistribution(1, 2**62, log=True),
+        IntDistribution(0, 3 * 10**15, step=3),
+        FloatDistribution(0.0, 1.0, step=1e-15),
+        CategoricalDistribution((None, True, 0.5, 2, "a")),
+    ],
+    ids=str,
+)
+def test_what_optuna_allows_is_searched(distribution: BaseDistribution) -> None:
+    study = optuna.create_study(sampler=EvoSampler("ga", seed=0, population=4))
+    for value in range(12):
+        trial = study.ask({"x": distribution})
+        assert distribution._contains(distribution.to_internal_repr(trial.params["x"]))
+        study.tell(trial, float(value))
+
+
+def test_ranges_that_change_are_left_to_chance() -> None:
+    """The strategy searches what all trials share."""
+    study = optuna.create_study(sampler=EvoSampler("ga", seed=0, population=4))
+    study.optimize(lambda t: t.suggest_int("n", 1, 10 + t.number, log=True) + t.suggest_float("x", 0, 1), n_trials=12)
+    assert isinstance(study.sampler, EvoSampler) and list(study.sampler._search_space) == ["x"]
+    assert all(1 <= trial.params["n"] <= 10 + trial.number for trial in study.trials)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, math.nan, "x", True])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(UserError, match="seed must be"):
+        EvoSampler("ga", seed=seed)
+
+
+def test_numpys_numbers_are_seeds_and_options() -> None:
+    studies = [
+        optuna.create_study(sampler=s)
+        for s in (
+            EvoSampler("ga", seed=np.int64(3), population=np.int32(4)),  # type: ignore[arg-type]
+            EvoSampler("ga", seed=3, population=4),
+        )
+    ]
+    for study in studies:
+        study.optimize(bowl, n_trials=8)
+    assert params(studies[0]) == params(studies[1])
 
 
 @pytest.mark.parametrize(

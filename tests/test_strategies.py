@@ -252,8 +252,14 @@ def test_failures_are_imputed_behind_the_worst_completed() -> None:
         ("ga", {"population": 1}, "population must be at least 2, not 1"),
         ("ga", {"population": 2, "elites": 2}, "population - elites must be at least 1"),
         ("ga", {"crossover": 1.5}, r"crossover must lie in \[0, 1\], not 1.5"),
-        ("ga", {"population": "many"}, "population must be a int, not 'many'"),
-        ("ga", {"population": 2.5}, "population must be a int, not 2.5"),
+        ("ga", {"population": "many"}, "strategy 'ga': population must be a whole number, not 'many'"),
+        ("ga", {"population": 2.5}, "population must be a whole number, not 2.5"),
+        ("ga", {"population": True}, "population must be a whole number, not True"),
+        ("ga", {"population": 10**9}, "population must be at most 10000000, not 1000000000"),
+        ("ga", {"population": (3, 4)}, r"population must be a whole number, not \(3, 4\)"),
+        ("ga", {"mutation": math.nan}, "mutation must be a number, not nan"),
+        ("ga", {"mutation": math.inf}, "mutation must be a number, not inf"),
+        ("hyperband", {"fidelities": (0.5, math.nan)}, "fidelities must be numbers such as 0.25,0.5,1, not"),
         ("ga-steady", {"population": 1}, "strategy 'ga-steady': population must be at least 2, not 1"),
         ("de", {"population": 3}, "population must be at least 4, not 3"),
         ("de", {"weight": 0.0}, "weight must be above 0 and at most 2, not 0"),
@@ -275,6 +281,16 @@ def test_failures_are_imputed_behind_the_worst_completed() -> None:
 def test_wrong_options_get_one_line(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_strategy(name, mixed_space(), 0, options)
+
+
+def test_options_may_be_numpys_numbers() -> None:
+    options = {"initial": np.int64(3), "parents": 4.0, "fidelities": np.array([0.5, 1.0]), "eta": np.int8(2)}
+    strategy = make_strategy("assisted", mixed_space(), 0, options)
+    asked = [strategy.ask() for _ in range(3)]
+    plainly = make_strategy(
+        "assisted", mixed_space(), 0, {"initial": 3, "parents": 4, "fidelities": "1/2, 1", "eta": 2}
+    )
+    assert asked == [plainly.ask() for _ in range(3)]
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, shown, unknown
+from evogan.options import read_option
 from evogan.space import Space
 from evogan.strategies.aging import AgingEvolution
 from evogan.strategies.assisted import AssistedEvolution
@@ -75,6 +76,9 @@ STRATEGIES: Mapping[str, Entry] = {
 MODEL_BASED = frozenset({"assisted", "tpe", "gp", "optuna-cma-es", "optuna-nsga2", "optuna-qmc"})
 
 
+MOST = 10_000_000  # of whatever an option counts
+
+
 def strategy_options(name: str) -> dict[str, Any]:
     """The options of a strategy and their defaults. Errors: UserError for an unknown strategy."""
     if name not in STRATEGIES:
@@ -103,13 +107,11 @@ def make_strategy(
 
 def _read_option(name: str, option: str, value: Any, default: Any) -> Any:
     """`value` as the type of the default; lists of numbers may be given as text."""
-    kind = type(default)
-    if kind is tuple:
-        numbers = read_numbers(value)
-        if numbers is None:
-            example = ",".join(f"{number:g}" for number in default)
-            raise UserError(f"strategy '{name}': {option} must be numbers such as {example}, not {value!r}")
-        return numbers
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise UserError(f"strategy '{name}': {option} must be a {kind.__name__}, not {value!r}")
-    return value
+    where, kind = f"strategy '{name}': {option}", type(default)
+    if kind is not tuple:
+        return read_option(where, value, kind, **({} if kind is str else {"low": -MOST, "high": MOST}))
+    numbers = read_numbers(value)
+    if numbers is None:
+        example = ",".join(f"{number:g}" for number in default)
+        raise UserError(f"{where} must be numbers such as {example}, not {shown(value)}")
+    return numbers

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from evogan.errors import UserError
+from evogan.genome import plain
 from evogan.space import Space
 from evogan.strategies.base import Strategy, at_least
 
@@ -60,7 +61,10 @@ def check_ladder(strategy: str, fidelities: Sequence[float]) -> None:
 
 def read_numbers(value: Any) -> tuple[float, ...] | None:
     """A list of numbers, or a text such as "1/9, 1/3, 1"; None if it is neither."""
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    if hasattr(value, "tolist"):
+        value = value.tolist()  # of NumPy
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    parts = [plain(part) for part in given]
     if any(isinstance(part, bool) for part in parts):
         return None
     try:
