@@ -143,9 +143,11 @@ def check(
     _check_fit(strategy, settings, objective)
     _allotted(settings)
     if objective is None:
-        from evogan.fitness import METRICS
+        from evogan.fitness import METRICS, RETIRED
 
         for metric in judge.metrics:
+            if metric in RETIRED:
+                raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
             if metric not in METRICS:
                 raise unknown("fitness", metric, METRICS)
     return judge, strategy

@@ -6,6 +6,7 @@ import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from evogan import shipped
 from evogan.api import GANSettings
 from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.errors import UserError
 from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
 from evogan.flags import RULES, explain, flags_of
 from evogan.genes import GENES
@@ -57,6 +59,11 @@ def digits() -> Dataset:
     return load_dataset(DataSpec("digits"))
 
 
+@pytest.fixture(scope="module")
+def scorer(digits: Dataset) -> Scorer:
+    return Scorer(digits, load_features("digits"), samples=500)
+
+
 def nearest(points: np.ndarray, others: np.ndarray, same: bool = False) -> list[float]:
     """By loops."""
     return [
@@ -72,14 +79,14 @@ def test_diversity_equals_loops(seed: int, n: int, dim: int, spread: float) -> N
     found = Diversity(Plain(), real, held_out, rng()).measure(Plain(), fake)
     r, h, f = (x.double().numpy() for x in (real, held_out, fake))
     spread_real, spread_fake = (math.sqrt(np.trace(np.cov(x.T).reshape(dim, dim))) for x in (r, f))
-    threshold = np.quantile(nearest(r, r, same=True), 0.01) / spread_real
+    same, chance = (
+        np.mean([math.exp(-np.sum((p - q) ** 2) / (spread_real / 4) ** 2) for p, q in combinations(x, 2)]) for x in (f, r)
+    )
     copied = np.quantile(nearest(f, r), 0.1) / np.quantile(nearest(h, r), 0.1)
     assert found["diversity"] == pytest.approx((spread_fake / spread_real) ** 2)
-    assert found["duplicates"] == pytest.approx(
-        np.mean([d / spread_fake <= threshold for d in nearest(f, f, same=True)])
-    )
+    assert found["collision"] == pytest.approx((same - chance) / (1 - chance))
     assert found["memorisation"] == pytest.approx(copied, rel=1e-5)
-    assert set(found) == {"diversity", "duplicates", "memorisation"}
+    assert set(found) == {"diversity", "collision", "memorisation"}
 
 
 def test_images_of_three_classes_are_three_of_ten(digits: Dataset) -> None:
@@ -94,8 +101,8 @@ def test_images_of_three_classes_are_three_of_ten(digits: Dataset) -> None:
     theirs = np.bincount(digits.labels[kept], minlength=10) / len(kept)
     assert found["class_distance"] == pytest.approx(np.abs(shares - theirs).sum() / 2, abs=0.01)
     assert found["diversity"] < 0.9
-    one = replace_samples(scorer, 150).score([images[:1].expand(150, -1, -1, -1)])
-    assert (one["diversity"], one["duplicates"]) == (pytest.approx(0, abs=1e-9), 1.0)
+    one = replace_samples(scorer, 500).score([images[:1].expand(500, -1, -1, -1)])
+    assert (one["diversity"], one["collision"]) == (pytest.approx(0, abs=1e-9), pytest.approx(1, abs=1e-6))
     assert one["memorisation"] == pytest.approx(0, abs=1e-3)
 
 
@@ -111,22 +118,71 @@ def test_real_images_are_diverse_and_unseen_ones_no_copies(digits: Dataset) -> N
     assert unseen["coverage"] == 1
     assert unseen["class_distance"] < 0.05
     assert unseen["diversity"] == pytest.approx(1, abs=0.1)
-    assert unseen["duplicates"] < 0.05
+    assert unseen["collision"] == pytest.approx(0, abs=1e-3)
     assert unseen["memorisation"] == pytest.approx(1)
     copies = scorer.score([to_unit_range(torch.from_numpy(digits.images[: len(digits.held_out)]))])
     assert copies["memorisation"] < 0.01
 
 
-def test_duplicates_are_repetitions_not_pale_images() -> None:
-    real, held_out = normal(400, 8), normal(100, 8, seed=1)
-    diversity = Diversity(Plain(), real, held_out, rng())
-    fresh, few = normal(400, 8, seed=2), normal(5, 8, seed=3)
-    repeated = few.repeat(80, 1) + 1e-3 * normal(400, 8, seed=4)
-    pale, plain, twins = (diversity.measure(Plain(), fake) for fake in (0.01 * fresh, fresh, repeated))
-    assert pale["duplicates"] == plain["duplicates"] < 0.04
-    assert pale["diversity"] == pytest.approx(1e-4 * plain["diversity"])
-    assert twins["duplicates"] == 1
-    assert twins["diversity"] > 0.3
+@pytest.fixture(scope="module")
+def plain() -> Diversity:
+    return Diversity(Plain(), normal(500, 8), normal(100, 8, seed=1), rng())
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6))
+def test_collision_falls_with_the_number_of_different_images(plain: Diversity, seed: int) -> None:
+    """It is the chance to draw one of k twice, and little more."""
+    images, numbers = normal(480, 8, seed=seed), (1, 2, 4, 10, 24, 60, 160, 480)
+    found = [plain.measure(Plain(), images[:k].repeat(480 // k, 1))["collision"] for k in numbers]
+    assert found == sorted(found, reverse=True)
+    chance = [(480 / k - 1) / 479 for k in numbers]
+    assert found == pytest.approx(chance, abs=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 400), st.floats(1e-6, 3.0), st.floats(1.5, 100.0))
+def test_collision_falls_with_noise(plain: Diversity, seed: int, k: int, noise: float, more: float) -> None:
+    images, noises = normal(k, 8, seed=seed).repeat(400 // k, 1), normal(400 // k * k, 8, seed=seed + 1)
+    few, quiet, loud = (
+        plain.measure(Plain(), images + level * noises)["collision"] for level in (0.0, noise, more * noise)
+    )
+    assert few + 1e-3 > quiet > loud - 1e-3
+    assert k > 1 or few == 1 >= quiet >= loud
+
+
+@pytest.mark.parametrize(
+    ("noise", "collision"), [(0.0, 1.0), (1e-3, 1.0), (0.01, 0.997), (0.1, 0.75), (0.2, 0.38), (0.5, 0.02), (2.0, 0.0)]
+)
+def test_one_image_under_noise(digits: Dataset, scorer: Scorer, noise: float, collision: float) -> None:
+    image = to_unit_range(torch.from_numpy(digits.images[:1]))
+    found = scorer.score([image + noise * normal(500, 1, 8, 8)])
+    assert found["collision"] == pytest.approx(collision, abs=0.02)
+
+
+def test_pale_images_are_alike(plain: Diversity) -> None:
+    fresh = normal(400, 8, seed=2)
+    found = [plain.measure(Plain(), scale * fresh) for scale in (0.0, 0.01, 0.1, 0.3, 1.0)]
+    assert [numbers["collision"] for numbers in found] == sorted((n["collision"] for n in found), reverse=True)
+    assert [found[i]["collision"] for i in (0, 1, -1)] == pytest.approx([1, 1, 0], abs=0.01)
+
+
+def test_memorisation_is_not_measured_by_copies() -> None:
+    """Equal images have equal features on some processors, nearly equal ones on others."""
+    real = normal(200, 8)
+    for rounding in (0.0, 1e-7):
+        held_out = real[:50] + rounding * normal(50, 8, seed=1)
+        assert set(Diversity(Plain(), real, held_out, rng()).measure(Plain(), real)) == {"diversity", "collision"}
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [(np.full((30, 1, 8, 8), 7, np.uint8), "all 30 images of data set 'flat' are the same to features 'digits'"),
+     (np.eye(8, dtype=np.uint8)[None, None].repeat(2, 0), "all 2 images")],
+)  # fmt: skip
+def test_images_that_are_all_the_same_are_no_measure(images: np.ndarray, error: str) -> None:
+    with pytest.raises(UserError, match=error):
+        Scorer(Dataset("flat", images, None, images[:2], None), load_features("digits"))
 
 
 def test_what_a_scorer_holds_is_small(digits: Dataset) -> None:
@@ -286,7 +342,7 @@ def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = evaluate(trial)
     assert len(evaluation.diagnostics) == len(evaluation.scores) == 4
     for score, found in zip(evaluation.scores, evaluation.diagnostics, strict=True):
-        assert {"coverage", "diversity", "duplicates", "critic_accuracy", "generator_gradient"} <= set(score)
+        assert {"coverage", "diversity", "collision", "critic_accuracy", "generator_gradient"} <= set(score)
         assert set(found["critic"]["head"]) == {"gradient", "step", "singular"}
     assert evaluation.flags == flags_of(evaluation)
     monkeypatch.setattr("evogan.evaluation.diagnose", lambda *_: ({}, {}))

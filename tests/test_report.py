@@ -406,7 +406,7 @@ def test_verdict_without_confirmations() -> None:
 def collapsing(trial: Trial) -> Evaluation:
     """Every second genome has lost most of its classes; the first of them never learned either."""
     sick = trial.seed % 2 == 0
-    last = {"fid": 10.0 + trial.seed % 100, "coverage": 0.3 if sick else 1.0, "diversity": 0.9, "duplicates": 0.0}
+    last = {"fid": 10.0 + trial.seed % 100, "coverage": 0.3 if sick else 1.0, "diversity": 0.9, "collision": 0.0}
     return Evaluation(status="completed", scores=(last,), flags=("mode_collapse",) if sick else ())
 
 

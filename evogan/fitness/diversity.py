@@ -1,20 +1,26 @@
 """What one distance does not tell: classes that are missing, samples that are alike, samples that are copies.
 
 From features of generated images, of training images and of held-out ones. With p and q the shares of the classes that
-the feature network sees in training and in generated images, S their covariances, d(x, A) the distance of x to the
-nearest (other) member of A, and F, R, H random subsets of all three, as large as each other:
+the feature network sees in training and in generated images, S their covariances, F and R random subsets of generated and
+training images, H of held-out ones, as large as each other where there are as many, T the training images and d(x, T) the
+distance of x to the nearest of them:
 
     class_distance  1/2 sum |p - q|, the total variation distance; 0 is best
     coverage        the share of the data's classes of which q has at least a tenth of p
     diversity       tr S_fake / tr S_real
-    duplicates      the share of f in F with d(f, F) / sqrt(tr S_fake) at most the 1 % quantile, over R, of
-                    d(r, R) / sqrt(tr S_real)
-    memorisation    the 10 % quantile of d(f, T) over F, over that of d(h, T) over H, T being the training images; of
-                    copies 0, of unseen real images 1
+    collision       (c(F) - c(R)) / (1 - c(R)), where c(A) = mean over pairs of exp(-|x - y|^2 / w^2), w^2 = tr S_real / 16
+    memorisation    the 10 % quantile of d(f, T) over F, over that of d(h, T) over H; of copies 0, of unseen real images 1
 
-The data's classes are those with a tenth of an even share or more. Duplicates are measured by the samples' own spread:
-pale or unfinished samples lie close together, but no closer to some than to others. The quantile of the distances to
-training images is low, since T is at most `TRAINING` of them: what copies the others cannot be seen.
+The data's classes are those with a tenth of an even share or more.
+
+c is the chance that two samples are the same image, softly: the birthday paradox test of Arora and Zhang (2018,
+arXiv:1706.08224) without an eye that judges, an unbiased estimate at any number of samples; 1 / c is Simpson's effective number of
+different images. w is the data's own, a little less than real images keep from the nearest of 500: the further apart samples lie,
+the lower is each term. `collision` is c beyond chance, as in Cohen's kappa: of one image alone 1, of real images 0, of
+what is more varied below 0 by no more than c(R).
+
+The quantile of the distances to training images is low, since T is at most `TRAINING` of them: what copies the others
+cannot be seen. Where the held-out images are themselves copies of training images, `memorisation` is not measured.
 """
 
 from __future__ import annotations
@@ -28,7 +34,8 @@ from evogan.fitness.features import FeatureNet, Features
 
 SUBSET = 500
 TRAINING = 16_384  # 4 MB of 64 features
-SAME = 0.01  # quantile of real images' distances up to which two are the same
+SAME = 0.25  # of the root of the data's variance: the distance at which two images are hardly the same any more
+COPY = 1e-3  # the same, below which a distance is rounding
 NEAREST = 0.1  # quantile of samples whose distance to the training images counts
 SHARE = 0.1  # of its share, below which a class is lost
 
@@ -38,27 +45,30 @@ class Diversity:
 
     def __init__(self, network: Features, real: Tensor, held_out: Tensor, rng: torch.Generator) -> None:
         self._variance = _variance(real)
-        nearest = _to_nearest_other(_draw(real, SUBSET, rng))
-        self._same = float(nearest.quantile(SAME)) / math.sqrt(self._variance)
+        self._collision = self._same(_draw(real, SUBSET, rng))
         self._training = _draw(real, TRAINING, rng)
         self._unseen = float(_to_nearest(_draw(held_out, SUBSET, rng), self._training).quantile(NEAREST))
         self._classes = _classes(network, real)
 
     def measure(self, network: Features, fake: Tensor) -> dict[str, float]:
-        """All of the above, of features (n, d) of independent samples; the first two where the network has classes."""
+        """All of the above that can be, of features (n, d) of independent samples; the first two take a network with classes."""
         found = {}
         p, q = self._classes, _classes(network, fake)
         if p is not None and q is not None:
             theirs = p >= SHARE / len(p)
             found["class_distance"] = float((p - q).abs().sum() / 2)
             found["coverage"] = float((q >= SHARE * p)[theirs].double().mean())
-        subset, variance = fake[:SUBSET].cpu(), _variance(fake)
-        same = _to_nearest_other(subset) <= self._same * math.sqrt(variance)
-        return found | {
-            "diversity": variance / self._variance,
-            "duplicates": float(same.double().mean()),
-            "memorisation": float(_to_nearest(subset, self._training).quantile(NEAREST)) / self._unseen,
-        }
+        subset = fake[:SUBSET].cpu()
+        found["diversity"] = _variance(fake) / self._variance
+        found["collision"] = (self._same(subset) - self._collision) / (1 - self._collision)
+        if self._unseen > COPY * math.sqrt(self._variance):
+            found["memorisation"] = float(_to_nearest(subset, self._training).quantile(NEAREST)) / self._unseen
+        return found
+
+    def _same(self, features: Tensor) -> float:
+        """The chance that two of them are the same."""
+        squares = torch.pdist(features.double()).square()
+        return float(squares.div(-(SAME**2) * self._variance).exp().mean())
 
 
 def _draw(features: Tensor, n: int, rng: torch.Generator) -> Tensor:
@@ -81,9 +91,5 @@ def _classes(network: Features, features: Tensor) -> Tensor | None:
 
 
 def _to_nearest(features: Tensor, others: Tensor) -> Tensor:
-    """The distance of each to the nearest of the others, in float64: copies are at 0."""
+    """The distance of each to the nearest of the others, in float64: copies are at 0, but for rounding."""
     return torch.cdist(features.double(), others.double()).amin(1)
-
-
-def _to_nearest_other(features: Tensor) -> Tensor:
-    return torch.cdist(features.double(), features.double()).fill_diagonal_(torch.inf).amin(1)

@@ -3,7 +3,7 @@
 Each of three losses L (critic on reals, critic on fakes, generator) is followed every step; its recent mean
 is placed in the range it has had in this run:
 
-    r(L) = (mean L - lo) / (hi - lo), or 0 where hi = lo
+    r(L) = (mean L - lo) / (hi - lo), or 0 where hi = lo, but for rounding
 
     fitness = ((1 - r_real) + (1 - r_generator) + r_fake) / 3      in [0, 1], minimised
 
@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 LossName = Literal["real", "fake", "generator"]
+
+ROUNDING = 1e-6  # of a loss, in float32
 
 
 class NormalizedLoss:
@@ -84,7 +86,7 @@ class _Running:
     def take(self) -> float:
         low, high, mean = float(self.low), float(self.high), float(self.sum) / self.count
         self.sum, self.count = torch.zeros_like(self.sum), 0
-        if high == low:
+        if high - low <= ROUNDING * max(abs(high), abs(low)):
             return 0.0
         share = (mean - low) / (high - low)
         return min(max(share, 0.0), 1.0) if share == share else share  # rounding may leave [0, 1]; NaN stays
