@@ -31,7 +31,7 @@ RECIPES = (
     *("non_convergence", "non_convergence_steps", "non_convergence_remedy"),
 )
 SHOWN = (
-    *("fid", "diversity", "duplicates", "coverage", "critic_accuracy", "critic_reach", "generator_reach"),
+    *("fid", "diversity", "collision", "coverage", "critic_accuracy", "critic_reach", "generator_reach"),
     "generator_output",
 )
 ROWS = 3  # of a grid of samples that the page shows

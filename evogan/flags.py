@@ -1,6 +1,7 @@
 """What went wrong in a training, by name and in a sentence: rules over what an evaluation recorded.
 
-They look at the end of a training. A flag is no failure: a completed evaluation keeps its scores.
+They look at the end of a training and at the way there: what still improves has not failed. A flag is no failure: a
+completed evaluation keeps its scores.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from evogan.trial import Evaluation
 
 STILL = 0.01  # of a layer's norm: where all steps together lead no further, nothing was learned
 FADED = 1e-3  # of the largest gradient norm so far, below which a generator hears nothing any more
+BETTER = 0.8  # of the FID halfway, below which a training still improves
+MOVED = 1.0  # of a layer's norm: a generator whose steps lead no further has hardly begun
 BOLD = 0.75  # of the data's root mean square of pixels: samples below are pale, of a generator that has not learned yet
 NARROW = 0.1  # variance of the samples' features over the data's
 ONE = 1e-3  # the same of a single image, pale or not
-ALIKE = 0.3  # share of samples with a twin; of real images it is 0.01
-MISSING = 0.5  # share of the data's classes: at most so many appear
+ALIKE = 0.05  # chance beyond that of real images that two samples are the same: of twenty images
+MISSING = 0.7  # share of the data's classes: at most so many appear
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
 WORSE = 1.5  # last FID over the best; a quarter of published training curves end above it
 CERTAIN = 0.95  # accuracy of a critic that has won
-RISING = 0.9  # share of pairs of points of the curve that rise, of which noise has 0.5
+EASY = 0.5  # of its loss at a quarter of the training: a critic that wins ever more easily
+FALLING = 0.9  # share of pairs of points of the curve that fall, of which noise has 0.5
 POINTS = 8  # of the curve, from which a trend is read
 LARGE = 1e4  # a loss beyond this has left all bounds
 
@@ -45,6 +49,8 @@ def named(flag: str) -> str:
 
 
 def _vanishing_gradient(evaluation: Evaluation) -> Iterator[str]:
+    if _improves(evaluation):
+        return
     last = _last(evaluation)
     for player in ("critic", "generator"):
         if (reach := last.get(f"{player}_reach", 1.0)) < STILL:
@@ -55,15 +61,16 @@ def _vanishing_gradient(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _mode_collapse(evaluation: Evaluation) -> Iterator[str]:
+    if _improves(evaluation):
+        return
     last = _last(evaluation)
-    bold = last.get("generator_output", 1.0) >= BOLD
-    diversity, duplicates = last.get("diversity", 1.0), last.get("duplicates", 0.0)
-    if bold and 0 < (coverage := last.get("coverage", 1.0)) <= MISSING:  # none at all are poor samples, not few
+    learned = last.get("generator_output", 1.0) >= BOLD and last.get("generator_reach", MOVED) >= MOVED
+    if learned and 0 < (coverage := last.get("coverage", 1.0)) <= MISSING:  # none at all are poor samples, not few
         yield f"{coverage:.0%} of the classes appear"
-    if diversity < (NARROW if bold else ONE):
+    if (diversity := last.get("diversity", 1.0)) < (NARROW if learned else ONE):
         yield f"the samples' diversity is {diversity:.2g} of the data's"
-    if duplicates > ALIKE:
-        yield f"{duplicates:.0%} of the samples have a twin"
+    if learned and (collision := last.get("collision", 0.0)) > ALIKE:
+        yield f"two samples are the same with a chance of {collision:.0%}"
 
 
 def _memorisation(evaluation: Evaluation) -> Iterator[str]:
@@ -79,17 +86,21 @@ def _critic_overfit(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _non_convergence(evaluation: Evaluation) -> Iterator[str]:
-    fids = [score["fid"] for score in evaluation.scores if "fid" in score]
+    if _improves(evaluation):
+        return
+    fids = _fids(evaluation)
     if fids and fids[-1] > WORSE * min(fids):
         yield f"FID rose again from {min(fids):.4g} to {fids[-1]:.4g}"
-    gaps = [abs(point["score_real"] - point["score_fake"]) for point in evaluation.curve if "score_real" in point]
+    losses = [point["real"] + point["fake"] for point in evaluation.curve if {"real", "fake"} <= point.keys()]
     accuracy = _last(evaluation).get("critic_accuracy", 0.0)
-    if len(gaps) >= POINTS and accuracy >= CERTAIN:
-        pairs = [late > early for early, late in combinations(gaps[len(gaps) // 4 :], 2)]
-        if sum(pairs) > RISING * len(pairs):
+    if len(losses) >= POINTS and accuracy >= CERTAIN:
+        late = losses[len(losses) // 4 :]
+        pairs = [after < before for before, after in combinations(late, 2)]
+        # a loss below 0 has no end, such as Wasserstein's, and may fall as far as it likes
+        if sum(pairs) > FALLING * len(pairs) and 0 <= late[-1] < EASY * late[0]:
             yield (
-                f"the critic tells {accuracy:.0%} of images from fakes and its scores part more and more, "
-                f"by {gaps[len(gaps) // 4]:.2g} and then by {gaps[-1]:.2g}"
+                f"the critic tells {accuracy:.0%} of images from fakes and more and more easily: "
+                f"its loss fell from {late[0]:.2g} to {late[-1]:.2g}"
             )
 
 
@@ -101,6 +112,16 @@ def _divergence(evaluation: Evaluation) -> Iterator[str]:
     for name in ("real", "fake", "generator"):
         if evaluation.curve and abs(loss := evaluation.curve[-1].get(name, 0.0)) > LARGE:
             yield f"{name} loss {loss:.2g}"
+
+
+def _improves(evaluation: Evaluation) -> bool:
+    """Whether FID fell in the second half of the training."""
+    fids = _fids(evaluation)
+    return bool(fids) and fids[-1] < BETTER * fids[(len(fids) - 1) // 2]
+
+
+def _fids(evaluation: Evaluation) -> list[float]:
+    return [score["fid"] for score in evaluation.scores if "fid" in score]
 
 
 def _last(evaluation: Evaluation) -> dict[str, float]:

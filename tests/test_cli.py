@@ -104,6 +104,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("search wdcgan --data no/where", ("no/where",)),
         ("search wdcgan --data mnist --data-dir nowhere", ("nowhere", "--download", "EVOGAN_DATA")),
         ("search wdcgan --fitness fdi", ("unknown fitness 'fdi'", "did you mean 'fid'")),
+        ("search wdcgan --fitness duplicates", ("'duplicates' is measured no more", "'collision' takes its place")),
         ("search wdcgan --fitness fid,kid,fid", ("fitness 'fid,kid,fid' names a metric twice",)),
         (f"search wdcgan --name {'long' * 60}", ("run name 'longlong", "has 240 characters, more than 200")),
         ("search wdcgan --workers 2 --window 0", ("window must be at least 1",)),

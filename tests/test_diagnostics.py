@@ -80,7 +80,8 @@ def test_diversity_equals_loops(seed: int, n: int, dim: int, spread: float) -> N
     r, h, f = (x.double().numpy() for x in (real, held_out, fake))
     spread_real, spread_fake = (math.sqrt(np.trace(np.cov(x.T).reshape(dim, dim))) for x in (r, f))
     same, chance = (
-        np.mean([math.exp(-np.sum((p - q) ** 2) / (spread_real / 4) ** 2) for p, q in combinations(x, 2)]) for x in (f, r)
+        np.mean([math.exp(-np.sum((p - q) ** 2) / (spread_real / 4) ** 2) for p, q in combinations(x, 2)])
+        for x in (f, r)
     )
     copied = np.quantile(nearest(f, r), 0.1) / np.quantile(nearest(h, r), 0.1)
     assert found["diversity"] == pytest.approx((spread_fake / spread_real) ** 2)
@@ -360,28 +361,30 @@ HEALTHY = {
     "class_distance": 0.1,
     "coverage": 1.0,
     "diversity": 0.9,
-    "duplicates": 0.03,
+    "collision": 0.001,
     "memorisation": 1.3,
     "critic_accuracy": 0.7,
     "critic_accuracy_held_out": 0.68,
     "critic_reach": 0.4,
     "generator_output": 0.98,
-    "generator_reach": 0.3,
+    "generator_reach": 2.0,
     "critic_gradient": 3.0,
     "generator_gradient": 1.0,
 }
 
 
-def evaluation(*scores: dict[str, float], gaps: list[float] | None = None, **more: Any) -> Evaluation:
-    """Scores as healthy as they can be, but for what is given, and score gaps of a GAN that converges."""
-    gaps = [2.0 - 0.05 * i for i in range(32)] if gaps is None else gaps
-    curve = [
-        {"real": 0.6, "fake": 0.7, "generator": 0.8, "score_real": gap / 2, "score_fake": -gap / 2} for gap in gaps
-    ]
-    points = tuple(HEALTHY | score for score in (*[{"fid": 30.0 - i} for i in range(4 - len(scores))], *scores))
+def evaluation(*scores: dict[str, float], losses: list[float] | None = None, **more: Any) -> Evaluation:
+    """Scores as healthy as they can be, but for what is given, of a GAN that no longer improves; and a critic's losses
+    of one that converges."""
+    losses = [0.6 + 0.02 * i for i in range(32)] if losses is None else losses
+    curve = [{"real": loss / 2, "fake": loss / 2, "generator": 0.8} for loss in losses]
+    points = tuple(HEALTHY | score for score in (*[{"fid": 11.0}] * (4 - len(scores)), *scores))
     given = {"status": "completed", "curve": tuple(curve), "scores": points} | more
     return Evaluation(**given)
 
+
+CERTAIN = {"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0}
+EASIER = [1.4 * 0.95**i for i in range(32)]
 
 SICK: dict[str, tuple[Evaluation, str, str]] = {
     "critic stands still": (evaluation({"critic_reach": 3e-4}), "vanishing_gradient", "0.0003"),
@@ -391,16 +394,13 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     ),
     "grey": (evaluation({"diversity": 1e-5, "generator_output": 0.0}), "mode_collapse", "1e-05"),
     "three classes": (evaluation({"coverage": 0.3}), "mode_collapse", "30% of the classes"),
-    "all alike": (evaluation({"diversity": 0.02, "duplicates": 1.0}), "mode_collapse", "100% of"),
-    "a few images": (evaluation({"diversity": 0.8, "duplicates": 0.9}), "mode_collapse", "90% of the samples"),
+    "4 of 10 missing": (evaluation({"coverage": 0.6}), "mode_collapse", "60% of the classes"),
+    "nearly alike": (evaluation({"diversity": 0.02}), "mode_collapse", "diversity is 0.02"),
+    "a few images": (evaluation({"diversity": 0.8, "collision": 0.2}), "mode_collapse", "a chance of 20%"),
     "copies": (evaluation({"memorisation": 0.1}), "memorisation", "0.1 times as near"),
     "by heart": (evaluation({"critic_accuracy": 0.98, "critic_accuracy_held_out": 0.55}), "critic_overfit", "55%"),
-    "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 20 to 90"),
-    "critic runs away": (
-        evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0}, gaps=[0.3 * i for i in range(32)]),
-        "non_convergence",
-        "by 2.4 and then by 9.3",
-    ),
+    "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 11 to 90"),
+    "critic runs away": (evaluation(CERTAIN, losses=EASIER), "non_convergence", "fell from 0.93 to 0.29"),
     "not a number": (
         Evaluation(status="diverged", reason="real loss is nan by 0.1 kimg"), "divergence", "real loss is nan"
     ),
@@ -422,18 +422,36 @@ def test_no_flag_on_what_is_healthy_or_unknown() -> None:
     assert flags_of(Evaluation(status="completed")) == ()
     assert flags_of(Evaluation(status="crashed", reason="ValueError: no")) == ()
     assert flags_of(Evaluation(status="completed", scores=({"value": 3.0},))) == ()
-    assert flags_of(evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0})) == ()  # wins, but not more
-    assert flags_of(evaluation(gaps=[0.3 * i for i in range(32)])) == ()  # parts, but is not certain
+    assert flags_of(evaluation(CERTAIN)) == ()  # wins, but not more easily
+    assert flags_of(evaluation(CERTAIN, losses=[-0.3 * i for i in range(32)])) == ()  # of Wasserstein's loss no sign
+    assert flags_of(evaluation(losses=EASIER)) == ()  # more easily, but is not certain
     assert flags_of(evaluation({"coverage": 0.0})) == ()  # poor, of one class
-    assert flags_of(evaluation({"coverage": 0.1, "diversity": 0.02, "generator_output": 0.2})) == ()  # not yet learned
+    beginner = {"coverage": 0.1, "diversity": 0.02, "collision": 0.4}
+    assert flags_of(evaluation(beginner | {"generator_output": 0.2})) == ()  # pale
+    assert flags_of(evaluation(beginner | {"generator_reach": 0.4})) == ()  # not moved far yet
     assert explain(evaluation()) == {}
     assert explain(evaluation(flags=("mode_collapse",))) == {"mode_collapse": "mode collapse"}  # by another rule
 
 
+@pytest.mark.parametrize(
+    ("fids", "last", "losses"),
+    [
+        ((891, 746, 527, 492), CERTAIN | {"generator_output": 0.43, "diversity": 0.07, "coverage": 0.5}, EASIER),
+        ((506, 290, 308, 231), {"coverage": 0.5, "diversity": 0.09, "collision": 0.1}, None),
+        ((200, 900, 600, 400), {"critic_reach": 0.009}, None),
+    ],
+)
+def test_what_still_improves_has_not_failed(fids: tuple[float, ...], last: dict[str, float], losses: Any) -> None:
+    points = [{"fid": fid} | last for fid in fids]
+    assert flags_of(evaluation(*points, losses=losses)) == ()
+    points[-1]["fid"] = points[1]["fid"]
+    assert flags_of(evaluation(*points, losses=losses)) != ()
+
+
 @given(st.integers(0, 10**6))
 def test_noise_is_no_trend(seed: int) -> None:
-    gaps = (5 + normal(32, seed=seed)).tolist()
-    assert flags_of(evaluation({"critic_accuracy": 1.0, "critic_accuracy_held_out": 1.0}, gaps=gaps)) == ()
+    losses = (5 + normal(32, seed=seed)).clamp(min=0.01).tolist()
+    assert flags_of(evaluation(CERTAIN, losses=losses)) == ()
 
 
 def test_the_recipes_of_failures_are_genomes() -> None:

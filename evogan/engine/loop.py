@@ -301,7 +301,10 @@ class Loop:
         measured = dict.fromkeys(name for point in evaluation.scores for name in point)
         for name in self._judge.metrics:
             if name not in measured:
-                raise unknown("fitness", name, measured or ["none was measured"])
+                error = unknown("fitness", name, measured or ["none was measured"])
+                if evaluation.provenance:  # of a training, by a version that measured other things
+                    raise UserError(f"{error}; this is recorded: another store measures anew") from None
+                raise error
 
     def _fitness(self, told: Told) -> Fitness:
         """What the strategy hears: of a failure, more than the worst so far."""

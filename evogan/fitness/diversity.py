@@ -1,23 +1,23 @@
 """What one distance does not tell: classes that are missing, samples that are alike, samples that are copies.
 
 From features of generated images, of training images and of held-out ones. With p and q the shares of the classes that
-the feature network sees in training and in generated images, S their covariances, F and R random subsets of generated and
-training images, H of held-out ones, as large as each other where there are as many, T the training images and d(x, T) the
-distance of x to the nearest of them:
+the feature network sees in training and in generated images, S their covariances, F, R and H random subsets of
+generated, training and held-out images, and d(x, T) the distance of x to the nearest training image:
 
     class_distance  1/2 sum |p - q|, the total variation distance; 0 is best
     coverage        the share of the data's classes of which q has at least a tenth of p
     diversity       tr S_fake / tr S_real
-    collision       (c(F) - c(R)) / (1 - c(R)), where c(A) = mean over pairs of exp(-|x - y|^2 / w^2), w^2 = tr S_real / 16
-    memorisation    the 10 % quantile of d(f, T) over F, over that of d(h, T) over H; of copies 0, of unseen real images 1
+    collision       (c(F) - c(R)) / (1 - c(R)), c(A) being the mean over pairs in A of exp(-|x - y|^2 / w^2)
+                    for w^2 = tr S_real / 16; of one image alone 1, of real images 0
+    memorisation    the 10 % quantile of d(f, T) over F, over that of d(h, T) over H; of copies 0, of unseen images 1
 
 The data's classes are those with a tenth of an even share or more.
 
 c is the chance that two samples are the same image, softly: the birthday paradox test of Arora and Zhang (2018,
-arXiv:1706.08224) without an eye that judges, an unbiased estimate at any number of samples; 1 / c is Simpson's effective number of
-different images. w is the data's own, a little less than real images keep from the nearest of 500: the further apart samples lie,
-the lower is each term. `collision` is c beyond chance, as in Cohen's kappa: of one image alone 1, of real images 0, of
-what is more varied below 0 by no more than c(R).
+arXiv:1706.08224) without an eye that judges, estimated without bias from any number of samples. 1 / c is Simpson's
+effective number of different images. The scale w is the data's, a little less than real images keep from the nearest of
+500, so c falls with every distance between samples. `collision` is what is beyond chance, as in Cohen's kappa; what is
+more varied than real images is below 0 by no more than c(R).
 
 The quantile of the distances to training images is low, since T is at most `TRAINING` of them: what copies the others
 cannot be seen. Where the held-out images are themselves copies of training images, `memorisation` is not measured.
@@ -51,7 +51,7 @@ class Diversity:
         self._classes = _classes(network, real)
 
     def measure(self, network: Features, fake: Tensor) -> dict[str, float]:
-        """All of the above that can be, of features (n, d) of independent samples; the first two take a network with classes."""
+        """What can be measured of features (n, d) of independent samples; the first two take a network with classes."""
         found = {}
         p, q = self._classes, _classes(network, fake)
         if p is not None and q is not None:
