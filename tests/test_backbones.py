@@ -75,6 +75,7 @@ def shake(network: nn.Module) -> None:
         ({"backbone": "infogan", "filters": 64, "latent": 64, "critic_norm": "batch"}, 32, 3, 8_616_131, 8_527_297),
         ({"backbone": "dcgan", "filters": 64, "critic_norm": "batch"}, 64, 3, 3_576_704, 2_765_568),
         ({"backbone": "sndcgan", "filters": 64, "latent": 128}, 32, 3, 3_813_379, 5_860_865),
+        ({"backbone": "sndcgan", "sndcgan_form": "paper", "latent": 128, "filters": 64}, 32, 3, 3_812_355, 2_935_873),
         ({"backbone": "resnet", "filters": 256, "latent": 128, "upsampling": "nearest"}, 32, 3, 4_276_739, 1_053_825),
     ],
 )
@@ -100,6 +101,8 @@ def test_widths_of_the_critics() -> None:
     assert shapes["infogan"] == [(8, 1, 4, 4), (16, 8, 4, 4), (128, 16 * 49), (1, 128)]
     assert shapes["dcgan"] == [(8, 1, 6, 6), (16, 8, 6, 6), (1, 16 * 49)]
     assert [s[0] for s in shapes["sndcgan"]] == [8, 16, 16, 32, 32, 1]
+    paper = layer_shapes(on_meta(32, 1, {**genome, "backbone": "sndcgan", "sndcgan_form": "paper"})[1])
+    assert [s[0] for s in paper] == [8, 8, 16, 16, 32, 32, 64, 1]  # 64-64-128-128-256-256-512 with 64 filters
     assert shapes["resnet"] == shapes["autogan"]
     assert [s[0] for s in shapes["resnet"]] == [12, 12, 12, 12, 12, 12, *[12] * 4, 1]
 
@@ -110,6 +113,7 @@ PLANS = {
     "infogan": ("F B a F B a m T B a T", "S a S B a f F B a F"),
     "dcgan": ("F m B a T B a T", "S a S B a f F"),
     "sndcgan": ("F m B a T B a T B a C", "C a S B a C B a S B a C B a f F"),
+    "sndcgan, paper": ("F m T B a T B a C", "C a S B a C B a S B a C B a f F"),
 }
 
 
@@ -152,13 +156,15 @@ def follow(plan: str, network: nn.Module, x: Tensor, slope: float) -> Tensor:
 
 @pytest.mark.parametrize("backbone", PLANS)
 def test_the_plain_networks_follow_their_plan(backbone: str) -> None:
-    up = {"upsampling": "nearest" if backbone == "wdcgan" else "transposed"}
+    plan, critics_plan = PLANS[backbone]
+    up: dict[str, Any] = {"upsampling": "nearest" if backbone == "wdcgan" else "transposed"}
+    backbone, _, form = backbone.partition(", ")
+    up |= {"sndcgan_form": form} if form else {}
     generator, critic = networks(
         16, 3, backbone=backbone, generator_slope=0.1, slope=0.3, mlp_layers=2, critic_norm="batch", **up
     )
     shake(generator)
     shake(critic)
-    plan, critics_plan = PLANS[backbone]
     z = randn(5, 6)
     images = torch.tanh(follow(plan, generator, z, 0.1)).reshape(5, 3, 16, 16)
     torch.testing.assert_close(generator(z), images, rtol=1e-4, atol=1e-4)

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evogan.genes import GENES
+from evogan.shipped import read_genome
 from evogan.zoo import layers
+from evogan.zoo.backbones import make_networks
 from evogan.zoo.layers import (
+    Blur,
     MinibatchDiscrimination,
     MinibatchStd,
     PixelNorm,
@@ -324,6 +327,29 @@ def test_initial_deviations(kind: str, gain: float | None) -> None:
     matrix = weight(init="orthogonal").transpose(0, int(kind == "transposed")).flatten(1)
     short = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     torch.testing.assert_close(short @ short.T, torch.eye(len(short)) * (gain or 1) ** 2, rtol=0, atol=1e-4)
+
+
+def test_a_first_layer_of_its_own() -> None:
+    """As in Keras' first tutorials: U(-0.05, 0.05), and the rest Glorot."""
+    with torch.device("meta"):
+        made = make_networks(GENES.complete(read_genome("gan_mlp_large").genome), 28, 1)
+    for network in made:
+        network.to_empty(device="cpu")
+        initialise(network, GENES.complete(read_genome("gan_mlp_large").genome), rng())
+        first, *rest = (m.weight.detach() for m in network.modules() if isinstance(m, nn.Linear))
+        assert 0.0499 < float(first.abs().max()) <= 0.05
+        assert math.isclose(float(first.std()), 0.05 / math.sqrt(3), rel_tol=0.02)
+        for weight in rest:
+            bound = math.sqrt(6 / sum(weight.shape))
+            assert 0.95 * bound < float(weight.abs().max()) <= bound
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_a_blur_is_a_binomial_filter(side: int) -> None:
+    x = randn(2, 3, side, side)
+    row = torch.tensor([1.0, 2.0, 1.0]) / 4
+    kernel = torch.outer(row, row).expand(3, 1, 3, 3)
+    torch.testing.assert_close(Blur()(x), F.conv2d(x, kernel, padding=1, groups=3))
 
 
 def test_he_keeps_the_variance() -> None:

@@ -260,6 +260,23 @@ def test_phases_are_equal() -> None:
         assert math.isclose(level_at(progress, 2), level, abs_tol=1e-9), progress
 
 
+def test_a_later_level_may_be_the_first() -> None:
+    """k = 2 from 1 on: three phases, train 1, fade 2 in, train 2."""
+    levels = [level_at(i / 6, 2, 1) for i in range(6)]
+    assert levels == pytest.approx([1, 1, 1, 1.5, 2, 2])
+    for kind in (Generator, Critic):
+        network = made(kind, growing_from=1)
+        network.growth.grow(0.0)
+        assert network.growth.now() == (1, 0.0)
+        assert made(kind, growing_from=8).growth.levels == range(K, K + 1)
+    generator = made(Generator, growing_from=1)
+    assert len(generator.to_rgb) == K
+    generator.growth.grow(0.0)
+    images = generator(normal(2, 6))
+    assert torch.equal(images, up(up(images[:, :, ::4, ::4])))  # of 8x8 pixels
+    assert not torch.equal(images, up(up(up(images[:, :, ::8, ::8]))))
+
+
 @pytest.mark.parametrize("k", [1, 2, 3, 8])
 def test_levels_only_rise_and_reach_the_last(k: int) -> None:
     levels = [level_at(i / 1000, k) for i in range(1000)]

@@ -111,6 +111,89 @@ def test_the_settings_are_those_published(name: str) -> None:
     assert {gene: genes[gene] for gene in known_for} == known_for
 
 
+CONVOLUTIONS = "DCGAN, arXiv:1511.06434: N(0, 0.02)"
+XAVIER = "chainer's SNGAN: Xavier, sqrt 2 in residual convolutions"
+LUCIC_INIT = "compare_gan: N(0, 0.02)"
+# How the weights begin, what of them is averaged, and where that is said.
+BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
+    "gan_mlp_small": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
+    "gan_mlp_large": ({"init": "xavier", "first_init": 0.05}, 0.0, "Keras: uniform first layers, else its default"),
+    **dict.fromkeys(("dcgan", "wgan"), ({"init": "normal", "init_std": 0.02}, 0.0, CONVOLUTIONS)),
+    **dict.fromkeys(("wdcgan", "dcgan_keras"), ({"init": "normal", "init_std": 0.02}, 0.0, "Lanham, ch. 8-9")),
+    **dict.fromkeys(("ebgan", "ebgan_pt"), ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1609.03126: DCGAN's")),
+    **dict.fromkeys(
+        (f"fgan_{kind}" for kind in ("hellinger", "js", "kl", "pearson", "reverse_kl")),
+        ({"init": "normal", "init_std": 0.02}, 0.0, CONVOLUTIONS),
+    ),
+    **dict.fromkeys(
+        ("mmgan", "nsgan", "lsgan", "dragan", "began", "wgan_infogan", "wgan_gp_infogan", "sngan_kurach"),
+        ({"init": "normal", "init_std": 0.02}, 0.0, LUCIC_INIT),
+    ),
+    "improved_dcgan": ({"init": "normal", "init_std": 0.05}, 0.0, "improved-gan: Normal(0.05)"),
+    **dict.fromkeys(
+        ("sngan", "wgan_gp", "wgan_cnn"), ({"init": "normal", "init_std": 0.02}, 0.0, "pytorch-gan-collections")
+    ),
+    **dict.fromkeys(
+        ("rgan", "ragan", "ralsgan", "rahinge"), ({"init": "normal", "init_std": 0.02}, 0.0, "RelativisticGAN")
+    ),
+    "sngan_resnet": ({"init": "xavier"}, 0.0, XAVIER),
+    "wgan_gp_resnet": ({"init": "xavier"}, 0.0, "improved_wgan_training: U, variance 4/(in + out) or 2/(in + out)"),
+    "sagan": ({"init": "xavier"}, 0.0, "self-attention-gan: Xavier"),
+    "biggan": ({"init": "orthogonal"}, 0.9999, "arXiv:1809.11096, appendix B"),
+    "r1_baseline": ({"init": "xavier"}, 0.999, "GAN_stability: PyTorch's default; model_average_beta"),
+    "autogan": ({"init": "xavier"}, 0.999, "AutoGAN: init_type xavier_uniform; avg_p.mul_(0.999)"),
+    "pggan": ({"equalized_lr": True}, 0.999, "arXiv:1710.10196, appendix A"),
+    "stylegan": ({"equalized_lr": True}, 0.5 ** (64 / 10_000), "stylegan: G_smoothing_kimg = 10"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_weights_begin_and_are_averaged_as_published(name: str) -> None:
+    first, ema, _ = BEGINS[name]
+    assert {gene: PHENOTYPES[name].get(gene) for gene in first} == first
+    assert PHENOTYPES[name].get("first_init", 0.0) == first.get("first_init", 0.0)
+    assert math.isclose(float(PHENOTYPES[name]["ema"]), ema, abs_tol=5e-5)
+
+
+RELATIVISTIC: dict[str, Value] = {"sndcgan_form": "paper", "constrained_head": False}
+TWICE: dict[str, Value] = {"batch_ratio": 2}
+# Genes that files once left out, or the value they had: (gene, what it is) -> how its GAN had been known.
+MENDED: dict[str, tuple[dict[str, Value], dict[str, Value]]] = {
+    "autogan": ({**TWICE, "ema": 0.999}, {}),
+    "gan_mlp_large": ({"init": "xavier", "first_init": 0.05}, {}),
+    "improved_dcgan": ({"lr_decay": "last_third", "input_noise": 0.2}, {}),
+    **dict.fromkeys(("rgan", "ragan", "ralsgan", "rahinge"), (RELATIVISTIC, {})),
+    **dict.fromkeys(("sngan", "sngan_resnet", "wgan_gp"), (TWICE, {})),
+    "stylegan": ({"growing_from": 1, "critic_blur": True}, {}),
+    **dict.fromkeys(("wgan", "wgan_infogan"), ({"clipped": "parameters"}, {})),
+    "wgan_cnn": ({**TWICE, "clipped": "parameters"}, {}),
+    "wgan_gp_resnet": ({**TWICE, "init": "xavier"}, {"init": "he"}),
+}
+KEYS = dict(
+    pair.split()
+    for pair in """
+    autogan f0189a783124bd39, began 57a790e1a9099749, biggan a6fdd54305cbbb48, dcgan 4092ecff09a84e62,
+    dcgan_keras c37c5dccd8b1c299, dragan a6b3a91e1bb6332e, ebgan 32270ab9dc6d559c, ebgan_pt 13d1d676fa4a8185,
+    fgan_hellinger 2728062db80867b7, fgan_js 074970ca5e3f3c15, fgan_kl b557d20bf19b6c7a, fgan_pearson b77da7ba924708ef,
+    fgan_reverse_kl 4c4c95fc61aa1cc6, gan_mlp_large ded857390da62ce7, gan_mlp_small 13a0c182a3e210bd,
+    improved_dcgan b132e2898204ac40, lsgan d6ceb05b35f21270, mmgan 2edf87dbe1f913a9, nsgan ef9dc29ce2732a41,
+    pggan f68f2fb5a774a233, r1_baseline 28d76a3f386b1bd3, ragan bb77014e380dd308, rahinge fe3638fab1549668,
+    ralsgan 1e44476ea51df60d, rgan a90167cf13357e13, sagan af8f6369214ecc36, sngan 72ca4651fd581152,
+    sngan_kurach 47563479b6791a25, sngan_resnet b0739460ec0f19c5, stylegan e04ab031a046b697, wdcgan 44136fa355b3678a,
+    wgan 27509e569c9b9727, wgan_cnn b39b2fc1c1c6430a, wgan_gp 1496284afe3e2b22, wgan_gp_infogan fe9a224b42721331,
+    wgan_gp_resnet d06dcc11c13a446e, wgan_infogan faeb6b4078bfb79d""".split(",")
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_was_trained_before_a_genome_was_mended_is_known_as_it_was(name: str) -> None:
+    genome = FILES[name].genome
+    now, before = MENDED.get(name, ({}, {}))
+    assert {gene: genome.get(gene) for gene in now} == now
+    assert (GENES.key(genome) != KEYS[name]) == (name in MENDED)
+    assert GENES.key({gene: value for gene, value in genome.items() if gene not in now} | before) == KEYS[name]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_each_lies_in_a_space(name: str) -> None:
     assert "anything" in INSIDE[name]

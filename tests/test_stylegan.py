@@ -198,6 +198,27 @@ def test_nothing_jumps_where_the_level_changes() -> None:
             torch.testing.assert_close(near, images[1], rtol=1e-3, atol=1e-3)
 
 
+def test_the_published_critic_blurs_before_it_halves() -> None:
+    """Critics of a side of 8: C k1, act | C, act, blur, C, pool, act | and what PGGAN's ends with."""
+    for blurs in (False, True):
+        complete = genes(critic_blur=blurs, growing=False, minibatch="none")
+        with torch.device("meta"):
+            critic = Critic(complete, 8, 1)
+        critic.to_empty(device="cpu")
+        initialise(critic, complete, rng())
+        x = normal(2, 1, 8, 8)
+
+        def act(x: Tensor) -> Tensor:
+            return F.leaky_relu(x, 0.2)
+
+        first, second = (m for m in critic.blocks[0] if isinstance(m, nn.Conv2d))
+        maps = act(first(critic.from_rgb[0](x)))
+        row = torch.tensor([1.0, 2.0, 1.0]) / 4
+        blurred = F.conv2d(maps, torch.outer(row, row).expand(8, 1, 3, 3), padding=1, groups=8)
+        expected = act(F.avg_pool2d(second(blurred), 2)) if blurs else F.avg_pool2d(act(second(maps)), 2)
+        torch.testing.assert_close(critic.trunk(x, ()), expected, rtol=1e-4, atol=1e-5)
+
+
 # --- what is drawn
 
 

@@ -15,8 +15,10 @@ from evogan.evaluation import GANEvaluator
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.training import Diverged, Plan, Trainer
+from evogan.training.flops import flops_per_iteration
 from evogan.trial import GANTask, Trial
 from evogan.zoo import build
+from evogan.zoo.gan import Batch, Losses
 
 SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
 
@@ -31,9 +33,9 @@ def trial(task: GANTask, genome: dict | None = None, fidelity: float = 1.0, repl
     return Trial(read, GENES.key(read), task, fidelity, replicate)
 
 
-def trainer(genome: dict, images: torch.Tensor, seed: int = 0) -> Trainer:
-    gan = build(genome, images.shape[-1], images.shape[1], seed)
-    return Trainer(gan, GENES.complete(genome), images, seed=seed, device=torch.device("cpu"), iterations=100)
+def trainer(genome: dict, images: torch.Tensor, seed: int = 0, ahead: int = 1) -> Trainer:
+    gan, cpu = build(genome, images.shape[-1], images.shape[1], seed), torch.device("cpu")
+    return Trainer(gan, GENES.complete(genome), images, seed=seed, device=cpu, iterations=100, ahead=ahead)
 
 
 @given(
@@ -163,7 +165,7 @@ def test_every_image_is_shown_once_an_epoch() -> None:
     images = torch.arange(50, dtype=torch.uint8).reshape(50, 1, 1, 1).expand(50, 1, 8, 8)
     run = trainer({**SMALL, "batch_size": 10}, images)
     for _ in range(3):
-        epoch = torch.cat([run._next_reals() for _ in range(5)])
+        epoch = torch.cat([run._next_reals(10) for _ in range(5)])
         seen = ((epoch[:, 0, 0, 0] + 1) * 127.5).round().long()
         assert sorted(seen.tolist()) == list(range(50))
 
@@ -211,6 +213,50 @@ def test_the_schedule_is_critic_steps_to_one() -> None:
     run.run_to(2)
     assert steps == ["critic"] * 3 + ["generator"] + ["critic"] * 3 + ["generator"]
     assert run.images_seen == 2 * 3 * 16
+
+
+@pytest.mark.parametrize("relativistic", ["none", "average"])
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_the_generators_batch_may_be_larger(ahead: int, relativistic: str) -> None:
+    """The budget counts what the critic is shown: the generator's steps cost more, and no more of it."""
+    genome = {**SMALL, "loss": "hinge", "relativistic": relativistic, "batch_ratio": 2}
+    images = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+    run, plain = (trainer({**genome, "batch_ratio": ratio}, images, ahead=ahead) for ratio in (2, 1))
+    sizes: dict[str, set[int]] = {"critic": set(), "generator": set()}
+    loss = run.gan.loss
+
+    def watched(player: str, batch: Batch) -> Losses:
+        sizes[player] |= {
+            len(batch.real),
+            len(batch.latent),
+            *(len(x) for drawn in batch.draws.values() for x in drawn),
+        }
+        return loss(player, batch)
+
+    run.gan.loss = watched  # type: ignore[method-assign]
+    run.run_to(3)
+    assert sizes == {"critic": {16}, "generator": {32}}
+    assert run.images_per_iteration == plain.images_per_iteration
+    flops = [flops_per_iteration({**genome, "batch_ratio": ratio, "critic_steps": 1}, 8, 1) for ratio in (1, 2, 3)]
+    assert flops[2] - flops[1] == flops[1] - flops[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("decay", "rates"),
+    [
+        ("none", [1, 1, 1, 1, 1, 1]),
+        ("linear", [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
+        ("late", [1, 1, 1, 1, 2 / 3, 1 / 3]),
+        ("last_third", [1, 1, 1, 1, 1, 1 / 2]),
+    ],
+)
+def test_rates_fall_as_their_decay_says(decay: str, rates: list[float]) -> None:
+    run = trainer({**SMALL, "lr_decay": decay, "learning_rate": 1.0, "lr_ratio": 3.0}, torch.zeros(50, 1, 8, 8).byte())
+    run._iterations, found = 6, []
+    for run.iteration in range(6):
+        run.begin_iteration()
+        found.append((run.rate("critic"), run.rate("generator")))
+    assert found == [(pytest.approx(rate), pytest.approx(3 * rate)) for rate in rates]
 
 
 def test_optimisers_follow_their_genes() -> None:

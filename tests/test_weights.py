@@ -147,6 +147,50 @@ def test_clip_bounds_weights_and_leaves_norms_and_biases_alone() -> None:
         assert torch.equal(value, before[name].clamp(-0.005, 0.005) if bounded else before[name])
 
 
+def test_clip_takes_all_parameters_as_wgans_code_does() -> None:
+    network, weights = held(critic_constraint="clip", clip=0.005, clipped="parameters")
+    with torch.no_grad():
+        network.dense.bias.fill_(1.0)
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    weights.after_step()
+    for name, parameter in network.named_parameters():
+        assert torch.equal(parameter, before[name].clamp(-0.005, 0.005)), name
+
+
+@pytest.mark.parametrize("constraint", ["clip", "spectral_norm", "sigma_clamp"])
+def test_the_head_may_be_left_out(constraint: str) -> None:
+    """But of what draws weights."""
+    network = Network()
+    network.head, network.dense = network.dense, nn.Identity()  # type: ignore[assignment]
+    genes: dict[str, Any] = {"critic_constraint": constraint, "constrained_head": False, "clipped": "parameters"}
+    genes |= {"critic_regularization": "spectral", "critic_regularization_weight": 1.0, "critic_sigma": 0.01}
+    weights = Weights(network, "critic", GENES.complete(genes), rng())
+    head = copy.deepcopy(network.head.state_dict())
+    others = {name: layer.weight.detach().clone() for name, layer in layers(network)}
+    for _ in range(200):
+        weights.after_step()
+    assert all(torch.equal(value, head[name]) for name, value in network.head.state_dict().items() if "top" not in name)
+    bound = {"clip": 100.0, "spectral_norm": 1.001, "sigma_clamp": 0.02}[constraint]
+    assert all(top(layer) < bound for name, layer in layers(network) if name != "head")
+    assert constraint == "spectral_norm" or not torch.equal(network.conv.weight, others["conv"])
+    expected = sum(float(book("spectral", matrix(layer, raw(layer))).detach()) for _, layer in layers(network))
+    assert math.isclose(float(weights.regularization()["regularization"].detach()), expected, rel_tol=0.01)
+
+
+@pytest.mark.parametrize("player", ["critic", "generator"])
+def test_the_exact_spectral_term_is_so_from_the_first_step_on(player: str) -> None:
+    """Where 15 power iterations have not found the singular vectors yet."""
+    network, terms = nn.Linear(400, 300, bias=False, device="meta").to_empty(device="cpu"), {}
+    nn.init.normal_(network.weight, 0, 0.1, generator=rng())
+    for kind in ("spectral", "spectral_exact"):
+        genes = {f"{player}_regularization": kind, f"{player}_regularization_weight": 1.0, "critic_constraint": "none"}
+        weights = Weights(copy.deepcopy(network), player, GENES.complete(genes), rng(1))
+        terms[kind] = float(weights.regularization()["regularization"].detach())
+    exact = float(torch.linalg.svdvals(network.weight.detach())[0]) ** 2 / 2
+    assert math.isclose(terms["spectral_exact"], exact, rel_tol=1e-4)
+    assert 0.9 * exact < terms["spectral"] < 0.98 * exact
+
+
 @pytest.mark.parametrize("limit", [0.5, 100.0])
 def test_sigma_clamp_takes_the_excess_from_the_first_direction(limit: float) -> None:
     network, weights = held(critic_constraint="sigma_clamp", critic_sigma=limit)
@@ -167,7 +211,7 @@ def test_sigma_clamp_takes_the_excess_from_the_first_direction(limit: float) -> 
 def book(kind: str, w: Tensor) -> Tensor:
     one = torch.eye(len(w))
     match kind:
-        case "spectral":
+        case "spectral" | "spectral_exact":
             return torch.linalg.svdvals(w)[0] ** 2 / 2
         case "orthogonal":
             return torch.linalg.matrix_norm(w @ w.T - one) ** 2

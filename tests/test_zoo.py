@@ -121,7 +121,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
             assert all(g.isfinite().all() for g in gradients)
             found[player] = float(loss.total().detach())
         losses.append(found)
-    later = ("optimizer", "lr_decay", "critic_constraint", "generator_constraint")
+    later = ("optimizer", "lr_decay", "critic_constraint", "generator_constraint", "clipped", "critic_blur")
     if not gene.endswith(later) or value == "spectral_norm":
         assert losses[0] != losses[1]
 
@@ -221,6 +221,17 @@ def test_instance_noise_falls_to_nothing_over_the_budget() -> None:
         found.append(float(gan.loss("critic", batch).terms["real"].detach()))
     assert len(set(found)) == 3
     assert math.isclose(found[-1], float(quiet.loss("critic", batch).terms["real"].detach()), rel_tol=1e-6)
+
+
+def test_input_noise_stays() -> None:
+    """Beside noise that falls, the variances add up."""
+    gan = build({"filters": 8, "input_noise": 0.3, "instance_noise": 0.4}, 8, 1, 0)
+    for progress, deviation in ((0.0, 0.5), (1.0, 0.3)):
+        gan.begin(progress)
+        for player, kinds in (("critic", ("real", "fake")), ("generator", ("fake",))):
+            batch = gan.draw(player, torch.zeros(200, 1, 8, 8), rng())
+            for kind in kinds:
+                assert math.isclose(float(batch.draws[f"{kind} noise"][0].std()), deviation, rel_tol=0.02)
 
 
 def test_began_keeps_its_balance() -> None:

@@ -33,6 +33,15 @@ NETWORKS = [
         backbone="mlp",
     ),
     choice(
+        "sndcgan_form",
+        ("code", "paper"),
+        "code",
+        "SNDCGAN as its authors wrote it in code or in the paper, where the critic widens one layer later and the "
+        "generator's first layer has neither norm nor activation",
+        "SNGAN, arXiv:1802.05957, table 3",
+        backbone="sndcgan",
+    ),
+    choice(
         "kernel_size",
         (3, 5, 7),
         3,
@@ -183,6 +192,23 @@ NETWORKS = [
         PGGAN,
         backbone=("progressive", "stylegan"),
     ),
+    number(
+        "growing_from",
+        0,
+        8,
+        0,
+        "the level that is trained first: 0 for sides of 4 to 7 pixels, each next one for twice that",
+        PGGAN,
+        growing=True,
+    ),
+    choice(
+        "critic_blur",
+        (False, True),
+        False,
+        "where the critic halves its maps, they are blurred (1 2 1) before the convolution, and activated after it",
+        STYLEGAN,
+        backbone="stylegan",
+    ),
     number("mapping_layers", 0, 8, 8, "dense layers from latent to style", STYLEGAN, backbone="stylegan"),
     number(
         "mapping_lr",
@@ -230,6 +256,16 @@ NETWORKS = [
         "DCGAN, arXiv:1511.06434",
         log=True,
         init="normal",
+    ),
+    number(
+        "first_init",
+        0.0,
+        1.0,
+        0.0,
+        "the first layer of each network begins with weights U(-this, this) instead; 0 = off",
+        "Keras' `uniform`",
+        backbone="mlp",
+        equalized_lr=False,
     ),
     number("latent", 1, 1024, 100, "size of the latent vector", EDL, log=True),
     choice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evogan.genes.define import PGGAN, WGAN, choice, number, only
 from evogan.genes.losses import SCORED
 
-REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2")
+REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2", "spectral_exact")
 
 PENALTIES = [
     choice(
@@ -25,6 +25,14 @@ PENALTIES = [
         log=True,
         critic_constraint="clip",
     ),
+    choice(
+        "clipped",
+        ("weights", "parameters"),
+        "weights",
+        "what is clipped: weights of layers, or as in WGAN's code biases, and gains and biases of norms, too",
+        WGAN,
+        critic_constraint="clip",
+    ),
     number(
         "critic_sigma",
         0.01,
@@ -34,6 +42,15 @@ PENALTIES = [
         "BigGAN, arXiv:1809.11096",
         log=True,
         critic_constraint="sigma_clamp",
+    ),
+    choice(
+        "constrained_head",
+        (True, False),
+        True,
+        "whether that holds for the critic's last dense layer",
+        "RaGAN, arXiv:1807.00734",
+        critic_constraint=("spectral_norm", "clip", "sigma_clamp"),
+        loss=SCORED,
     ),
     choice(
         "generator_constraint",
@@ -107,7 +124,8 @@ PENALTIES = [
                 ("none", *REGULARIZATIONS),
                 "none",
                 f"what the {player}'s weights are drawn to: small top singular values, orthogonal rows, off-diagonal "
-                "terms of W W' to 0, small squares",
+                "terms of W W' to 0, small squares; spectral follows the singular vectors by one power iteration a "
+                "step, and is 3 % low at first, spectral_exact decomposes the weights",
                 "spectral arXiv:1705.10941; orthogonal arXiv:1609.07093; off_diagonal BigGAN, arXiv:1809.11096; "
                 "l2 arXiv:1807.04720",
             ),

@@ -6,6 +6,7 @@ from evogan.genes.define import EDL, IMPROVED, PGGAN, WGAN, choice, number, only
 
 SCHEDULE = [
     number("batch_size", 2, 1024, 64, "images per step", EDL, log=True),
+    number("batch_ratio", 1, 8, 1, "the generator's images per step over the critic's", "WGAN-GP, arXiv:1704.00028"),
     number("critic_steps", 1, 100, 5, "critic steps per iteration (n_critic)", WGAN),
     number("generator_steps", 1, 20, 1, "generator steps per iteration", EDL),
     number("learning_rate", 1e-8, 1.0, 5e-5, "learning rate of the critic", WGAN, log=True),
@@ -20,10 +21,10 @@ SCHEDULE = [
     ),
     choice(
         "lr_decay",
-        ("none", "linear", "late"),
+        ("none", "linear", "late", "last_third"),
         "none",
-        "of both rates: linear to 0, from the beginning or from the middle of the budget",
-        "SNGAN, arXiv:1802.05957; CycleGAN, arXiv:1703.10593",
+        "of both rates: linear to 0, from the beginning, from the middle or over the last third of the budget",
+        "SNGAN, arXiv:1802.05957; CycleGAN, arXiv:1703.10593; Salimans et al., arXiv:1606.03498",
     ),
     *(
         gene
@@ -85,6 +86,14 @@ SCHEDULE = [
         0.0,
         "standard deviation of noise on all that the critic sees, falling to 0 over the budget",
         "arXiv:1610.04490",
+    ),
+    number(
+        "input_noise",
+        0.0,
+        2.0,
+        0.0,
+        "standard deviation of further such noise, which stays",
+        IMPROVED,
     ),
     choice(
         "augmentation",

@@ -59,7 +59,7 @@ def _stepped(trainer: Trainer, player: str, rng: torch.Generator) -> tuple[float
     """The gradient's norm on a batch, and what the player's step along it would be, layer by layer."""
     network = trainer.gan.players[player]
     parameters = list(network.parameters())
-    batch = trainer.gan.draw(player, _some(trainer.images, trainer.batch_size, rng), rng)
+    batch = trainer.gan.draw(player, _some(trainer.images, trainer.batches[player], rng), rng)
     gradients = torch.autograd.grad(trainer.gan.loss(player, batch).total(), parameters, materialize_grads=True)
     steps = trainer.next_step(player, gradients)
     place: dict[Tensor, int] = {parameter: i for i, parameter in enumerate(parameters)}

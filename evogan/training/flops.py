@@ -22,6 +22,7 @@ def flops_per_iteration(genome: Mapping[str, Value], image_size: int, channels: 
     """Multiplications and additions of one round of the schedule, forward and backward."""
     from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
 
+    genes = GENES.complete(genome)
     gan, pair, rng = build(genome, image_size, channels, seed=0), 2, torch.Generator().manual_seed(0)
     reals = torch.zeros(pair, channels, image_size, image_size)
     total = 0.0
@@ -32,5 +33,5 @@ def flops_per_iteration(genome: Mapping[str, Value], image_size: int, channels: 
         with counter:
             loss = gan.loss(player, batch).total()
             torch.autograd.grad(loss, list(gan.players[player].parameters()), materialize_grads=True)
-        total += steps * counter.get_total_flops()
-    return total * int(GENES.complete(genome)["batch_size"]) / pair
+        total += steps * counter.get_total_flops() * (1 if player == "critic" else int(genes["batch_ratio"]))
+    return total * int(genes["batch_size"]) / pair

@@ -120,7 +120,7 @@ class _Blocks:
 
     def __init__(self, player: str, members: Sequence[Trainer], labelled: bool) -> None:
         self._player, self._members, self._labelled = player, members, labelled
-        self._ahead, self._n = members[0].ahead, members[0].batch_size
+        self._ahead, self._n = members[0].ahead, members[0].batches[player]
         self._tensors: dict[str, Draws] = {}
         self._own: list[Batch | None] = [None] * len(members)
 

@@ -18,6 +18,7 @@ from evogan.zoo import GAN
 from evogan.zoo.gan import Batch
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
+DECAYS = {"linear": 1, "late": 2, "last_third": 3}  # one part of as many in which rates fall
 AHEAD = 8  # steps whose batches a GPU draws at once: ten small kernels a step would take longer than the step
 
 
@@ -49,7 +50,9 @@ class Trainer:
         gan.to(device)
         self.iteration = 0
         self.images = images.to(device)
-        self.batch_size = int(genes["batch_size"])
+        self.batch_size = int(genes["batch_size"])  # the critic's; every other player's is `batch_ratio` times that
+        ratio = int(genes["batch_ratio"])
+        self.batches = {name: self.batch_size * (1 if name == "critic" else ratio) for name in gan.players}
         self._iterations, self._decay = iterations, str(genes["lr_decay"])
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
@@ -60,7 +63,7 @@ class Trainer:
         self.taken = dict.fromkeys(gan.players, self.ahead)  # steps of a player's block that were made
         self.blocks: dict[str, Batch] = {}
         self._before: dict[str, dict[str, Tensor]] = {}  # the streams before a block was drawn
-        self._no_reals = as_reals(self.images[:1]).expand(self.ahead * self.batch_size, -1, -1, -1)
+        self._no_real = as_reals(self.images[:1])
         self._parameters = {name: list(player.parameters()) for name, player in gan.players.items()}
         self.optimizers = {
             name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
@@ -174,13 +177,13 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
         if self._decay != "none":
-            left = 1 - progress if self._decay == "linear" else min(1.0, 2 * (1 - progress))
+            left = min(1.0, DECAYS[self._decay] * (1 - progress))
             for optimizer in self.optimizers.values():
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * left
 
     def _step(self, player: str) -> None:
-        n, block = self.batch_size, self.block(player)
+        n, block = self.batches[player], self.block(player)
         batch = block if self.ahead == 1 else _rows(block, self.taken[player] * n, n)
         self.taken[player] += 1
         with self.autocast:
@@ -216,12 +219,13 @@ class Trainer:
 
     def draw(self, player: str) -> Batch:
         """The player's next block."""
-        reals = self._next_reals() if self.gan.needs_real(player) else self._no_reals
+        rows = self.ahead * self.batches[player]
+        needed = self.gan.needs_real(player)
+        reals = self._next_reals(rows) if needed else self._no_real.expand(rows, -1, -1, -1)
         return self.gan.draw(player, reals, self._noise)
 
-    def _next_reals(self) -> Tensor:
-        """The next block in [-1, 1]: one shuffled pass over the data after another."""
-        rows = self.ahead * self.batch_size
+    def _next_reals(self, rows: int) -> Tensor:
+        """As many more in [-1, 1]: one shuffled pass over the data after another."""
         while len(self._queue) < rows:
             shuffled = torch.randperm(len(self.images), generator=self._order, device=self._order.device)
             self._queue = torch.cat([self._queue, shuffled])

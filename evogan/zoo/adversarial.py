@@ -6,6 +6,7 @@ latents. Here they meet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,7 +69,7 @@ class AdversarialGAN:
             network.to(device).to(memory_format=torch.channels_last)
 
     def begin(self, progress: float) -> bool:
-        self._noise = self.genes["instance_noise"] * (1 - progress)
+        self._noise = math.hypot(self.genes["instance_noise"] * (1 - progress), self.genes["input_noise"])
         grown = [growth.grow(progress) for growth in self._growing]  # every one
         return any(grown)
 
@@ -83,7 +84,7 @@ class AdversarialGAN:
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
         for what in seen:
             draws[what] = critic.draws(n, rng)
-            if self.genes["instance_noise"] > 0:
+            if self.genes["instance_noise"] > 0 or self.genes["input_noise"] > 0:
                 noise = torch.randn(real.shape, generator=rng, device=rng.device)
                 draws[f"{what} noise"] = (self._noise * noise,)
             if self.genes["augmentation"] != "none":

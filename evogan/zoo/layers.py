@@ -131,6 +131,13 @@ class SelfAttention(nn.Module):
         return x + self.gamma * seen
 
 
+class Blur(nn.Module):
+    """Maps (N, C, H, W), each smoothed by [1 2 1]/4 in both directions; beyond the edge are zeros."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.avg_pool2d(x, 2, 1, padding=1), 2, 1)  # [1 1]/2, twice
+
+
 class MinibatchStd(nn.Module):
     """Appends one channel: how much the batch varies. PGGAN, arXiv:1710.10196.
 
@@ -243,7 +250,8 @@ def initialise(network: nn.Module, genes: Mapping[str, Any], rng: torch.Generato
     Weights of convolutions and dense layers by the gene `init`, with g = `layer.gain` if it is there:
     normal N(0, init_std); xavier U(-a, a), a = g sqrt(6/(fan in + fan out)), g = 1; he N(0, g/sqrt(fan in)),
     g = sqrt 2; orthogonal rows or columns of length g, g = 1. Where the learning rate is equalised, N(0, 1/m), m =
-    `layer.lr_multiplier` if it is there. Biases 0, norms 1 and 0; the rest is a module's own method `reset(rng)`.
+    `layer.lr_multiplier` if it is there. U(-b, b) with b = `layer.init_bound` above 0. Biases 0, norms 1 and 0; the
+    rest is a module's own method `reset(rng)`.
 
     Pixel-shuffle convolutions start with four equal sub-kernels, so that they begin as nearest upsampling
     (Aitken et al., arXiv:1707.02937).
@@ -268,6 +276,8 @@ def initialise(network: nn.Module, genes: Mapping[str, Any], rng: torch.Generato
 def _draw(layer: nn.Module, shape: Sequence[int], genes: Mapping[str, Any], rng: torch.Generator) -> Tensor:
     """An initial weight, the outputs being its first dimension."""
     weight = torch.empty(*shape, device=rng.device)
+    if bound := getattr(layer, "init_bound", 0.0):
+        return weight.uniform_(-bound, bound, generator=rng)
     if genes["equalized_lr"] or hasattr(layer, "lr_multiplier"):
         return weight.normal_(0, 1 / getattr(layer, "lr_multiplier", 1.0), generator=rng)
     if genes["init"] == "normal":

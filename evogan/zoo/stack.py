@@ -32,15 +32,15 @@ NUMBERS = (
 LOSS = ("loss", "ls_targets", "divergence", "js_weight", "divergence_generator")
 # matter only to what goes into a step: first weights, draws, rates, the schedule
 OUTSIDE = (
-    *("init", "init_std", "latent_prior", "truncation", "style_truncation", "style_mixing"),
-    *("dropout", "generator_dropout", "instance_noise", "label_smoothing", "label_noise"),
+    *("init", "init_std", "first_init", "latent_prior", "truncation", "style_truncation", "style_mixing"),
+    *("dropout", "generator_dropout", "instance_noise", "input_noise", "label_smoothing", "label_noise"),
     *("learning_rate", "lr_ratio", "lr_decay", "critic_steps", "generator_steps"),
     *(f"{player}_{what}" for player in ("critic", "generator") for what in ("beta1", "beta2", "rms_decay", "momentum")),
 )
 # off at 0, where there is nothing to compute
 SWITCHES = (
     *("ema", "historical_averaging", "lecam", "drift", "pull_away", "dropout", "generator_dropout", "instance_noise"),
-    *("critic_momentum", "generator_momentum"),
+    *("input_noise", "critic_momentum", "generator_momentum"),
 )
 
 

@@ -9,8 +9,9 @@ permuted to that first.
     equalised rate        W * gain / sqrt(fan in), W ~ N(0, 1)                                   arXiv:1710.10196
     clip                  w <- min(max(w, -c), c)                                                arXiv:1701.07875
     sigma clamp           W <- W - max(0, sigma - s) u v'                                        arXiv:1809.11096
-    regularisation        spectral 1/2 sum sigma^2 (1705.10941), orthogonal |WW' - 1|^2 (1609.07093),
-                          off_diagonal |WW' o (1 - I)|^2 (1809.11096), l2 1/2 sum w^2
+    regularisation        spectral 1/2 sum sigma^2 (1705.10941), by u and v or, exact, the top eigenvalue of WW';
+                          orthogonal |WW' - 1|^2 (1609.07093), off_diagonal |WW' o (1 - I)|^2 (1809.11096),
+                          l2 1/2 sum w^2
 
 The convolution's own norm may be up to the kernel's side times sigma.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -107,69 +109,98 @@ class Equalized(nn.Module):
         return weight * self.scale
 
 
+@dataclass
+class _Held:
+    """A layer, whether the constraint holds for it, its top singular vectors where they are followed, and `scale`: its
+    weight in use over the one that is learned.
+    """
+
+    layer: Layer
+    constrained: bool
+    top: TopSingular | None = None
+    scale: float = 1.0
+
+    def matrix(self) -> Tensor:
+        """The weight in use; under a spectral norm, which bounds that already, the learned one."""
+        return self.scale * matrix(self.layer, raw(self.layer))
+
+
 class Weights:
     """The weights of one player, held as its genes say: what is learned, what is used, what they are drawn to."""
 
     def __init__(self, network: nn.Module, player: str, genes: Mapping[str, Any], rng: torch.Generator) -> None:
-        self._layers = [layer for _, layer in layers(network)]
+        self._network, self._genes, self._player = network, genes, player
         self._constraint: str = genes[f"{player}_constraint"]
         self._drawn: str = genes[f"{player}_regularization"]
-        self._genes, self._player = genes, player
-        self._tops: list[TopSingular] = []
-        self._scales: list[float] = []  # of the weights in use, over those that are learned
-        for layer in self._layers:
-            if self._constraint == "spectral_norm":
-                spectral = SpectralNorm(layer, rng)
-                parametrize.register_parametrization(layer, "weight", spectral)
-                self._tops.append(spectral.top)
-                self._scales.append(1.0)
-                continue
-            if self._constraint == "sigma_clamp" or self._drawn == "spectral":
-                layer.top = TopSingular(layer, rng)
-                self._tops.append(layer.top)
-            if genes["equalized_lr"] or hasattr(layer, "lr_multiplier"):  # under a spectral norm it would cancel
-                equalized = Equalized(layer)
-                parametrize.register_parametrization(layer, "weight", equalized)
-                self._scales.append(equalized.scale)
-            else:
-                self._scales.append(1.0)
+        free = network.head if player == "critic" and not genes.get("constrained_head", True) else None
+        self._held = [self._hold(layer, layer is not free, rng) for _, layer in layers(network)]
 
-    def _matrices(self) -> Iterator[Tensor]:
-        """The weights in use; under a spectral norm, which bounds those already, the learned ones."""
-        return (scale * matrix(layer, raw(layer)) for layer, scale in zip(self._layers, self._scales, strict=True))
+    def _hold(self, layer: Layer, constrained: bool, rng: torch.Generator) -> _Held:
+        if constrained and self._constraint == "spectral_norm":  # a scale would cancel
+            spectral = SpectralNorm(layer, rng)
+            parametrize.register_parametrization(layer, "weight", spectral)
+            return _Held(layer, constrained, spectral.top)
+        held = _Held(layer, constrained)
+        if (constrained and self._constraint == "sigma_clamp") or self._drawn == "spectral":
+            held.top = layer.top = TopSingular(layer, rng)
+        if self._genes["equalized_lr"] or hasattr(layer, "lr_multiplier"):
+            equalized = Equalized(layer)
+            parametrize.register_parametrization(layer, "weight", equalized)
+            held.scale = equalized.scale
+        return held
 
     def regularization(self) -> Mapping[str, Tensor]:
         """The term that draws them, times its weight; {} if nothing does."""
         if self._drawn == "none":
             return {}
         weight = self._genes[f"{self._player}_regularization_weight"]
-        with torch.autocast(raw(self._layers[0]).device.type, enabled=False):
-            return {"regularization": weight * torch.stack(list(self._pulls())).sum()}
+        with torch.autocast(raw(self._held[0].layer).device.type, enabled=False):
+            return {"regularization": weight * torch.stack([self._pull(held) for held in self._held]).sum()}
 
-    def _pulls(self) -> Iterator[Tensor]:
+    def _pull(self, held: _Held) -> Tensor:
+        w = held.matrix()
         match self._drawn:
             case "spectral":
-                return (top.sigma(w).square() / 2 for top, w in zip(self._tops, self._matrices(), strict=True))
+                assert held.top is not None
+                return held.top.sigma(w).square() / 2
+            case "spectral_exact":
+                largest: Tensor = torch.linalg.eigvalsh(_products(w))[-1]
+                return largest / 2
             case "orthogonal":
-                return (_gram(w, 1.0) for w in self._matrices())
+                return _gram(w, 1.0)
             case "off_diagonal":
-                return (_gram(w, 0.0) - w.square().sum(1).square().sum() for w in self._matrices())
+                return _gram(w, 0.0) - w.square().sum(1).square().sum()
             case _:
-                return (w.square().sum() / 2 for w in self._matrices())
+                return w.square().sum() / 2
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Follow the singular vectors, and bound what is bounded."""
-        sigma, clip = (self._genes.get(name, math.inf) for name in (f"{self._player}_sigma", "clip"))
-        for layer, top, scale in zip(self._layers, self._tops, self._scales, strict=False):  # tops of all, or none
-            w = matrix(layer, raw(layer))
-            top.iterate(w)
-            if self._constraint == "sigma_clamp":
-                excess = (top.sigma(w) - sigma / scale).clamp(min=0) * torch.outer(top.u, top.v)
-                raw(layer).sub_(_shaped_as(layer, excess))
+        for held in self._held:
+            if held.top is not None:
+                self._follow(held, held.top)
         if self._constraint == "clip":
-            for layer, scale in zip(self._layers, self._scales, strict=True):
-                raw(layer).copy_(raw(layer).clamp(-clip / scale, clip / scale))
+            self._clip(self._genes["clip"])
+
+    def _follow(self, held: _Held, top: TopSingular) -> None:
+        w = matrix(held.layer, raw(held.layer))
+        top.iterate(w)
+        if held.constrained and self._constraint == "sigma_clamp":
+            sigma = self._genes[f"{self._player}_sigma"]
+            excess = (top.sigma(w) - sigma / held.scale).clamp(min=0) * torch.outer(top.u, top.v)
+            raw(held.layer).sub_(_shaped_as(held.layer, excess))
+
+    def _clip(self, most: Any) -> None:
+        apart: set[Tensor] = set()  # from what is clipped as it is
+        for held in self._held:
+            weight = raw(held.layer)
+            if held.constrained:
+                weight.copy_(weight.clamp(-most / held.scale, most / held.scale))
+            apart |= {weight} if held.constrained else set(held.layer.parameters())
+        if self._genes["clipped"] == "parameters":
+            for parameter in self._network.parameters():
+                if parameter not in apart:
+                    parameter.copy_(parameter.clamp(-most, most))
 
 
 def _shaped_as(layer: Layer, matrix: Tensor) -> Tensor:
@@ -180,8 +211,13 @@ def _shaped_as(layer: Layer, matrix: Tensor) -> Tensor:
     return matrix.view(shape)
 
 
+def _products(w: Tensor) -> Tensor:
+    """WW' or W'W, whichever is smaller."""
+    small = w if len(w) <= w.shape[1] else w.mT
+    return small @ small.mT
+
+
 def _gram(w: Tensor, diagonal: float) -> Tensor:
     """|WW' - d|^2, up to a constant, of the smaller side: |W'W - d|^2 differs by d^2 for every row or column more."""
-    small = w if len(w) <= w.shape[1] else w.mT
-    gram = small @ small.mT
-    return (gram - diagonal * torch.eye(len(small), dtype=w.dtype, device=w.device)).square().sum()
+    gram = _products(w)
+    return (gram - diagonal * torch.eye(len(gram), dtype=w.dtype, device=w.device)).square().sum()

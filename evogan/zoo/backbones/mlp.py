@@ -22,13 +22,14 @@ from evogan.zoo.layers import LeakyReLU, dense_norm, draw_masks
 class _Hidden(nn.Module):
     """The hidden layers."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], kind: str, activate: nn.Module) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], kind: str, activate: nn.Module, first_init: float) -> None:
         super().__init__()
         self.activate = activate
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(before, width), dense_norm(kind, width))
             for before, width in zip([inputs, *widths], widths, strict=False)
         )
+        self.blocks[0][0].init_bound = first_init  # type: ignore[index]
 
     def forward(self, x: Tensor, masks: Draws) -> Tensor:
         for i, block in enumerate(self.blocks):
@@ -48,9 +49,8 @@ class Generator(generator.Generator):
         self.image = (channels, size, size)
         self.dropout: float = genes["generator_dropout"]
         self.widths = _widths(genes)
-        self.hidden = _Hidden(
-            genes["latent"], self.widths, genes["generator_norm"], LeakyReLU(genes, "generator_slope")
-        )
+        activate, first_init = LeakyReLU(genes, "generator_slope"), genes.get("first_init", 0.0)
+        self.hidden = _Hidden(genes["latent"], self.widths, genes["generator_norm"], activate, first_init)
         self.dense = nn.Linear(self.widths[-1], channels * size * size)
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
@@ -67,7 +67,8 @@ class Critic(critic.Critic):
         super().__init__(genes)
         self.dropout: float = genes["dropout"]
         self.widths = _widths(genes)[::-1]
-        self.hidden = _Hidden(channels * size * size, self.widths, genes["critic_norm"], self.activate)
+        inputs, first_init = channels * size * size, genes.get("first_init", 0.0)
+        self.hidden = _Hidden(inputs, self.widths, genes["critic_norm"], self.activate, first_init)
         self.end_with(self.widths[-1])
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:

@@ -7,7 +7,8 @@ n_s = min(n, 8 n / 2^s) (16 at 1024 x 1024 for n = 512, as published):
     critic     C n_k k1, act | per level from the last: C n_s k3, act, C n_(s-1) k3, act, average pool |
                minibatch layer, C n_0 k3, act, F n_0, act, F 1
 
-Growing: level 0 is trained alone, then every next one is faded in and trained. While s + 1 fades in by a in (0, 1),
+Growing: level 0, or a later first one, is trained alone, then every next one is faded in and trained. While
+level s + 1 fades in by a in (0, 1),
 
     generator  image = (1 - a) up(toRGB_s(x_s)) + a toRGB_(s+1)(x_(s+1))
     critic     maps  = (1 - a) fromRGB_s(down(image)) + a block_(s+1)(fromRGB_(s+1)(image))
@@ -31,19 +32,19 @@ from torch.nn import functional as F
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Critique, Draws
-from evogan.zoo.layers import LeakyReLU, MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
+from evogan.zoo.layers import Blur, LeakyReLU, MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def level_at(progress: float, k: int) -> float:
-    """The level in [0, k] when this share of the budget, in [0, 1], is spent; its fraction is how far the next is in.
+def level_at(progress: float, k: int, first: int = 0) -> float:
+    """The level in [first, k] when this share of the budget is spent; its fraction is how far the next is in.
 
-    2k + 1 phases of equal length: level 0 is trained, 1 fades in, 1 is trained, ..., k is trained.
+    2 (k - first) + 1 phases of equal length: `first` is trained, the next fades in, is trained, ..., k is trained.
     """
-    phase = progress * (2 * k + 1)
+    phase = progress * (2 * (k - first) + 1)
     i = int(phase)
-    return i // 2 + (phase - i if i % 2 else 0.0)
+    return first + i // 2 + (phase - i if i % 2 else 0.0)
 
 
 def blend(images: Tensor, level: float, k: int) -> Tensor:
@@ -73,16 +74,16 @@ def with_gain(layer: Layer, gain: float) -> Layer:
 
 
 class Growth(nn.Module):
-    """`level`, in [0, k]: its integer part is the last level in use, its fraction how far the next is faded in.
+    """`level`, in [first, k]: its integer part is the last level in use, its fraction how far the next is faded in.
 
     Without growing it is k.
     """
 
     level: Tensor
 
-    def __init__(self, growing: bool, k: int) -> None:
+    def __init__(self, growing: bool, k: int, first: int = 0) -> None:
         super().__init__()
-        self._growing, self._k = growing, k
+        self._growing, self._k, self._first = growing, k, min(first, k)
         self._known: float | None = None  # the level, where reading the buffer would be a wait for the device
         self.register_buffer("level", torch.empty(()))
 
@@ -93,7 +94,7 @@ class Growth(nn.Module):
         """To where a network is when this share of the budget is spent. Whether it has new layers now."""
         if not self._growing:
             return False
-        before, level = sum(self.now()), level_at(progress, self._k)
+        before, level = sum(self.now()), level_at(progress, self._k, self._first)
         self._known = level
         if level != before:
             self.level.fill_(level)
@@ -102,7 +103,7 @@ class Growth(nn.Module):
     @property
     def levels(self) -> range:
         """Those that are ever the last."""
-        return range(0 if self._growing else self._k, self._k + 1)
+        return range(self._first if self._growing else self._k, self._k + 1)
 
     def now(self) -> tuple[int, float]:
         """The last level in use, and how far the next is faded in, in [0, 1)."""
@@ -123,7 +124,7 @@ class GrowingGenerator(generator.Generator):
         super().__init__()
         self.m, self.k = doublings(size)
         self.widths = [width(genes["filters"], s) for s in range(self.k + 1)]
-        self.growth = Growth(genes["growing"], self.k)
+        self.growth = Growth(genes["growing"], self.k, genes.get("growing_from", 0))
         self.to_rgb = nn.ModuleList(with_gain(nn.Conv2d(self.widths[s], channels, 1), 1.0) for s in self.growth.levels)
 
     def images(self, x: Tensor, block: Callable[[int, Tensor], Tensor]) -> Tensor:
@@ -170,18 +171,17 @@ class Critic(critic.Critic):
         m, self.k = doublings(size)
         act = self.activate
         widths = [width(genes["filters"], s) for s in range(self.k + 1)]
-        self.growth = Growth(genes["growing"], self.k)
+        self.growth = Growth(genes["growing"], self.k, genes.get("growing_from", 0))
         self.from_rgb = nn.ModuleList(nn.Sequential(nn.Conv2d(channels, widths[s], 1), act) for s in self.growth.levels)
-        self.blocks = nn.ModuleList(  # block s leads from level s + 1 to level s
-            nn.Sequential(
-                nn.Conv2d(inputs, inputs, 3, padding=1),
-                act,
-                nn.Conv2d(inputs, outputs, 3, padding=1),
-                act,
-                nn.AvgPool2d(2),
-            )
-            for outputs, inputs in pairwise(widths)
-        )
+
+        def halving(inputs: int, outputs: int) -> nn.Module:
+            first, second = (nn.Conv2d(inputs, width, 3, padding=1) for width in (inputs, outputs))
+            if genes.get("critic_blur", False):
+                return nn.Sequential(first, act, Blur(), second, nn.AvgPool2d(2), act)
+            return nn.Sequential(first, act, second, act, nn.AvgPool2d(2))
+
+        # block s leads from level s + 1 to level s
+        self.blocks = nn.ModuleList(halving(inputs, outputs) for outputs, inputs in pairwise(widths))
         n = widths[0]
         if self._minibatch == "std":
             self.batch_std = MinibatchStd()

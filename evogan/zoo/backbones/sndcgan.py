@@ -4,6 +4,9 @@ With n = filters (there 64) and images of side m * 2^k (m from 4 to 7):
 
     generator  F n*2^k*m^2, norm, relu | k times: up, half the channels, norm, relu | C c k3, tanh
     critic     C n k3 | k times: C k4 s2, twice the channels | C k3 | F 1     norm after each but the first, leaky ReLU
+
+This is the authors' code. In the form of the paper (table 3) it is C k3 that doubles the channels, after C k4 s2, and
+the generator's F has neither norm nor activation.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ class Generator(generator.Generator):
         n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
         self.width = n * 2**k
         self.dense = nn.Linear(genes["latent"], self.width * m * m)
-        blocks: list[nn.Module] = [norm(kind, self.width), act]
+        blocks: list[nn.Module] = [] if genes["sndcgan_form"] == "paper" else [norm(kind, self.width), act]
         for i in reversed(range(k)):
             outputs = n * 2**i
             blocks += [Upsample(genes["upsampling"], 2 * outputs, outputs, 3), norm(kind, outputs), act]
@@ -45,8 +48,9 @@ class Critic(critic.Critic):
         blocks: list[nn.Module] = [nn.Conv2d(channels, n, 3, padding=1), act]
         for i in range(k):
             inputs, outputs = n * 2**i, n * 2 ** (i + 1)
-            blocks += [nn.Conv2d(inputs, outputs, 4, 2, 1), norm(kind, outputs), act]
-            blocks += [nn.Conv2d(outputs, outputs, 3, padding=1), norm(kind, outputs), act]
+            halved = inputs if genes["sndcgan_form"] == "paper" else outputs
+            blocks += [nn.Conv2d(inputs, halved, 4, 2, 1), norm(kind, halved), act]
+            blocks += [nn.Conv2d(halved, outputs, 3, padding=1), norm(kind, outputs), act]
         self.blocks = nn.Sequential(*blocks)
         self.end_with(n * 2**k, m)
 

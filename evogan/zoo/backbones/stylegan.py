@@ -8,6 +8,9 @@ channels, from a constant; after the constant and after each of the convolutions
 with one strength and bias a channel and statistics over the positions of one image. The first convolution of a level
 sees maps enlarged bilinearly. In training a share of the images has the style of a second latent from some layer on.
 Samples have the same noise all, and styles drawn to their mean: w' = mean + psi (w - mean).
+
+The critic is PGGAN's. With `critic_blur` it is the published one, where C n_s k3, act is followed by a blur, C n_(s-1)
+k3, average pool, act.
 """
 
 from __future__ import annotations
