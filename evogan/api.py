@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from evogan import shipped
 from evogan.engine import Broker, Listener, LocalExecutor, Resources
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
+from evogan.files import expand, file_name
 from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.launch import Outside, launch
 from evogan.objective import Objective, takes_fidelity
+from evogan.options import SEED, bounds, expect, read_option
 from evogan.place import IN_MEMORY, Place
 from evogan.seeds import read_seeds
 from evogan.settings import GANSettings, SearchSettings
@@ -25,6 +27,9 @@ from evogan.trial import Evaluation, Trial
 
 if TYPE_CHECKING:
     from evogan.checkpoint import Generator
+
+TEXT = str | None
+LAST_REPLICATE = 1_000_000
 
 
 class Run(RunHistory):
@@ -36,7 +41,7 @@ class Run(RunHistory):
 
         if folder is None and self.store.in_memory:
             raise UserError(f"run '{self.name}' is kept in memory: name a folder for its report")
-        return write_report(self, Path(folder or self.store.folder / self.name))
+        return write_report(self, self.store.folder / self.name if folder is None else expand(folder))
 
     def load_best(self) -> Generator:
         """The generator of the best training of the best genome, ready to sample."""
@@ -49,8 +54,8 @@ class Run(RunHistory):
 
 
 def search(
-    space: str | Space = "wdcgan_wide",
-    data: str = "digits",
+    space: str | Path | Space = "wdcgan_wide",
+    data: str | Path = "digits",
     *,
     objective: Objective | None = None,
     task: str | None = None,
@@ -103,9 +108,15 @@ def search(
     Further keywords: those of `GANSettings` (kimg, image_size, classes, features, samples, device, ...).
     Errors: UserError for whatever does not exist or does not fit.
     """
+    if objective is not None:
+        expect("objective", objective, Callable, "a function")  # type: ignore[arg-type]
+    expect("space", space, (str, Path, Space), "a name, a file or a Space")
+    expect("resources", resources, (Resources, NoneType), "Resources")
+    data, task, name = (read_option(*one) for one in (("data", data, str), ("task", task, TEXT), ("name", name, TEXT)))
     table = None if objective else GENES
+    expect("seed_genomes", seed_genomes, (str, Sequence), "names or genes")
     resources = _with_workers(resources or Resources(), workers)
-    if isinstance(space, str):
+    if not isinstance(space, Space):
         space = load_space(space, table)
     elif space.table is not table:
         space = Space.from_document(space.document(), table)
@@ -141,8 +152,8 @@ def search(
         resources=resources,
     )
     if name is None:
-        what = task or "objective" if objective else Path(data).resolve().stem
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{what}-{space.name}-{settings.strategy}-s{seed}").lstrip(".-")
+        what = task or "objective" if objective else expand(data).resolve().stem
+        name = file_name(f"{what}-{space.name}-{settings.strategy}-s{settings.seed}")
     outside = Outside(listener, log_level, tensorboard)
     return Run(launch(place, name, settings, space, outside, objective=objective, task_name=task), name)
 
@@ -167,6 +178,9 @@ def settle(
     """
     if gan:
         space = _fitting(space, gan.dataset.image_size)
+    strategy, fitness = read_option("strategy", strategy, str), read_option("fitness", fitness, str)
+    evaluations = read_option("evaluations", evaluations, int, **bounds(SearchSettings, "evaluations"))
+    expect("options", options, (Mapping, NoneType), "a mapping of names to values")
     if strategy == AUTO:
         strategy, chosen = choose(evaluations=evaluations, objectives=fitness.count(",") + 1, early=early)
         options = chosen | dict(options or {})
@@ -224,8 +238,8 @@ def open_run(name: str, runs: str | Path | None = None, store: str | None = None
 
 
 def train(
-    genome: str | Mapping[str, Value],
-    data: str = "digits",
+    genome: str | Path | Mapping[str, Value],
+    data: str | Path = "digits",
     *,
     replicate: int = 0,
     runs: str | Path | None = None,
@@ -240,7 +254,9 @@ def train(
     """
     from evogan.zoo import check_size
 
-    read = shipped.read_genome(genome).genome if isinstance(genome, str) else GENES.read(genome)
+    expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
+    read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
+    replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     settings = GANSettings.of(data=data, **gan)
     task, evaluate = settings.prepare()
     check_size(read, task.image_size)
@@ -254,11 +270,12 @@ def train(
     return evaluation, kept.files(trial.identity)
 
 
-def evaluate(generator: str | Path, data: str = "digits", *, seed: int = 0, **gan: Any) -> dict[str, float]:
+def evaluate(generator: str | Path, data: str | Path = "digits", *, seed: int = 0, **gan: Any) -> dict[str, float]:
     """Score a trained generator: FID and KID against the images of a data set. Errors: UserError."""
     from evogan.fitness import Scorer
 
     settings = GANSettings.of(data=data, **gan)
+    seed = read_option("seed", seed, int, low=0, high=SEED)
     found = load(generator)
     dataset = settings.dataset
     size, channels = found.facts["image_size"], found.facts["channels"]
@@ -275,7 +292,7 @@ def load(path: str | Path) -> Generator:
     """A trained generator from a .safetensors file, ready to `.sample(n)`. Errors: UserError."""
     from evogan.checkpoint import Generator
 
-    return Generator(path)
+    return Generator(expand(path))
 
 
 def _with_workers(resources: Resources, workers: int | None) -> Resources:

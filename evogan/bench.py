@@ -25,9 +25,10 @@ from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confi
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
-from evogan.files import check_folder
+from evogan.files import check_folder, expand, file_name
 from evogan.genes import GENES
 from evogan.launch import Outside, check, cores, launch
+from evogan.options import bounds, read_option
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space
@@ -62,7 +63,8 @@ def collect_tables(
 
     Errors: UserError as of `evogan.run_campaign`.
     """
-    check_folder(Path(to))
+    to = expand(to)
+    check_folder(to)
     known = read_campaign(path).runs
     for name, spaces in Counter(space.name for space in {run.space for run in known}).items():
         if spaces > 1:
@@ -73,7 +75,7 @@ def collect_tables(
     for (data, space), group in groupby(sorted(known, key=_problem_of), key=_problem_of):
         histories = [history for run in group if run.name in begun and (history := RunHistory(kept, run.name)).history]
         if histories:  # else all of them crashed
-            written.append(_write(histories, Path(to) / f"{plain(data)}-{space}.parquet"))
+            written.append(_write(histories, to / f"{file_name(f'{plain(data)}-{space}')}.parquet"))
     return Collected(written, crashed)
 
 
@@ -141,15 +143,14 @@ def run_bench(
     """
     if kind not in (*KINDS, LIVE):
         raise unknown("kind", kind, (*KINDS, LIVE))
-    for name, value in (("seeds", seeds), ("workers", workers)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, not {value}")
+    seeds = read_option("seeds", seeds, int, low=1, high=10_000)
+    workers = read_option("workers", workers, int, **bounds(Resources, "workers"))
     Comparison([], target)  # a target that is none is told of now
     given = dict.fromkeys(map(str, [tables] if isinstance(tables, str | Path) else tables))
     chosen = dict.fromkeys([strategies] if isinstance(strategies, str) else strategies)
     if not given or not chosen:
         raise UserError("name at least one table and one strategy")
-    read, place = {name: Table.read(name) for name in given}, Place(Path(runs))
+    read, place = {name: Table.read(name) for name in given}, Place(expand(runs))
     replays = []
     for seed, (name, table), strategy in product(range(seeds), read.items(), chosen):
         settings = _settings(table, strategy, seed, evaluations, kind, fitness, workers)

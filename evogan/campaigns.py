@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from evogan.api import Run, settle
 from evogan.campaign.plan import Campaign, PlannedRun, read_campaign
 from evogan.engine import Resources
 from evogan.errors import UserError
-from evogan.files import write_whole
+from evogan.files import expand, file_name, write_whole
 from evogan.launch import Outside, check, check_same, launch
 from evogan.monitor import read_status
 from evogan.monitor.campaign import CampaignStatus, RunState
@@ -88,7 +87,7 @@ def report_campaign(
     for run in begun:
         if not _has_report(place, run.name):
             run.report()
-    folder = kept.folder / re.sub(r"[^A-Za-z0-9._-]+", "_", campaign.name) if out is None else Path(out)
+    folder = kept.folder / file_name(campaign.name) if out is None else expand(out)
     return write_campaign(campaign, campaign_status(campaign, place), begun, folder)
 
 

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.options import SEED, read_option
 from evogan.trial import GANTask
 from evogan.zoo import build
 
 MAGIC = "evogan.generator"
+MOST = 1_000_000  # images at once
 
 
 def pack_generator(generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
@@ -60,6 +62,7 @@ class Generator:
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n` and seed."""
-        rng = torch.Generator().manual_seed(seed)
+        n = read_option("n", n, int, low=1, high=MOST)
+        rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=SEED))
         latents = self._gan.latents(n, rng)
         return torch.cat([self._gan.sample(part) for part in latents.split(500)])

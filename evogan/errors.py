@@ -13,9 +13,9 @@ class UserError(Exception):
     """A mistake the user can mend. The message is one line: what is wrong, where, what is allowed."""
 
 
-def unknown(what: str, name: str, allowed: Iterable[str]) -> UserError:
+def unknown(what: str, name: object, allowed: Iterable[str]) -> UserError:
     """The error for a name that is not in a list, with the nearest right one."""
-    names, name = list(allowed), shortened(name)
+    names, name = list(allowed), shortened(str(name))
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return UserError(f"unknown {what} '{name}': {hint}allowed: {', '.join(names)}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evogan.engine import Store
+from evogan.errors import UserError, shown
+from evogan.files import expand
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,11 @@ class Place:
     @classmethod
     def of(cls, runs: str | Path | None, store: str | None) -> Place:
         """What is named, or EVOGAN_RUNS and EVOGAN_STORE, or ./runs."""
-        return cls(Path(runs or os.environ.get("EVOGAN_RUNS") or "runs"), store or os.environ.get("EVOGAN_STORE"))
+        folder = expand(runs or os.environ.get("EVOGAN_RUNS") or "runs")
+        url = store or os.environ.get("EVOGAN_STORE") or None
+        if url is not None and not isinstance(url, str):
+            raise UserError(f"store must be the URL of a database, not {shown(url)}")
+        return cls(folder, url)
 
     def open(self) -> Store:
         return Store(self.folder, self.url)

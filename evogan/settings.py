@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from evogan.engine import ORDERS, RULES, Order, Resources, Rule
+from evogan.engine import Order, Resources, Rule
+from evogan.engine.confirm import FRESH
 from evogan.errors import UserError, shown, unknown
 from evogan.genome import Value
+from evogan.options import SEED, check_options, number
 from evogan.trial import GANTask
 
 if TYPE_CHECKING:
@@ -32,16 +33,19 @@ class GANSettings:
     """
 
     data: str = "digits"
-    image_size: int | None = None
+    image_size: int | None = number(None, low=4, high=1024)
     classes: tuple[str | int, ...] | None = None
     data_dir: str | None = None
     download: bool = False
-    kimg: float = 20.0
+    kimg: float = number(20.0, above=0, high=1e7)
     features: str | None = None
-    samples: int = 5000
+    samples: int = number(5000, low=2, high=1_000_000)
     precision: Literal["fp32", "bf16"] = "fp32"
-    threads: int = 1
+    threads: int = number(1, low=1, high=1024)
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     @classmethod
     def of(cls, **given: Any) -> Self:
@@ -50,16 +54,7 @@ class GANSettings:
             if keyword not in known:
                 raise unknown("keyword", keyword, sorted(known))
         given["classes"] = read_classes(given.get("classes"))
-        settings = cls(**given)
-        if not 0 < settings.kimg < math.inf:
-            raise UserError(f"kimg must be above 0, not {settings.kimg:g}")
-        for name, least in (("samples", 2), ("threads", 1), ("image_size", 1)):
-            value = getattr(settings, name)
-            if value is not None and value < least:
-                raise UserError(f"{name} must be at least {least}, not {value}")
-        if settings.precision not in ("fp32", "bf16"):
-            raise unknown("precision", settings.precision, ("fp32", "bf16"))
-        return settings
+        return cls(**given)
 
     @classmethod
     def recorded(cls, document: Mapping[str, Any]) -> Self:
@@ -117,34 +112,25 @@ class SearchSettings:
     space: Mapping[str, Any]
     strategy: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    window: int = 8
+    seed: int = number(0, low=0, high=SEED)
+    window: int = number(8, low=1, high=100_000)
     order: Order = "number"
     pruner: Rule | None = None
     fitness: str = "fid"
     score: Literal["best", "last"] = "best"
-    evaluations: int = 100
-    total_seconds: float | None = None
-    replicates: int = 1
+    evaluations: int = number(100, low=1, high=10_000_000)
+    total_seconds: float | None = number(None, above=0, high=1e10)
+    replicates: int = number(1, low=1, high=FRESH)
     average: Literal["mean", "median"] = "mean"
     race: bool = False
     seed_genomes: tuple[Mapping[str, Value], ...] = ()
-    finalists: int = 3
-    confirm: int = 3
+    finalists: int = number(3, low=0, high=10_000)
+    confirm: int = number(3, low=0, high=10_000)
     gan: GANSettings | None = None
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
-        least = {"evaluations": 1, "window": 1, "replicates": 1, "finalists": 0, "confirm": 0}
-        for name in least:
-            if getattr(self, name) < least[name]:
-                raise UserError(f"{name} must be at least {least[name]}, not {getattr(self, name)}")
-        if self.total_seconds is not None and not 0 < self.total_seconds < math.inf:
-            raise UserError(f"total_seconds must be above 0, not {self.total_seconds:g}")
-        choices = {"score": ("best", "last"), "average": ("mean", "median"), "order": ORDERS, "pruner": (*RULES, None)}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise unknown(name, getattr(self, name), [value for value in allowed if value])
+        check_options(self)
         if self.race and self.replicates < 2:
             raise UserError("a race needs at least 2 replicates")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evogan.documents import read_toml
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, shortened, unknown
 from evogan.files import expand
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
@@ -30,15 +30,15 @@ def names(room: str) -> list[str]:
     return sorted(path.stem for path in folder(room).glob(f"*{_ROOMS[room][0]}"))
 
 
-def find(room: str, name_or_path: str) -> Path:
+def find(room: str, name_or_path: str | Path) -> Path:
     """The file that a user means: a path, or the name of a shipped one."""
     path, (suffix, kind) = expand(name_or_path), _ROOMS[room]
     if path.suffix == suffix or path.parent != Path():
         if not os.path.exists(path):  # of a name that is too long as well
-            raise UserError(f"no file '{name_or_path}'")
+            raise UserError(f"no file '{shortened(str(path))}'")
         return path
-    if name_or_path not in names(room):
-        raise unknown(kind, name_or_path, names(room))
+    if str(path) not in names(room):
+        raise unknown(kind, str(path), names(room))
     return folder(room) / f"{name_or_path}{suffix}"
 
 
@@ -52,7 +52,7 @@ class GenomeFile:
     genome: Genome
 
 
-def read_genome(name_or_path: str, table: GeneTable | None = GENES) -> GenomeFile:
+def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES) -> GenomeFile:
     """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`.
 
     Without a `table` its genes are taken as they are.

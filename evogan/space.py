@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -378,7 +379,7 @@ def _parts(names: Sequence[str], links: Iterable[set[str]]) -> list[set[str]]:
     return parts
 
 
-def load_space(name_or_path: str, table: GeneTable | None = None) -> Space:
+def load_space(name_or_path: str | Path, table: GeneTable | None = None) -> Space:
     """Read a shipped space by name, or a TOML file.
 
     Errors: UserError naming file and gene.

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stable": set(),
     "files": {"errors"},
     "documents": {"errors", "files"},
-    "options": {"errors"},
+    "options": {"errors", "genome"},
     "levels": set(),
     "genome": {"errors", "stable", "levels"},
     "genes": {"genome"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -15,11 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from evogan.documents import read_toml
 from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError, unknown
-from evogan.files import expand
+from evogan.files import expand, file_name
 from evogan.genes import GENES
 from evogan.space import Space, load_space
 
 GB = 1e9
+MOST_SEEDS = 10_000
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -81,7 +81,7 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
     runs = []
     for point in product(file.seeds, file.data, spaces, file.strategies):
         seed, data, space, strategy = point
-        name = "-".join([_slug(file.name), plain(data), plain(space), _slug(strategy), f"s{seed}"])
+        name = "-".join([file_name(file.name), plain(data), plain(space), file_name(strategy), f"s{seed}"])
         if name in found:
             key, one, other = next(
                 (key, one, other)
@@ -100,7 +100,7 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
         if gan.get("features"):
             gan["features"] = _beside(path, gan["features"])
         if gan.get("data_dir"):
-            gan["data_dir"] = str((path.parent / gan["data_dir"]).resolve())
+            gan["data_dir"] = str((path.parent / expand(gan["data_dir"])).resolve())
         gan["data"] = _beside(path, of_data.get("data", data))
         if file.total_kimg is not None:
             search["evaluations"] = _trainings(file, chosen, gan.get("kimg"))
@@ -131,16 +131,12 @@ def _is_path(name: str) -> bool:
 
 def _beside(path: Path, name: str) -> str:
     """Files and folders that a campaign names are sought from where it lies."""
-    return str((path.parent / name).resolve()) if _is_path(name) else name
+    return str((path.parent / expand(name)).resolve()) if _is_path(name) else name
 
 
 def plain(name: str) -> str:
     """A name or a file as a part of a run's name."""
-    return _slug(Path(name).stem if _is_path(name) else name)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    return file_name(Path(name).stem if _is_path(name) else name)
 
 
 # --- the file
@@ -168,8 +164,8 @@ def _several(given: Any) -> Any:
 def _seeds(given: Any) -> Any:
     """`3` is short for 0, 1, 2."""
     if isinstance(given, int) and not isinstance(given, bool):
-        if given < 1:
-            raise ValueError(f"must be at least 1, not {given}")
+        if not 1 <= given <= MOST_SEEDS:
+            raise ValueError(f"must be from 1 to {MOST_SEEDS}, not {given}")
         return list(range(given))
     if not isinstance(given, list):
         raise ValueError("must be how many, or a list of them")

@@ -20,9 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from evogan import shipped
+from evogan.documents import read_json
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
-from evogan.files import write_whole
+from evogan.files import check_file, write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import Space
@@ -86,12 +87,13 @@ class Table:
 
         Errors: UserError if there is none, if its description is missing, or if the two do not fit.
         """
-        path = shipped.find("benchmarks/tables", str(name_or_path))
+        path = shipped.find("benchmarks/tables", name_or_path)
+        check_file(path)
         description = path.with_suffix(".json")
         if not description.is_file():
             raise UserError(f"no file '{description}': a table is a .parquet and the .json that describes it")
+        document = read_json(description)
         try:
-            document = json.loads(description.read_text(encoding="utf-8"))
             space, facts = Space.from_document(document["space"], GENES), dict(document["facts"])
         except UserError as error:
             raise UserError(f"{description}: {error}") from None

@@ -61,7 +61,7 @@ def run(
     from evogan.cli.comparing import check_page, tell_comparison
 
     names = [name.strip() for name in strategies.split(",")]
-    check_page(out)
+    out = check_page(out)
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         said = ", ".join(tables)

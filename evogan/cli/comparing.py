@@ -33,21 +33,23 @@ def compare(
 
     if bool(names) == every:
         raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
-    check_page(out)
+    out = check_page(out)
     kept = Place.of(runs, store).existing()
     found = Comparison([RunHistory(kept, name) for name in dict.fromkeys(names or kept.runs())], target)
     tell_comparison(found, out, as_json)
 
 
-def check_page(out: Path | None) -> None:
-    """Errors: UserError if a comparison could not be written there."""
-    from evogan.files import check_folder
+def check_page(out: Path | None) -> Path | None:
+    """Where a comparison can be written. Errors: UserError."""
+    from evogan.files import check_folder, expand
 
     if out is None:
-        return
+        return None
+    out = expand(out)
     if out.suffix not in (".md", ".html") or out.is_dir():
         raise UserError(f"--out '{out}': a file, .md or .html")
     check_folder(out.parent)
+    return out
 
 
 def tell_comparison(found: Comparison, out: Path | None, as_json: bool) -> None:
@@ -78,6 +80,7 @@ def export(
 ) -> None:
     """Write a run as a table (csv, parquet, json), or as an Optuna study for its plots and dashboard."""
     from evogan.engine.history import RunHistory
+    from evogan.files import expand
     from evogan.place import Place
     from evogan.report.export import FORMATS, export_study, export_table
 
@@ -87,6 +90,6 @@ def export(
         raise UserError(f"--artifacts: a {kind} file has none")
     run = RunHistory(Place.of(runs, store).existing(), name)
     if kind == "optuna":
-        say(f"{to}  study '{name}' with {export_study(run, to, artifacts)} trials")
+        say(f"{to}  study '{name}' with {export_study(run, to, artifacts and expand(artifacts))} trials")
     else:
-        say(f"{to}  {export_table(run, kind, Path(to))} rows")
+        say(f"{to}  {export_table(run, kind, expand(to))} rows")

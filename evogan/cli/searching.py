@@ -27,7 +27,7 @@ from evogan.cli.common import (
     print_json,
     say,
 )
-from evogan.errors import UserError
+from evogan.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from evogan.api import Run
@@ -114,7 +114,8 @@ def search(
             console().print(
                 f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False, markup=False
             )
-    resources = _resources(ray, gpus_per_trial, fuse, memory_per_trial, time_limit, stall_limit, retries)
+    given = _resources(ray, gpus_per_trial, fuse, memory_per_trial, time_limit, stall_limit, retries)
+    resources = Resources(**given, workers=workers)
     if workers is not None and workers > window > 0:
         console().print(f"a window of {window} keeps at most {window} of {workers} workers busy", highlight=False)
     judge = Judge.of(fitness, score, average)  # type: ignore[arg-type]
@@ -141,8 +142,7 @@ def search(
             name=name,
             runs=runs,
             store=store,
-            workers=workers,
-            resources=Resources(**resources),
+            resources=resources,
             listener=progress,
             log_level=log_level,  # type: ignore[arg-type]
             tensorboard=tensorboard,
@@ -259,15 +259,15 @@ def _gpus(text: str) -> float | str:
     except ValueError:
         gpus = 0.0
     if not gpus > 0:
-        raise UserError(f"--gpus-per-trial '{text}': a share as 0.125, a whole number, or auto")
+        raise UserError(f"--gpus-per-trial '{shortened(text)}': a share as 0.125, a whole number, or auto")
     return gpus
 
 
 def _fuse(text: str) -> int | str:
     if text in ("auto", "off"):
         return text if text == "auto" else 1
-    if not text.isdigit() or int(text) < 1:
-        raise UserError(f"--fuse '{text}': auto, off, or a number of trials")
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise UserError(f"--fuse '{shortened(text)}': auto, off, or a number of trials")
     return int(text)
 
 

@@ -85,17 +85,14 @@ def train(
 
 def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    n: Annotated[int, typer.Option("-n", help="How many images, at most a million.")] = 64,
     seed: int = 0,
     output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
 ) -> None:
     """Draw images from a trained generator."""
     from evogan import api
 
-    if output.suffix not in (".png", ".npz"):
-        raise UserError(f"output '{output}': .png for a grid, .npz for images")
-    if not output.parent.is_dir():
-        raise UserError(f"output '{output}': no such folder")
+    output = _output(output, ".png", ".npz")
     images = api.load(generator).sample(n, seed)
     if output.suffix == ".png":
         from evogan.grid import grid_png
@@ -158,7 +155,7 @@ def list_features(as_json: Json = False) -> None:
 def train_features(
     data: Annotated[str, typer.Argument(help="A labelled data set.")],
     output: Annotated[Path, typer.Option("-o", help="The .safetensors to write.")] = Path("features.safetensors"),
-    epochs: Annotated[int, typer.Option(min=1)] = 15,
+    epochs: Annotated[int, typer.Option(min=1, max=10_000)] = 15,
     seed: int = 0,
     image_size: ImageSize = None,
     data_dir: DataDir = None,
@@ -169,8 +166,7 @@ def train_features(
     from evogan.fitness import save_network
     from evogan.fitness import train_features as train_network
 
-    if not output.parent.is_dir():
-        raise UserError(f"output '{output}': no such folder")
+    output = _output(output, ".safetensors")
     dataset = load_dataset(DataSpec(data, image_size, None, data_dir, download))
     say(dataset.describe())
 
@@ -180,3 +176,16 @@ def train_features(
     network = train_network(dataset, epochs=epochs, seed=seed, progress=progress)
     save_network(network, output)
     say(f"{output}  held-out accuracy {network.record.accuracy:.2%}, FID floor {network.record.floor:.3g}")
+
+
+def _output(path: Path, *suffixes: str) -> Path:
+    """Where a file can be written that has one of these endings."""
+    from evogan.files import check_folder, expand
+
+    path = expand(path)
+    if path.suffix not in suffixes or path.is_dir():
+        raise UserError(f"output '{path}': a file, {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise UserError(f"output '{path}': no such folder")
+    check_folder(path.parent)
+    return path

@@ -6,13 +6,11 @@ from evogan.engine.executors import Evaluate, Executor, LocalExecutor
 from evogan.engine.executors.resources import Resources
 from evogan.engine.judge import Average, Judge, Replication
 from evogan.engine.ledger import Ledger
-from evogan.engine.loop import ORDERS, Loop, Order, Told
-from evogan.engine.pruner import RULES, Pruner, Rule
+from evogan.engine.loop import Loop, Order, Told
+from evogan.engine.pruner import Pruner, Rule
 from evogan.engine.store import ProposalRow, Store
 
 __all__ = [
-    "ORDERS",
-    "RULES",
     "Average",
     "Broker",
     "Confirmation",

@@ -30,8 +30,10 @@ class Judge:
 
     @classmethod
     def of(cls, fitness: str, score: Literal["best", "last"] = "best", average: Average = "mean") -> Self:
-        """`fitness`: a metric, or several with commas between. Errors: UserError for one named twice."""
+        """`fitness`: a metric, or several with commas between. Errors: UserError for one empty or named twice."""
         first, *others = names = [name.strip() for name in fitness.split(",")]
+        if not all(names):
+            raise UserError(f"fitness '{fitness}': a metric is empty")
         if len(set(names)) < len(names):
             raise UserError(f"fitness '{fitness}' names a metric twice")
         return cls(first, score, tuple(others), average)

@@ -35,7 +35,6 @@ REPEATS = 10  # known genomes proposed in a row before the engine moves one to a
 PAGE = 500  # recorded rows that are read at a time
 
 Order = Literal["number", "completion"]
-ORDERS = ("number", "completion")
 Row = TypeVar("Row")
 
 

@@ -22,7 +22,6 @@ from evogan.extremes import median
 from evogan.trial import Evaluation, Identity, Trial
 
 Rule = Literal["median", "halving"]
-RULES = ("median", "halving")
 LEAST = 4  # other trials at a checkpoint before one is stopped there
 ETA = 3
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from evogan.errors import unknown
+from evogan.files import expand
 from evogan.fitness.features import NETWORKS, SHIPPED, Features, load_network
 from evogan.fitness.inception import load_inception
 
@@ -13,7 +12,7 @@ def load_features(name: str) -> Features:
     """A shipped network's name, 'inception', or the path of a file that `evogan features train` wrote."""
     if name == "inception":
         return load_inception()
-    path = NETWORKS / f"{name}.safetensors" if name in SHIPPED else Path(name).expanduser()
+    path = NETWORKS / f"{name}.safetensors" if name in SHIPPED else expand(name)
     if name not in SHIPPED and len(path.parts) == 1 and path.suffix != ".safetensors":
         raise unknown("features", name, [*SHIPPED, "inception", "a .safetensors file"])
     return load_network(path)

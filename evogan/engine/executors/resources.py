@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from evogan.errors import UserError, shown
+from evogan.options import check_options, number
 
 FUSE = 32
 _HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
@@ -25,34 +25,23 @@ class Resources:
     Errors: UserError for what cannot be.
     """
 
-    workers: int | None = None
+    workers: int | None = number(None, low=1, high=100_000)
     ray: str | None = None
-    gpus_per_trial: float | Literal["auto"] = 0.0
-    threads: int = 1
-    fuse: int | Literal["auto"] = "auto"
-    memory_per_trial: float | None = None
-    time_limit: float | None = None
-    stall_limit: float | None = None
-    retries: int = 2
+    gpus_per_trial: float | Literal["auto"] = number(0.0, low=0, high=1024)
+    threads: int = number(1, low=1, high=1024)
+    fuse: int | Literal["auto"] = number("auto", low=1, high=1024)
+    memory_per_trial: float | None = number(None, above=0, high=1e15)
+    time_limit: float | None = number(None, above=0, high=1e9)
+    stall_limit: float | None = number(None, above=0, high=1e9)
+    retries: int = number(2, low=0, high=1000)
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.ray is not None and self.ray != "auto":
             host_and_port(self.ray)
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"workers must be at least 1, not {self.workers}")
-        if self.threads < 1:
-            raise UserError(f"threads must be at least 1, not {self.threads}")
-        if self.fuse != "auto" and self.fuse < 1:
-            raise UserError(f"fuse must be at least 1, or auto, not {self.fuse}")
-        if self.retries < 0:
-            raise UserError(f"retries must be at least 0, not {self.retries}")
         gpus = self.gpus_per_trial
-        if gpus != "auto" and not (0 <= gpus <= 1 or (1 < gpus < math.inf and gpus == int(gpus))):
+        if gpus != "auto" and gpus > 1 and not gpus.is_integer():
             raise UserError(f"gpus_per_trial must be a share in (0, 1], a whole number, or auto, not {gpus:g}")
-        for name in ("memory_per_trial", "time_limit", "stall_limit"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UserError(f"{name} must be above 0, not {value:g}")
 
     @property
     def watched(self) -> bool:
