@@ -22,9 +22,9 @@ def unknown(what: str, name: object, allowed: Iterable[str]) -> UserError:
 
 
 def shown(value: object) -> str:
-    """A value as a line may show it: as Python writes it, not too long."""
+    """A value as a line may show it: as Python writes it, on one line and not too long."""
     try:
-        return shortened(repr(value))
+        return shortened(one_line(repr(value)))
     except ValueError:  # Python writes no integers of thousands of digits
         return "a number of thousands of digits"
 

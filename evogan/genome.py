@@ -25,11 +25,13 @@ LARGEST = 2**63  # of other whole numbers, as tables and databases have it
 
 
 def plain(given: object) -> Any:
-    """NumPy's numbers and strings (0-d arrays, too) as Python's own, and so what is a kind of int, float or str; else
-    what was given.
+    """NumPy's numbers, strings and arrays as Python's own, and so what is a kind of int, float or str; else what was
+    given.
     """
-    if getattr(given, "ndim", None) == 0 and hasattr(given, "item"):
-        given = given.item()
+    if hasattr(given, "tolist"):
+        given = given.tolist()
+    if isinstance(given, list | tuple):
+        return [plain(one) for one in given] if isinstance(given, list) else tuple(plain(one) for one in given)
     for kind in (int, float, str):
         if isinstance(given, kind) and not isinstance(given, bool):
             return kind.__str__(given) if kind is str else kind(given)
@@ -75,8 +77,7 @@ def a_value(given: object, where: str) -> Value:
 
 def some_values(given: object, where: str) -> tuple[Value, ...]:
     """A list of values. Errors: UserError."""
-    if not isinstance(given, list | tuple | range) and hasattr(given, "tolist"):
-        given = given.tolist()  # of NumPy
+    given = plain(given)
     if not isinstance(given, list | tuple | range):
         raise UserError(f"{where} must be a list, not {shown(given)}")
     return tuple(a_value(value, where) for value in given)
@@ -108,7 +109,7 @@ class Gene:
             raise UserError(f"a gene's name must be text, not {shown(name)}")
         for part, word, allowed in (("kind", self.kind, KINDS), ("scale", self.scale, SCALES)):
             if not isinstance(word, str) or word not in allowed:
-                raise self._wrong(str(unknown(part, str(word), allowed)))
+                raise self._wrong(str(unknown(part, word if isinstance(word, str) else shown(word), allowed)))
         read: dict[str, object] = {part: self._number(part) for part in ("low", "high", "levels")}
         read |= {"name": name, "values": some_values(self.values, f"gene '{name}': 'values'"), "when": self._when()}
         for part, value in read.items():
@@ -139,6 +140,8 @@ class Gene:
             raise self._wrong(f"'when' must map genes to their values, not {shown(self.when)}")
         conditions = {}
         for parent, options in self.when.items():
+            if not isinstance(parent, str):
+                raise self._wrong(f"'when' must map genes to their values, not {shown(self.when)}")
             alone = isinstance(plain(options), bool | int | float | str)  # `{"optimizer": "adam"}` is short for one
             conditions[parent] = some_values((options,) if alone else options, f"gene '{self.name}': when '{parent}'")
         return conditions

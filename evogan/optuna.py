@@ -92,7 +92,7 @@ class EvoSampler(BaseSampler):
     """
 
     def __init__(self, name: str, *, seed: int | None = None, **options: Any) -> None:
-        self._name, self._options = name, options
+        self._name, self._options = read_option("strategy", name, str), options
         self._seed = _fresh_seed() if seed is None else read_option("seed", seed, int, low=0, high=SEED)
         probe = Space("probe", [Gene(name=gene, kind="float", low=0.0, high=1.0) for gene in ("x", "y")])
         first = make_strategy(name, probe, 0, options).ask()

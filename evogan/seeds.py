@@ -55,9 +55,11 @@ def _each(given: Any) -> Iterable[object]:
     if hasattr(given, "to_dict"):  # of pandas: a table, or a row of one
         rows: list[object] = given.to_dict("records") if given.ndim > 1 else [given.to_dict()]
         return rows
-    if not isinstance(given, Iterable):
-        raise UserError(f"seed genomes must be a list, not {shown(given)}")
-    return [one.to_dict() if hasattr(one, "to_dict") else one for one in given]
+    try:
+        each = list(given)
+    except TypeError:
+        raise UserError(f"seed genomes must be a list, not {shown(given)}") from None
+    return [one.to_dict() if hasattr(one, "to_dict") else one for one in each]
 
 
 def _written(given: Mapping[str, Any], space: Space) -> Seed:

@@ -48,10 +48,12 @@ class Space:
     ) -> None:
         if not isinstance(name, str) or not name:
             raise UserError(f"a space's name must be text, not {shown(name)}")
+        if not isinstance(description, str):
+            raise UserError(f"space '{name}': 'description' must be text, not {shown(description)}")
         self.name, self.table, self.description = name, table, description
         self.genes = self._read_genes(genes)
         self.fixed = self._read_fixed({} if fixed is None else fixed)
-        if isinstance(reference, str) or not all(isinstance(one, str) for one in reference):
+        if not isinstance(reference, list | tuple) or not all(isinstance(one, str) for one in reference):
             raise UserError(f"space '{name}': 'reference' must be a list of genomes' names, not {shown(reference)}")
         self.reference = tuple(reference)
         if table is not None:
@@ -63,7 +65,10 @@ class Space:
         self.parents_first = self._sorted()
 
     def _read_genes(self, given: Iterable[Gene]) -> tuple[Gene, ...]:
-        genes = tuple(given) if isinstance(given, Iterable) else ()
+        try:
+            genes = tuple(given)
+        except TypeError:
+            raise UserError(f"space '{self.name}': its genes must be a list, not {shown(given)}") from None
         if not genes:
             raise UserError(f"space '{self.name}' has no genes")
         for gene in genes:

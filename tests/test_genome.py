@@ -35,6 +35,8 @@ class Colour(StrEnum):
         (np.bool_(True), True),
         (np.str_("a"), "a"),
         (np.array(7), 7),
+        (np.array([1, 2]), [1, 2]),
+        ((np.int64(1), [np.float32(0.5)]), (1, [0.5])),
         (HTTPStatus.OK, 200),
         (Colour.RED, "red"),
         (True, True),

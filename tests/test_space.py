@@ -191,9 +191,11 @@ def test_a_wrong_file_gets_one_line_naming_file_and_gene(tmp_path: Path, text: s
     ("parts", "message"),
     [
         ({"name": 5}, "a space's name must be text, not 5"),
-        ({"genes": 5}, "space 's' has no genes"),
+        ({"genes": []}, "space 's' has no genes"),
+        ({"genes": 5}, "space 's': its genes must be a list, not 5"),
         ({"genes": {"x": {}}}, "space 's': 'x' is no Gene"),
-        ({"genes": Gene(name="x", kind="int", low=1, high=2)}, "space 's' has no genes"),
+        ({"genes": Gene(name="x", kind="int", low=1, high=2)}, "space 's': its genes must be a list, not Gene"),
+        ({"description": 5}, "'description' must be text, not 5"),
         ({"fixed": {"y": None}}, "gene 'y': None is no value"),
         ({"fixed": {"y": math.nan}}, "gene 'y': nan is no value"),
         ({"fixed": {"x": 1}}, "'x' is both fixed and searched"),

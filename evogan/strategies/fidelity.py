@@ -61,10 +61,8 @@ def check_ladder(strategy: str, fidelities: Sequence[float]) -> None:
 
 def read_numbers(value: Any) -> tuple[float, ...] | None:
     """A list of numbers, or a text such as "1/9, 1/3, 1"; None if it is neither."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()  # of NumPy
-    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    parts = [plain(part) for part in given]
+    value = plain(value)
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
     if any(isinstance(part, bool) for part in parts):
         return None
     try:
