@@ -398,7 +398,7 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
         ("kimg = 0.05", "kimg = 1e300", ("kimg must be at most 10000000, not 1e+300",)),
         ("samples = 50", f"samples = {10**12}", ("samples must be at most 1000000",)),
         ("seeds = 2", f"seeds = [{'9' * 400}]", ("a whole number of more than 64 bits",)),
-        ("seeds = 2", f"seeds = 2\nfeatures = '{chr(0x1b)}[2J'", ("Illegal character",)),
+        ("seeds = 2", f"seeds = 2\nfeatures = '{chr(0x1B)}[2J'", ("Illegal character",)),
         ("evaluations = 3", "total_kimg = 0.01", ("total_kimg: 0.01 is less than one training of 0.05",)),
         ("kimg = 0.05", "total_seconds = 0", ("total_seconds must be above 0, not 0",)),
         ("seeds = 2", "seeds = 0", ("seeds: must be from 1 to 10000, not 0",)),

@@ -494,6 +494,12 @@ def test_what_optuna_allows_is_searched(distribution: BaseDistribution) -> None:
         study.tell(trial, float(value))
 
 
+def test_what_optuna_cannot_tell_apart_is_not_suggested() -> None:
+    space = Space("s", [Gene(name="c", kind="choice", values=(1, True, "x"))])
+    with pytest.raises(UserError, match="gene 'c': to Optuna true is 1"):
+        evogan.optuna.suggest(optuna.create_study().ask(), space)
+
+
 def test_ranges_that_change_are_left_to_chance() -> None:
     """The strategy searches what all trials share."""
     study = optuna.create_study(sampler=EvoSampler("ga", seed=0, population=4))
