@@ -27,8 +27,8 @@ How the two fit together:
 - Failed trials are told as failures. Pruned trials too: they stand behind all that completed, because their last value
   belongs to another step. An infinitely bad value is a failure; an infinitely good one counts as a
   little better than the best.
-- Whatever Optuna allows as a parameter is searched. Whole numbers on a log scale are spread as those of a gene are: equal
-  factors are equally likely (the trials that are drawn independently have Optuna's own cells).
+- Whatever Optuna allows as a parameter is searched. Whole numbers on a log scale are spread as those of a gene are:
+  equal factors are equally likely (the trials that are drawn independently have Optuna's own cells).
 - One objective. Strategies that choose fidelities are refused: in Optuna that is the pruner's part.
 
 The sampler may be pickled, and goes on from where it was; a copy that Optuna reseeds for another process starts its
