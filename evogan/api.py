@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from evogan import shipped
-from evogan.engine import Broker, Listener, LocalExecutor, Resources
+from evogan.engine import Broker, Listener, LocalExecutor, Resources, Store
 from evogan.engine.history import RunHistory
-from evogan.errors import UserError, unknown
+from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.files import expand, file_name
 from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.launch import Outside, launch
-from evogan.objective import Objective, takes_fidelity
+from evogan.objective import Objective, check_objective, takes_fidelity
 from evogan.options import SEED, bounds, expect, read_option
 from evogan.place import IN_MEMORY, Place
+from evogan.report import facts
 from evogan.seeds import read_seeds
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
@@ -43,11 +45,17 @@ class Run(RunHistory):
             raise UserError(f"run '{self.name}' is kept in memory: name a folder for its report")
         return write_report(self, self.store.folder / self.name if folder is None else expand(folder))
 
+    @property
+    def traceback(self) -> str:
+        """Of the first evaluation that crashed: how it came to that."""
+        path = facts.traceback_file(self)
+        return "" if path is None else path.read_text(errors="replace")
+
     def load_best(self) -> Generator:
         """The generator of the best training of the best genome, ready to sample."""
         training = None if self.best is None else self.best_training(self.best.row.key)
         if training is None:
-            raise UserError(f"run '{self.name}' has no genome that completed")
+            raise UserError(f"run '{self.name}' has no genome that completed: {facts.verdict(self)}")
         if "table" in self.document:
             raise UserError(f"run '{self.name}' is a replay of table '{self.document['table']}': nothing was trained")
         return load(self.store.files(training.identity) / "generator.safetensors")
@@ -108,26 +116,27 @@ def search(
     Further keywords: those of `GANSettings` (kimg, image_size, classes, features, samples, device, ...).
     Errors: UserError for whatever does not exist or does not fit.
     """
-    if objective is not None:
-        expect("objective", objective, Callable, "a function")  # type: ignore[arg-type]
+    own = objective is not None
+    if own:
+        check_objective(objective)
     expect("space", space, (str, Path, Space), "a name, a file or a Space")
     expect("resources", resources, (Resources, NoneType), "Resources")
     data, task, name = (read_option(*one) for one in (("data", data, str), ("task", task, TEXT), ("name", name, TEXT)))
-    table = None if objective else GENES
+    table = None if own else GENES
     expect("seed_genomes", seed_genomes, (str, Sequence), "names or genes")
     resources = _with_workers(resources or Resources(), workers)
     if not isinstance(space, Space):
         space = load_space(space, table)
     elif space.table is not table:
         space = Space.from_document(space.document(), table)
-    if objective and gan:
+    if own and gan:
         raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))
-    if objective and runs and not task:
+    if own and runs and not task:
         raise UserError("an objective whose results are kept needs a name: task='what is measured, version 1'")
-    if objective and store and not runs:
+    if own and store and not runs:
         raise UserError("store: an objective's results are kept only with a folder `runs` for files, too")
-    place = IN_MEMORY if objective and not runs else Place.of(runs, store)
-    judged_on = None if objective else GANSettings.of(data=data, **gan)
+    place = IN_MEMORY if own and not runs else Place.of(runs, store)
+    judged_on = None if own else GANSettings.of(data=data, **gan)
     settings, space = settle(
         space,
         judged_on,
@@ -137,7 +146,7 @@ def search(
         options=options,
         evaluations=evaluations,
         total_seconds=total_seconds,
-        fitness=fitness or ("value" if objective else "fid"),
+        fitness=fitness or ("value" if own else "fid"),
         score=score,
         seed=seed,
         window=window,
@@ -148,14 +157,14 @@ def search(
         race=race,
         seed_genomes=seed_genomes,
         finalists=finalists,
-        confirm=(0 if objective else 3) if confirm is None else confirm,
+        confirm=(0 if own else 3) if confirm is None else confirm,
         resources=resources,
     )
     if name is None:
-        what = task or "objective" if objective else expand(data).resolve().stem
+        what = task or "objective" if own else expand(data).resolve().stem
         name = file_name(f"{what}-{space.name}-{settings.strategy}-s{settings.seed}")
     outside = Outside(listener, log_level, tensorboard)
-    return Run(launch(place, name, settings, space, outside, objective=objective, task_name=task), name)
+    return _told_of(launch(place, name, settings, space, outside, objective=objective, task_name=task), name)
 
 
 def settle(
@@ -229,7 +238,7 @@ def resume(
             raise unknown("resource", part, vars(settings.resources))
     settings = replace(settings, resources=_with_workers(replace(settings.resources, **(resources or {})), workers))
     space = Space.from_document(settings.space, GENES)
-    return Run(launch(place, name, settings, space, Outside(listener, log_level, tensorboard)), name)
+    return _told_of(launch(place, name, settings, space, Outside(listener, log_level, tensorboard)), name)
 
 
 def open_run(name: str, runs: str | Path | None = None, store: str | None = None) -> Run:
@@ -293,6 +302,15 @@ def load(path: str | Path) -> Generator:
     from evogan.checkpoint import Generator
 
     return Generator(expand(path))
+
+
+def _told_of(store: Store, name: str) -> Run:
+    """A run that has ended; a warning if nothing in it completed."""
+    run = Run(store, name)
+    if run.history and not run.ranking:
+        more = " How it came to that: `run.traceback`." if run.traceback else ""
+        warnings.warn(f"run '{name}': {facts.verdict(run)}{more}", NothingCompleted, stacklevel=3)
+    return run
 
 
 def _with_workers(resources: Resources, workers: int | None) -> Resources:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 LONGEST = 80  # characters of a value that a line shows
+REASON = 500  # and of an error's message
 
 
 class UserError(Exception):
@@ -21,16 +23,36 @@ def unknown(what: str, name: object, allowed: Iterable[str]) -> UserError:
     return UserError(f"unknown {what} '{name}': {hint}allowed: {', '.join(names)}")
 
 
+class NothingCompleted(UserWarning):
+    """A search in which every evaluation failed."""
+
+
 def shown(value: object) -> str:
     """A value as a line may show it: as Python writes it, on one line and not too long."""
     try:
         return shortened(one_line(repr(value)))
     except ValueError:  # Python writes no integers of thousands of digits
         return "a number of thousands of digits"
+    except Exception:  # of a user's class
+        return f"a {type(value).__name__}"
 
 
-def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+def summary(error: BaseException) -> str:
+    """Of any error: 'ZeroDivisionError: division by zero', in a line."""
+    try:
+        message = one_line(str(error))
+    except Exception:  # of a user's class
+        message = "its message cannot be read"
+    return f"{type(error).__name__}: {shortened(message, REASON)}"
+
+
+def whole_traceback(error: BaseException) -> bytes:
+    """For a file."""
+    return "".join(traceback.format_exception(error)).encode(errors="backslashreplace")
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def one_line(text: str) -> str:

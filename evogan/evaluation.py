@@ -21,7 +21,7 @@ from torch import Tensor
 import evogan
 from evogan.checkpoint import pack_generator
 from evogan.data import Dataset
-from evogan.errors import UserError
+from evogan.errors import UserError, whole_traceback
 from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
 from evogan.flags import flags_of
 from evogan.genes import GENES
@@ -29,7 +29,7 @@ from evogan.grid import grid_png
 from evogan.stable import derive_seed, digest
 from evogan.training import Diverged, Plan, Population, State, Trainer, diagnose
 from evogan.training.flops import flops_per_iteration
-from evogan.trial import STATE, Evaluation, GANTask, Status, Stopped, Trial
+from evogan.trial import STATE, TRACEBACK, Evaluation, GANTask, Status, Stopped, Trial
 from evogan.zoo import GAN, build
 from evogan.zoo.stack import shape
 
@@ -186,10 +186,10 @@ class _Training:
             reached = self._cut_back()
         except (Diverged, NonFiniteSamples) as error:
             status, reason = "diverged", str(error)
-        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-            status, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
         except Exception as error:
-            status, reason = "crashed", _first_line(error)
+            status, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
+            if status == "crashed":
+                self.files[TRACEBACK] = whole_traceback(error)
         if self.scores and status != "completed":
             status, reason = "completed", f"{status.replace('_', ' ')}: {reason}"
         evaluation = Evaluation(
@@ -376,11 +376,10 @@ def _first_line(error: BaseException) -> str:
 
 def _out_of_memory(error: BaseException) -> bool:
     """On the CPU torch says it with a plain RuntimeError."""
-    return (
-        not isinstance(error, RuntimeError)
-        or isinstance(error, torch.OutOfMemoryError)
-        or ("not enough memory" in str(error) or "can't allocate memory" in str(error))
-    )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = ("not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in said)
 
 
 @contextmanager

@@ -220,7 +220,10 @@ def _make_executor(evaluate: Evaluate, settings: SearchSettings) -> tuple[Execut
     if resources.ray is None and resources.workers == 1 and not resources.watched:
         return fusing(LocalExecutor(evaluate)), lambda store, task: None
     from evogan.engine.executors.on_ray import RayExecutor
+    from evogan.engine.executors.sending import check_sendable
 
+    if isinstance(evaluate, ObjectiveEvaluator):
+        check_sendable(evaluate.objective)
     executor = RayExecutor(evaluate, resources)
     if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
         executor.limits()

@@ -5,19 +5,49 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
+from numbers import Real
 from time import perf_counter
+from typing import Any
 
+from evogan.errors import UserError, shown
 from evogan.trial import Evaluation, Trial
 
 Objective = Callable[..., float | Mapping[str, float]]
 
 
-def takes_fidelity(objective: Objective) -> bool:
-    """Whether it has a parameter of that name."""
+def check_objective(objective: object) -> None:
+    """Errors: UserError for what cannot be called with a genome, or will not return a number."""
+    if not callable(objective):
+        raise UserError(f"objective must be a function of a genome, not {shown(objective)}")
+    name = getattr(objective, "__name__", type(objective).__name__)
+    for code in (objective, type(objective).__call__):
+        if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
+            raise UserError(f"objective '{name}' is async: give a function that returns a number, as with asyncio.run")
+        if inspect.isgeneratorfunction(code):
+            raise UserError(f"objective '{name}' yields: give a function that returns a number")
+    signature = _signature(objective)
+    if signature is None:
+        return
     try:
-        return "fidelity" in inspect.signature(objective).parameters
-    except ValueError:  # of some built-in functions
-        return False
+        signature.bind({}, **({"fidelity": 1.0} if takes_fidelity(objective) else {}))
+    except TypeError:
+        raise UserError(f"objective '{name}{signature}' must take one argument, the genome") from None
+
+
+def takes_fidelity(objective: Objective) -> bool:
+    """Whether it has a parameter of that name, which is not bound yet."""
+    signature = _signature(objective)
+    bound = isinstance(objective, partial) and "fidelity" in objective.keywords
+    return signature is not None and "fidelity" in signature.parameters and not bound
+
+
+def _signature(objective: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(objective)
+    except (TypeError, ValueError):  # of some built-in functions
+        return None
 
 
 class ObjectiveEvaluator:
@@ -27,16 +57,46 @@ class ObjectiveEvaluator:
     """
 
     def __init__(self, objective: Objective) -> None:
-        self._objective, self._takes_fidelity = objective, takes_fidelity(objective)
+        self.objective, self._takes_fidelity = objective, takes_fidelity(objective)
 
     def __call__(self, trial: Trial) -> Evaluation:
         started = perf_counter()
         more = {"fidelity": trial.fidelity} if self._takes_fidelity else {}
-        answer = self._objective(dict(trial.genome), **more)
-        metrics = dict(answer) if isinstance(answer, Mapping) else {"value": answer}
-        scores = {name: float(value) for name, value in metrics.items()}
+        answer = self.objective(dict(trial.genome), **more)
         cost = {"seconds": perf_counter() - started}
+        try:
+            scores = read_answer(answer)
+        except UserError as error:
+            return Evaluation(status="crashed", reason=str(error), cost=cost)
         bad = [name for name, value in scores.items() if not math.isfinite(value)]
         if bad:
             return Evaluation(status="diverged", reason=f"{bad[0]} is {scores[bad[0]]}", cost=cost)
         return Evaluation(status="completed", scores=(scores,), cost=cost)
+
+
+def read_answer(answer: object) -> dict[str, float]:
+    """Metrics by name; of a single number, `value`. Errors: UserError naming what was returned instead."""
+    if not isinstance(answer, Mapping):
+        return {"value": _number("the objective returned", answer)}
+    if not answer:
+        raise UserError("the objective returned no metric: an empty mapping")
+    for name in answer:
+        if not isinstance(name, str):
+            raise UserError(f"the objective returned a metric named {shown(name)}: names are texts")
+    return {name: _number(f"the objective returned '{name}' =", value) for name, value in answer.items()}
+
+
+def _number(said: str, value: object) -> float:
+    """Of a number, or of an array or tensor that holds one."""
+    number: Any = value
+    if hasattr(value, "item"):
+        try:
+            number = value.item()
+        except Exception:  # of several, or on no device; each library has an error of its own
+            number = None
+    if not isinstance(number, Real | Decimal):
+        raise UserError(f"{said} {shown(value)} ({type(value).__name__}), not a number")
+    try:
+        return float(number)
+    except OverflowError:  # of whole numbers
+        return math.inf if number == abs(number) else -math.inf

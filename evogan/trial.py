@@ -17,6 +17,7 @@ Identity = tuple[str, str, float, int]
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
+TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 
 

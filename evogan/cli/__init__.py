@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import NoReturn
 
 import typer
 
 from evogan.cli import bench, campaigns, comparing, reading, searching, training
-from evogan.errors import UserError, one_line
+from evogan.errors import NothingCompleted, UserError, one_line
 
 app = typer.Typer(
     help="Evolve GANs that work.",
@@ -53,6 +54,7 @@ app.add_typer(bench_app, name="bench")
 
 def main() -> None:
     """Run a command. A mistake of the user's, or a fault of the disk, is one line and exit code 2."""
+    warnings.simplefilter("ignore", NothingCompleted)  # the verdict says so
     try:
         code = app(standalone_mode=False)
     except UserError as error:

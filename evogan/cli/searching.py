@@ -272,13 +272,15 @@ def _fuse(text: str) -> int | str:
 
 
 def _tell(run: Run, as_json: bool) -> None:
-    from evogan.report import tables
+    from evogan.report import facts, tables
 
     page = run.report()
     if as_json:
         print_json(tables.as_document(run) | {"report": str(page)})
         return
     say(tables.verdict(run))
+    if not run.ranking and (traceback := facts.traceback_file(run)):
+        say(f"the first traceback  {traceback}")
     say(f"report  {page}")
     for image in sorted(page.parent.glob("*.png")):
         say(f"grid    {image}")

@@ -294,8 +294,8 @@ class Loop:
         self._broker.listener(Event("told", judged, value=told.value))
 
     def _check_metrics(self, evaluation: Evaluation) -> None:
-        """What was measured, but never as a finite number, counts as a failure; what was not is a mistake."""
-        if evaluation.failed or self._judge.values(evaluation) is not None:
+        """What was measured, but never as a finite number, counts as a failure; what never was is a mistake."""
+        if self._worst or evaluation.failed or self._judge.values(evaluation) is not None:
             return
         measured = dict.fromkeys(name for point in evaluation.scores for name in point)
         for name in self._judge.metrics:

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.flags import explain
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
-from evogan.trial import Evaluation
+from evogan.trial import TRACEBACK, Evaluation
 
 METRIC_NAMES = {"fid": "FID", "kid": "KID"}
 MOST_DECIMALS, LONGEST = 15, 1e15  # of what is written out: a float knows no more digits
@@ -65,6 +66,13 @@ def counts(run: RunHistory) -> dict[str, float]:
 def checks(run: RunHistory) -> list[Evaluation]:
     """The fresh replicates of the finalists and of the reference genomes."""
     return [evaluation for c in run.confirmations for evaluation in c.evaluations]
+
+
+def traceback_file(run: RunHistory) -> Path | None:
+    """Of the first evaluation of the search that crashed and left one."""
+    crashed = ((t, i) for t in run.history for i, e in enumerate(t.evaluations) if e.status == "crashed")
+    paths = (run.store.files(told.identity(i)) / TRACEBACK for told, i in crashed)
+    return next((path for path in paths if path.is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,8 @@ def verdict(run: RunHistory) -> str:
     if not run.ranking:
         statuses = Counter(evaluation.status for evaluation in evaluations(run))
         said = ", ".join(f"{status.replace('_', ' ')} {n}" for status, n in statuses.most_common())
-        return f"Nothing completed: all {statuses.total()} evaluations failed ({said})."
+        first = run.history[0].evaluation.reason
+        return f"Nothing completed: all {statuses.total()} evaluations failed ({said}). The first: {first}."
     searched = f"{metric} {short(run.ranking[0].value)} in the search"
     known, reference = _references(run), best_reference(run)
     evolved = _best_first(c for c in run.confirmations if c.key not in known)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from evogan.errors import UserError
-from evogan.trial import Evaluation, Limits, Trial
+from evogan.errors import UserError, summary, whole_traceback
+from evogan.trial import TRACEBACK, Evaluation, Limits, Trial
 
 Evaluate = Callable[[Trial], Evaluation]
 
@@ -59,5 +59,5 @@ def evaluate_safely(evaluate: Evaluate, trial: Trial) -> Evaluation:
         return evaluate(trial)
     except MemoryError as error:
         return Evaluation(status="out_of_memory", reason=str(error) or "out of memory")
-    except Exception as error:
-        return Evaluation(status="crashed", reason=f"{type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:
+        return Evaluation(status="crashed", reason=summary(error), files={TRACEBACK: whole_traceback(error)})

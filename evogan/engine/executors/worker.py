@@ -19,6 +19,7 @@ import ray
 from ray.util import get_node_ip_address
 
 from evogan.engine.executors.base import Evaluate, evaluate_safely
+from evogan.errors import summary
 from evogan.trial import Evaluation, Stopped, Trial
 
 LOOK = 0.1  # seconds between looks at the memory of a trial
@@ -115,8 +116,8 @@ class Worker:
     def _evaluated(self, trial: Trial) -> Evaluation:
         try:
             return evaluate_safely(self._evaluate, trial)
-        except SystemExit as error:  # would end the worker
-            return Evaluation(status="crashed", reason=f"SystemExit: {error}")
+        except KeyboardInterrupt as error:  # would end the worker
+            return Evaluation(status="crashed", reason=summary(error))
 
     @ray.method(concurrency_group="news")
     def news(self) -> News:
