@@ -20,7 +20,7 @@ Objective = Callable[..., float | Mapping[str, float]]
 def check_objective(objective: object) -> None:
     """Errors: UserError for what cannot be called with a genome, or will not return a number."""
     if not callable(objective):
-        raise UserError(f"objective must be a function of a genome, not {shown(objective)}")
+        raise UserError(f"objective must be a function, not {shown(objective)}")
     name = getattr(objective, "__name__", type(objective).__name__)
     for code in (objective, type(objective).__call__):
         if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):

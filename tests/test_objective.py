@@ -124,7 +124,7 @@ def test_whatever_it_raises_is_a_result(objective: Callable[..., Any], status: s
     found = evaluated(objective)
     assert (found.status, found.reason) == (status, reason)
     if status == "crashed":
-        assert reason.partition(":")[0].encode() in found.files[TRACEBACK][-10_000:]
+        assert reason.partition(":")[0].encode() in found.files[TRACEBACK]
 
 
 def test_ctrl_c_within_an_objective_stops_the_search(runs: Path) -> None:
@@ -205,7 +205,7 @@ class Waiting:
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
-        (3, "^objective must be a function of a genome, not 3$"),
+        (3, "^objective must be a function, not 3$"),
         (waiting, "^objective 'waiting' is async: give a function that returns a number, as with asyncio.run$"),
         (functools.partial(waiting), "^objective 'partial' is async"),
         (Waiting(), "^objective 'Waiting' is async"),

@@ -301,7 +301,10 @@ def test_objective_run(objective_run: RunHistory, tmp_path: Path) -> None:
 def test_all_failed(tmp_path: Path) -> None:
     run = make_run(Store(), load_space("wdcgan", GENES), failing, evaluations=12)
     html = write_report(run, tmp_path).read_text()
-    assert facts.verdict(run) == "Nothing completed: all 12 evaluations failed (crashed 12)."
+    said = (
+        "Nothing completed: all 12 evaluations failed (crashed 12). The first: ValueError: <script>alert(4)</script>."
+    )
+    assert facts.verdict(run) == said
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert '<td>crashed</td><td class="n">12</td>' in html  # reasons differ in a number only
