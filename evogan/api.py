@@ -279,8 +279,18 @@ def train(
     return evaluation, kept.files(trial.identity)
 
 
-def evaluate(generator: str | Path, data: str | Path = "digits", *, seed: int = 0, **gan: Any) -> dict[str, float]:
-    """Score a trained generator: FID and KID against the images of a data set. Errors: UserError."""
+def evaluate(
+    generator: str | Path,
+    data: str | Path = "digits",
+    *,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    **gan: Any,
+) -> dict[str, float]:
+    """Score a trained generator: FID and KID against the images of a data set. `say` gets a line about these.
+
+    Further keywords: those of `GANSettings`. Errors: UserError.
+    """
     from evogan.fitness import Scorer
 
     settings = GANSettings.of(data=data, **gan)
@@ -293,6 +303,7 @@ def evaluate(generator: str | Path, data: str | Path = "digits", *, seed: int = 
             f"the generator makes {size}x{size} images with {channels} channels, '{dataset.name}' has "
             f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
         )
+    say(dataset.describe())
     scorer = Scorer(dataset, settings.load_features(dataset), settings.samples)
     return scorer.score(found.sample(settings.samples, seed).split(500))
 

@@ -295,7 +295,9 @@ def test_looking_at_runs(run: Run, searched: Path) -> None:
 
 def test_train_sample_and_evaluate(run: Run, tmp_path: Path) -> None:
     budget = "--kimg 0.1 --samples 100 --set filters=8 --json"
-    trained = json.loads(run(f"train wdcgan {budget}").out)
+    done = run(f"train wdcgan {budget}")
+    assert done.err.startswith("digits: 1,442 images of 8x8, grey, 355 held out; 10 classes: 0 (143), 1 (146), ")
+    trained = json.loads(done.out)
     assert trained["status"] == "completed"
     generator = f"{trained['files']}/generator.safetensors"
     assert run(f"sample {generator} -n 10 -o ten.png").code == 0
@@ -304,8 +306,9 @@ def test_train_sample_and_evaluate(run: Run, tmp_path: Path) -> None:
     images = np.load(tmp_path / "ten.npz")["images"]
     assert images.shape == (10, 1, 8, 8)
     assert images.dtype == np.uint8
-    scored = json.loads(run(f"evaluate {generator} --samples 200 --json").out)
-    assert scored["fid"] > 0
+    scored = run(f"evaluate {generator} --samples 200 --classes 3,5 --json")
+    assert scored.err.endswith("2 classes: 3 (147), 5 (146)\n")
+    assert json.loads(scored.out)["fid"] > 0
     mistake(run(f"evaluate {generator} --image-size 16"), "makes 8x8 images", "16x16")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evogan.cli.common import Json, Runs, StoreURL, console, print_json, say
+from evogan.cli.common import Json, Runs, StoreURL, console, print_json, say, teller
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +28,7 @@ def looking(look: Callable[[], RenderableType]) -> Iterator[Callable[[str], None
 
     terminal = console()
     with Live(get_renderable=look, console=terminal, refresh_per_second=1 / EVERY, transient=True):
-        yield lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+        yield teller(terminal)
 
 
 def run(

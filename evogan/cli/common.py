@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,11 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def teller(terminal: Console) -> Callable[[str], None]:
+    """Prints lines to it as they are."""
+    return lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def say(text: Any) -> None:

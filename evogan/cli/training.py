@@ -25,6 +25,7 @@ from evogan.cli.common import (
     pairs,
     print_json,
     say,
+    teller,
 )
 from evogan.errors import UserError
 
@@ -61,7 +62,7 @@ def train(
             replicate=replicate,
             runs=runs,
             store=store,
-            say=lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True),
+            say=teller(terminal),
             kimg=kimg,
             image_size=image_size,
             classes=classes,
@@ -124,6 +125,7 @@ def evaluate(
         generator,
         data,
         seed=seed,
+        say=teller(console()),
         image_size=image_size,
         classes=classes,
         data_dir=data_dir,

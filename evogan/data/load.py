@@ -86,7 +86,7 @@ def _choose(dataset: Dataset, classes: tuple[str | int, ...]) -> Dataset:
     for name in classes:
         label = by_text.get(name, -1) if isinstance(name, str) else name
         if label not in present.values():
-            raise UserError(f"data set '{dataset.name}': {unknown('class', str(name), present)}")
+            raise UserError(one_line(f"data set '{dataset.name}': {unknown('class', str(name), present)}"))
         if label in chosen:
             raise UserError(f"class '{name}' of data set '{dataset.name}' is named twice")
         chosen.append(label)
