@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from evogan.engine import Order, Resources, Rule
 from evogan.engine.confirm import FRESH
 from evogan.errors import UserError, shown, unknown
-from evogan.genome import Value
+from evogan.genome import Value, plain
 from evogan.options import SEED, check_options, number
 from evogan.trial import GANTask
 
@@ -154,7 +153,8 @@ def read_classes(given: object) -> tuple[str, ...] | None:
             return tuple(name.strip() for name in next(csv.reader([given], skipinitialspace=True), []))
         except csv.Error:
             raise UserError(f"classes {shown(given)}: names with commas between, as in 3,5") from None
-    names = list(given) if isinstance(given, Iterable) else [given]
-    if not all(isinstance(name, str | Integral) and not isinstance(name, bool) for name in names):
+    given = plain(given)
+    names = given if isinstance(given, list | tuple) else [given]
+    if not all(isinstance(name, str) or (type(name) is int and 0 <= name <= SEED) for name in names):
         raise UserError(f"classes must be names or numbers, as in ['cat', 'dog'] or [3, 5], not {shown(given)}")
     return tuple(str(name) for name in names)

@@ -223,7 +223,7 @@ def test_one_class_of_colour_images_from_npz(tmp_path: Path, runs: Path) -> None
     images = rng.integers(0, 255, (60, 12, 12, 3), dtype=np.uint8)
     np.savez(tmp_path / "data.npz", images=images, labels=np.arange(60) % 3)
     genome = {"filters": 8, "batch_size": 8}
-    data, settings = str(tmp_path / "data.npz"), {"kimg": 0.1, "samples": 50, "runs": runs}
+    data, settings = tmp_path / "data.npz", {"kimg": 0.1, "samples": 50, "runs": runs}
     with pytest.raises(UserError, match="inception"):
         evogan.train(genome, data, **settings)
     said: list[str] = []
@@ -240,7 +240,7 @@ def test_a_run_that_recorded_classes_by_number_goes_on(runs: Path, tmp_path: Pat
             path = tmp_path / "set" / str(kind) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((8, 8), 12 * kind + number, np.uint8)).save(path)
-    given = SMALL | {"data": str(tmp_path / "set"), "features": "digits", "name": "old", "runs": runs, "confirm": 0}
+    given = SMALL | {"data": tmp_path / "set", "features": "digits", "name": "old", "runs": runs, "confirm": 0}
     heard: list[Event] = []
     run = evogan.search("wdcgan", classes=["10", "2"], evaluations=1, listener=heard.append, **given)
     assert heard[0].reason == run.document["contents"]

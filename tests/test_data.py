@@ -622,7 +622,7 @@ def test_ways_to_name_classes(given: object, read: tuple[str, ...] | None) -> No
     assert GANSettings.of(classes=given).classes == read
 
 
-@pytest.mark.parametrize("given", [2.5, [True], [None], object(), 'a\n"b'])
+@pytest.mark.parametrize("given", [2.5, [True], [None], object(), {"cat"}, {"cat": 1}, [10**5000], -1, 'a\n"b'])
 def test_no_classes(given: object) -> None:
     with pytest.raises(UserError, match="classes"):
         GANSettings.of(classes=given)
