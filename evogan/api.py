@@ -15,7 +15,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.files import expand, file_name
 from evogan.genes import GENES
-from evogan.genome import Value
+from evogan.genome import Value, plain
 from evogan.launch import Outside, launch
 from evogan.objective import Objective, check_objective, takes_fidelity
 from evogan.options import SEED, bounds, expect, read_option
@@ -198,7 +198,7 @@ def settle(
     settings = SearchSettings(
         space=space.document(),
         strategy=strategy,
-        options=_planned(strategy, evaluations) | dict(options or {}),
+        options=_planned(strategy, evaluations) | {name: plain(value) for name, value in (options or {}).items()},
         evaluations=evaluations,
         fitness=fitness,
         seed_genomes=tuple(dict(seed.genome) for seed in read_seeds(seed_genomes, space, place)),

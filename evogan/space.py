@@ -146,7 +146,7 @@ class Space:
         for name, when in self.conditions.items():
             for parent, options in when.items():
                 if parent not in by_name:
-                    raise UserError(f"gene '{name}': condition on the missing gene '{parent}'")
+                    raise UserError(f"gene '{name}': condition on the missing gene {shown(parent)}")
                 for option in options:
                     by_name[parent].check(option)
                 if not options:

@@ -338,6 +338,21 @@ def test_rows_of_a_runs_table_are_genomes_to_begin_with() -> None:
     assert [seed.genome for seed in read_seeds(frame.iloc[3], space)] == [genomes[3]]
 
 
+def test_numpys_numbers_are_recorded_as_numbers(runs: Path) -> None:
+    numbers = {"evaluations": np.int64(6), "seed": np.int64(3), "window": np.int8(2), "workers": np.int64(1)}
+    options = {"fidelities": np.array([0.5, 1.0]), "eta": np.int64(2)}
+    space = Space("bowl", [Gene(name="x", kind="float", low=np.float32(-1), high=np.int64(1), levels=np.int64(21))])  # type: ignore[arg-type]
+
+    def partial(genes: dict[str, object], fidelity: float) -> float:
+        return bowl(genes) + 1 - fidelity
+
+    kept = {"objective": partial, "strategy": "hyperband", "options": options, "runs": runs, "task": "bowl"}
+    run = evogan.search(space, name="numpy", **kept, **numbers)  # type: ignore[arg-type]
+    assert run.document["options"] == {"fidelities": [0.5, 1.0], "eta": 2}
+    again = evogan.search(space, name="numpy", **kept, **numbers | {"seed": 3, "window": 2.0})  # type: ignore[arg-type]
+    assert again.best == run.best
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

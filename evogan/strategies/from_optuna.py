@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evogan.errors import UserError
+from evogan.errors import UserError, shown
 from evogan.genome import Gene, Value, holds
 from evogan.levels import EqualCells
 from evogan.space import Space
@@ -242,7 +242,7 @@ class OptunaQMC(FromOptuna):
 
     def __init__(self, space: Space, seed: int, *, qmc_type: str = "sobol") -> None:
         if qmc_type not in ("sobol", "halton"):
-            raise UserError(f"strategy 'optuna-qmc': qmc_type must be 'sobol' or 'halton', not {qmc_type!r}")
+            raise UserError(f"strategy 'optuna-qmc': qmc_type must be 'sobol' or 'halton', not {shown(qmc_type)}")
 
         def make(seed: int) -> BaseSampler:
             from optuna.samplers import QMCSampler
