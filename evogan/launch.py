@@ -83,17 +83,15 @@ def launch(
         task, evaluate, real_grid = _prepare_gans(settings.gan, settings.resources)
         contents = settings.gan.dataset.describe()
         references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
-    facts = {
-        "task": task.key,
-        "data": task.name,
-        "contents": contents,
-        "reference": [[ref, space.key(genome), dict(genome)] for ref, genome in references],
-    }
+    facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": contents}
     with ExitStack() as stack:
         executor, learn = _make_executor(evaluate, settings)
         stack.callback(executor.close)
         store = place.open()
         stack.callback(store.leases.close)
+        if known := store.runs().get(name):  # whatever the published genomes are by now
+            references = [(ref, Genome(genes)) for ref, _, genes in known["reference"]]
+        facts["reference"] = [[ref, space.key(genome), dict(genome)] for ref, genome in references]
         _register(store, name, {**asdict(settings), **facts})
         if real_grid:
             store.keep_task_file(task.key, "real.png", real_grid)

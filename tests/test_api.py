@@ -253,6 +253,24 @@ def test_a_run_that_recorded_classes_by_number_goes_on(runs: Path, tmp_path: Pat
         evogan.search("wdcgan", classes=[1, 2], evaluations=2, **given)
 
 
+def test_a_run_goes_on_with_the_references_that_it_recorded(runs: Path, tmp_path: Path) -> None:
+    """Published genomes may be mended: what a run was held against from its first day on stays."""
+    published = tmp_path / "published.toml"
+    space = Space("of_mine", [Gene(name="filters", kind="int", low=4, high=8)], table=GENES, reference=[str(published)])
+    published.write_text("[genes]\nfilters = 4\nclip = 0.1\n")
+    first = evogan.search(space, "digits", evaluations=1, name="mine", runs=runs, **SMALL)
+    checked = first.confirmations[-1]
+    published.write_text("[genes]\nfilters = 4\nclip = 0.2\n")
+    for again in (
+        evogan.search(space, "digits", evaluations=2, name="mine", runs=runs, **SMALL),
+        evogan.resume("mine", evaluations=3, runs=runs),
+    ):
+        assert again.confirmations[-1] == checked
+        assert again.confirmations[-1].genome["clip"] == 0.1
+    fresh = evogan.search(space, "digits", evaluations=1, name="fresh", runs=runs, **SMALL)
+    assert fresh.confirmations[-1].genome["clip"] == 0.2
+
+
 def test_importing_evogan_is_light() -> None:
     code = "import evogan, sys; assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
