@@ -98,7 +98,7 @@ def scale(device: str, quick: bool) -> Scale:
 def genome(subject: str, filters: int, member: int, most_steps: int = 5) -> dict[str, Any]:
     """Of one member of a search; the first is as published."""
     published = dict(shipped.read_genome("wgan_gp" if subject == "large" else "wdcgan").genome)
-    genes = {**published, "filters": filters, "batch_size": BATCH}
+    genes = {**published, "filters": filters, "batch_size": BATCH, "batch_ratio": 1}
     if subject == "wgan_gp":
         del genes["clip"]
         genes |= {"critic_norm": "none", "critic_constraint": "none", "learning_rate": 2e-4}

@@ -73,7 +73,7 @@ def subjects() -> dict[str, tuple[Genome, int]]:
         "digits, published": (wdcgan, 8),
         "digits, typical": (space.decode(np.full(space.dimension, 0.5)), 8),
         "28x28, clip": (GENES.read({**wdcgan, "filters": 64}), 28),
-        "28x28, penalty": (GENES.read({**wgan_gp, "batch_size": 64}), 28),
+        "28x28, penalty": (GENES.read({**wgan_gp, "batch_size": 64, "batch_ratio": 1}), 28),
     }
 
 

@@ -222,7 +222,8 @@ def plain_step(gan: Any, genes: Mapping[str, Any], images: torch.Tensor) -> Any:
         of_critic.zero_grad()
         loss.backward()
         of_critic.step()
-        loss = -critic(generator(torch.randn(n, genes["latent"], generator=noise))).score.mean()
+        latent = torch.randn(n * genes["batch_ratio"], genes["latent"], generator=noise)
+        loss = -critic(generator(latent)).score.mean()
         of_generator.zero_grad()
         loss.backward()  # into the critic too, as usual
         of_generator.step()

@@ -92,7 +92,7 @@ SCHEDULE = [
         0.0,
         2.0,
         0.0,
-        "standard deviation of further such noise, which stays",
+        "standard deviation of noise on all that the critic sees, the same to the end",
         IMPROVED,
     ),
     choice(
