@@ -76,9 +76,6 @@ STRATEGIES: Mapping[str, Entry] = {
 MODEL_BASED = frozenset({"assisted", "tpe", "gp", "optuna-cma-es", "optuna-nsga2", "optuna-qmc"})
 
 
-MOST = 10_000_000  # of whatever an option counts
-
-
 def strategy_options(name: str) -> dict[str, Any]:
     """The options of a strategy and their defaults. Errors: UserError for an unknown strategy."""
     if name not in STRATEGIES:
@@ -109,7 +106,7 @@ def _read_option(name: str, option: str, value: Any, default: Any) -> Any:
     """`value` as the type of the default; lists of numbers may be given as text."""
     where, kind = f"strategy '{name}': {option}", type(default)
     if kind is not tuple:
-        return read_option(where, value, kind, **({} if kind is str else {"low": -MOST, "high": MOST}))
+        return read_option(where, value, kind)  # its constructor has the bounds
     numbers = read_numbers(value)
     if numbers is None:
         example = ",".join(f"{number:g}" for number in default)

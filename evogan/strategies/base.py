@@ -13,8 +13,11 @@ import numpy as np
 
 from evogan.errors import UserError
 from evogan.genome import Gene
+from evogan.options import read_option
 from evogan.space import Space
 from evogan.stable import derive_seed
+
+MOST = 10_000  # of what a strategy counts: members, points, candidates
 
 
 @dataclass(frozen=True)
@@ -169,10 +172,10 @@ def latin_hypercube(rng: np.random.Generator, n: int, dimension: int) -> list[Se
     return points
 
 
-def at_least(strategy: str, option: str, value: float, least: float) -> None:
-    """UserError if an option of a strategy is too small."""
-    if value < least:
-        raise UserError(f"strategy '{strategy}': {option} must be at least {least:g}, not {value:g}")
+def at_least(strategy: str, option: str, value: float, least: float, most: float = MOST) -> None:
+    """UserError if an option of a strategy is too small, larger than makes sense, or no number."""
+    kind = int if isinstance(value, int) else float
+    read_option(f"strategy '{strategy}': {option}", value, kind, low=least, high=most)
 
 
 def within(strategy: str, option: str, value: float, high: float) -> None:

@@ -6,10 +6,11 @@ rung 0. Values of different fidelities are never compared with each other.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import pairwise
+from numbers import Real
 from typing import Any, ClassVar
 
 from evogan.errors import UserError
@@ -49,6 +50,7 @@ def check_ladder(strategy: str, fidelities: Sequence[float]) -> None:
     """UserError if these are not the fidelities of a ladder."""
     if not fidelities:
         raise UserError(f"strategy '{strategy}': fidelities must not be empty")
+    at_least(strategy, "the number of fidelities", len(fidelities), 1, 100)
     for fidelity in fidelities:
         if not 0 < fidelity <= 1:
             raise UserError(f"strategy '{strategy}': fidelities must lie in (0, 1], not {fidelity:g}")
@@ -63,9 +65,17 @@ def read_numbers(value: Any) -> tuple[float, ...] | None:
     """A list of numbers, or a text such as "1/9, 1/3, 1"; None if it is neither."""
     value = plain(value)
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(part, bool) for part in parts):
-        return None
     try:
-        return tuple(float(Fraction(part)) for part in parts)
+        found = tuple(map(_number, parts))
     except (ArithmeticError, TypeError, ValueError):
         return None
+    return found if all(map(math.isfinite, found)) else None
+
+
+def _number(part: Any) -> float:
+    if isinstance(part, str):
+        top, slash, bottom = part.partition("/")
+        return int(top) / int(bottom) if slash else float(part)
+    if isinstance(part, bool) or not isinstance(part, Real):
+        raise TypeError
+    return float(part)

@@ -125,7 +125,7 @@ class GeneticAlgorithm(Strategy):
         at_least(self.title, "population", population, 2)
         at_least(self.title, "elites", elites, 0)
         at_least(self.title, "population - elites", population - elites, 1)
-        at_least(self.title, "tournament", tournament, 1)
+        at_least(self.title, "tournament", tournament, 1, 1000)
         self.population, self.elites, self.tournament = population, elites, tournament
         self._variation = Variation(
             self.title,

@@ -25,7 +25,7 @@ class GridSearch(Strategy):
 
     def __init__(self, space: Space, seed: int, *, points: int = 1000) -> None:
         super().__init__(space, seed)
-        at_least("grid", "points", points, 1)
+        at_least("grid", "points", points, 1, 1_000_000)
         self.levels = self._coarsened(points)
         cells = list(dict.fromkeys(map(self._canonical, self._cells(points))))
         self._walk = [cells[k] for k in self.rng.permutation(len(cells))]

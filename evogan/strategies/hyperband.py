@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Individual, Proposal, latin_hypercube
+from evogan.strategies.base import Fitness, Individual, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import LADDER, MultiFidelity
 
 Vector = Sequence[float]
@@ -46,6 +46,7 @@ class Hyperband(MultiFidelity):
         self.sizes: list[list[int]] = [  # of each bracket, from its first rung on
             [self._points(rungs, rungs - 1 - first) // eta**i for i in range(rungs - first)] for first in range(rungs)
         ]
+        at_least(self.title, "the points of a bracket", max(size for sizes in self.sizes for size in sizes), 1, 100_000)
         self._begun = 0
         self._open: list[Bracket] = []  # oldest first
         self._out: dict[int, Bracket] = {}  # by the number of the proposal

@@ -130,7 +130,7 @@ class LSHADE(SHADE):
         self, space: Space, seed: int, *, evaluations: int = 100, population: int = 0, memory: int = 6
     ) -> None:
         Generational.__init__(self, space, seed)
-        at_least("l-shade", "evaluations", evaluations, 4)
+        at_least("l-shade", "evaluations", evaluations, 4, math.inf)
         at_least("l-shade", "memory", memory, 1)
         if population:
             at_least("l-shade", "population", population, 4)
