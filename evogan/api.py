@@ -13,10 +13,10 @@ from evogan import shipped
 from evogan.engine import Broker, Listener, LocalExecutor, Resources, Store
 from evogan.engine.history import RunHistory
 from evogan.errors import NothingCompleted, UserError, unknown
-from evogan.files import expand, file_name
+from evogan.files import expand, file_name, read_small
 from evogan.genes import GENES
 from evogan.genome import Value, plain
-from evogan.launch import Outside, launch
+from evogan.launch import Outside, check_name, launch
 from evogan.objective import Objective, check_objective, takes_fidelity
 from evogan.options import SEED, bounds, expect, read_option
 from evogan.place import IN_MEMORY, Place
@@ -43,13 +43,14 @@ class Run(RunHistory):
 
         if folder is None and self.store.in_memory:
             raise UserError(f"run '{self.name}' is kept in memory: name a folder for its report")
+        check_name(self.name)  # a store may be from anywhere
         return write_report(self, self.store.folder / self.name if folder is None else expand(folder))
 
     @property
     def traceback(self) -> str:
         """Of the first evaluation that crashed: how it came to that."""
         path = facts.traceback_file(self)
-        return "" if path is None else path.read_text(errors="replace")
+        return "" if path is None else read_small(path).decode(errors="replace")
 
     def load_best(self) -> Generator:
         """The generator of the best training of the best genome, ready to sample."""

@@ -66,17 +66,22 @@ def collect_tables(
     to = expand(to)
     check_folder(to)
     known = read_campaign(path).runs
-    for name, spaces in Counter(space.name for space in {run.space for run in known}).items():
-        if spaces > 1:
-            raise UserError(f"{path}: two spaces are named '{name}', and so would be their tables")
+    problems = {(run.data, run.space) for run in known}
+    for name, times in Counter(_table_name(data, space.name) for data, space in problems).items():
+        if times > 1:
+            raise UserError(f"{path}: two tables would be named '{name}': call a space or a data set otherwise")
     crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
     kept = Place.of(runs, store).existing()
     begun, written = kept.runs(), []
     for (data, space), group in groupby(sorted(known, key=_problem_of), key=_problem_of):
         histories = [history for run in group if run.name in begun and (history := RunHistory(kept, run.name)).history]
         if histories:  # else all of them crashed
-            written.append(_write(histories, to / f"{file_name(f'{plain(data)}-{space}')}.parquet"))
+            written.append(_write(histories, to / f"{_table_name(data, space)}.parquet"))
     return Collected(written, crashed)
+
+
+def _table_name(data: str, space: str) -> str:
+    return file_name(f"{plain(data)}-{space}")
 
 
 def _problem_of(run: PlannedRun) -> tuple[str, str]:

@@ -11,12 +11,11 @@ from typing import Any
 from evogan.api import Run, settle
 from evogan.campaign.plan import Campaign, PlannedRun, read_campaign
 from evogan.engine import Resources
-from evogan.errors import UserError
-from evogan.files import expand, file_name, write_whole
+from evogan.errors import UserError, without_passwords
+from evogan.files import expand, file_name, read_small, write_whole
 from evogan.launch import Outside, check, check_same, launch
 from evogan.monitor import read_status
 from evogan.monitor.campaign import CampaignStatus, RunState
-from evogan.monitor.log import without_passwords
 from evogan.place import Place
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space
@@ -105,7 +104,6 @@ def campaign_status(campaign: Campaign, place: Place) -> CampaignStatus:
 
 def _state(run: PlannedRun, place: Place) -> RunState:
     status, crash = place.status(run.name), place.status(run.name).with_name(CRASHED)
-    reason = crash.read_text(encoding="utf-8").splitlines()[-1] if crash.is_file() else ""
     return RunState(
         name=run.name,
         data=run.data,
@@ -114,9 +112,17 @@ def _state(run: PlannedRun, place: Place) -> RunState:
         evaluations=run.evaluations,
         checks=run.checks,
         status=read_status(status),
-        crashed=reason,
+        crashed=_why(crash),
         total_seconds=run.search["total_seconds"],
     )
+
+
+def _why(crash: Path) -> str:
+    """The last line of what was kept; empty where nothing crashed."""
+    if not crash.exists():
+        return ""
+    lines = read_small(crash).decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "for a reason that is not known")
 
 
 def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, tuple[SearchSettings, Space]]:

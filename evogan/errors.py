@@ -9,6 +9,10 @@ from difflib import get_close_matches
 
 LONGEST = 80  # characters of a value that a line shows
 REASON = 500  # and of an error's message
+_SECRETS = (
+    (re.compile(r"(://[^\s/:@]*):\S*@"), r"\1:***@"),  # of a URL; a password may have an @ in it
+    (re.compile(r"(password['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE), r"\1***"),
+)
 
 
 class UserError(Exception):
@@ -57,7 +61,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 
 def one_line(text: str) -> str:
     """On one line, with what would steer a terminal (escapes, control characters) written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def public_url(url: str) -> str:
@@ -67,3 +75,10 @@ def public_url(url: str) -> str:
     if re.search("[/?#]", before):  # an @ in a place where it needs to be written as %40: what is secret is unknown
         return f"{scheme}{mark}..."
     return f"{scheme}{mark}{before.partition(':')[0]}{at}{re.split('[?#]', place)[0]}"
+
+
+def without_passwords(text: str) -> str:
+    """What a database says of a failed connection may quote the whole URL."""
+    for secret, hidden in _SECRETS:
+        text = secret.sub(hidden, text)
+    return text

@@ -600,7 +600,7 @@ def test_two_spaces_of_one_name_are_refused(run: Command, tmp_path: Path) -> Non
         (tmp_path / f"{name}.toml").write_text("name = 'same'\n[genes.filters]\nkind = 'choice'\nvalues = [8, 16]\n")
     (tmp_path / "small.toml").write_text(FILE.replace('["wdcgan"]', '["./one.toml", "./other.toml"]'))
     result = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / 'runs'}")
-    mistake(result, "two spaces are named 'same'")
+    mistake(result, "two tables would be named 'digits-same'")
     assert not (tmp_path / "runs").exists()
 
 

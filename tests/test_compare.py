@@ -457,7 +457,7 @@ def test_names_are_only_names() -> None:
     found = Comparison(runs)
     assert "<script" not in html(found)
     cells = next(line for line in markdown(found).splitlines() if "script" in line and "| random |" in line)
-    assert "\\<script>\\|x\\|" in cells
+    assert "\\<script\\>\\|x\\|" in cells
 
 
 def test_compare_prints_and_writes(

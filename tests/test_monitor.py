@@ -23,10 +23,9 @@ from rich.console import Console
 
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Store
 from evogan.engine.confirm import FRESH
-from evogan.errors import UserError
+from evogan.errors import UserError, without_passwords
 from evogan.genome import Genome
 from evogan.monitor import Log, SearchProgress, StatusWriter, TensorBoard, all_of, read_status, status_table
-from evogan.monitor.log import without_passwords
 from evogan.monitor.machine import Gpus, gpu
 from evogan.monitor.status import SHOWN, Status
 from evogan.monitor.table import span

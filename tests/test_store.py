@@ -25,13 +25,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evogan import search
+from evogan.engine import Event
 from evogan.engine.database import Database
 from evogan.engine.store import ProposalRow, Store, TellRow
 from evogan.engine.tables import MIGRATIONS, SCHEMA_VERSION
 from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.trial import STATE, Evaluation, Limits, Task, Trial
-from tests.conftest import TASK
+from tests.conftest import TASK, mixed_space
 from tests.postgres import PASSWORD, QUOTED, Postgres
 from tests.postgres import postgres as postgres
 
@@ -280,6 +282,23 @@ def test_reading_never_makes_a_store(runs: Path, postgres: Postgres) -> None:
     assert not runs.exists()
     Store(runs, url).add_run("run", {})
     assert list(Store.existing(runs, url).runs()) == ["run"]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_store_that_goes_while_a_search_runs_ends_it_and_is_not_made_again(runs: Path, how: str) -> None:
+    def listen(event: Event) -> None:
+        if event.kind == "evaluated" and event.trial is not None and event.trial.number == 3:
+            shutil.rmtree(runs)
+            if how == "replaced":
+                Store(runs).close()
+
+    with pytest.raises(UserError, match="evogan.db' was deleted or replaced while it was in use"):
+        search(
+            mixed_space(), objective=lambda genes: 1.0, task="t", evaluations=20, runs=runs, workers=1, listener=listen
+        )
+    left = list(runs.rglob("*"))
+    assert left == [] if how == "deleted" else "evogan.db" in {path.name for path in left}
 
 
 def test_no_room_is_said_before_anything_is_written(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
 
 from evogan.cli import bench, campaigns, comparing, reading, searching, training
+from evogan.cli.streams import finish, open_closed
 from evogan.errors import NothingCompleted, UserError, one_line
 
 app = typer.Typer(
@@ -55,13 +58,18 @@ app.add_typer(bench_app, name="bench")
 def main() -> None:
     """Run a command. A mistake of the user's, or a fault of the disk, is one line and exit code 2."""
     warnings.simplefilter("ignore", NothingCompleted)  # the verdict says so
+    open_closed()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `evogan runs | head`
+        finish(sys.stdout)
+        code = 128 + signal.SIGPIPE
     except UserError as error:
         _stop(str(error), 2)
     except OSError as error:
         file = error.filename2 or error.filename
-        _stop(f"{error.strerror or error}: {file}" if file else str(error), 2)
+        _stop(f"{error.strerror or error}{f': {file}' if file else ''}", 2)
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message(), file=sys.stderr)  # type: ignore[attr-defined]
@@ -75,7 +83,9 @@ def main() -> None:
 
 
 def _stop(line: str, code: int) -> NoReturn:
-    print(f"evogan: {one_line(line)}", file=sys.stderr)
+    finish(sys.stdout)
+    with suppress(OSError):
+        print(f"evogan: {one_line(line)}", file=sys.stderr, flush=True)
     raise SystemExit(code)
 
 

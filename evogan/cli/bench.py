@@ -55,6 +55,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Compare strategies on tables of recorded trainings, in minutes instead of days."""
+    from rich.markup import escape
     from rich.progress import Progress
 
     from evogan.bench import run_bench
@@ -64,7 +65,7 @@ def run(
     out = check_page(out)
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        said = ", ".join(tables)
+        said = escape(", ".join(tables))
         bar = progress.add_task(said, total=seeds * len(dict.fromkeys(names)) * len(dict.fromkeys(tables)))
         trained: Counter[str] = Counter()
 

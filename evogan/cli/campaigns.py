@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evogan.cli.common import Json, Runs, StoreURL, console, print_json, say, teller
+from evogan.cli.common import Json, Runs, StoreURL, console, output, print_json, say, teller
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -71,7 +71,7 @@ def status(
     if not watch:
         say(found.table())
         return
-    with Live(found.table(), refresh_per_second=1 / EVERY) as live:
+    with Live(found.table(), console=output(), refresh_per_second=1 / EVERY) as live:
         seen = time.monotonic()
         while found.going or (found.waiting and time.monotonic() - seen < BETWEEN):
             time.sleep(EVERY)

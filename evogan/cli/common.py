@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,9 +33,15 @@ StoreURL = Annotated[
 
 
 def console() -> Console:
-    from rich.console import Console
+    from evogan.cli.terminal import on_stderr
 
-    return Console(stderr=True)
+    return on_stderr()
+
+
+def output() -> Console:
+    from evogan.cli.terminal import on_stdout
+
+    return on_stdout()
 
 
 def teller(terminal: Console) -> Callable[[str], None]:
@@ -46,10 +51,7 @@ def teller(terminal: Console) -> Callable[[str], None]:
 
 def say(text: Any) -> None:
     """Print a table or a line to stdout."""
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width, highlight=False, soft_wrap=isinstance(text, str), markup=False, emoji=False).print(text)
+    output().print(text, soft_wrap=isinstance(text, str))
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, print_json, say
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, public_url, unknown
 
 if TYPE_CHECKING:
     from evogan.campaign import Comparison
@@ -90,6 +90,6 @@ def export(
         raise UserError(f"--artifacts: a {kind} file has none")
     run = RunHistory(Place.of(runs, store).existing(), name)
     if kind == "optuna":
-        say(f"{to}  study '{name}' with {export_study(run, to, artifacts and expand(artifacts))} trials")
+        say(f"{public_url(to)}  study '{name}' with {export_study(run, to, artifacts and expand(artifacts))} trials")
     else:
         say(f"{to}  {export_table(run, kind, expand(to))} rows")

@@ -23,6 +23,7 @@ from evogan.cli.common import (
     Samples,
     StoreURL,
     console,
+    output,
     pairs,
     print_json,
     say,
@@ -223,7 +224,7 @@ def status(
     if not watch:
         say(status_table(found))
         return
-    with Live(status_table(found), refresh_per_second=2) as live:
+    with Live(status_table(found), console=output(), refresh_per_second=2) as live:
         while found is not None and not found.ended and found.alive is not False:
             time.sleep(1)
             found = read_status(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
 from threading import RLock
@@ -91,7 +91,9 @@ class Database:
             self._engine, self.name = _sqlite("sqlite://", poolclass=sa.StaticPool), "in memory"
         self._insert = postgresql.insert if url is not None else sqlite.insert
         self.add = cache(self._add)
+        self._path, self._opened = None if url or folder is None else folder / FILE, None
         self._open(make, patience=None if url is None else 0)
+        self._opened = self._file()
 
     def do(self, work: Callable[[sa.Connection], T], *, patience: float | None = None) -> T:
         """`work` in one transaction, from the beginning again after what passes: a lock, a restart, a lost connection.
@@ -116,7 +118,18 @@ class Database:
     def _try(self, work: Callable[[sa.Connection], T], patience: float | None, *, writes: bool) -> T:
         return patiently(partial(self._once, work, writes), self._explain, lambda why: self.on_wait(why), patience)
 
+    def _file(self) -> tuple[int, int] | None:
+        """Which file there is."""
+        if self._path is None:
+            return None
+        with suppress(OSError):
+            found = self._path.stat()
+            return found.st_dev, found.st_ino
+        return None
+
     def _once(self, work: Callable[[sa.Connection], T], writes: bool) -> T:
+        if self._opened is not None and self._file() != self._opened:  # whatever goes on in it is lost
+            raise UserError(f"store '{self.name}' was deleted or replaced while it was in use")
         with self._turn, self._engine.begin() as connection:
             if writes and self._engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is waited for, unlike one taken midway

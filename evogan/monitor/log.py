@@ -6,7 +6,7 @@ import fcntl
 import json
 import math
 import os
-import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from evogan.engine import Event, Judge
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError, unknown, without_passwords
 
 LEVELS = ("debug", "info", "warning")
 _KINDS = {
@@ -26,10 +26,6 @@ _KINDS = {
     "stopping": "warning",
     "waiting": "warning",
 }
-_SECRETS = (
-    (re.compile(r"(://[^\s/:@]*):\S*@"), r"\1:***@"),  # of a URL; a password may have an @ in it
-    (re.compile(r"(password['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE), r"\1***"),
-)
 
 
 class Log:
@@ -46,9 +42,12 @@ class Log:
         self._run, self._judge, self._least, self._lost = run, judge, LEVELS.index(level), 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
         except OSError as error:
             raise UserError(f"log '{path}': {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            os.close(self._file)
+            raise UserError(f"log '{path}': no regular file")
 
     def __enter__(self) -> Log:
         return self
@@ -132,10 +131,3 @@ def facts_of(event: Event, judge: Judge) -> dict[str, Any]:
 def numbers(values: Mapping[str, float | None]) -> dict[str, float | None]:
     """JSON knows no NaN."""
     return {name: None if x is None or not math.isfinite(x) else float(x) for name, x in values.items()}
-
-
-def without_passwords(text: str) -> str:
-    """What a database says of a failed connection may quote the whole URL."""
-    for secret, hidden in _SECRETS:
-        text = secret.sub(hidden, text)
-    return text

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress import TimeRemainingColumn as Remaining
 
 from evogan.engine import Event, Judge
-from evogan.monitor.log import without_passwords
+from evogan.errors import without_passwords
 from evogan.monitor.tally import Tally
 
 
@@ -20,10 +20,10 @@ class SearchProgress:
         self._metric, self._console, self._total = judge.metric, console, evaluations
         self._tally, self._tenths, self._said = Tally(), 0, ""
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[facts]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             Remaining(),

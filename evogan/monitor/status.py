@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Any
 
 from evogan.engine import Event, Judge
-from evogan.errors import UserError
+from evogan.errors import UserError, without_passwords
 from evogan.files import write_whole
-from evogan.monitor.log import numbers, without_passwords
+from evogan.monitor.log import numbers
 from evogan.monitor.machine import Machine, born
 from evogan.monitor.tally import Best, Running, Tally
 
@@ -111,6 +111,8 @@ class StatusWriter:
         self._thread = Thread(target=self._keep_fresh, name="status", daemon=True)
 
     def __enter__(self) -> StatusWriter:
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
         self._thread.start()
         return self
 
@@ -183,6 +185,8 @@ class StatusWriter:
                 return
 
     def _write(self, status: Status) -> None:
+        if not self._path.parent.is_dir():  # somebody deleted the run
+            return
         with suppress(OSError):  # the disk is full: the search goes on, and the next one may come through
             write_whole(self._path, json.dumps(asdict(status), allow_nan=False, indent=1).encode())
 

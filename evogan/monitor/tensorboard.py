@@ -16,7 +16,7 @@ from PIL import Image
 from evogan.engine import Event, Judge
 from evogan.engine.confirm import FRESH
 from evogan.errors import UserError
-from evogan.files import write_whole
+from evogan.files import read_small, write_whole
 from evogan.monitor.tally import Tally
 from evogan.trial import Evaluation, Identity, Trial
 
@@ -69,7 +69,7 @@ class TensorBoard:
             return
         assert event.trial is not None and event.evaluation is not None
         path = self._folder / _name(event.trial) / f"{NAME}.evogan"
-        with suppress(OSError):  # the disk is full: what is missing is written when the run goes on another time
+        with suppress(OSError, UserError):  # the disk is full: what is missing is written when the run goes on again
             if not path.exists():
                 write_whole(path, self._trial(event.trial, event.evaluation))
 
@@ -90,7 +90,7 @@ class TensorBoard:
         recorded = (trial.key, trial.task.key, evaluation.fidelity or trial.fidelity, trial.replicate)
         grid = self._files(recorded) / "samples.png"
         if grid.is_file():
-            events.append(_image(_images(self._judge.point(evaluation), 0), "samples", grid.read_bytes()))
+            events.append(_image(_images(self._judge.point(evaluation), 0), "samples", read_small(grid)))
         return _records([*events, _end(evaluation)])
 
 

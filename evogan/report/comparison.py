@@ -15,6 +15,7 @@ from evogan.campaign import Comparison
 from evogan.campaign.comparison import FRESH
 from evogan.campaign.ranks import LEVEL
 from evogan.campaign.statistics import quantile
+from evogan.errors import one_line
 from evogan.report.facts import duration, metric_name, short
 
 
@@ -186,8 +187,9 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A name is a name: no cell ends early, nothing becomes markup."""
-    for character in "\\|<*_`":
+    """A name is a name: no cell ends early, nothing becomes markup, a link or an image from elsewhere."""
+    text = one_line(text)
+    for character in "\\|<>*_`[]&~#":
         text = text.replace(character, f"\\{character}")
     return text
 

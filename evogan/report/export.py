@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from evogan.engine import Told
 from evogan.engine.history import RunHistory
-from evogan.errors import UserError
+from evogan.errors import UserError, public_url, without_passwords
 from evogan.files import write_whole
 from evogan.genome import Gene
 from evogan.trial import Evaluation
@@ -38,7 +38,8 @@ def export_table(run: RunHistory, kind: str, path: Path) -> int:
     _check_told(run)
     frame = run.to_dataframe()
     if kind == "csv":
-        content = frame.to_csv(index=False).encode()
+        harmless = frame.map(_no_formula).rename(columns=_no_formula)
+        content = harmless.to_csv(index=False, lineterminator="\r\n").encode()  # a cell with one of the two is quoted
     elif kind == "json":
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
         content = json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False).encode()
@@ -46,6 +47,11 @@ def export_table(run: RunHistory, kind: str, path: Path) -> int:
         content = _one_type_a_column(frame).to_parquet(index=False)
     write_whole(path, content)
     return len(frame)
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, and carry out, begins with an apostrophe."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _one_type_a_column(frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +75,7 @@ def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     _check_told(run)
-    where = storage.split("@")[-1]  # no password in a message
+    where = public_url(storage)
     try:
         make_url(storage)
     except (ArgumentError, ValueError):
@@ -96,7 +102,7 @@ def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -
     except optuna.exceptions.DuplicatedStudyError:
         raise UserError(f"study '{run.name}' exists in '{where}': name another file") from None
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-        why = str(error.__cause__ or error).splitlines()[0]
+        why = without_passwords(str(error.__cause__ or error).splitlines()[0])
         raise UserError(f"storage '{where}' cannot be written: {why}") from None
     finally:
         optuna.logging.set_verbosity(verbosity)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evogan.engine.history import RunHistory
+from evogan.errors import UserError
+from evogan.files import read_small
 from evogan.report.facts import short
 
+LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PNG = 100_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
 
 
@@ -39,7 +42,7 @@ def sample_grids(run: RunHistory) -> Iterator[Grid]:
 def real_grid(run: RunHistory) -> Iterator[Grid]:
     path = run.store.task_file(run.document["task"], "real.png")
     if path.is_file():
-        yield Grid("real", "real", run.document["data"], path.read_bytes())
+        yield Grid("real", "real", run.document["data"], read_small(path, LARGEST_FILE))
 
 
 def reference_grid(run: RunHistory, name: str, key: str) -> Iterator[Grid]:
@@ -61,7 +64,7 @@ def training_grids(run: RunHistory) -> Iterator[Grid]:
         percent = round(100 * point.get("fidelity", 0.0))
         path = run.store.files(training.identity) / f"samples-{percent}.png"
         if path.is_file():
-            yield Grid(path.stem, f"{percent} %", f"FID {short(point['fid'])}", path.read_bytes())
+            yield Grid(path.stem, f"{percent} %", f"FID {short(point['fid'])}", read_small(path, LARGEST_FILE))
 
 
 def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]:
@@ -71,7 +74,7 @@ def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]
         path = run.store.files(training.identity) / "samples.png"
         if path.is_file():  # the weights kept are those of the checkpoint with the best FID
             fid = training.evaluation.metric("fid")
-            yield Grid(name, title, f"FID {short(fid)}, its best training", path.read_bytes())
+            yield Grid(name, title, f"FID {short(fid)}, its best training", read_small(path, LARGEST_FILE))
 
 
 def _data_uri(png: bytes) -> str:
@@ -82,8 +85,11 @@ def _data_uri(png: bytes) -> str:
         from PIL import Image
 
         buffer = BytesIO()
-        image = Image.open(BytesIO(png)).convert("RGB")
-        image.thumbnail((640, 640))
+        try:
+            image = Image.open(BytesIO(png), formats=["PNG"]).convert("RGB")
+            image.thumbnail((640, 640))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise UserError(f"a grid of images is damaged: {error}") from None
         image.save(buffer, "JPEG", quality=85)
         kind, content = "jpeg", buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

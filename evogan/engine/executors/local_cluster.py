@@ -47,11 +47,11 @@ class LocalCluster:
                     _temp_dir=str(self._folder.path / "r"),
                     **quiet,
                 )
-        except BaseException as error:
+        except (Exception, KeyboardInterrupt) as error:
             self.stop()
             for child in set(psutil.Process().children()) - before:
                 child.kill()
-            if not isinstance(error, OSError | RuntimeError):
+            if isinstance(error, KeyboardInterrupt):
                 raise
             why = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(f"Ray cannot be started: {why[0]} (one worker needs no Ray)") from None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from evogan.errors import UserError, shown
+from evogan.errors import UserError, public_url, shown
 from evogan.options import check_options, number
 
 FUSE = 32
@@ -53,5 +53,5 @@ def host_and_port(address: str) -> tuple[str, int]:
     """Of a Ray cluster. Errors: UserError for what can be no address."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
-        raise UserError(f"Ray's address is host:port, ray://host:port or auto, not {shown(address)}")
+        raise UserError(f"Ray's address is host:port, ray://host:port or auto, not {shown(public_url(address))}")
     return host.strip("[]"), int(port)
