@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from evogan.documents import read_toml
 from evogan.engine.executors.resources import Resources
@@ -237,8 +238,15 @@ class _Resources(BaseModel):
         return Resources(**given)
 
 
+def _name(given: str) -> str:
+    """Folders are named by it."""
+    if not re.match(r"\w", given):
+        raise ValueError(f"must begin with a letter, a digit or '_', not '{given}'")
+    return given
+
+
 class _File(_GAN, _Search):
-    name: str
+    name: Annotated[str, AfterValidator(_name)]
     total_kimg: float | None = None
     data: Annotated[dict[str, _DataSet], BeforeValidator(_table)]
     spaces: Annotated[list[str], BeforeValidator(_several)]
