@@ -13,7 +13,7 @@ from evogan.engine.confirm import FRESH
 from evogan.errors import UserError, shown, unknown
 from evogan.genome import Value, plain
 from evogan.options import SEED, check_options, number
-from evogan.trial import GANTask
+from evogan.trial import IMAGE_SIZES, GANTask
 
 if TYPE_CHECKING:
     from evogan.data import Dataset
@@ -32,7 +32,7 @@ class GANSettings:
     """
 
     data: str = "digits"
-    image_size: int | None = number(None, low=4, high=1024)
+    image_size: int | None = number(None, low=IMAGE_SIZES[0], high=IMAGE_SIZES[1])
     classes: tuple[str | int, ...] | None = None
     data_dir: str | None = None
     download: bool = False

@@ -19,6 +19,7 @@ RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
+IMAGE_SIZES = (4, 1024)  # pixels a side, from and to
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,15 +14,16 @@ from evogan.data.npz import load_npz
 from evogan.data.resize import resize
 from evogan.errors import UserError, one_line, unknown
 from evogan.files import expand
+from evogan.trial import IMAGE_SIZES
 
-LEAST, MOST = 4, 1024  # pixels a side
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 
 
 def load_dataset(spec: DataSpec) -> Dataset:
     """Load, choose classes, resize. Raises UserError, one line, for whatever the user can mend."""
-    if spec.image_size is not None and not LEAST <= spec.image_size <= MOST:
-        raise UserError(f"image size {spec.image_size}: {LEAST} to {MOST} pixels a side are allowed")
+    least, most = IMAGE_SIZES
+    if spec.image_size is not None and not least <= spec.image_size <= most:
+        raise UserError(f"image size {spec.image_size}: {least} to {most} pixels a side are allowed")
     dataset = _read(spec)
     for text in (spec.name, spec.data_dir or "", dataset.name, *(dataset.class_names or ())):
         _check_text(text)
@@ -35,8 +36,8 @@ def load_dataset(spec: DataSpec) -> Dataset:
             " at least 2 of each are needed"
         )
     height, width = images.shape[2:]
-    if spec.image_size is None and (height != width or height < LEAST):
-        wanted = "square" if height != width else f"of {LEAST} pixels a side or more"
+    if spec.image_size is None and (height != width or height < least):
+        wanted = "square" if height != width else f"of {least} pixels a side or more"
         raise UserError(f"data set '{spec.name}' has images of {width}x{height}: make them {wanted} with --image-size")
     if min(height, width) < 1:
         raise UserError(f"data set '{spec.name}' has images of {width}x{height}")
