@@ -123,6 +123,7 @@ def raising(error: BaseException) -> Callable[[object], float]:
 def test_whatever_it_raises_is_a_result(objective: Callable[..., Any], status: str, reason: str) -> None:
     found = evaluated(objective)
     assert (found.status, found.reason) == (status, reason)
+    assert found.cost["seconds"] > 0  # which a budget in seconds counts
     if status == "crashed":
         assert reason.partition(":")[0].encode() in found.files[TRACEBACK]
 

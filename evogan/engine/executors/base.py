@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Literal, Protocol
 
 from evogan.errors import UserError, summary, whole_traceback
@@ -55,9 +56,11 @@ class Executor(Protocol):
 
 def evaluate_safely(evaluate: Evaluate, trial: Trial) -> Evaluation:
     """A bad candidate is a result, not an accident."""
+    started = perf_counter()
     try:
         return evaluate(trial)
     except MemoryError as error:
-        return Evaluation(status="out_of_memory", reason=str(error) or "out of memory")
+        failed = Evaluation(status="out_of_memory", reason=str(error) or "out of memory")
     except (Exception, SystemExit) as error:
-        return Evaluation(status="crashed", reason=summary(error), files={TRACEBACK: whole_traceback(error)})
+        failed = Evaluation(status="crashed", reason=summary(error), files={TRACEBACK: whole_traceback(error)})
+    return replace(failed, cost={"seconds": perf_counter() - started})
