@@ -47,7 +47,7 @@ def summary(error: BaseException) -> str:
         message = one_line(str(error))
     except Exception:  # of a user's class
         message = "its message cannot be read"
-    return f"{type(error).__name__}: {shortened(message, REASON)}"
+    return ": ".join([type(error).__name__, *([shortened(message, REASON)] if message else [])])
 
 
 def whole_traceback(error: BaseException) -> bytes:

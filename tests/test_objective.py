@@ -114,6 +114,7 @@ def raising(error: BaseException) -> Callable[[object], float]:
         (raising(ZeroDivisionError("division by zero")), "crashed", "ZeroDivisionError: division by zero"),
         (raising(ValueError("one\n\x1b[31mtwo")), "crashed", r"ValueError: one \x1b[31mtwo"),
         (raising(SystemExit(3)), "crashed", "SystemExit: 3"),
+        (raising(AssertionError()), "crashed", "AssertionError"),
         (raising(Unspeakable()), "crashed", "Unspeakable: its message cannot be read"),
         (raising(ValueError("x" * 9999)), "crashed", f"ValueError: {'x' * 500}..."),
         (raising(MemoryError()), "out_of_memory", "out of memory"),
