@@ -57,7 +57,7 @@ class Run(RunHistory):
         training = None if self.best is None else self.best_training(self.best.row.key)
         if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed: {facts.verdict(self)}")
-        if "table" in self.document:
+        if self.document.get("table"):
             raise UserError(f"run '{self.name}' is a replay of table '{self.document['table']}': nothing was trained")
         return load(self.store.files(training.identity) / "generator.safetensors")
 
@@ -228,12 +228,17 @@ def resume(
     changed.
     """
     place = Place.of(runs, store)
-    document = place.existing().run(name)
-    if "table" in document:
+    document = RunHistory(place.existing(), name).document
+    if document.get("table"):
         raise UserError(f"run '{name}' is a replay of table '{document['table']}': evogan bench run goes on with it")
     if document["gan"] is None:
         raise UserError(f"run '{name}' has an objective of its own: call search() with it again")
-    settings = SearchSettings.of(document | ({} if evaluations is None else {"evaluations": evaluations}))
+    try:
+        settings = SearchSettings.of(document)
+    except (UserError, TypeError) as error:
+        raise UserError(f"run '{name}' was started with what cannot be: {error}") from None
+    if evaluations is not None:
+        settings = replace(settings, evaluations=evaluations)
     for part in resources or {}:
         if part not in vars(settings.resources):
             raise unknown("resource", part, vars(settings.resources))

@@ -72,7 +72,7 @@ def collect_tables(
             raise UserError(f"{path}: two tables would be named '{name}': call a space or a data set otherwise")
     crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
     kept = Place.of(runs, store).existing()
-    begun, written = kept.runs(), []
+    begun, written = kept.names(), []
     for (data, space), group in groupby(sorted(known, key=_problem_of), key=_problem_of):
         histories = [history for run in group if run.name in begun and (history := RunHistory(kept, run.name)).history]
         if histories:  # else all of them crashed

@@ -79,7 +79,7 @@ def report_campaign(
 
     campaign, place = read_campaign(path), Place.of(runs, store)
     kept = place.existing()
-    known = kept.runs()
+    known = kept.names()
     begun = [Run(kept, run.name) for run in campaign.runs if run.name in known]
     if not begun:
         raise UserError(f"{path}: none of its {len(campaign.runs)} runs has begun in '{kept.folder}'")
@@ -128,7 +128,7 @@ def _why(crash: Path) -> str:
 def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, tuple[SearchSettings, Space]]:
     """All that is not finished, checked as far as it can be without training."""
     store = place.existing() if place.has_store else None
-    known = store.runs() if store else {}
+    known = store.names() if store else []
     judged_on: dict[str, tuple[GANSettings, Task]] = {}
     found = {}
     for run in campaign.runs:
@@ -136,7 +136,7 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
             gan = GANSettings.of(**run.gan)
             judged_on[run.data] = gan, gan.prepare(here=resources.ray is None)[0]
         gan, task = judged_on[run.data]
-        before = known.get(run.name)
+        before = store.run(run.name) if store and run.name in known else None
         search = dict(run.search) | _begun_with(run, before)
         settings, space = settle(run.space, gan, place, resources=resources, **search)
         check(run.name, settings, space)

@@ -12,15 +12,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from evogan.documents import parse_json
 from evogan.errors import UserError
+from evogan.files import check_file, expand
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import SEED, read_option
 from evogan.trial import GANTask
-from evogan.zoo import build
+from evogan.zoo import build, count_parameters
 
 MAGIC = "evogan.generator"
 MOST = 1_000_000  # images at once
+LARGEST = 2**16  # side of an image, in pixels
 
 
 def pack_generator(generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
@@ -42,23 +45,25 @@ class Generator:
     """
 
     def __init__(self, path: str | Path) -> None:
+        header, state = _read(expand(path))
         try:
-            with safe_open(str(path), framework="pt") as file:
-                header = (file.metadata() or {}).get(MAGIC)
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError:
-            raise UserError(f"no file '{path}'") from None
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"'{path}' is no generator: {error}") from None
-        if header is None:
-            raise UserError(f"'{path}' holds weights, but not of an evogan generator")
-        try:
-            self.facts: dict[str, Any] = json.loads(header)
-            self.genome: Genome = GENES.read(self.facts.pop("genome"))
-            self._gan = build(self.genome, self.facts["image_size"], self.facts["channels"], seed=0)
+            self.facts: dict[str, Any] = dict(parse_json(header))
+            self.genome: Genome = GENES.read(dict(self.facts.pop("genome")))
+            size = read_option("image_size", self.facts["image_size"], int, low=1, high=LARGEST)
+            channels = read_option("channels", self.facts["channels"], int, low=1, high=3)
+            needed = count_parameters(self.genome, size, channels)["generator"]
+            if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
+                raise UserError(f"its genome has {needed} weights, more than there are")
+            self._gan = build(self.genome, size, channels, seed=0)
             self._gan.sampler.load_state_dict(state)
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise UserError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from None
+        except UserError as error:
+            raise UserError(f"'{path}' is damaged: {error}") from None
+        except KeyError as error:
+            raise UserError(f"'{path}' is damaged: {error} is missing in its header") from None
+        except (ValueError, TypeError):
+            raise UserError(f"'{path}' is damaged: its header does not describe a generator") from None
+        except RuntimeError:
+            raise UserError(f"'{path}' is damaged: its weights do not fit its genome") from None
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n` and seed."""
@@ -66,3 +71,22 @@ class Generator:
         rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=SEED))
         latents = self._gan.latents(n, rng)
         return torch.cat([self._gan.sample(part) for part in latents.split(500)])
+
+
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The header's entry, and finite weights. Errors: UserError."""
+    if not path.exists():
+        raise UserError(f"no file '{path}'")
+    check_file(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = (file.metadata() or {}).get(MAGIC)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"'{path}' is no generator: {error}") from None
+    if header is None:
+        raise UserError(f"'{path}' holds weights, but not of an evogan generator")
+    for name, weights in state.items():
+        if not weights.float().isfinite().all():
+            raise UserError(f"'{path}' is damaged: not all numbers of '{name}' are finite")
+    return header, state

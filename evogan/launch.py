@@ -282,10 +282,10 @@ def _listeners(
 def _register(store: Store, name: str, document: dict[str, Any]) -> None:
     """A new run, or the same one again, with another budget if so; UserError if something else differs."""
     document = json.loads(json.dumps(document))
-    known = store.runs().get(name)
-    if known is None:
+    if name not in store.names():
         store.add_run(name, document)
         return
+    known = store.run(name)
     check_same(store, name, document)
     changed = {part: document[part] for part in MAY_CHANGE}
     if changed != {part: known.get(part) for part in MAY_CHANGE}:

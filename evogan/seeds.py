@@ -95,7 +95,7 @@ def _named(one: str, space: Space, place: Place) -> Iterator[tuple[str, Genome]]
         yield one, shipped.read_genome(one, space.table).genome
     else:
         store = place.existing() if place.has_store else None
-        runs = store.runs() if store else {}
+        runs = store.names() if store else []
         if store is None or one not in runs:
             raise unknown("seed genome", one, [PUBLISHED, *shipped.names("genomes"), *runs, "a .toml file"])
         for told in RunHistory(store, one).leaders(FROM_A_RUN):

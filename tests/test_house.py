@@ -12,7 +12,7 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "extremes", "files", "documents", "options", "stable", "levels"}
+GROUND = {"errors", "extremes", "files", "documents", "options", "shapes", "stable", "levels"}
 GROUND |= {"genome", "genes", "shipped", "trial", "flags"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "documents": {"errors", "files"},
     "options": {"errors", "genome"},
     "levels": set(),
+    "shapes": {"errors"},
     "genome": {"errors", "stable", "levels"},
     "genes": {"genome"},
     "shipped": {"errors", "files", "documents", "genes", "genome"},

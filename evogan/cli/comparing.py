@@ -35,7 +35,7 @@ def compare(
         raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
     out = check_page(out)
     kept = Place.of(runs, store).existing()
-    found = Comparison([RunHistory(kept, name) for name in dict.fromkeys(names or kept.runs())], target)
+    found = Comparison([RunHistory(kept, name) for name in dict.fromkeys(names or kept.names())], target)
     tell_comparison(found, out, as_json)
 
 

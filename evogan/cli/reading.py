@@ -8,20 +8,30 @@ from typing import Annotated
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, print_json, say
+from evogan.errors import UserError
 
 
 def list_runs(runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False) -> None:
-    """List the runs in the store."""
+    """List the runs in the store; what is damaged is named after the others."""
     from evogan import api
     from evogan.place import Place
     from evogan.report import tables
 
     kept = Place.of(runs, store).existing()
-    found = [api.Run(kept, name) for name in kept.runs()]
+    found, documents, damaged = [], [], []
+    for name in kept.names():
+        try:
+            run = api.Run(kept, name)
+            documents.append(tables.as_document(run))
+            found.append(run)
+        except UserError as error:
+            damaged.append(f"run '{name}': {error}")
     if as_json:
-        print_json([tables.as_document(run) for run in found])
+        print_json(documents)
     else:
         say(tables.runs(found))
+    if damaged:
+        raise UserError("; ".join(damaged))
 
 
 def show(name: str, runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False) -> None:
@@ -40,11 +50,16 @@ def show(name: str, runs: Runs = Path("runs"), store: StoreURL = None, as_json: 
         say(troubles)
 
 
-def report(name: str, runs: Runs = Path("runs"), store: StoreURL = None) -> None:
+def report(
+    name: str,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page; default: the run's, in --runs.")] = None,
+    runs: Runs = Path("runs"),
+    store: StoreURL = None,
+) -> None:
     """Write the HTML report of a run."""
     from evogan import api
 
-    say(str(api.open_run(name, runs, store).report()))
+    say(str(api.open_run(name, runs, store).report(out)))
 
 
 def zoo(as_json: Json = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -71,24 +72,32 @@ def patiently(
 class Database:
     """`folder/evogan.db`, PostgreSQL by URL, or one in memory. Threads may share it.
 
-    `on_wait` hears when it does not answer. With `make`, tables are made where there are none.
-    Errors: UserError for what is no store, a store of a newer schema, a folder without room, a URL that is wrong, a
-    server that refuses. None of them shows a password.
+    `on_wait` hears when it does not answer. With `make` it is to be written, and tables are made where there are none;
+    without, a file that cannot be written is read as it is.
+    Errors: UserError for what is no store, a store of a newer schema, a folder without room, a file that cannot be
+    written, a URL that is wrong, a server that refuses. None of them shows a password.
     """
 
     def __init__(self, folder: Path | None, url: str | None = None, *, make: bool = True) -> None:
         self.in_memory = folder is None and url is None
+        self.read_only = False
         self.on_wait: Callable[[str], None] = lambda reason: None
         self._turn: AbstractContextManager[Any] = nullcontext()
         if url is not None:
             self._engine, self.name = _postgresql(url)
         elif folder is not None:
-            if make and not (folder / FILE).exists():
+            path = folder / FILE
+            self.name = str(path)
+            if path.exists():
+                self.read_only = _only_readable(path)
+            elif make:
                 make_room(folder)
-            self._engine, self.name = _sqlite(f"sqlite:///{folder / FILE}"), str(folder / FILE)
+            if make and self.read_only:
+                raise self._not_written()
+            self._engine = _as_it_lies(path) if self.read_only else _sqlite(path)
         else:
             self._turn = RLock()  # there is one connection
-            self._engine, self.name = _sqlite("sqlite://", poolclass=sa.StaticPool), "in memory"
+            self._engine, self.name = _sqlite(None, poolclass=sa.StaticPool), "in memory"
         self._insert = postgresql.insert if url is not None else sqlite.insert
         self.add = cache(self._add)
         self._path, self._opened = None if url or folder is None else folder / FILE, None
@@ -101,6 +110,8 @@ class Database:
         It may then have been done already, so it must be safe to repeat.
         Errors: UserError for what does not pass, or not within `patience` seconds.
         """
+        if self.read_only:
+            raise self._not_written()
         return self._try(work, patience, writes=True)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
@@ -111,6 +122,9 @@ class Database:
         """The statement that inserts a row unless it is there; of a new one it returns columns, or the primary key."""
         statement: Any = self._insert(table).on_conflict_do_nothing()
         return statement.returning(*(returned or table.primary_key.columns))  # type: ignore[no-any-return]
+
+    def _not_written(self) -> UserError:
+        return UserError(f"store '{self.name}' can be read, but not written: its file or its folder is protected")
 
     def close(self) -> None:
         self._engine.dispose()
@@ -149,6 +163,8 @@ class Database:
         if found is None and not make:
             raise UserError(f"no store in '{self.name}': nothing was run there yet")
         if found is None or found < SCHEMA_VERSION:
+            if self.read_only:  # an older one: a copy becomes what it would
+                self._engine, self._turn = _copied(self._engine), RLock()
             self._try(self._renew, patience, writes=True)
         elif found > SCHEMA_VERSION:
             raise UserError(
@@ -160,7 +176,13 @@ class Database:
         tables = sa.inspect(connection).get_table_names()
         if tables and meta.name not in tables:
             raise UserError(f"'{self.name}' is a database, but no evogan store")
-        return connection.execute(sa.select(meta.c.schema_version)).scalar() if tables else None
+        row = connection.execute(sa.select(meta.c.schema_version)).first() if tables else None
+        if row is None:
+            return None
+        found = row.schema_version
+        if not (isinstance(found, int) and found >= 1):
+            raise UserError(f"store '{self.name}' is damaged: schema_version is {found!r}, not a number from 1")
+        return found
 
     def _renew(self, connection: sa.Connection) -> None:
         """One driver at a time makes the tables, or brings older ones up to date."""
@@ -188,16 +210,46 @@ def make_room(folder: Path) -> None:
         raise UserError(f"cannot use '{folder}' for runs: {error.strerror}") from None
 
 
-def _sqlite(url: str, **options: Any) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **options)
+def _only_readable(path: Path) -> bool:
+    """Whether nothing can be written to this store of SQLite's, which needs files beside it for that."""
+    if not path.is_file():
+        raise UserError(f"'{path}' is no file, and no store")
+    return not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK))
+
+
+def _sqlite(path: Path | None, **options: Any) -> sa.Engine:
+    engine = _connecting(sa.URL.create("sqlite", database=None if path is None else str(path)), **options)
     sa.event.listen(engine, "connect", _configure_sqlite)
     return engine
+
+
+def _connecting(url: sa.URL, **options: Any) -> sa.Engine:
+    return sa.create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **options)
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:
     """Readers beside a writer; a commit survives the death of the process without a flush to disk each."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _as_it_lies(path: Path) -> sa.Engine:
+    """For reading alone. Without files beside it nobody writes, and none need be made: it counts as immutable."""
+    path = path.resolve()
+    wal, shm = (path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))
+    if wal.exists() and wal.stat().st_size and not shm.exists():
+        raise UserError(f"'{wal}' cannot be read where nothing can be written: copy it and '{path}' to another folder")
+    mode = {"mode": "ro"} if shm.exists() else {"immutable": "1"}
+    return _connecting(sa.URL.create("sqlite", database=path.as_uri(), query={"uri": "true"} | mode))
+
+
+def _copied(engine: sa.Engine) -> sa.Engine:
+    """The same in memory."""
+    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    with engine.connect() as connection:
+        cast(sqlite3.Connection, connection.connection.driver_connection).backup(copy)
+    engine.dispose()
+    return sa.create_engine("sqlite://", creator=lambda: copy, poolclass=sa.StaticPool)
 
 
 def _postgresql(url: str) -> tuple[sa.Engine, str]:

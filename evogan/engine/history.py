@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +13,11 @@ from evogan.engine.judge import Judge
 from evogan.engine.ledger import Ledger
 from evogan.engine.loop import Told
 from evogan.engine.pareto import ranks, spread_out
+from evogan.engine.rows import RunDocument
 from evogan.engine.store import Store
+from evogan.errors import UserError
 from evogan.genome import Genome
+from evogan.shapes import fit
 from evogan.space import Space
 from evogan.trial import Evaluation, Identity, Task, Trial
 
@@ -31,17 +35,30 @@ class Training(NamedTuple):
 
 
 class RunHistory:
-    """Reads run `name` from `store`; nothing is trained. Errors: UserError if there is no such run."""
+    """Reads run `name` from `store`; nothing is trained.
+
+    Errors: UserError if there is no such run, and, here and in every property, for what is damaged of it.
+    """
 
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
         self.document: dict[str, Any] = store.run(name)
-        self.judge = Judge.of(*(self.document[part] for part in ("fitness", "score", "average")))
+        with self._said_where():
+            fit(RunDocument, self.document)
+            self.judge = Judge.of(*(self.document[part] for part in ("fitness", "score", "average")))
+
+    @contextmanager
+    def _said_where(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            raise self.store.damaged(f"table runs, row name '{self.name}': document: {error}") from None
 
     @cached_property
     def space(self) -> Space:
         """The space it searched, as recorded: for bounds and names, not for keys."""
-        return Space.from_document(self.document["space"])
+        with self._said_where():
+            return Space.from_document(self.document["space"])
 
     @cached_property
     def history(self) -> list[Told]:
@@ -52,6 +69,9 @@ class RunHistory:
         history = []
         for tell in tells:
             evaluations = tuple(islice(found, len(tell.evaluations)))
+            if tell.number not in rows or not evaluations:
+                what = "evaluations is empty" if tell.number in rows else f"there is no proposal {tell.number}"
+                raise self.store.damaged(f"table tells, row run '{self.name}', position {tell.position}: {what}")
             history.append(Told(rows[tell.number], evaluations, self.judge.over(evaluations)))
         return history
 
@@ -137,9 +157,7 @@ class RunHistory:
 
     def _fresh(self, key: str) -> dict[Identity, Evaluation]:
         """This run's fresh replicates of a genome, as far as they are done."""
-        identities = [(key, self.document["task"], 1.0, FRESH + i) for i in range(self.document["confirm"])]
-        found = {identity: self.store.find(identity) for identity in identities}
-        return {identity: evaluation for identity, evaluation in found.items() if evaluation is not None}
+        return self.store.replicates(key, self.document["task"], range(FRESH, FRESH + self.document["confirm"]))
 
     @property
     def best(self) -> Told | None:

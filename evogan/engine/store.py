@@ -15,11 +15,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evogan.engine import rows
 from evogan.engine.database import FILE, Database, Trouble, make_room, patiently
 from evogan.engine.leases import Leases, this_driver
 from evogan.engine.tables import evaluations, extensions, finalists, proposals, runs, tasks, tells
 from evogan.errors import UserError, unknown
-from evogan.files import write_whole
+from evogan.files import check_folder, file_name, write_whole
 from evogan.genome import Genome
 from evogan.trial import STATE, Evaluation, Identity, Limits, Trial
 
@@ -75,8 +76,11 @@ class Store:
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="evogan-")
             folder = Path(self._temporary.name)
-        elif not folder.exists():
-            make_room(folder)
+        elif make:
+            if not folder.exists():
+                make_room(folder)
+            for part in ("evaluations", "tasks"):
+                check_folder(folder / part)
         self.folder = folder
         self._known_tasks: set[str] = set()
 
@@ -101,7 +105,7 @@ class Store:
 
     def answers(self, identity: Identity) -> list[Evaluation]:
         """All attempts at it, oldest first."""
-        return self.database.read(lambda connection: _answers(connection, identity))
+        return self.database.read(lambda connection: self._answers(connection, identity))
 
     def find(self, identity: Identity, offer: Limits | None = None) -> Evaluation | None:
         """The newest attempt at it, or the first that tells how a trial with this offer ends."""
@@ -109,6 +113,15 @@ class Store:
         if offer is None:
             return found[-1] if found else None
         return next((evaluation for evaluation in found if evaluation.answers(offer)), None)
+
+    def replicates(self, key: str, task: str, numbers: range) -> dict[Identity, Evaluation]:
+        """The newest attempts at these replicates of full trainings, as far as there are any."""
+        query = sa.select(*_FACTS, _c.replicate).where(
+            *(_c.key == key, _c.task == task, _c.fidelity == 1.0),
+            *(_c.replicate >= numbers.start, _c.replicate < numbers.stop),
+        )
+        found = self._rows(query.order_by(_c.replicate, _c.attempt), rows.EvaluationRow, evaluations)
+        return {(key, task, 1.0, row.replicate): _evaluation(row) for row in found}
 
     def record(self, trial: Trial, evaluation: Evaluation, offer: Limits = UNLIMITED) -> Evaluation:
         """Keep an answer to a trial with this offer, files first.
@@ -127,7 +140,7 @@ class Store:
 
         def work(connection: sa.Connection) -> Evaluation:
             while True:  # PostgreSQL: again, if another driver's attempt comes in between
-                known = _answers(connection, trial.identity)
+                known = self._answers(connection, trial.identity)
                 for one in known:
                     if one.answers(offer) or json.dumps(_facts(one)) == json.dumps(facts):
                         return one
@@ -141,10 +154,11 @@ class Store:
     def earlier(self, identity: Identity) -> Evaluation | None:
         """What the same trial gave at the highest lower fidelity, with its files; None if no training can go on."""
         key, task, _, replicate = identity
-        for row in self.database.read(lambda connection: connection.execute(_LOWER, _named(identity)).all()):
+        lower = self.database.read(lambda connection: connection.execute(_LOWER, _named(identity)).all())
+        for row in self._believed(rows.EvaluationRow, evaluations, lower):
             folder = self.files((key, task, row.fidelity, replicate))
             if (folder / STATE).is_file():
-                files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+                files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
                 return replace(_evaluation(row), files=files)
         return None
 
@@ -160,37 +174,43 @@ class Store:
         found: dict[int, Evaluation] = {}
         for start in range(0, len(ids), PAGE):
             query = sa.select(*_FACTS).where(_c.id.in_(ids[start : start + PAGE]))
-            found |= {row.id: _evaluation(row) for row in self._rows(query)}
+            found |= {row.id: _evaluation(row) for row in self._rows(query, rows.EvaluationRow, evaluations)}
+        for id in ids:
+            if id not in found:
+                raise self.damaged(f"table {evaluations.name}: row id {id} is missing")
         return [found[id] for id in ids]
 
     def evaluations(self) -> Iterator[tuple[Identity, Genome, Evaluation]]:
         """Everything known, in the order of recording."""
         last = 0
         while True:
-            rows = self._rows(sa.select(evaluations).where(_c.id > last).order_by(_c.id).limit(PAGE))
-            for row in rows:
+            query = sa.select(*_FACTS, _c.key, _c.task, _c.replicate, _c.genome).where(_c.id > last)
+            page = self._rows(query.order_by(_c.id).limit(PAGE), rows.IdentifiedRow, evaluations)
+            for row in page:
                 yield (row.key, row.task, row.fidelity, row.replicate), Genome(row.genome), _evaluation(row)
-            if len(rows) < PAGE:
+            if len(page) < PAGE:
                 return
-            last = rows[-1].id
+            last = page[-1].id
 
     def count(self) -> int:
         """How many evaluations there are."""
-        return int(self._rows(sa.select(sa.func.count()).select_from(evaluations))[0][0])
+        query = sa.select(sa.func.count()).select_from(evaluations)
+        return self.database.read(lambda connection: connection.execute(query).scalar_one())
 
     def costs(self, task: str, limit: int = 1000) -> list[tuple[Genome, Mapping[str, float]]]:
         """Genomes and what their evaluations on a task cost, newest first; those whose cost is known."""
-        query = sa.select(_c.genome, _c.cost).where(_c.task == task, _c.cost != {}).order_by(_c.id.desc()).limit(limit)
-        return [(Genome(row.genome), row.cost) for row in self._rows(query)]
+        query = sa.select(_c.id, _c.genome, _c.cost).where(_c.task == task, _c.cost != {})
+        found = self._rows(query.order_by(_c.id.desc()).limit(limit), rows.CostRow, evaluations)
+        return [(Genome(row.genome), row.cost) for row in found]
 
     def files(self, identity: Identity) -> Path:
         """The folder with the files of an evaluation."""
         key, task, fidelity, replicate = identity
-        return self.folder / "evaluations" / key / f"{task}-f{fidelity:g}-r{replicate}"
+        return self.folder / "evaluations" / file_name(key) / file_name(f"{task}-f{fidelity:g}-r{replicate}")
 
     def task_file(self, task: str, name: str) -> Path:
         """Where a file that belongs to a task lies, if there is one."""
-        return self.folder / "tasks" / f"{task}-{name}"
+        return self.folder / "tasks" / file_name(f"{task}-{name}")
 
     def keep_task_file(self, task: str, name: str, content: bytes) -> None:
         path = self.task_file(task, name)
@@ -199,9 +219,10 @@ class Store:
 
     def _write(self, path: Path, content: bytes) -> None:
         def explain(error: Exception) -> Trouble | None:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                return Trouble(f"cannot write '{path}': {error.strerror}", passes=True)
-            return None
+            if not isinstance(error, OSError):
+                return None
+            passes = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            return Trouble(f"cannot write '{path}': {error.strerror}", passes)
 
         patiently(lambda: write_whole(path, content), explain, self.database.on_wait)
 
@@ -215,23 +236,31 @@ class Store:
     def add_run(self, name: str, document: Mapping[str, Any]) -> None:
         """Errors: UserError if there is another run of this name."""
         self._add(runs, name=name, document=dict(document), created=datetime.now(UTC))
-        known = self._rows(sa.select(runs.c.document).where(runs.c.name == name))[0].document
-        if known != json.loads(json.dumps(dict(document))):
+        if self._started_with(name) != json.loads(json.dumps(dict(document))):
             raise UserError(f"run '{name}' exists")
 
     def run(self, name: str) -> dict[str, Any]:
-        """What a run was started with. Errors: UserError if there is no such run."""
-        documents = self.runs()
-        if name not in documents:
-            raise unknown("run", name, documents or ["none yet"])
-        return documents[name]
+        """What a run was started with and extended to. Errors: UserError if there is no such run."""
+        document = self._started_with(name)
+        e = extensions.c
+        query = sa.select(e.id, e.document).where(e.run == name).order_by(e.id)
+        for row in self._rows(query, rows.DocumentRow, extensions):
+            document |= row.document
+        return document
+
+    def _started_with(self, name: str) -> dict[str, Any]:
+        query = sa.select(runs.c.name, runs.c.document).where(runs.c.name == name)
+        for row in self._rows(query, rows.DocumentRow, runs):
+            return dict(row.document)
+        raise unknown("run", name, self.names() or ["none yet"])
+
+    def names(self) -> list[str]:
+        """Of the runs, oldest first; what each was started with may be damaged."""
+        return [row.name for row in self._rows(sa.select(runs.c.name).order_by(runs.c.created), rows.NameRow, runs)]
 
     def runs(self) -> dict[str, dict[str, Any]]:
         """Name -> what it was started with and extended to, oldest first."""
-        found = {row.name: row.document for row in self._rows(sa.select(runs).order_by(runs.c.created))}
-        for row in self._rows(sa.select(extensions).order_by(extensions.c.id)):
-            found[row.run] = found[row.run] | row.document
-        return found
+        return {name: self.run(name) for name in self.names()}
 
     def extend_run(self, name: str, document: Mapping[str, Any]) -> None:
         """Other values for what may change of a run: its budget."""
@@ -252,7 +281,8 @@ class Store:
 
     def finalists(self, run: str) -> set[str]:
         """The keys of the genomes that a run checked."""
-        return {row.key for row in self._rows(sa.select(finalists.c.key).where(finalists.c.run == run))}
+        query = sa.select(finalists.c.run, finalists.c.key).where(finalists.c.run == run)
+        return {row.key for row in self._rows(query, rows.FinalistRow, finalists)}
 
     def add_proposal(self, run: str, trial: Trial, row: ProposalRow) -> None:
         """Errors: UserError if the run has another proposal of this number."""
@@ -275,7 +305,7 @@ class Store:
                 row.fidelity,
                 row.pushed,
             )
-            for row in self._rows(query)
+            for row in self._rows(query, rows.ProposalRow, proposals)
         ]
 
     def add_tell(self, run: str, position: int, number: int, ids: Iterable[int]) -> None:
@@ -289,11 +319,13 @@ class Store:
         """What the strategy of a run was told, in that order, from position `start`."""
         t = tells.c
         query = sa.select(tells).where(t.run == run, t.position >= start).order_by(t.position).limit(limit)
-        return [TellRow(row.position, row.number, tuple(row.evaluations)) for row in self._rows(query)]
+        found = self._rows(query, rows.TellRow, tells)
+        return [TellRow(row.position, row.number, tuple(row.evaluations)) for row in found]
 
     def told_numbers(self, run: str) -> set[int]:
         """The proposals that the strategy of a run was told of."""
-        return {row.number for row in self._rows(sa.select(tells.c.number).where(tells.c.run == run))}
+        query = sa.select(tells.c.number).where(tells.c.run == run)
+        return {row.number for row in self.database.read(lambda connection: connection.execute(query).all())}
 
     # --- the database
 
@@ -302,8 +334,25 @@ class Store:
         insert = self.database.add(table)
         return self.database.do(lambda connection: connection.execute(insert, values).first() is not None)
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
-        return self.database.read(lambda connection: connection.execute(query).all())
+    def _rows(self, query: sa.Select[Any], shape: type[rows.Row], table: sa.Table) -> Sequence[Any]:
+        found = self.database.read(lambda connection: connection.execute(query).all())
+        return self._believed(shape, table, found)
+
+    def _answers(self, connection: sa.Connection, identity: Identity) -> list[Evaluation]:
+        found = connection.execute(_ANSWERS, _named(identity)).all()
+        return [_evaluation(row) for row in self._believed(rows.EvaluationRow, evaluations, found)]
+
+    def _believed(self, shape: type[rows.Row], table: sa.Table, found: Sequence[Any]) -> Sequence[Any]:
+        """The same rows. Errors: UserError naming the first that is damaged."""
+        for row in found:
+            try:
+                rows.check(shape, table, row)
+            except UserError as error:
+                raise self.damaged(str(error)) from None
+        return found
+
+    def damaged(self, what: str) -> UserError:
+        return UserError(f"store '{self.database.name}' is damaged: {what}")
 
 
 def _two_at_once(run: str) -> UserError:
@@ -313,10 +362,6 @@ def _two_at_once(run: str) -> UserError:
 def _named(identity: Identity) -> dict[str, Any]:
     key, task, fidelity, replicate = identity
     return {"key": key, "task": task, "fidelity": fidelity, "replicate": replicate}
-
-
-def _answers(connection: sa.Connection, identity: Identity) -> list[Evaluation]:
-    return [_evaluation(row) for row in connection.execute(_ANSWERS, _named(identity))]
 
 
 def _facts(evaluation: Evaluation) -> dict[str, Any]:

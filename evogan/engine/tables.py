@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
+from evogan.documents import parse_json
 from evogan.engine.judge import Judge, Replication
+from evogan.errors import UserError
 from evogan.trial import Evaluation
 
 SCHEMA_VERSION = 3
@@ -25,7 +28,20 @@ class JSON(sa.TypeDecorator[Any]):
         return json.dumps(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
-        return json.loads(value)
+        try:
+            return parse_json(value)
+        except (UserError, TypeError) as error:
+            return Unread(str(error))
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Stands for what cannot be read until it is known in which row it is: no row is believed that has it."""
+
+    why: str
+
+    def __repr__(self) -> str:
+        return f"<{self.why}>"
 
 
 def _counted() -> sa.Column[int]:
@@ -138,7 +154,10 @@ def _add_attempts_and_tells(connection: sa.Connection) -> None:
     for statement in _ATTEMPTS_AND_TELLS.split(";"):
         connection.exec_driver_sql(statement)
     for name, text in connection.exec_driver_sql("SELECT name, document FROM runs").all():
-        _fill_tells(connection, name, json.loads(text))
+        try:
+            _fill_tells(connection, name, parse_json(text))
+        except (UserError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"this older store cannot be read, since its run '{name}' is damaged: {error}") from None
 
 
 _ATTEMPTS_AND_TELLS = """

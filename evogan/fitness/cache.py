@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from evogan.files import write_whole
+from evogan.files import check_file, write_whole
 from evogan.stable import digest
 
 FORMAT = 1  # rises when the same identity would give other tensors
@@ -61,6 +61,7 @@ def remembered(identity: Mapping[str, str], compute: Callable[[], Tensors]) -> T
 
 def _read(path: Path, identity: Mapping[str, str]) -> Tensors:
     """Errors: any, unless it is what was kept under this identity, every bit of it."""
+    check_file(path)
     with safe_open(path, framework="pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if (file.metadata() or {})[MAGIC] != _seal(identity, found):

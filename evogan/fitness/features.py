@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from evogan.documents import parse_json
 from evogan.errors import UserError
+from evogan.files import check_file
+from evogan.options import check_options, number
 
 SHIPPED = ("digits", "mnist", "fashion_mnist")
 NETWORKS = Path(__file__).parent / "networks"
@@ -55,9 +58,9 @@ class FeatureRecord:
 
     name: str
     fingerprint: str
-    image_size: int
-    channels: int
-    classes: int
+    image_size: int = number(MISSING, low=1, high=2**31)
+    channels: int = number(MISSING, low=1, high=2**31)
+    classes: int = number(MISSING, low=1, high=2**31)
     accuracy: float = 0.0
     floor: float = 0.0
     noise: tuple[tuple[int, float, float], ...] = ()
@@ -128,25 +131,35 @@ def load_network(path: Path) -> FeatureNet:
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        with torch.device("meta"):  # nothing is made before it is known to fit
+            fitting = nn.ModuleDict(dict(zip(("body", "head"), _layers(record), strict=True))).state_dict()
+        if any(found.shape != weights[name].shape for name, found in fitting.items()):
+            raise ValueError
         network = FeatureNet(record, torch.Generator())
         network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError, TypeError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:
         raise UserError(f"feature network '{path}' is damaged: its weights do not fit its record") from error
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        raise UserError(f"feature network '{path}' is damaged: not all of its weights are finite")
     return network.eval().requires_grad_(False)
 
 
 def read_record(path: Path) -> FeatureRecord:
     """The record alone."""
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"feature network '{path}': no such file")
+    check_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            fields: dict[str, Any] = json.loads((file.metadata() or {})[FORMAT])
+            header = (file.metadata() or {})[FORMAT]
+        fields: dict[str, Any] = dict(parse_json(header))
         noise = tuple((int(n), float(mean), float(sd)) for n, mean, sd in fields.pop("noise"))
-        return FeatureRecord(**fields, noise=noise)
+        record = FeatureRecord(**fields, noise=noise)
+        check_options(record)
+        return record
     except (SafetensorError, OSError) as error:
         raise UserError(f"feature network '{path}' is damaged, or not a safetensors file") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (UserError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"'{path}' is not a feature network made by 'evogan features train'") from error
 
 

@@ -5,12 +5,29 @@ from __future__ import annotations
 import shutil
 import subprocess
 from time import monotonic
-from typing import Any
 
 import psutil
+from pydantic import FiniteFloat
+from typing_extensions import TypedDict  # pydantic's for Python 3.11
 
 GPU_EVERY, GPU_PATIENCE = 10.0, 5.0  # seconds between two looks at the GPUs, and for one
 GPU_FACTS = ("index", "utilization.gpu", "memory.used", "memory.total")
+
+
+class Memory(TypedDict):
+    used: FiniteFloat | None
+    total: FiniteFloat | None
+
+
+class GPU(Memory):
+    index: FiniteFloat
+    load: FiniteFloat | None
+
+
+class Use(TypedDict):
+    cpu: FiniteFloat
+    memory: Memory
+    gpus: list[GPU]
 
 
 def born(pid: int) -> float | None:
@@ -33,7 +50,7 @@ class Machine:
         self._gpus = Gpus()
         psutil.cpu_percent()  # it measures since its last call
 
-    def use(self) -> dict[str, Any]:
+    def use(self) -> Use:
         memory = psutil.virtual_memory()
         return {
             "cpu": psutil.cpu_percent(),
@@ -47,10 +64,10 @@ class Gpus:
 
     def __init__(self) -> None:
         self._program = shutil.which("nvidia-smi")
-        self._found: list[dict[str, float | None]] = []
+        self._found: list[GPU] = []
         self._next = 0.0
 
-    def look(self) -> list[dict[str, float | None]]:
+    def look(self) -> list[GPU]:
         if self._program is not None and monotonic() >= self._next:
             query = [self._program, f"--query-gpu={','.join(GPU_FACTS)}", "--format=csv,noheader,nounits"]
             try:
@@ -62,10 +79,10 @@ class Gpus:
         return self._found
 
 
-def gpu(line: str) -> dict[str, float | None]:
+def gpu(line: str) -> GPU:
     """A line of nvidia-smi: memory comes in MiB, and what it cannot measure as '[N/A]'."""
     index, load, used, total = (None if "[" in part else float(part) for part in line.split(","))
-    return {"index": index, "load": load, "used": _bytes(used), "total": _bytes(total)}
+    return {"index": index or 0.0, "load": load, "used": _bytes(used), "total": _bytes(total)}
 
 
 def _bytes(mebibytes: float | None) -> float | None:

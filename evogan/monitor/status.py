@@ -7,7 +7,6 @@ import math
 import os
 import socket
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,18 +16,58 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, Field, FiniteFloat
+from typing_extensions import TypedDict  # pydantic's for Python 3.11
+
+from evogan.documents import parse_json
 from evogan.engine import Event, Judge
 from evogan.errors import UserError, without_passwords
-from evogan.files import write_whole
+from evogan.files import read_small, write_whole
 from evogan.monitor.log import numbers
-from evogan.monitor.machine import Machine, born
-from evogan.monitor.tally import Best, Running, Tally
+from evogan.monitor.machine import Machine, Use, born
+from evogan.monitor.tally import Best, Running, State, Tally
+from evogan.shapes import fit
 
 EVERY = 1.0  # seconds between two writes
 SHOWN = 100  # running trials in the file: the longest running ones
 RECENT = 200  # trials that the rate is measured over
+COUNTS = ("evaluated", "cached", "failed", "retried", "pruned", "running", "queued", "awaited")
+
+
+class Driver(TypedDict):
+    host: str
+    pid: Annotated[int, Field(ge=0, lt=2**31)]
+    born: float | None
+
+
+class BestSoFar(TypedDict):
+    value: FiniteFloat
+    key: str
+    number: int | None
+
+
+class RunningTrial(TypedDict):
+    number: int | None
+    key: str
+    fidelity: Annotated[float, Field(gt=0, le=1)]
+    replicate: int
+    where: str
+    seconds: FiniteFloat
+    point: dict[str, FiniteFloat | None]
+
+
+def _complete(counts: dict[str, int]) -> dict[str, int]:
+    if missing := [name for name in COUNTS if name not in counts]:
+        raise ValueError(f"{missing[0]} is missing")
+    return counts
+
+
+def _aware(time: str) -> str:
+    if datetime.fromisoformat(time).tzinfo is None:
+        raise ValueError("a time without its zone")
+    return time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +80,23 @@ class Status:
     """
 
     run: str
-    state: str
+    state: State | Literal["finished", "stopped"]
     reason: str
-    driver: Mapping[str, Any]
-    updated: str
-    seconds: float
-    counts: Mapping[str, int]
-    failed: Mapping[str, int]
-    spent: float
-    budget: float
+    driver: Driver
+    updated: Annotated[str, AfterValidator(_aware)]
+    seconds: FiniteFloat
+    counts: Annotated[dict[str, int], AfterValidator(_complete)]
+    failed: dict[str, int]
+    spent: FiniteFloat
+    budget: FiniteFloat
     checked: int
     checks: int
     metric: str
-    best: Mapping[str, Any] | None
-    rate: float | None
-    eta: float | None
-    running: list[Mapping[str, Any]]
-    use: Mapping[str, Any]
+    best: BestSoFar | None
+    rate: Annotated[FiniteFloat, Field(gt=0)] | None
+    eta: FiniteFloat | None
+    running: list[RunningTrial]
+    use: Use
 
     @property
     def ended(self) -> bool:
@@ -83,12 +122,12 @@ class Status:
 
 def read_status(path: Path) -> Status | None:
     """None if no driver of this run has written one. Errors: UserError for a file that is no status."""
-    try:
-        return Status(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, TypeError):
-        raise UserError(f"'{path}' is no status of a run") from None
+    try:
+        return fit(Status, parse_json(read_small(path)))
+    except UserError as error:
+        raise UserError(f"'{path}' is no status of a run: {error}") from None
 
 
 class StatusWriter:
@@ -103,7 +142,7 @@ class StatusWriter:
     ) -> None:
         self._total_seconds = math.inf if total_seconds is None else total_seconds
         self._path, self._run, self._judge, self._budget, self._checks = path, run, judge, budget, checks
-        self._driver = {"host": socket.gethostname(), "pid": os.getpid(), "born": born(os.getpid())}
+        self._driver = Driver(host=socket.gethostname(), pid=os.getpid(), born=born(os.getpid()))
         self._tally, self._pace, self._reason = Tally(), _Pace(), ""
         self._machine = Machine()
         self._begun = monotonic()
@@ -165,7 +204,7 @@ class StatusWriter:
         left = self._budget - tally.spent
         return min(left, tally.spent * (self._total_seconds / tally.seconds - 1)) if tally.seconds else left
 
-    def _running(self, running: Running, now: float) -> dict[str, Any]:
+    def _running(self, running: Running, now: float) -> RunningTrial:
         trial = running.trial
         heard = ("kimg", "fidelity", self._judge.metric)
         return {
@@ -204,7 +243,7 @@ def _counts(tally: Tally) -> dict[str, int]:
     }
 
 
-def _best(best: Best | None) -> dict[str, Any] | None:
+def _best(best: Best | None) -> BestSoFar | None:
     return None if best is None else {"value": best.value, "key": best.key, "number": best.number}
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evogan.monitor.machine import Memory
 from evogan.monitor.status import Status
 
 
@@ -101,7 +100,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _gigabytes(memory: Mapping[str, float | None]) -> str:
+def _gigabytes(memory: Memory) -> str:
     used, total = memory["used"], memory["total"]
     return "-" if used is None or total is None else f"{used / 1e9:.1f} of {total / 1e9:.1f} GB"
 

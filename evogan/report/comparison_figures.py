@@ -33,7 +33,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
     number = comparison.problems.index(problem)
     entries = comparison.select(problem)
     gan = entries[0].run.document["gan"]
-    workers = {entry.run.document["resources"]["workers"] for entry in entries}
+    workers = {entry.run.document.get("resources", {}).get("workers") for entry in entries}
     for against, axis in AXES.items():
         if against == "clock" and workers == {1}:  # it is that of the summed seconds
             continue

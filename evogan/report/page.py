@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evogan.engine.history import RunHistory
-from evogan.files import write_whole
+from evogan.files import check_folder, write_whole
 from evogan.genome import Genome, Value
 from evogan.report import facts, figures
 from evogan.report.grids import Grid, sample_grids, training_grids
@@ -26,6 +26,7 @@ from evogan.trial import Evaluation
 
 def write_report(run: RunHistory, folder: Path) -> Path:
     """Write `folder/report.html` and the grids beside it, each whole or not at all; the page's path."""
+    check_folder(folder)
     grids = list(sample_grids(run))
     folder.mkdir(parents=True, exist_ok=True)
     for grid in grids:
@@ -122,7 +123,7 @@ def _train_command(gan: Mapping[str, Any]) -> str:
     """The protocol under which the run judged its genomes."""
     words = ["evogan", "train", "best.toml"]
     for option in ("data", "data_dir", "image_size", "classes", "kimg", "features", "samples", "precision"):
-        value = gan[option]
+        value = gan.get(option)
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)
             if option == "classes":

@@ -1,0 +1,134 @@
+"""What rows of a store must be to be believed: it is a file, and anyone may have changed it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+
+from evogan.errors import UserError
+from evogan.genome import Value
+from evogan.shapes import fit
+from evogan.trial import Status
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Positive = Annotated[int, Field(ge=1, lt=2**31)]
+Fidelity = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Numbers = dict[str, float]
+
+
+class Row(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class LimitsColumn(Row):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    seconds: float = 0.0
+    memory: float = 0.0
+
+
+class EvaluationRow(Row):
+    id: int
+    fidelity: Fidelity
+    status: Status
+    reason: str
+    scores: list[Numbers]
+    curve: list[Numbers]
+    diagnostics: list[dict[str, Any]]
+    flags: list[str]
+    cost: Numbers
+    limits: LimitsColumn
+    provenance: dict[str, Any]
+
+
+class IdentifiedRow(EvaluationRow):
+    key: str
+    task: str
+    replicate: Count
+    genome: dict[str, Value]
+
+
+class CostRow(Row):
+    genome: dict[str, Value]
+    cost: Numbers
+
+
+class NameRow(Row):
+    name: str
+
+
+class DocumentRow(Row):
+    document: dict[str, Any]
+
+
+class FinalistRow(Row):
+    key: str
+
+
+class ProposalRow(Row):
+    number: Count
+    vector: list[Finite]
+    genome: dict[str, Value]
+    key: str
+    task: str
+    fidelity: Fidelity
+    pushed: bool
+
+
+class TellRow(Row):
+    position: Count
+    number: Count
+    evaluations: list[int]
+
+
+class Named(Row):
+    name: str
+
+
+class GANFacts(Row):
+    data: str
+    kimg: Annotated[Finite, Field(gt=0)]
+    samples: Positive
+    classes: list[str | int] | None = None
+
+
+class RunDocument(Row):
+    """What a run was started with, as far as whoever reads of it relies on it."""
+
+    space: Named
+    data: str
+    task: str
+    strategy: str
+    options: dict[str, Any]
+    seed: int
+    window: Positive
+    order: str = "number"
+    pruner: str | None = None
+    fitness: str
+    score: Literal["best", "last"]
+    evaluations: Positive
+    total_seconds: Annotated[Finite, Field(gt=0)] | None = None
+    replicates: Positive
+    average: Literal["mean", "median"]
+    race: bool
+    seed_genomes: list[dict[str, Value]] = []
+    finalists: Count
+    confirm: Count
+    reference: list[Annotated[tuple[str, str, dict[str, Value]], Field(strict=False)]]
+    gan: GANFacts | None
+    resources: dict[str, Any] = {}
+    table: str | None = None
+    kind: str | None = None
+    fingerprint: str | None = None
+
+
+def check(shape: type[Row], table: sa.Table, row: sa.Row[Any]) -> None:
+    """Of a row with the columns of `shape` and its primary key. Errors: UserError: what does not fit, and where."""
+    values = dict(row._mapping)
+    try:
+        fit(shape, values)
+    except UserError as error:
+        where = ", ".join(f"{column.name} {values[column.name]!r}" for column in table.primary_key)
+        raise UserError(f"table {table.name}, row {where}: {error}") from None
