@@ -59,7 +59,6 @@ def known(number: int, value: float | None, **more: Any) -> Event:
 
 def every_kind() -> Iterator[Event]:
     """A search in which everything happens."""
-    yield Event("data", None, reason="digits: 1,442 images")
     yield Event("cached", trial(0), done(5.0, id=1))
     yield known(0, 5.0)
     for number in range(1, 6):
@@ -119,7 +118,7 @@ def shown(events: list[Event], checks: int = 0) -> list[str]:
 
 
 def test_the_display_says_what_a_user_should_know() -> None:
-    assert shown(list(every_kind())) == [
+    assert shown([Event("data", None, reason="digits: 1,442 images"), *every_kind()]) == [
         "digits: 1,442 images",
         "1/10 0 evaluated, 1 cached, 0 failed, best fid -",
         "trial 2 is tried again: worker lost",
@@ -389,6 +388,7 @@ def test_states_follow_each_other(tmp_path: Path) -> None:
         writer(event)
         return writer.status().state
 
+    assert state(Event("data", None, reason="digits: 1,442 images")) == "searching"
     assert state(Event("started", trial(1))) == "searching"
     assert state(Event("waiting", None, reason="locked")) == "waiting"
     assert state(Event("evaluated", trial(1), done(id=1))) == "searching"
