@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import os
 import re
 import stat
 from pathlib import Path
 
 from evogan.errors import UserError, shown
+from evogan.processes import born, machine
 
 SMALL = 10_000_000  # bytes of what people write by hand; a run's record has less, too
 LONGEST_NAME = 200  # characters; most file systems take 255 bytes
@@ -64,11 +67,23 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` under `path`, whose folder is made; after a fault there is the old file, or none."""
+    """Write `content` under `path`, whose folder is made; after a fault there is the old file, or none.
+
+    Half of one that was killed over it is removed by whoever writes the file next.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    for left in path.parent.glob(f"{glob.escape(half_of(path, '').name)}*"):
+        pid = left.name.rpartition("-")[2]
+        if pid.isdigit() and born(int(pid)) is None:
+            left.unlink(missing_ok=True)
+    half = half_of(path, os.getpid())
     try:
         half.write_bytes(content)
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def half_of(path: Path, pid: int | str) -> Path:
+    """What a process of this machine has of a file that it writes."""
+    return path.with_name(f".{path.name}.{hashlib.sha256(machine().encode()).hexdigest()[:8]}-{pid}")

@@ -435,6 +435,7 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
         ("kimg = 0.05", 'kimg = "much"', ("kimg: ", "valid number, not 'much'")),
         ('name = "small"', 'name = ".."', ("name: must begin with a letter, a digit or '_', not '..'",)),
         ("workers = 1", "workers = 0", ("workers must be at least 1, not 0",)),
+        ("workers = 1", 'ray = "nonsense"', ("host:port", "not 'nonsense'")),
         ("workers = 1", "wrkers = 1", ("resources: unknown key 'wrkers'", "did you mean 'workers'")),
         ("workers = 1", "gpus_per_trial = 1.0", ("gpus_per_trial needs device cuda",)),
         ("[resources]", "[strategies.x]\n[resources]", ("Cannot",)),

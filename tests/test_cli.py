@@ -159,6 +159,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("search wdcgan --stall-limit -1", ("stall_limit must be above 0",)),
         ("search wdcgan --stall-limit nan", ("stall_limit must be a number, not nan",)),
         ("search wdcgan --retries -1", ("retries must be at least 0, not -1",)),
+        ("search wdcgan --ray ..:6379", ("host:port", "not '..:6379'")),
         ("search wdcgan --ray somewhere", ("host:port", "not 'somewhere'")),
         ("search wdcgan --ray 127.0.0.1:1", ("Ray at 127.0.0.1:1 cannot be reached", "refused")),
         ("search wdcgan --name a/b", ("run name 'a/b'",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from evogan.documents import DEEPEST, parse_json, parse_toml, read_json, read_toml
 from evogan.errors import UserError, one_line, public_url
-from evogan.files import expand, file_name, read_small
+from evogan.files import expand, file_name, half_of, read_small, write_whole
 from evogan.options import check_options, number
 
 # --- documents
@@ -195,3 +196,18 @@ def test_options_become_plain(given: dict[str, Any], read: object) -> None:
 def test_options_are_refused_by_name(given: dict[str, Any], why: str) -> None:
     with pytest.raises(UserError, match=f"^{why}$"):
         Some(**given)
+
+
+@pytest.mark.fault
+def test_half_a_file_of_a_dead_writer_is_removed_by_the_next_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    """Of another machine nothing is known."""
+    path = tmp_path / "a"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    other = tmp_path / f".a.0123abcd-{dead.pid}"
+    stays = {half_of(path, dead.pid): False, half_of(path, os.getppid()): True, other: True, tmp_path / ".a.b": True}
+    for half in stays:
+        half.touch()
+    write_whole(path, b"whole")
+    assert {half: half.exists() for half in stays} == stays
+    assert path.read_bytes() == b"whole"

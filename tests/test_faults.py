@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from evogan.engine.history import RunHistory
@@ -126,6 +127,7 @@ def test_killed_at_twenty_moments_the_run_is_an_undisturbed_one(
         assert number < KILLS
         runs, before = tmp_path / str(number), records(tmp_path)
     finish()
+    assert [path for path in tmp_path.rglob(".*") if path.is_file()] == []  # nor is anything left half-written
 
 
 # --- Ctrl-C, and several drivers: the command line as people use it
@@ -216,6 +218,40 @@ def test_ctrl_c_once_finishes_what_runs_twice_stops_at_once_and_either_way_it_ca
     assert facts(tmp_path, "stopped") == undisturbed
     trained = trials_of(events(tmp_path, "stopped"), "evaluated")
     assert len(trained) == len(set(trained))
+
+
+@pytest.mark.timeout(600)
+def test_a_search_whose_cluster_is_killed_ends_with_one_line_and_goes_on(
+    undisturbed: list[object], tmp_path: Path
+) -> None:
+    """First a part of Ray, then, by a signal to the whole group, all of it."""
+
+    def started(*arguments: str) -> subprocess.Popen[str]:
+        before = len(events(tmp_path, "hurt"))
+        process = evogan(*arguments, "--workers", "2", runs=tmp_path)
+        while not any(one["event"] == "started" for one in events(tmp_path, "hurt")[before:]):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        return process
+
+    process = started(*SEARCH, "--name", "hurt")
+    next(child for child in psutil.Process(process.pid).children() if child.name() == "raylet").kill()
+    _, errors = process.communicate()
+    lost = "evogan: the Ray cluster is lost: raylet has ended; what was recorded is kept, a resume goes on"
+    assert (process.returncode, errors.splitlines()[-1]) == (2, lost), errors
+    assert "Traceback" not in errors and "raylet)" not in errors
+
+    process = started("resume", "hurt")
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate()
+    stopped = "evogan: stopped; the same command, or `evogan resume`, goes on"
+    assert (process.returncode, errors.splitlines()[-1]) == (130, stopped), errors
+    assert "Traceback" not in errors
+
+    process = evogan("resume", "hurt", "--workers", "1", runs=tmp_path)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert facts(tmp_path, "hurt") == undisturbed
 
 
 @pytest.mark.timeout(600)

@@ -12,13 +12,14 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "extremes", "files", "documents", "options", "shapes", "stable", "levels"}
+GROUND = {"errors", "extremes", "files", "processes", "documents", "options", "shapes", "stable", "levels"}
 GROUND |= {"genome", "genes", "shipped", "trial", "flags"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "extremes": set(),
     "stable": set(),
-    "files": {"errors"},
+    "processes": set(),
+    "files": {"errors", "processes"},
     "documents": {"errors", "files"},
     "options": {"errors", "genome"},
     "levels": set(),

@@ -23,7 +23,7 @@ import pytest
 import ray
 
 from evogan.engine import Event, LocalExecutor, Store
-from evogan.engine.executors import Executor, Report
+from evogan.engine.executors import Executor, Report, cluster
 from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
 from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
@@ -645,6 +645,22 @@ def test_a_cluster_too_busy_to_let_a_driver_in_is_asked_twice(monkeypatch: pytes
     with pytest.raises(UserError, match=r"Ray at ray://there:1 cannot be joined: TimeoutError: too slow"):
         RayExecutor(completed, Resources(ray="ray://there:1")).submit(*trials(1))
     assert asked == ["ray://there:1"] * 2
+
+
+def test_a_joined_cluster_is_lost_when_its_address_refuses_for_longer_than_a_restart_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "_check_answer", lambda address: None)
+    monkeypatch.setattr(cluster, "_join", lambda address, quiet: None)
+    monkeypatch.setattr(cluster, "RESTART", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        joined = cluster.Joined(address, {})
+        time.sleep(0.3)
+        assert joined.lost is None
+    assert joined.lost is None
+    time.sleep(0.3)
+    assert joined.lost == f"what was at {address}"
 
 
 def test_something_else_at_the_address_is_not_taken_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from threading import RLock
@@ -100,7 +100,8 @@ class Database:
             self._engine, self.name = _sqlite(None, poolclass=sa.StaticPool), "in memory"
         self._insert = postgresql.insert if url is not None else sqlite.insert
         self.add = cache(self._add)
-        self._path, self._opened = None if url or folder is None else folder / FILE, None
+        self._path = None if url or folder is None else folder / FILE
+        self._opened: tuple[int, int] | None = None
         self._open(make, patience=None if url is None else 0)
         self._opened = self._file()
 
@@ -133,13 +134,16 @@ class Database:
         return patiently(partial(self._once, work, writes), self._explain, lambda why: self.on_wait(why), patience)
 
     def _file(self) -> tuple[int, int] | None:
-        """Which file there is."""
+        """Which file there is; None if there is none."""
         if self._path is None:
             return None
-        with suppress(OSError):
+        try:
             found = self._path.stat()
-            return found.st_dev, found.st_ino
-        return None
+        except FileNotFoundError:
+            return None
+        except OSError:  # it cannot be told just now
+            return self._opened
+        return found.st_dev, found.st_ino
 
     def _once(self, work: Callable[[sa.Connection], T], writes: bool) -> T:
         if self._opened is not None and self._file() != self._opened:  # whatever goes on in it is lost

@@ -12,20 +12,18 @@ the store before it goes on with what it had taken on.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from itertools import count
-from pathlib import Path
 from threading import Event, Thread
 
-import psutil
 import sqlalchemy as sa
 
 from evogan.engine.database import Database
 from evogan.engine.tables import drivers, leases
 from evogan.errors import UserError
+from evogan.processes import born, machine
 from evogan.trial import Identity
 
 _numbers = count()
@@ -161,35 +159,17 @@ def now() -> float:
 
 def this_driver() -> str:
     """A name of its own for every driver: this process, told from every other that there is or was, and a number."""
-    return f"{_machine()}/{os.getpid()}/{_started(psutil.Process())}/{next(_numbers)}"
+    return f"{machine()}/{os.getpid()}/{born(os.getpid()):.2f}/{next(_numbers)}"
 
 
 def _this(identity: Identity) -> dict[str, object]:
     return {f"this_{name}": value for name, value in zip(_NAMES, identity, strict=True)}
 
 
-@cache
-def _machine() -> str:
-    """Where process numbers mean the same: a machine since it was booted; in it, a container."""
-    parts = [socket.gethostname()]
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(parts)
-
-
-def _started(process: psutil.Process) -> str:
-    """Seconds from boot to its start: no clock that is set later changes them."""
-    return f"{process.create_time() - psutil.boot_time():.2f}"
-
-
 def _is_gone(driver: str) -> bool:
     """Whether it is certain that this driver ended: it ran on this machine, and no such process lives."""
-    if not driver.startswith(f"{_machine()}/"):
+    if not driver.startswith(f"{machine()}/"):
         return False
     _, pid, started, _ = driver.rsplit("/", 3)
-    try:
-        process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or _started(process) != started
-    except psutil.NoSuchProcess:
-        return True
+    since = born(int(pid))
+    return since is None or f"{since:.2f}" != started

@@ -30,19 +30,6 @@ class Use(TypedDict):
     gpus: list[GPU]
 
 
-def born(pid: int) -> float | None:
-    """When a process began, in seconds after the machine's start, which no change of the clock moves; None: it is gone.
-
-    With its pid that names a process.
-    """
-    try:
-        process = psutil.Process(pid)
-        after: float = round(process.create_time() - psutil.boot_time(), 2)
-        return None if process.status() == psutil.STATUS_ZOMBIE else after
-    except psutil.NoSuchProcess:
-        return None
-
-
 class Machine:
     """Its load: CPU in percent, memory and GPUs in bytes."""
 

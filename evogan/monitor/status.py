@@ -26,8 +26,9 @@ from evogan.engine import Event, Judge
 from evogan.errors import UserError, without_passwords
 from evogan.files import read_small, write_whole
 from evogan.monitor.log import numbers
-from evogan.monitor.machine import Machine, Use, born
+from evogan.monitor.machine import Machine, Use
 from evogan.monitor.tally import Best, Running, State, Tally
+from evogan.processes import born
 from evogan.shapes import fit
 
 EVERY = 1.0  # seconds between two writes

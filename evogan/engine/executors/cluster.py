@@ -19,7 +19,7 @@ import ray
 from ray._private import client_mode_hook
 
 import evogan
-from evogan.engine.executors.local_cluster import LocalCluster
+from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.engine.executors.resources import Resources, host_and_port
 from evogan.errors import UserError
 
@@ -37,6 +37,9 @@ class Cluster(Protocol):
     def lost(self) -> str | None:
         """What is missing, if it is none any longer."""
 
+    def nodes(self) -> dict[str, Mapping[str, float]]:
+        """The nodes that are alive, and their resources in Ray's words."""
+
     def stop(self) -> None:
         """Leave it; end it, if it is ours."""
 
@@ -45,6 +48,9 @@ class Found:
     """Joined by this process before, and not ours to leave."""
 
     lost = None
+
+    def nodes(self) -> dict[str, Mapping[str, float]]:
+        return living_nodes()
 
     def stop(self) -> None:
         """It goes on."""
@@ -63,6 +69,9 @@ class Joined:
         if self._address == "auto" or not _refuses(self._address):
             self._answered = monotonic()
         return f"what was at {self._address}" if monotonic() - self._answered > RESTART else None
+
+    def nodes(self) -> dict[str, Mapping[str, float]]:
+        return living_nodes()
 
     def stop(self) -> None:
         ray.shutdown()
@@ -138,11 +147,6 @@ def _refuses(address: str) -> bool:
     except OSError:  # too busy to say: no sign of anything
         return False
     return False
-
-
-def nodes() -> dict[str, Mapping[str, float]]:
-    """The nodes that are alive, and their resources in Ray's words."""
-    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 def gpu_share(resources: Resources, nodes: Nodes) -> float:

@@ -56,6 +56,7 @@ class LocalCluster:
             why = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(f"Ray cannot be started: {why[0]} (one worker needs no Ray)") from None
         started = set(psutil.Process().children()) - before
+        self._nodes = living_nodes()  # they stay: a question that nobody is there to answer would take a minute
         self._vital = {child.name(): child for child in started if child.name() in VITAL}
 
     @property
@@ -63,10 +64,17 @@ class LocalCluster:
         """The process that has ended, without which this is no cluster any longer."""
         return next((name for name, process in self._vital.items() if not _lives(process)), None)
 
+    def nodes(self) -> dict[str, Mapping[str, float]]:
+        return self._nodes
+
     def stop(self) -> None:
         ray.shutdown()
         _forget_token()
         self._folder.remove()
+
+
+def living_nodes() -> dict[str, Mapping[str, float]]:
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 class Folder:

@@ -136,7 +136,7 @@ class RayExecutor:
         if self._cluster is not None:
             return
         self._cluster = cluster.connect(self._resources)
-        nodes = list(cluster.nodes().values())
+        nodes = list(self._cluster.nodes().values())
         self._share = cluster.gpu_share(self._resources, nodes)
         try:
             cluster.check(self._resources, self._share, nodes)
@@ -156,7 +156,7 @@ class RayExecutor:
         if (lost := self._cluster.lost) is not None:
             raise Lost(f"the Ray cluster is lost: {lost} has ended; what was recorded is kept, a resume goes on")
         self._next_poll = monotonic() + POLL
-        nodes = cluster.nodes()
+        nodes = self._cluster.nodes()
         self._room = {name: cluster.room(self._resources, self._share, node) for name, node in nodes.items()}
         self._devices = {name: device for name, device in self._devices.items() if name.split()[0] in nodes}
         wanted = self._resources.workers or sum(self._room.values())
