@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty
 from tempfile import TemporaryDirectory
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ import pytest
 import ray
 
 from evogan.engine import Event, LocalExecutor, Store
-from evogan.engine.executors import Executor, Report, cluster
+from evogan.engine.executors import Executor, Report, cluster, on_ray
 from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
 from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
@@ -403,6 +405,26 @@ def test_signs_of_life_keep_a_slow_trial_from_being_taken_for_stalled() -> None:
     found = answers(RayExecutor(slow, Resources(workers=1, stall_limit=1.5)), trials(1), heard)
     assert found["key0"].status == "completed"
     assert [report.point["kimg"] for report in heard.of("progress", "key0")] == list(range(30))  # none is lost
+
+
+@pytest.mark.fault
+def test_no_trial_is_blamed_for_the_time_in_which_its_driver_was_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    executor = RayExecutor(completed, Resources(workers=1, time_limit=20, stall_limit=10))
+    (trial,) = trials(1)
+    worker = on_ray._Worker(None, job=on_ray._Job(trial, 1.0, began=clock[0], sign=clock[0]))
+    assert worker.job is not None
+    executor._workers = {worker}
+
+    def suspended(timeout: float | None = None) -> None:
+        clock[0] += (timeout or 0.0) + 60.0
+        raise Empty
+
+    monkeypatch.setattr(on_ray, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(executor, "_happenings", SimpleNamespace(get=suspended))
+    executor._look_later(worker, worker.job)
+    executor._hear_within(5.0)
+    assert (worker.job.began, worker.job.sign) == (1060.0, 1060.0) and not executor._finished
 
 
 def test_an_unwanted_trial_ends_with_its_next_report() -> None:
