@@ -321,6 +321,14 @@ def test_scores_follow_from_the_features(digits: Dataset, scorer: Scorer) -> Non
     assert set(score) - set(METRICS) == {"coverage", "diversity", "memorisation"}  # nothing to be minimised
 
 
+def test_two_images_are_enough(digits: Dataset) -> None:
+    """Two to compare with, two held out, two made."""
+    two = Dataset("two", digits.images[:2], None, digits.held_out[:2], None)
+    found = Scorer(two, load_features("digits"), 2).score([held_out_images(digits)[2:4]])
+    assert set(found) == {"fid", "kid", "class_distance", "coverage", "diversity", "collision", "memorisation"}
+    assert np.isfinite(list(found.values())).all()
+
+
 def test_batches_do_not_matter(digits: Dataset, scorer: Scorer) -> None:
     images = held_out_images(digits)[:300]
     whole = scorer.score([images])
@@ -430,6 +438,14 @@ def test_normalized_loss_by_hand() -> None:
     loss.update("generator", torch.tensor(-4.0))
     loss.update("generator", torch.tensor(-3.0))  # range -4..-3: r = 1/2
     assert loss.value() == pytest.approx((0 + 0.5 + 0) / 3)
+
+
+def test_a_loss_that_only_rounding_moves_has_no_range() -> None:
+    loss = NormalizedLoss()
+    for name in ("real", "fake", "generator"):
+        for step in (0.7, 0.7 + 6e-8, 0.7 - 6e-8, 0.7 + 6e-8):
+            loss.update(name, torch.tensor(step, dtype=torch.float64))
+    assert loss.value() == pytest.approx(2 / 3)
 
 
 @settings(max_examples=60, deadline=None)
