@@ -13,12 +13,12 @@ from evogan.trial import Evaluation
 
 STILL = 0.01  # of a layer's norm: where all steps together lead no further, nothing was learned
 FADED = 1e-3  # of the largest gradient norm so far, below which a generator hears nothing any more
-BETTER = 0.8  # of the FID halfway, below which a training still improves
+BETTER = 0.8  # of the FID halfway, below which a training still improves; and of the diversity now, the one halfway
 MOVED = 1.0  # of a layer's norm: a generator whose steps lead no further has hardly begun
 BOLD = 0.6  # of the data's root mean square of pixels: samples below are pale, of a generator that has not learned yet
 NARROW = 0.1  # variance of the samples' features over the data's
 ONE = 1e-3  # the same of a single image, pale or not
-ALIKE = 0.05  # chance beyond that of real images that two samples are the same: of twenty images
+ALIKE = 0.08  # chance beyond that of real images that two samples are the same: of a dozen images
 MISSING = 0.7  # share of the data's classes: at most so many appear
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
@@ -65,7 +65,9 @@ def _mode_collapse(evaluation: Evaluation) -> Iterator[str]:
         return
     last = _last(evaluation)
     learned = last.get("generator_output", 1.0) >= BOLD and last.get("generator_reach", MOVED) >= MOVED
-    if learned and 0 < (coverage := last.get("coverage", 1.0)) <= MISSING:  # none at all are poor samples, not few
+    spreads = BETTER * _since_halfway(evaluation, "diversity") > 1
+    # of no class at all samples are poor, not few
+    if learned and not spreads and 0 < (coverage := last.get("coverage", 1.0)) <= MISSING:
         yield f"{coverage:.0%} of the classes appear"
     if (diversity := last.get("diversity", 1.0)) < (NARROW if learned else ONE):
         yield f"the samples' diversity is {diversity:.2g} of the data's"
@@ -88,7 +90,7 @@ def _critic_overfit(evaluation: Evaluation) -> Iterator[str]:
 def _non_convergence(evaluation: Evaluation) -> Iterator[str]:
     if _improves(evaluation):
         return
-    fids = _fids(evaluation)
+    fids = [score["fid"] for score in evaluation.scores if "fid" in score]
     if fids and fids[-1] > WORSE * min(fids):
         yield f"FID rose again from {min(fids):.4g} to {fids[-1]:.4g}"
     losses = [point["real"] + point["fake"] for point in evaluation.curve if {"real", "fake"} <= point.keys()]
@@ -116,12 +118,14 @@ def _divergence(evaluation: Evaluation) -> Iterator[str]:
 
 def _improves(evaluation: Evaluation) -> bool:
     """Whether FID fell in the second half of the training."""
-    fids = _fids(evaluation)
-    return bool(fids) and fids[-1] < BETTER * fids[(len(fids) - 1) // 2]
+    return _since_halfway(evaluation, "fid") < BETTER
 
 
-def _fids(evaluation: Evaluation) -> list[float]:
-    return [score["fid"] for score in evaluation.scores if "fid" in score]
+def _since_halfway(evaluation: Evaluation, metric: str) -> float:
+    """The last value over that of the checkpoint halfway; 1 where it is not known."""
+    values = [score[metric] for score in evaluation.scores if metric in score]
+    halfway = values[(len(values) - 1) // 2] if values else 0.0
+    return values[-1] / halfway if halfway > 0 else 1.0
 
 
 def _last(evaluation: Evaluation) -> dict[str, float]:
