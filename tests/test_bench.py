@@ -76,7 +76,7 @@ def recorded(space: Space, name: str, strategy: str, evaluations: int, replicate
         return Evaluation(status="completed", scores=scores, cost=cost)
 
     store = Store()
-    gan = {"data": "digits", "kimg": 10.0}
+    gan = {"data": "digits", "kimg": 10.0, "samples": 5000}
     document = {"fitness": "fid", "score": "best", "average": "mean", "strategy": strategy, "space": space.document()}
     store.add_run(name, document | {"gan": gan, "data": "digits", "task": TASK.key})
     broker = Broker(store, LocalExecutor(train))

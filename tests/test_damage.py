@@ -177,6 +177,19 @@ def test_a_damaged_document_is_named(part: str, bad: Any, runs: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("part", ["space", "strategy", "seed", "fitness", "evaluations", "confirm"])
+def test_a_part_that_is_missing_is_named(part: str, runs: Path) -> None:
+    change(runs, ("UPDATE runs SET document = json_remove(document, ?)", (f"$.{part}",)))
+    line = f"^store '[^']*' is damaged: table runs, row name 'mine': document: {part} is missing$"
+    with pytest.raises(UserError, match=line):
+        list_and_read(runs)
+
+
+def list_and_read(runs: Path) -> None:
+    tables.runs([api.open_run("mine", runs)])
+    read(runs, "mine")
+
+
 def test_the_list_of_runs_has_the_others(runs: Path, call: Call) -> None:
     change(runs, "UPDATE runs SET document = '[' WHERE name = 'mine'")
     code, out, err = call("runs", "--runs", runs, "--json")

@@ -34,6 +34,17 @@ class Training(NamedTuple):
     value: float
 
 
+class _Document(dict[str, Any]):
+    """What a run was started with. An older one may lack parts: `wrong` makes the error for whoever wants them."""
+
+    def __init__(self, document: dict[str, Any], wrong: Callable[[str], UserError]) -> None:
+        super().__init__(document)
+        self._wrong = wrong
+
+    def __missing__(self, part: str) -> Any:
+        raise self._wrong(f"{part} is missing")
+
+
 class RunHistory:
     """Reads run `name` from `store`; nothing is trained.
 
@@ -42,23 +53,30 @@ class RunHistory:
 
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
-        self.document: dict[str, Any] = store.run(name)
+        document = store.run(name)
         with self._said_where():
-            fit(RunDocument, self.document)
-            self.judge = Judge.of(*(self.document[part] for part in ("fitness", "score", "average")))
+            fit(RunDocument, document)
+        self.document = _Document(document, self._wrong)
+        judged = [self.document[part] for part in ("fitness", "score", "average")]
+        with self._said_where():
+            self.judge = Judge.of(*judged)
 
     @contextmanager
     def _said_where(self) -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            raise self.store.damaged(f"table runs, row name '{self.name}': document: {error}") from None
+            raise self._wrong(str(error)) from None
+
+    def _wrong(self, why: str) -> UserError:
+        return self.store.damaged(f"table runs, row name '{self.name}': document: {why}")
 
     @cached_property
     def space(self) -> Space:
         """The space it searched, as recorded: for bounds and names, not for keys."""
+        document = self.document["space"]
         with self._said_where():
-            return Space.from_document(self.document["space"])
+            return Space.from_document(document)
 
     @cached_property
     def history(self) -> list[Told]:

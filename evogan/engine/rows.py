@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic's for Python 3.11
 
 from evogan.errors import UserError
 from evogan.genome import Value
@@ -94,8 +95,9 @@ class GANFacts(Row):
     classes: list[str | int] | None = None
 
 
-class RunDocument(Row):
-    """What a run was started with, as far as whoever reads of it relies on it."""
+@with_config(ConfigDict(strict=True))
+class RunDocument(TypedDict, total=False):
+    """What a run was started with, as far as its readers rely on it; what is missing is told of when wanted."""
 
     space: Named
     data: str
@@ -104,24 +106,24 @@ class RunDocument(Row):
     options: dict[str, Any]
     seed: int
     window: Positive
-    order: str = "number"
-    pruner: str | None = None
+    order: str
+    pruner: str | None
     fitness: str
     score: Literal["best", "last"]
     evaluations: Positive
-    total_seconds: Annotated[Finite, Field(gt=0)] | None = None
+    total_seconds: Annotated[Finite, Field(gt=0)] | None
     replicates: Positive
     average: Literal["mean", "median"]
     race: bool
-    seed_genomes: list[dict[str, Value]] = []
+    seed_genomes: list[dict[str, Value]]
     finalists: Count
     confirm: Count
     reference: list[Annotated[tuple[str, str, dict[str, Value]], Field(strict=False)]]
     gan: GANFacts | None
-    resources: dict[str, Any] = {}
-    table: str | None = None
-    kind: str | None = None
-    fingerprint: str | None = None
+    resources: dict[str, Any]
+    table: str | None
+    kind: str | None
+    fingerprint: str | None
 
 
 def check(shape: type[Row], table: sa.Table, row: sa.Row[Any]) -> None:
