@@ -11,7 +11,7 @@ DEMO_FLAGS ?= --finalists 2 --confirm 3
 # bytecode is worth keeping: every command and worker imports torch
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench wheel clean
+.PHONY: demo test numeric lint bench wheel clean
 
 demo: .venv/installed
 	$(BIN)/evogan search wdcgan_wide --data digits --strategy ga --option population=8 \
@@ -19,6 +19,14 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# the tests of numbers once more, rounded as on processors without AVX-512, and without AVX
+NUMERIC := augment data diagnostics fitness latents layers losses penalties progressive stylegan weights
+numeric: .venv/installed
+	for isa in default:SSE41 avx2:AVX2; do \
+		ATEN_CPU_CAPABILITY=$${isa%:*} ONEDNN_MAX_CPU_ISA=$${isa#*:} \
+			$(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC:%=tests/test_%.py) || exit 1; \
+	done
 
 lint: .venv/installed
 	$(BIN)/ruff check .
