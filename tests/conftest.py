@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rich.progress  # noqa: F401  (draws a random number when it is first imported)
 import torch
+from hypothesis import settings
 
 from evogan.genome import Gene, Genome
 from evogan.space import Space
@@ -48,12 +49,16 @@ def evaluate(trial: Trial) -> Evaluation:
 
 
 torch.set_num_threads(1)  # the workers of a test run share the cores
+settings.register_profile("evogan", deadline=None)  # machines are noisy
+settings.load_profile("evogan")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_in_a_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _cache_and_runs_in_folders_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Not the user's."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("EVOGAN_RUNS", "EVOGAN_STORE"):
+            patch.delenv(name, raising=False)
         patch.setenv("EVOGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -95,7 +95,7 @@ def test_a_race_spends_replicates_on_the_lead_only() -> None:
 
 
 @given(workers=st.integers(1, 9), order=st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_race_is_the_same_on_any_number_of_workers(workers: int, order: int) -> None:
     budget = {"evaluations": 15, "strategy": "ga-steady", "replicates": 3, "race": True}
     executor = ShuffledExecutor(workers, order)

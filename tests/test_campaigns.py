@@ -106,7 +106,7 @@ SEEDS = st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True)
 
 
 @given(NAMES, SPACES, SEARCHERS, SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_combination_is_a_run_seed_by_seed(
     tmp_path_factory: pytest.TempPathFactory,
     data: list[str],

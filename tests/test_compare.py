@@ -30,7 +30,7 @@ from tests.test_cli import mistake
 from tests.test_report import assert_self_contained, fake_gan, make_run
 
 shell = test_cli.run
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 # Demsar 2006, table 6: AUC of four versions of C4.5 on 14 data sets (two values printed alike were ranked apart)
 AUC = """

@@ -157,7 +157,7 @@ genomes = st.fixed_dictionaries(
 ).map(GENES.complete)  # the genes that apply
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(genomes, st.lists(st.integers(1, 4), min_size=1, max_size=3), st.booleans())
 def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: list[int], looked: bool) -> None:
     """Everything that a training holds in the end: weights, optimisers, random numbers, means of losses."""

@@ -556,7 +556,7 @@ def test_what_is_larger_than_the_memory_is_refused(tmp_path: Path, monkeypatch: 
     refuses(DataSpec("digits", image_size=8 * 2), "1,442 images of 16x16", "this machine")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cut=st.floats(0, 0.999), flip=st.booleans())
 def test_npz_truncated_or_corrupt(cut: float, flip: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("npz") / "own.npz"
@@ -667,7 +667,7 @@ def test_resize_takes_the_centre_square() -> None:
     assert np.array_equal(resize(images, 4), images[:, :, :, 3:7])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(value=st.integers(0, 255), size=st.integers(4, 20))
 def test_resize_keeps_a_plain_image_plain(value: int, size: int) -> None:
     assert (resize(np.full((2, 3, 9, 11), value, dtype=np.uint8), size) == value).all()

@@ -72,7 +72,7 @@ def nearest(points: np.ndarray, others: np.ndarray, same: bool = False) -> list[
     ]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.integers(20, 60), st.integers(1, 5), st.floats(0.1, 3.0))
 def test_diversity_equals_loops(seed: int, n: int, dim: int, spread: float) -> None:
     real, held_out, fake = normal(n, dim, seed=seed), normal(n + 7, dim, seed=seed + 1), spread * normal(40, dim)
@@ -130,7 +130,7 @@ def plain() -> Diversity:
     return Diversity(Plain(), normal(500, 8), normal(100, 8, seed=1), rng())
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_collision_falls_with_the_number_of_different_images(plain: Diversity, seed: int) -> None:
     """It is the chance to draw one of k twice, and little more."""
@@ -141,7 +141,7 @@ def test_collision_falls_with_the_number_of_different_images(plain: Diversity, s
     assert found == pytest.approx(chance, abs=0.02)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 400), st.floats(1e-6, 3.0), st.floats(1.5, 100.0))
 def test_collision_falls_with_noise(plain: Diversity, seed: int, k: int, noise: float, more: float) -> None:
     images, noises = normal(k, 8, seed=seed).repeat(400 // k, 1), normal(400 // k * k, 8, seed=seed + 1)
@@ -200,7 +200,7 @@ def trainer(genome: Mapping[str, Any], images: Tensor | None = None, size: int =
     return Trainer(gan, GENES.complete(genome), images, seed=0, device=torch.device("cpu"), iterations=20)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.lists(st.integers(0, 5), min_size=1, max_size=8))
 def test_forced_choice_equals_loops(high: list[int], low: list[int]) -> None:
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in high for b in low]

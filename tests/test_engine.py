@@ -107,7 +107,7 @@ def facts(outcome: Outcome) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("strategy", ["ga", "random"])
 @given(workers=st.integers(1, 20), order=st.integers(0, 10**6), window=st.sampled_from([1, 3, 8]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_same_result_on_any_number_of_workers(strategy: str, workers: int, order: int, window: int) -> None:
     alone = run(LocalExecutor(evaluate), strategy=strategy, window=window)
     many = run(ShuffledExecutor(workers, order), strategy=strategy, window=window)
@@ -115,7 +115,7 @@ def test_same_result_on_any_number_of_workers(strategy: str, workers: int, order
 
 
 @given(st.integers(1, 12))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_ask_number_k_comes_when_exactly_the_results_up_to_k_minus_window_were_told(window: int) -> None:
     asked_after = []
 

@@ -117,7 +117,7 @@ def test_frechet_distance_in_closed_form() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, n=st.integers(2, 40), m=st.integers(2, 40), d=st.integers(1, 12))
 def test_frechet_distance_is_a_distance(seed: int, n: int, m: int, d: int) -> None:
     x, y = normal(n, d, seed=seed), 2 * normal(m, d, seed=seed + 1) + 1
@@ -156,7 +156,7 @@ def brute_kid(x: Tensor, y: Tensor) -> float:
     return mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=SEEDS, n=st.integers(2, 12), m=st.integers(2, 12), d=st.integers(1, 6), wide=st.booleans())
 def test_kernel_distance_equals_loops(seed: int, n: int, m: int, d: int, wide: bool) -> None:
     x, y = normal(n, d, seed=seed), normal(m, d, seed=seed + 1) + 0.5
@@ -448,7 +448,7 @@ def test_a_loss_that_only_rounding_moves_has_no_range() -> None:
     assert loss.value() == pytest.approx(2 / 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=3, max_size=12),
@@ -465,7 +465,7 @@ def test_normalized_loss_lies_in_the_unit_interval(intervals: list[list[float]])
         assert 0 <= loss.value() <= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10), seed=SEEDS)
 def test_normalized_loss_ignores_scale_and_shift(scale: float, shift: float, seed: int) -> None:
     plain, moved = NormalizedLoss(), NormalizedLoss()

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evogan.engine import LocalExecutor
@@ -68,7 +68,6 @@ def carry_out(
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=20), st.integers(2, 8), st.integers(1, 8)
 )
-@settings(deadline=None)
 def test_every_trial_ends_once_and_as_alone(shapes: list[tuple[int, bool]], most: int, room: int) -> None:
     trials = [trial(x, shape, bad) for x, (shape, bad) in enumerate(shapes)]
     fusing = Fusing(room)

@@ -72,7 +72,7 @@ def test_a_slow_trial_holds_up_nobody() -> None:
 
 @pytest.mark.parametrize("strategy", ["ga-steady", "random", "ga"])
 @given(stop=st.integers(0, 39), order=st.integers(0, 10**6), workers=st.integers(1, 12))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_stopped_run_repeats_its_completion_order(strategy: str, stop: int, order: int, workers: int) -> None:
     store = Store()
     options = {"strategy": strategy, "order": "completion", "store": store, "window": 12}
@@ -273,7 +273,7 @@ def test_what_another_driver_trains_is_awaited(runs: Path) -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_two_runs_at_once_train_nothing_twice(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     """Two threads with a store each; same seed, so that they want the same."""
     folder, trained = tmp_path_factory.mktemp("runs"), []

@@ -58,7 +58,7 @@ class Cluster:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_comes_and_goes_never_more_runs_than_fits_and_all_is_placed_in_the_end(data: st.DataObject) -> None:
     sizes = st.sampled_from([8 * GB, 24 * GB, 80 * GB])
     cluster = Cluster(data.draw(st.lists(st.tuples(sizes, st.integers(1, 4)), min_size=1, max_size=4)))

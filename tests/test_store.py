@@ -244,7 +244,7 @@ DIFFERENT: dict[str, Any] = {"key": "another", "task": Task(name="another"), "fi
     offers=st.lists(st.sampled_from([5.0, 10.0, 20.0, math.inf]), max_size=6),
     kind=st.sampled_from(["timed_out", "out_of_memory"]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_attempts_are_only_added_for_more_than_was_offered_before(offers: list[float], kind: str) -> None:
     store, name = Store(), "seconds" if kind == "timed_out" else "memory"
     for offer in offers:

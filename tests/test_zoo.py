@@ -263,7 +263,7 @@ def test_lecam_compares_with_the_running_means_of_scores() -> None:
     torch.testing.assert_close(gan.loss("critic", batch).terms["lecam"], 0.3 * expected, rtol=1e-3, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=200, max_size=200), st.sampled_from([8, 28]))
 def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int) -> None:
     """What `--space anything` proposes can be trained, or is refused for the image size when the search begins."""
