@@ -58,12 +58,15 @@ def test_no_name_leads_out_of_its_folder(name: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
-@pytest.mark.parametrize("name", ["/../../up", "..", "a b"])
+@pytest.mark.parametrize("name", ["a/../../up", "up..", "a b"])
 def test_runs_of_a_campaign_have_names_of_runs(name: str, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text(f'name = "{name}"\ndata = ["digits"]\nspaces = ["wdcgan"]\nstrategies = ["ga"]\nseeds = 1\n')
     (planned,) = read_campaign(file).runs
     check_name(planned.name)
+    file.write_text(file.read_text().replace(name, "/../../up"))
+    with pytest.raises(UserError, match="name: must begin with a letter"):
+        read_campaign(file)
 
 
 def test_a_store_from_elsewhere_names_no_report_outside(tmp_path: Path) -> None:
