@@ -73,7 +73,8 @@ def report_campaign(
     """Write the HTML page of the campaign in a file, as far as it is, and those of its runs that are not up to date.
 
     The path of the page, `campaign.html` in the folder `out`, by default `runs/NAME` (a run may have that name too: it
-    writes no such file). Errors: UserError for mistakes in the file, and if none of its runs has begun.
+    writes no such file). The runs' pages lie beside the store, or in `out` where that cannot be written.
+    Errors: UserError for mistakes in the file, and if none of its runs has begun.
     """
     from evogan.report.campaign import write_campaign
 
@@ -83,17 +84,17 @@ def report_campaign(
     begun = [Run(kept, run.name) for run in campaign.runs if run.name in known]
     if not begun:
         raise UserError(f"{path}: none of its {len(campaign.runs)} runs has begun in '{kept.folder}'")
-    for run in begun:
-        if not _has_report(place, run.name):
-            run.report()
     folder = kept.folder / file_name(campaign.name) if out is None else expand(out)
-    return write_campaign(campaign, campaign_status(campaign, place), begun, folder)
+    pages = folder if kept.database.read_only else kept.folder
+    for run in begun:
+        if not _has_report(place, run.name, pages / run.name / "report.html"):
+            run.report(pages / run.name)
+    return write_campaign(campaign, campaign_status(campaign, place), begun, folder, pages)
 
 
-def _has_report(place: Place, name: str) -> bool:
+def _has_report(place: Place, name: str, page: Path) -> bool:
     """Whether it was written after whatever the run did last."""
     status = place.status(name)
-    page = status.with_name("report.html")
     return page.is_file() and status.is_file() and page.stat().st_mtime >= status.stat().st_mtime
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from evogan.errors import UserError
 from evogan.files import read_small
+from evogan.genome import LARGEST
 
 DEEPEST = 30  # tables and lists within each other
-LARGEST = 2**63  # of whole numbers, as TOML has it
 
 
 def parse_toml(text: str) -> dict[str, Any]:

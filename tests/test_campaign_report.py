@@ -127,6 +127,13 @@ def test_pages_of_runs_are_written_once(tmp_path: Path) -> None:
     report_campaign(path, runs=tmp_path / "runs")
     assert [page.read_text() == "seen" for page in pages] == [False, True, True, True]
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evogan.engine.database._only_readable", lambda path: True)
+        page = report_campaign(path, runs=tmp_path / "runs", out=tmp_path / "elsewhere")
+    assert sorted(links(page)) == sorted(tmp_path / "elsewhere" / one.name / "report.html" for one in ran)
+    assert all(link.is_file() for link in links(page))
+    assert [page.read_text() == "seen" for page in pages] == [False, True, True, True]
+
 
 def test_the_page_may_lie_elsewhere(run: Command, tmp_path: Path) -> None:
     path = write(tmp_path)

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stable": set(),
     "processes": set(),
     "files": {"errors", "processes"},
-    "documents": {"errors", "files"},
+    "documents": {"errors", "files", "genome"},
     "options": {"errors", "genome"},
     "levels": set(),
     "shapes": {"errors"},

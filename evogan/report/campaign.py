@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -38,14 +38,17 @@ class Winner:
     grids: list[Grid]
 
 
-def write_campaign(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHistory], folder: Path) -> Path:
-    """Write `folder/campaign.html`, whole or not at all; its path. It links to the runs' pages, beside the store."""
+def write_campaign(
+    campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHistory], folder: Path, pages: Path
+) -> Path:
+    """Write `folder/campaign.html`, whole or not at all; its path. It links to the runs' pages, in `pages`."""
     page = folder / "campaign.html"
-    write_whole(page, _render(campaign, status, begun, folder).encode())
+    links = {run.name: _link(pages / run.name / "report.html", folder) for run in begun}
+    write_whole(page, _render(campaign, status, begun, links).encode())
     return page
 
 
-def _render(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHistory], folder: Path) -> str:
+def _render(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHistory], links: Mapping[str, str]) -> str:
     planned = campaign.runs
     comparison = Comparison(begun, called={run.name: (f"{run.data}/{run.space.name}", run.strategy) for run in planned})
     drawn = shown(comparison)
@@ -58,7 +61,7 @@ def _render(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHisto
             campaign=campaign,
             status=status,
             states=Counter(run.state for run in status.runs),
-            links={run.name: _link(run, folder) for run in begun},
+            links=links,
             data=_different(run.data for run in planned),
             spaces=_different(run.space.name for run in planned),
             strategies=_different(run.strategy for run in planned),
@@ -79,8 +82,8 @@ def _different(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _link(run: RunHistory, folder: Path) -> str:
-    return quote(Path(os.path.relpath(run.store.folder / run.name / "report.html", folder)).as_posix())
+def _link(page: Path, folder: Path) -> str:
+    return quote(Path(os.path.relpath(page, folder)).as_posix())
 
 
 # --- the best
