@@ -12,6 +12,7 @@ from evogan.files import expand
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 
+LONGEST_PATH = 1000  # characters that a line shows
 _PACKAGE = Path(__file__).parent
 _ROOMS = {  # beside the package in a checkout; what their files end in, and what one of them is
     "genomes": (".toml", "genome"),
@@ -35,7 +36,7 @@ def find(room: str, name_or_path: str | Path) -> Path:
     path, (suffix, kind) = expand(name_or_path), _ROOMS[room]
     if path.suffix == suffix or path.parent != Path():
         if not os.path.exists(path):  # of a name that is too long as well
-            raise UserError(f"no file '{shortened(str(path))}'")
+            raise UserError(f"no file '{shortened(str(path), LONGEST_PATH)}'")
         return path
     if str(path) not in names(room):
         raise unknown(kind, str(path), names(room))

@@ -102,8 +102,8 @@ class Leases:
         if connection.execute(self._database.add(leases), lease).first() is not None:
             return True
         holder = connection.execute(_HOLDER, _this(identity)).first()
-        if holder is None:  # it was given back this very moment
-            return False
+        if holder is None:  # it was given back, or cleared away, this very moment
+            return self._claim(identity, connection)
         if holder.driver == self._driver:
             return True
         if not self._is_dead(holder.driver, holder.beats):
