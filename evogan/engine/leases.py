@@ -109,7 +109,7 @@ class Leases:
         if not self._is_dead(holder.driver, holder.beats):
             return False
         taken = connection.execute(_TAKE_OVER, _this(identity) | {"before": holder.driver, "driver": self._driver})
-        return taken.rowcount == 1
+        return taken.rowcount == 1 or self._claim(identity, connection)  # somebody was faster
 
     def _is_dead(self, driver: str, beats: int | None) -> bool:
         if _is_gone(driver):
