@@ -22,6 +22,7 @@ ALIKE = 0.08  # chance beyond that of real images that two samples are the same:
 MISSING = 0.7  # share of the data's classes: at most so many appear
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
+STANDS = 0.95  # of the FID halfway, above which it no longer falls: there a critic's knowledge does harm
 WORSE = 1.5  # last FID over the best; a quarter of published training curves end above it
 CERTAIN = 0.95  # accuracy of a critic that has won
 EASY = 0.5  # of its loss at a quarter of the training: a critic that wins ever more easily
@@ -83,7 +84,7 @@ def _memorisation(evaluation: Evaluation) -> Iterator[str]:
 def _critic_overfit(evaluation: Evaluation) -> Iterator[str]:
     last = _last(evaluation)
     seen, unseen = last.get("critic_accuracy", 0.0), last.get("critic_accuracy_held_out", 1.0)
-    if seen - unseen > KNOWN:
+    if seen - unseen > KNOWN and _since_halfway(evaluation, "fid") > STANDS:
         yield f"the critic tells {seen:.0%} of training images from fakes, but {unseen:.0%} of held-out ones"
 
 
