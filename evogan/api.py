@@ -18,7 +18,7 @@ from evogan.genes import GENES
 from evogan.genome import Value, plain
 from evogan.launch import Outside, check_name, launch
 from evogan.objective import Objective, check_objective, takes_fidelity
-from evogan.options import SEED, bounds, expect, read_option
+from evogan.options import LARGEST_SEED, bounds, expect, read_option
 from evogan.place import IN_MEMORY, Place
 from evogan.report import facts
 from evogan.seeds import read_seeds
@@ -300,7 +300,7 @@ def evaluate(
     from evogan.fitness import Scorer
 
     settings = GANSettings.of(data=data, **gan)
-    seed = read_option("seed", seed, int, low=0, high=SEED)
+    seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator)
     dataset = settings.dataset
     size, channels = found.facts["image_size"], found.facts["channels"]

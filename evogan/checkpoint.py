@@ -17,7 +17,7 @@ from evogan.errors import UserError
 from evogan.files import check_file, expand
 from evogan.genes import GENES
 from evogan.genome import Genome
-from evogan.options import SEED, read_option
+from evogan.options import LARGEST_SEED, read_option
 from evogan.trial import GANTask
 from evogan.zoo import build, count_parameters
 
@@ -68,7 +68,7 @@ class Generator:
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n` and seed."""
         n = read_option("n", n, int, low=1, high=MOST)
-        rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=SEED))
+        rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
         latents = self._gan.latents(n, rng)
         return torch.cat([self._gan.sample(part) for part in latents.split(500)])
 

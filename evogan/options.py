@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from evogan.errors import UserError, shown, unknown
 from evogan.genome import plain
 
-SEED = 2**63 - 1  # the largest
+LARGEST_SEED = 2**63 - 1
 MOST = sys.float_info.max
 
 

@@ -52,7 +52,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from evogan.errors import UserError
 from evogan.extremes import tamed
 from evogan.genome import MOST, Gene, Value, holds
-from evogan.options import SEED, read_option
+from evogan.options import LARGEST_SEED, read_option
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
@@ -97,7 +97,7 @@ class EvoSampler(BaseSampler):
 
     def __init__(self, name: str, *, seed: int | None = None, **options: Any) -> None:
         self._name, self._options = read_option("strategy", name, str), options
-        self._seed = _fresh_seed() if seed is None else read_option("seed", seed, int, low=0, high=SEED)
+        self._seed = _fresh_seed() if seed is None else read_option("seed", seed, int, low=0, high=LARGEST_SEED)
         probe = Space("probe", [Gene(name=gene, kind="float", low=0.0, high=1.0) for gene in ("x", "y")])
         first = make_strategy(name, probe, 0, options).ask()
         if first is not None and first.fidelity < 1:

@@ -12,7 +12,7 @@ from evogan.engine import Order, Resources, Rule
 from evogan.engine.confirm import FRESH
 from evogan.errors import UserError, shown, unknown
 from evogan.genome import Value, plain
-from evogan.options import SEED, check_options, number
+from evogan.options import LARGEST_SEED, check_options, number
 from evogan.trial import IMAGE_SIZES, GANTask
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class SearchSettings:
     space: Mapping[str, Any]
     strategy: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = number(0, low=0, high=SEED)
+    seed: int = number(0, low=0, high=LARGEST_SEED)
     window: int = number(8, low=1, high=100_000)
     order: Order = "number"
     pruner: Rule | None = None
@@ -155,6 +155,6 @@ def read_classes(given: object) -> tuple[str, ...] | None:
             raise UserError(f"classes {shown(given)}: names with commas between, as in 3,5") from None
     given = plain(given)
     names = given if isinstance(given, list | tuple) else [given]
-    if not all(isinstance(name, str) or (type(name) is int and 0 <= name <= SEED) for name in names):
+    if not all(isinstance(name, str) or (type(name) is int and 0 <= name <= LARGEST_SEED) for name in names):
         raise UserError(f"classes must be names or numbers, as in ['cat', 'dog'] or [3, 5], not {shown(given)}")
     return tuple(str(name) for name in names)
