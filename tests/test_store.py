@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import math
@@ -781,3 +782,12 @@ def test_no_repr_and_no_log_has_the_password(postgres: Postgres, caplog: pytest.
     database.do(lambda connection: connection.exec_driver_sql("SELECT 1").all())
     shown = f"{caplog.text} {database.name} {database!r} {vars(database)!r}"
     assert PASSWORD not in shown and QUOTED not in shown
+
+
+def test_a_store_in_memory_leaves_nothing() -> None:
+    store = Store()
+    folder = store.folder
+    (folder / "a file").touch()
+    del store
+    gc.collect()
+    assert not folder.exists()

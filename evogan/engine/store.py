@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import math
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -74,8 +76,8 @@ class Store:
         self.database = Database(folder, url, make=make)
         self.in_memory = self.database.in_memory
         if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="evogan-")
-            folder = Path(self._temporary.name)
+            folder = Path(tempfile.mkdtemp(prefix="evogan-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         elif make:
             if not folder.exists():
                 make_room(folder)
