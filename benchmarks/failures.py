@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import evogan
-from evogan.flags import RULES, named
+from evogan.evaluation.flags import RULES, named
 from evogan.trial import Evaluation
 
 ROOT = Path(__file__).parent.parent

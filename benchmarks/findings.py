@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from evogan import shipped
-from evogan.campaign.surrogate import Surrogate
-from evogan.campaign.table import Table
+from evogan.bench.surrogate import Surrogate
+from evogan.bench.table import Table
 
 Array = npt.NDArray[np.float64]
 IMAGES = Path(__file__).parent.parent / "docs" / "images"

@@ -21,7 +21,7 @@ from _record import record
 import evogan
 from evogan import shipped
 from evogan.engine import Store
-from evogan.flags import explain, flags_of
+from evogan.evaluation.flags import explain, flags_of
 from evogan.genes import GENES
 from evogan.settings import GANSettings
 from evogan.trial import Evaluation, Trial

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from _record import RESULTS, record
 
-from evogan.campaign.surrogate import StandIn, load_table
+from evogan.bench.surrogate import StandIn, load_table
 from evogan.engine import Broker, Judge, Ledger, LocalExecutor, Loop, Store
 from evogan.strategies import AUTO, Fitness, Proposal, Strategy, choose, make_strategy
 from evogan.trial import Task, Trial

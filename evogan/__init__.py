@@ -10,16 +10,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from evogan.version import __version__
+
 if TYPE_CHECKING:
     from evogan.api import Run, load, open_run, resume, search, train
-    from evogan.bench import collect_tables, run_bench
-    from evogan.campaign.surrogate import load_table
-    from evogan.campaigns import report_campaign, run_campaign
+    from evogan.bench.bench import collect_tables, run_bench
+    from evogan.bench.surrogate import load_table
+    from evogan.campaigns.carry_out import report_campaign, run_campaign
     from evogan.errors import UserError
     from evogan.genome import Gene, Genome
     from evogan.space import Space, load_space
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Gene",
@@ -46,12 +46,12 @@ _HOME = {
     "Genome": "genome",
     "Space": "space",
     "UserError": "errors",
-    "collect_tables": "bench",
-    "run_bench": "bench",
+    "collect_tables": "bench.bench",
+    "run_bench": "bench.bench",
     "load_space": "space",
-    "load_table": "campaign.surrogate",
-    "report_campaign": "campaigns",
-    "run_campaign": "campaigns",
+    "load_table": "bench.surrogate",
+    "report_campaign": "campaigns.carry_out",
+    "run_campaign": "campaigns.carry_out",
 }
 
 

@@ -16,19 +16,19 @@ from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.files import expand, file_name, read_small
 from evogan.genes import GENES
 from evogan.genome import Value, plain
-from evogan.launch import Outside, check_name, launch
-from evogan.objective import Objective, check_objective, takes_fidelity
 from evogan.options import LARGEST_SEED, bounds, expect, read_option
-from evogan.place import IN_MEMORY, Place
 from evogan.report import facts
-from evogan.seeds import read_seeds
+from evogan.runs.launch import Outside, check_name, launch
+from evogan.runs.objective import Objective, check_objective, takes_fidelity
+from evogan.runs.place import IN_MEMORY, Place
+from evogan.runs.seeds import read_seeds
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space, load_space
 from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
 from evogan.trial import Evaluation, Trial
 
 if TYPE_CHECKING:
-    from evogan.checkpoint import Generator
+    from evogan.evaluation.checkpoint import Generator
 
 TEXT = str | None
 LAST_REPLICATE = 1_000_000
@@ -316,7 +316,7 @@ def evaluate(
 
 def load(path: str | Path) -> Generator:
     """A trained generator from a .safetensors file, ready to `.sample(n)`. Errors: UserError."""
-    from evogan.checkpoint import Generator
+    from evogan.evaluation.checkpoint import Generator
 
     return Generator(expand(path))
 

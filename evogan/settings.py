@@ -17,7 +17,7 @@ from evogan.trial import IMAGE_SIZES, GANTask
 
 if TYPE_CHECKING:
     from evogan.data import Dataset
-    from evogan.evaluation import GANEvaluator
+    from evogan.evaluation.evaluator import GANEvaluator
     from evogan.fitness import Features
 
 
@@ -81,7 +81,7 @@ class GANSettings:
 
     def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
         """Read the data; the task, and what evaluates trials of it. `here`: they run on this machine's devices."""
-        from evogan.evaluation import GANEvaluator, check_device
+        from evogan.evaluation.evaluator import GANEvaluator, check_device
         from evogan.fitness import Scorer
 
         check_device(self.device, here)

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from evogan.documents import read_toml
 from evogan.errors import UserError, shortened, unknown
 from evogan.files import expand
+from evogan.files.documents import read_toml
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 

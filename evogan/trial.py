@@ -115,7 +115,7 @@ class Evaluation:
 
     `scores`: one mapping a checkpoint, with `kimg` and every metric there. `curve`: losses through training.
     `diagnostics`: one mapping a checkpoint, player -> layer -> numbers. `flags`: what went wrong, by the names of
-    `evogan.flags`; a completed evaluation may have some.
+    `evogan.evaluation.flags`; a completed evaluation may have some.
     `cost`: seconds and the like that this very evaluation took. `provenance`: versions, device, threads. `files`: what
     was made, by name (bytes on their way to the store, which keeps them as files). `limits`: what a trial had that was
     timed out or ran out of memory. `fidelity`: how far it went, where that is less than was asked for (and as

@@ -16,7 +16,7 @@ import evogan
 from evogan import Gene, Space, UserError
 from evogan.engine import Event
 from evogan.genes import GENES
-from evogan.seeds import read_seeds
+from evogan.runs.seeds import read_seeds
 from evogan.space import load_space
 from tests.conftest import mixed_space, score
 

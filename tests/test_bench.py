@@ -15,20 +15,20 @@ import pandas as pd
 import pytest
 
 from evogan import UserError, load_table, run_bench, shipped
-from evogan.bench import Replay, _check_task, _settings, _spread, _train
-from evogan.campaign import Comparison
-from evogan.campaign.surrogate import Cells, Surrogate
-from evogan.campaign.table import Table, tabulate
+from evogan.bench.bench import Replay, _check_task, _settings, _spread, _train
+from evogan.bench.surrogate import Cells, Surrogate
+from evogan.bench.table import Table, tabulate
+from evogan.comparison import Comparison
 from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
-from evogan.evaluation import GANEvaluator
+from evogan.evaluation.evaluator import GANEvaluator
 from evogan.fitness.features import NETWORKS
 from evogan.genes import GENES
 from evogan.genome import Genome
-from evogan.launch import Outside
 from evogan.optuna import suggest
-from evogan.place import Place
+from evogan.runs.launch import Outside
+from evogan.runs.place import Place
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy
 from evogan.trial import CHECKPOINTS, Evaluation, GANTask, Trial
@@ -430,7 +430,7 @@ def test_a_strategy_that_crashes_is_named_and_the_others_are_compared(
                 replay.carry_out(place)
                 yield replay.name, ""
 
-    monkeypatch.setattr("evogan.bench._spread", spread)
+    monkeypatch.setattr("evogan.bench.bench._spread", spread)
     found = run_bench(written, ["random", "ga-steady"], seeds=2, evaluations=10, runs=tmp_path)
     assert len(found.entries) == 3
     ((name, reason),) = found.left_out.items()
@@ -445,7 +445,7 @@ def test_a_real_search_that_crashes_stops_no_other(
             raise ZeroDivisionError("division by zero")
         return Store()
 
-    monkeypatch.setattr("evogan.bench.launch", launch)
+    monkeypatch.setattr("evogan.bench.bench.launch", launch)
     table = Table.read(written)
     settings = [_settings(table, "random", seed, 5, "live", "fid", 1) for seed in (0, 1)]
     replays = [Replay(str(written), "live", table.fingerprint, "random", each) for each in settings]

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from evogan.api import search
-from evogan.campaign import anytime
-from evogan.campaign.statistics import best_so_far
+from evogan.comparison import anytime
+from evogan.comparison.statistics import best_so_far
 from evogan.genome import Genome
 from tests.conftest import mixed_space, score
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 import evogan
 from evogan import UserError, report_campaign, run_campaign
-from evogan.campaign import Comparison
-from evogan.evaluation import GANEvaluator
+from evogan.comparison import Comparison
+from evogan.evaluation.evaluator import GANEvaluator
 from evogan.report import facts
 from evogan.stable import derive_seed
 from evogan.strategies import STRATEGIES

@@ -24,16 +24,16 @@ from rich.console import Console
 
 import evogan
 from evogan import UserError, run_campaign
-from evogan.campaign import Comparison
-from evogan.campaign.comparison import FRESH
-from evogan.campaign.plan import read_campaign
-from evogan.campaigns import campaign_status
+from evogan.campaigns.carry_out import campaign_status
+from evogan.campaigns.plan import read_campaign
+from evogan.campaigns.status import CampaignStatus, RunState
+from evogan.comparison import Comparison
+from evogan.comparison.comparison import FRESH
 from evogan.engine import Event, Judge
-from evogan.evaluation import GANEvaluator
+from evogan.evaluation.evaluator import GANEvaluator
 from evogan.genome import Genome
-from evogan.monitor.campaign import CampaignStatus, RunState
 from evogan.monitor.status import StatusWriter
-from evogan.place import Place
+from evogan.runs.place import Place
 from evogan.stable import derive_seed
 from evogan.strategies import STRATEGIES
 from evogan.trial import Evaluation, Identity, Trial
@@ -511,7 +511,7 @@ def test_who_watches_stays_between_two_runs(tmp_path: Path, run: Command, monkey
         return CampaignStatus("c", [state(f"a{i}", "a", status) for i, status in enumerate(looks[-1])])
 
     looks: list[Any] = []
-    monkeypatch.setattr("evogan.campaigns.campaign_status", seen)
+    monkeypatch.setattr("evogan.campaigns.carry_out.campaign_status", seen)
     monkeypatch.setattr("evogan.cli.campaigns.EVERY", 0.01)
     assert run(f"campaign status {write(tmp_path)} --watch").code == 0
     assert len(looks) == 4

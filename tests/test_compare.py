@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evogan.api import open_run, search
-from evogan.campaign import Comparison, anytime
-from evogan.campaign.comparison import FRESH, SEARCH
-from evogan.campaign.ranks import critical_difference, rank, wins
-from evogan.campaign.statistics import best_so_far, bootstrap_ratio, costs, quantile
+from evogan.comparison import Comparison, anytime
+from evogan.comparison.comparison import FRESH, SEARCH
+from evogan.comparison.ranks import critical_difference, rank, wins
+from evogan.comparison.statistics import best_so_far, bootstrap_ratio, costs, quantile
 from evogan.engine import Store
 from evogan.engine.history import RunHistory
 from evogan.genome import Gene, Genome

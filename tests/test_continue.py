@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from evogan.api import GANSettings
-from evogan.evaluation import GANEvaluator
+from evogan.evaluation.evaluator import GANEvaluator
 from evogan.genes import GENES
 from evogan.training import Diverged, State, Trainer
 from evogan.trial import STATE, Evaluation, GANTask, Trial

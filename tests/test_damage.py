@@ -21,8 +21,8 @@ from evogan.engine.store import Store
 from evogan.errors import UserError
 from evogan.genome import Value
 from evogan.monitor import read_status
-from evogan.place import Place
 from evogan.report import comparison, tables
+from evogan.runs.place import Place
 from tests.test_store import VERSION_1
 
 SPACE = Space("square", [Gene(name="x", kind="float", low=0, high=1), Gene(name="c", kind="choice", values=("a", "b"))])
@@ -335,9 +335,9 @@ def killed(runs: Path) -> None:
 
 
 def read_everything(runs: Path, out: Path) -> list[Any]:
-    from evogan.campaign import Comparison
+    from evogan.comparison import Comparison
     from evogan.report.export import export_table
-    from evogan.seeds import read_seeds
+    from evogan.runs.seeds import read_seeds
 
     run, other = api.open_run("mine", runs), api.open_run("other", runs)
     export_table(run, "csv", out / "mine.csv")

@@ -21,8 +21,8 @@ from evogan import shipped
 from evogan.api import GANSettings
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.errors import UserError
+from evogan.evaluation.flags import RULES, explain, flags_of
 from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
-from evogan.flags import RULES, explain, flags_of
 from evogan.genes import GENES
 from evogan.training import Trainer, diagnose
 from evogan.training.diagnostics import forced_choice
@@ -346,7 +346,7 @@ def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {"coverage", "diversity", "collision", "critic_accuracy", "generator_gradient"} <= set(score)
         assert set(found["critic"]["head"]) == {"gradient", "step", "singular"}
     assert evaluation.flags == flags_of(evaluation)
-    monkeypatch.setattr("evogan.evaluation.diagnose", lambda *_: ({}, {}))
+    monkeypatch.setattr("evogan.evaluation.evaluator.diagnose", lambda *_: ({}, {}))
     without = evaluate(trial)
     assert without.files == evaluation.files
     assert without.curve == evaluation.curve

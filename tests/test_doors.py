@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evogan.documents import DEEPEST, parse_json, parse_toml, read_json, read_toml
 from evogan.errors import UserError, one_line, public_url
 from evogan.files import expand, file_name, half_of, read_small, write_whole
+from evogan.files.documents import DEEPEST, parse_json, parse_toml, read_json, read_toml
 from evogan.options import check_options, number
 
 # --- documents

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import evogan
-from evogan.campaign import Comparison
+from evogan.comparison import Comparison
 from evogan.engine.confirm import Confirmation
 from evogan.engine.judge import Judge
 from evogan.engine.pareto import spread_out

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load, save
 
 from evogan import api
-from evogan.checkpoint import MAGIC, pack_generator
 from evogan.engine import Judge
 from evogan.errors import UserError
+from evogan.evaluation.checkpoint import MAGIC, pack_generator
 from evogan.fitness import load_features
 from evogan.fitness.cache import remembered
 from evogan.fitness.features import FORMAT, NETWORKS, read_record

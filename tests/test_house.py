@@ -12,25 +12,19 @@ import pytest
 import evogan
 
 ROOT = Path(evogan.__file__).parent
-GROUND = {"errors", "extremes", "files", "processes", "documents", "options", "shapes", "stable", "levels"}
-GROUND |= {"genome", "genes", "shipped", "trial", "flags"}
+GROUND = {"errors", "extremes", "files", "options", "stable", "version", "genome", "genes", "shipped", "trial"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "extremes": set(),
     "stable": set(),
-    "processes": set(),
-    "files": {"errors", "processes"},
-    "documents": {"errors", "files", "genome"},
-    "options": {"errors", "genome"},
-    "levels": set(),
-    "shapes": {"errors"},
-    "genome": {"errors", "stable", "levels"},
+    "version": set(),
+    "genome": {"errors", "stable"},
     "genes": {"genome"},
-    "shipped": {"errors", "files", "documents", "genes", "genome"},
+    "files": {"errors", "genome"},
+    "options": {"errors", "genome"},
+    "shipped": {"errors", "files", "genes", "genome"},
     "trial": {"genome", "stable"},
-    "flags": {"trial"},
-    "space_document": {"errors"},
-    "space": GROUND | {"space_document"},
+    "space": GROUND,
     "strategies": GROUND | {"space"},
     "optuna": GROUND | {"space", "strategies"},
     "engine": GROUND | {"space", "strategies"},
@@ -38,35 +32,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fitness": GROUND | {"data"},
     "zoo": GROUND,
     "training": GROUND | {"zoo", "fitness", "data"},
-    "checkpoint": GROUND | {"zoo"},
-    "grid": set(),
-    "evaluation": GROUND | {"data", "fitness", "zoo", "training", "checkpoint", "grid"},
-    "report": GROUND | {"space", "strategies", "engine", "campaign", "monitor"},
-    "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
-    "objective": GROUND,
-    "place": GROUND | {"engine"},
-    "seeds": GROUND | {"space", "engine", "place"},
-    "signals": set(),
+    "evaluation": GROUND | {"data", "fitness", "zoo", "training"},
+    "comparison": GROUND | {"space", "engine"},
     "monitor": GROUND | {"engine"},
-    "launch": GROUND
-    | {"space", "strategies", "engine", "monitor", "fitness", "settings", "objective", "place", "signals"},
+    "report": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "evaluation"},
+    "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
+    "runs": GROUND | {"space", "strategies", "engine", "monitor", "fitness", "settings"},
     "api": GROUND
-    | {"space", "strategies", "engine", "campaign", "data", "fitness", "zoo", "evaluation", "checkpoint", "report"}
-    | {"settings", "objective", "place", "seeds", "launch"},
-    "campaign": GROUND | {"space", "engine"},
+    | {"space", "strategies", "engine", "data", "fitness", "zoo", "evaluation", "report", "settings", "runs"},
     "campaigns": GROUND  # beside api: it checks and launches many runs as api does one
-    | {"space", "strategies", "engine", "campaign", "monitor", "report", "settings", "place", "launch", "api"},
+    | {"space", "strategies", "engine", "comparison", "monitor", "report", "settings", "runs", "api"},
     "bench": GROUND  # beside campaigns: it collects with one, and replays as api searches
-    | {"space", "strategies", "engine", "campaign", "campaigns", "settings", "place", "launch", "api"},
+    | {"space", "strategies", "engine", "comparison", "campaigns", "settings", "runs", "api"},
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"api", "bench", "campaign", "campaigns", "errors", "genome", "space"},
+    "__init__": {"api", "bench", "campaigns", "errors", "genome", "space", "version"},
 }
-SEARCH_WING = ("space_document", "space", "strategies", "optuna", "engine", "report", "monitor")
-GPU_WING = (
-    *("levels", "genome", "genes", "trial", "flags", "shipped", "data"),
-    *("fitness", "zoo", "training", "checkpoint", "grid", "evaluation"),
-)
+SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor")
+GPU_WING = ("genome", "genes", "trial", "shipped", "data", "fitness", "zoo", "training", "evaluation")
 
 
 def room(path: Path) -> str:
@@ -86,7 +69,7 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_rooms_import_downwards_only(path: Path) -> None:
     here = room(path)
-    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("evogan.")} - {"__version__"}
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("evogan.")}
     allowed = MAY_IMPORT[here] | {here}
     if "*" not in allowed:
         assert {r for r in rooms if r in MAY_IMPORT} <= allowed

@@ -22,7 +22,7 @@ from evogan.engine.executors.base import evaluate_safely
 from evogan.engine.executors.sending import check_sendable
 from evogan.errors import NothingCompleted, UserError
 from evogan.genome import Gene, Genome
-from evogan.objective import ObjectiveEvaluator, check_objective, read_answer, takes_fidelity
+from evogan.runs.objective import ObjectiveEvaluator, check_objective, read_answer, takes_fidelity
 from evogan.space import Space
 from evogan.trial import TRACEBACK, Evaluation, Trial
 from tests.conftest import TASK

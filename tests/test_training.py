@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evogan.api import GANSettings
-from evogan.checkpoint import Generator
-from evogan.evaluation import GANEvaluator
+from evogan.evaluation.checkpoint import Generator
+from evogan.evaluation.evaluator import GANEvaluator
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.training import Diverged, Plan, Trainer
@@ -126,7 +126,7 @@ def test_a_gan_with_nan_is_stopped_at_once_and_called_diverged(
         return gan
 
     task, evaluate = digits
-    monkeypatch.setattr("evogan.evaluation.build", broken)
+    monkeypatch.setattr("evogan.evaluation.evaluator.build", broken)
     evaluation = evaluate(trial(task))
     assert evaluation.status == "diverged"
     assert "real loss is nan by 0.0 kimg" in evaluation.reason

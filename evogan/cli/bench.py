@@ -25,11 +25,11 @@ def collect(
     store: StoreURL = None,
 ) -> None:
     """Carry out a campaign, or go on with it, and make tables of its trainings, one for each data set and space."""
-    from evogan.bench import collect_tables
-    from evogan.campaign.plan import read_campaign
-    from evogan.campaigns import campaign_status
+    from evogan.bench.bench import collect_tables
+    from evogan.campaigns.carry_out import campaign_status
+    from evogan.campaigns.plan import read_campaign
     from evogan.cli.campaigns import looking
-    from evogan.place import Place
+    from evogan.runs.place import Place
 
     campaign, place = read_campaign(file), Place.of(runs, store)
     with looking(lambda: campaign_status(campaign, place).table()) as tell:
@@ -58,7 +58,7 @@ def run(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from evogan.bench import run_bench
+    from evogan.bench.bench import run_bench
     from evogan.cli.comparing import check_page, tell_comparison
 
     names = [name.strip() for name in strategies.split(",")]
@@ -95,7 +95,7 @@ def list_tables(as_json: Json = False) -> None:
     from rich.table import Table as Listing
 
     from evogan import shipped
-    from evogan.campaign.table import Table
+    from evogan.bench.table import Table
 
     found = [Table.read(name) for name in shipped.names("benchmarks/tables")]
     if as_json:

@@ -35,9 +35,9 @@ def run(
     file: File, workers: Workers = None, runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False
 ) -> None:
     """Carry out a campaign, or go on with it: what is finished is left alone, what is new in the file is added."""
-    from evogan.campaign.plan import read_campaign
-    from evogan.campaigns import campaign_status, run_campaign
-    from evogan.place import Place
+    from evogan.campaigns.carry_out import campaign_status, run_campaign
+    from evogan.campaigns.plan import read_campaign
+    from evogan.runs.place import Place
 
     campaign, place = read_campaign(file), Place.of(runs, store)
     with looking(lambda: campaign_status(campaign, place).table()) as tell:
@@ -59,9 +59,9 @@ def status(
     """Show how far a campaign is, from any terminal: runs done, going and waiting, best so far, crashes, time left."""
     from rich.live import Live
 
-    from evogan.campaign.plan import read_campaign
-    from evogan.campaigns import campaign_status
-    from evogan.place import Place
+    from evogan.campaigns.carry_out import campaign_status
+    from evogan.campaigns.plan import read_campaign
+    from evogan.runs.place import Place
 
     campaign, place = read_campaign(file), Place.of(runs, None)
     found = campaign_status(campaign, place)
@@ -89,6 +89,6 @@ def report(
     store: StoreURL = None,
 ) -> None:
     """Write the HTML report of a campaign, as far as it is, with a page of each run."""
-    from evogan.campaigns import report_campaign
+    from evogan.campaigns.carry_out import report_campaign
 
     say(str(report_campaign(file, out=out, runs=runs, store=store)))

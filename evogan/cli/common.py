@@ -62,7 +62,7 @@ def pairs(what: str, texts: list[str]) -> dict[str, Any]:
     """`name=value` pairs; values read as TOML where that is possible, else as text."""
     import tomllib
 
-    from evogan.documents import parse_toml
+    from evogan.files.documents import parse_toml
 
     pairs: dict[str, Any] = {}
     for text in texts:

@@ -11,7 +11,7 @@ from evogan.cli.common import Json, Runs, StoreURL, print_json, say
 from evogan.errors import UserError, public_url, unknown
 
 if TYPE_CHECKING:
-    from evogan.campaign import Comparison
+    from evogan.comparison import Comparison
 
 
 def compare(
@@ -27,9 +27,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare strategies over runs that differ in seed or problem, with statistics."""
-    from evogan.campaign import Comparison
+    from evogan.comparison import Comparison
     from evogan.engine.history import RunHistory
-    from evogan.place import Place
+    from evogan.runs.place import Place
 
     if bool(names) == every:
         raise UserError("name the runs to compare (`evogan runs` lists them), or --all")
@@ -81,8 +81,8 @@ def export(
     """Write a run as a table (csv, parquet, json), or as an Optuna study for its plots and dashboard."""
     from evogan.engine.history import RunHistory
     from evogan.files import expand
-    from evogan.place import Place
     from evogan.report.export import FORMATS, export_study, export_table
+    from evogan.runs.place import Place
 
     if kind not in FORMATS:
         raise unknown("format", kind, FORMATS)

@@ -14,8 +14,8 @@ from evogan.errors import UserError
 def list_runs(runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False) -> None:
     """List the runs in the store; what is damaged is named after the others."""
     from evogan import api
-    from evogan.place import Place
     from evogan.report import tables
+    from evogan.runs.place import Place
 
     kept = Place.of(runs, store).existing()
     found, documents, damaged = [], [], []

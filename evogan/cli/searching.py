@@ -103,8 +103,8 @@ def search(
     from evogan.engine import Judge, Resources
     from evogan.genes import GENES
     from evogan.monitor import SearchProgress
-    from evogan.place import Place
-    from evogan.seeds import read_seeds
+    from evogan.runs.place import Place
+    from evogan.runs.seeds import read_seeds
     from evogan.space import load_space
 
     if (named_space is None) == (space is None):
@@ -209,9 +209,9 @@ def status(
     """Show what a run is doing now, from any terminal: what runs where, best so far, time left."""
     from rich.live import Live
 
-    from evogan.launch import check_name
     from evogan.monitor import read_status, status_table
-    from evogan.place import Place
+    from evogan.runs.launch import check_name
+    from evogan.runs.place import Place
 
     check_name(name)
     path = Place.of(runs, None).status(name)

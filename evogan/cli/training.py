@@ -96,7 +96,7 @@ def sample(
     output = _output(output, ".png", ".npz")
     images = api.load(generator).sample(n, seed)
     if output.suffix == ".png":
-        from evogan.grid import grid_png
+        from evogan.evaluation.grid import grid_png
 
         output.write_bytes(grid_png(images))
     else:

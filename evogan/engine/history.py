@@ -16,8 +16,8 @@ from evogan.engine.pareto import ranks, spread_out
 from evogan.engine.rows import RunDocument
 from evogan.engine.store import Store
 from evogan.errors import UserError
+from evogan.files.shapes import fit
 from evogan.genome import Genome
-from evogan.shapes import fit
 from evogan.space import Space
 from evogan.trial import Evaluation, Identity, Task, Trial
 

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from evogan.engine.database import Database
 from evogan.engine.tables import drivers, leases
 from evogan.errors import UserError
-from evogan.processes import born, machine
+from evogan.files.processes import born, machine
 from evogan.trial import Identity
 
 _numbers = count()

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic's for Python 3.11
 
 from evogan.errors import UserError
+from evogan.files.shapes import fit
 from evogan.genome import Value
-from evogan.shapes import fit
 from evogan.trial import Status
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evogan.documents import parse_json
 from evogan.engine.judge import Judge, Replication
 from evogan.errors import UserError
+from evogan.files.documents import parse_json
 from evogan.trial import Evaluation
 
 SCHEMA_VERSION = 3

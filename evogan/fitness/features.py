@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evogan.documents import parse_json
 from evogan.errors import UserError
 from evogan.files import check_file
+from evogan.files.documents import parse_json
 from evogan.options import check_options, number
 
 SHIPPED = ("digits", "mnist", "fashion_mnist")

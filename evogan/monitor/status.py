@@ -21,15 +21,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, FiniteFloat
 from typing_extensions import TypedDict  # pydantic's for Python 3.11
 
-from evogan.documents import parse_json
 from evogan.engine import Event, Judge
 from evogan.errors import UserError, without_passwords
 from evogan.files import read_small, write_whole
+from evogan.files.documents import parse_json
+from evogan.files.processes import born
+from evogan.files.shapes import fit
 from evogan.monitor.log import numbers
 from evogan.monitor.machine import Machine, Use
 from evogan.monitor.tally import Best, Running, State, Tally
-from evogan.processes import born
-from evogan.shapes import fit
 
 EVERY = 1.0  # seconds between two writes
 SHOWN = 100  # running trials in the file: the longest running ones

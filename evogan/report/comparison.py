@@ -11,10 +11,10 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from evogan.campaign import Comparison
-from evogan.campaign.comparison import FRESH
-from evogan.campaign.ranks import LEVEL
-from evogan.campaign.statistics import quantile
+from evogan.comparison import Comparison
+from evogan.comparison.comparison import FRESH
+from evogan.comparison.ranks import LEVEL
+from evogan.comparison.statistics import quantile
 from evogan.errors import one_line
 from evogan.report.facts import duration, metric_name, short
 

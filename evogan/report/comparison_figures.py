@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evogan.campaign import Comparison
-from evogan.campaign.ranks import LEVEL, Ranking
-from evogan.campaign.statistics import Against
+from evogan.comparison import Comparison
+from evogan.comparison.ranks import LEVEL, Ranking
+from evogan.comparison.statistics import Against
 from evogan.report.facts import metric_name
 from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _log_where_wide, _svg, visible
 

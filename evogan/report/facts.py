@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
-from evogan.flags import explain
+from evogan.evaluation.flags import explain
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
 from evogan.trial import TRACEBACK, Evaluation

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from evogan.engine import Told
 from evogan.engine.history import RunHistory
-from evogan.flags import named
+from evogan.evaluation.flags import named
 from evogan.genes import GENES
 from evogan.genome import GeneTable
 from evogan.report import facts

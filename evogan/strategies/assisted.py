@@ -39,7 +39,7 @@ from threadpoolctl import ThreadpoolController
 
 from evogan.extremes import scaled
 from evogan.genome import Gene
-from evogan.levels import EqualCells
+from evogan.genome.levels import EqualCells
 from evogan.space import Space
 from evogan.strategies.base import Fitness, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import MultiFidelity

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from evogan.errors import UserError, shown
 from evogan.genome import Gene, Value, holds
-from evogan.levels import EqualCells
+from evogan.genome.levels import EqualCells
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, cell, centre, share

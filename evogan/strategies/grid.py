@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from evogan.genome import Gene
-from evogan.levels import EqualCells
+from evogan.genome.levels import EqualCells
 from evogan.space import Space
 from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre, numbers
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evogan.campaign.table import Table
+from evogan.bench.table import Table
 from evogan.errors import UserError, unknown
 from evogan.genes import GENES
 from evogan.genome import Genome, Value

@@ -31,10 +31,10 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
-from evogan.objective import Objective, ObjectiveEvaluator, takes_fidelity
-from evogan.place import Place
+from evogan.runs.objective import Objective, ObjectiveEvaluator, takes_fidelity
+from evogan.runs.place import Place
+from evogan.runs.signals import stopping_on_signals
 from evogan.settings import GANSettings, SearchSettings
-from evogan.signals import stopping_on_signals
 from evogan.space import Space
 from evogan.strategies import Strategy, make_strategy
 from evogan.trial import Task

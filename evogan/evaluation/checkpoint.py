@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from evogan.documents import parse_json
 from evogan.errors import UserError
 from evogan.files import check_file, expand
+from evogan.files.documents import parse_json
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option

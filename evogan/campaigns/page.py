@@ -12,12 +12,12 @@ from textwrap import shorten
 from typing import Any
 from urllib.parse import quote
 
-from evogan.campaign import Comparison
-from evogan.campaign.comparison import Entry
-from evogan.campaign.plan import Campaign
+from evogan.campaigns.plan import Campaign
+from evogan.campaigns.status import CampaignStatus
+from evogan.comparison import Comparison
+from evogan.comparison.comparison import Entry
 from evogan.engine.history import RunHistory
 from evogan.files import write_whole
-from evogan.monitor.campaign import CampaignStatus
 from evogan.report import facts
 from evogan.report.comparison import Section, shown
 from evogan.report.grids import Grid, best_grid, real_grid, reference_grid

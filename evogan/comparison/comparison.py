@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evogan.campaign.ranks import Ranking, rank, wins
-from evogan.campaign.statistics import Against, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
+from evogan.comparison.ranks import Ranking, rank, wins
+from evogan.comparison.statistics import Against, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError

@@ -12,7 +12,7 @@ from evogan import shipped
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, shown, unknown
 from evogan.genome import Genome, Value, plain
-from evogan.place import IN_MEMORY, Place
+from evogan.runs.place import IN_MEMORY, Place
 from evogan.space import Move, Space
 
 PUBLISHED = "published"

@@ -20,10 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from evogan import shipped
-from evogan.documents import read_json
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.files import check_file, write_whole
+from evogan.files.documents import read_json
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import Space

@@ -10,10 +10,10 @@ from random import Random
 from typing import Any
 
 from evogan import shipped
-from evogan.documents import read_toml
 from evogan.errors import UserError, shown
+from evogan.files.documents import read_toml
 from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, a_value, holds, plain, same
-from evogan.space_document import SpaceDocument
+from evogan.space.document import SpaceDocument
 from evogan.stable import digest
 
 

@@ -1,86 +1,23 @@
-"""Genes, genomes and keys: plain data that both wings stand on."""
+"""A gene: one named dimension, and its levels in the unit interval."""
 
 from __future__ import annotations
 
 import math
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from evogan.errors import UserError, shortened, shown, unknown
-from evogan.levels import Cells, EqualCells, FloatGrid, LogCells, rounded
-from evogan.stable import digest
-
-Value = bool | int | float | str
-When = Mapping[str, tuple[Value, ...]]
+from evogan.genome.levels import Cells, EqualCells, FloatGrid, LogCells, rounded
+from evogan.genome.values import Value, When, plain, same, some_values
 
 KINDS = ("float", "int", "choice")
 SCALES = ("linear", "log")
 DEFAULT_LEVELS = 101
 MOST = 10**12  # of levels, and of an int gene's bounds in size: the unit interval can tell no more apart on a log scale
-LARGEST = 2**63  # of other whole numbers, as tables and databases have it
-
-
-def plain(given: object) -> Any:
-    """NumPy's numbers, strings and arrays as Python's own, and so what is a kind of int, float or str; else what was
-    given.
-    """
-    if hasattr(given, "tolist"):
-        given = given.tolist()
-    if isinstance(given, list | tuple):
-        return [plain(one) for one in given] if isinstance(given, list) else tuple(plain(one) for one in given)
-    for kind in (int, float, str):
-        if isinstance(given, kind) and not isinstance(given, bool):
-            return kind.__str__(given) if kind is str else kind(given)
-    return given
-
-
-def same(a: Value, b: Value) -> bool:
-    """Equality that tells True from 1, but not 1 from 1.0."""
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
-
-
-def holds(when: When, values: Mapping[str, Value]) -> bool:
-    """Whether every condition is met; a gene that is absent (inactive) meets none."""
-    return all(
-        name in values and any(same(values[name], allowed) for allowed in options) for name, options in when.items()
-    )
-
-
-def a_value(given: object, where: str) -> Value:
-    """`given` as what a gene's value may be, which every store, table and file keeps as it is.
-
-    Errors: UserError that begins with `where`, and says what to write instead.
-    """
-    value = plain(given)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise UserError(f"{where}: {value} is no value: numbers are finite")
-        return value + 0.0  # there is one zero
-    if isinstance(value, int):
-        if not -LARGEST <= value < LARGEST:
-            raise UserError(f"{where}: a whole number of more than 64 bits is no value")
-        return value
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise UserError(f"{where}: {shown(value)} is no value: text is valid Unicode without NUL")
-        return value
-    what = "None" if value is None else f"a {type(value).__name__}"
-    raise UserError(
-        f"{where}: {what} is no value: true and false, numbers and text are; "
-        "give it a name, such as 'none', and let the objective look up what that stands for"
-    )
-
-
-def some_values(given: object, where: str) -> tuple[Value, ...]:
-    """A list of values. Errors: UserError."""
-    given = plain(given)
-    if not isinstance(given, list | tuple | range):
-        raise UserError(f"{where} must be a list, not {shown(given)}")
-    return tuple(a_value(value, where) for value in given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,107 +194,3 @@ class Gene:
         if self.kind == "choice":
             return "one of " + ", ".join(str(v) for v in self.values)
         return f"{self.kind} from {self.low:g} to {self.high:g}"
-
-
-class Genome(Mapping[str, Value]):
-    """Gene -> value, only the genes that are active. Immutable."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, Value] | Iterable[tuple[str, Value]] = ()) -> None:
-        self._values = dict(values)
-
-    def __getitem__(self, gene: str) -> Value:
-        return self._values[gene]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._values.items()))
-
-    def __repr__(self) -> str:
-        return f"Genome({self._values})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableGene(Gene):
-    """A gene as the zoo understands it: with its default, its meaning and its source."""
-
-    default: Value
-    meaning: str
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Values of several genes that cannot live together, and why."""
-
-    values: When
-    reason: str
-
-
-class GeneTable(Mapping[str, TableGene]):
-    """Every gene a zoo understands, parents before the genes they switch on.
-
-    Validation, defaults, keys and the documentation of genes come from here.
-    """
-
-    def __init__(self, genes: Iterable[TableGene], conflicts: Iterable[Conflict] = ()) -> None:
-        self._genes = {gene.name: gene for gene in genes}
-        self.conflicts = tuple(conflicts)
-
-    def __getitem__(self, name: str) -> TableGene:
-        try:
-            return self._genes[name]
-        except KeyError:
-            raise unknown("gene", name, self._genes) from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._genes
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._genes)
-
-    def __len__(self) -> int:
-        return len(self._genes)
-
-    def complete(self, genome: Mapping[str, Value]) -> dict[str, Value]:
-        """The phenotype: every active gene of the table with its value, defaults filled in."""
-        values: dict[str, Value] = {}
-        for gene in self._genes.values():
-            if holds(gene.when, values):
-                values[gene.name] = genome.get(gene.name, gene.default)
-        return values
-
-    def read(self, values: Mapping[str, object]) -> Genome:
-        """A genome from what a user wrote.
-
-        Errors: UserError for an unknown gene, a value that is not allowed, a gene that does not apply, values that
-        cannot live together.
-        """
-        genome = Genome({name: self[name].check(value) for name, value in values.items()})
-        active = self.complete(genome)
-        for name in genome:
-            if name not in active:
-                needs = " and ".join(
-                    f"{parent} is {' or '.join(map(str, options))}" for parent, options in self[name].when.items()
-                )
-                raise UserError(f"gene '{name}' applies only when {needs}")
-        for conflict in self.conflicts:
-            if holds(conflict.values, active):
-                both = " with ".join(f"{name} = {active[name]}" for name in conflict.values)
-                raise UserError(f"{both}: {conflict.reason}")
-        return genome
-
-    def key(self, genome: Mapping[str, Value]) -> str:
-        """The hash of the phenotype: the active genes that differ from their defaults.
-
-        The same GAN has one key, written short or long, and keeps it when the table grows.
-        """
-        return digest(
-            {name: value for name, value in self.complete(genome).items() if not same(value, self._genes[name].default)}
-        )

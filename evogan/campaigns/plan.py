@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from evogan.documents import read_toml
 from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError, unknown
 from evogan.files import expand, file_name
+from evogan.files.documents import read_toml
 from evogan.genes import GENES
 from evogan.space import Space, load_space
 

@@ -18,18 +18,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-import evogan
-from evogan.checkpoint import pack_generator
 from evogan.data import Dataset
 from evogan.errors import UserError, whole_traceback
+from evogan.evaluation.checkpoint import pack_generator
+from evogan.evaluation.flags import flags_of
+from evogan.evaluation.grid import grid_png
 from evogan.fitness import NonFiniteSamples, Scorer, to_unit_range
-from evogan.flags import flags_of
 from evogan.genes import GENES
-from evogan.grid import grid_png
 from evogan.stable import derive_seed, digest
 from evogan.training import Diverged, Plan, Population, State, Trainer, diagnose
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import STATE, TRACEBACK, Evaluation, GANTask, Status, Stopped, Trial
+from evogan.version import __version__
 from evogan.zoo import GAN, build
 from evogan.zoo.stack import shape
 
@@ -357,7 +357,7 @@ class _Training:
 
 def provenance(device: torch.device, task: GANTask) -> dict[str, Any]:
     return {
-        "evogan": evogan.__version__,
+        "evogan": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),

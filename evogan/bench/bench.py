@@ -16,20 +16,20 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from evogan.api import settle
-from evogan.campaign import Comparison
-from evogan.campaign.plan import PlannedRun, plain, read_campaign
-from evogan.campaign.surrogate import KINDS, Surrogate, load_table
-from evogan.campaign.table import Table, tabulate
-from evogan.campaigns import run_campaign
+from evogan.bench.surrogate import KINDS, Surrogate, load_table
+from evogan.bench.table import Table, tabulate
+from evogan.campaigns.carry_out import run_campaign
+from evogan.campaigns.plan import PlannedRun, plain, read_campaign
+from evogan.comparison import Comparison
 from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confirm
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.files import check_folder, expand, file_name
 from evogan.genes import GENES
-from evogan.launch import Outside, check, cores, launch
 from evogan.options import bounds, read_option
-from evogan.place import Place
+from evogan.runs.launch import Outside, check, cores, launch
+from evogan.runs.place import Place
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space
 from evogan.stable import digest

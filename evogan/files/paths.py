@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from evogan.errors import UserError, shown
-from evogan.processes import born, machine
+from evogan.files.processes import born, machine
 
 SMALL = 10_000_000  # bytes of what people write by hand; a run's record has less, too
 LONGEST_NAME = 200  # characters; most file systems take 255 bytes

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from evogan.api import Run, settle
-from evogan.campaign.plan import Campaign, PlannedRun, read_campaign
+from evogan.campaigns.plan import Campaign, PlannedRun, read_campaign
+from evogan.campaigns.status import CampaignStatus, RunState
 from evogan.engine import Resources
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
-from evogan.launch import Outside, check, check_same, launch
 from evogan.monitor import read_status
-from evogan.monitor.campaign import CampaignStatus, RunState
-from evogan.place import Place
+from evogan.runs.launch import Outside, check, check_same, launch
+from evogan.runs.place import Place
 from evogan.settings import GANSettings, SearchSettings
 from evogan.space import Space
 from evogan.strategies import AUTO, strategy_options
@@ -76,7 +76,7 @@ def report_campaign(
     writes no such file). The runs' pages lie beside the store, or in `out` where that cannot be written.
     Errors: UserError for mistakes in the file, and if none of its runs has begun.
     """
-    from evogan.report.campaign import write_campaign
+    from evogan.campaigns.page import write_campaign
 
     campaign, place = read_campaign(path), Place.of(runs, store)
     kept = place.existing()

@@ -1,0 +1,1 @@
+"""Tables of recorded trainings, and searches that replay them."""

@@ -1,0 +1,92 @@
+"""The gene table: every gene that a zoo understands, and the key of a genome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from evogan.errors import UserError, unknown
+from evogan.genome.gene import Gene
+from evogan.genome.genome import Genome
+from evogan.genome.values import Value, When, holds, same
+from evogan.stable import digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGene(Gene):
+    """A gene as the zoo understands it: with its default, its meaning and its source."""
+
+    default: Value
+    meaning: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Values of several genes that cannot live together, and why."""
+
+    values: When
+    reason: str
+
+
+class GeneTable(Mapping[str, TableGene]):
+    """Every gene a zoo understands, parents before the genes they switch on.
+
+    Validation, defaults, keys and the documentation of genes come from here.
+    """
+
+    def __init__(self, genes: Iterable[TableGene], conflicts: Iterable[Conflict] = ()) -> None:
+        self._genes = {gene.name: gene for gene in genes}
+        self.conflicts = tuple(conflicts)
+
+    def __getitem__(self, name: str) -> TableGene:
+        try:
+            return self._genes[name]
+        except KeyError:
+            raise unknown("gene", name, self._genes) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._genes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._genes)
+
+    def __len__(self) -> int:
+        return len(self._genes)
+
+    def complete(self, genome: Mapping[str, Value]) -> dict[str, Value]:
+        """The phenotype: every active gene of the table with its value, defaults filled in."""
+        values: dict[str, Value] = {}
+        for gene in self._genes.values():
+            if holds(gene.when, values):
+                values[gene.name] = genome.get(gene.name, gene.default)
+        return values
+
+    def read(self, values: Mapping[str, object]) -> Genome:
+        """A genome from what a user wrote.
+
+        Errors: UserError for an unknown gene, a value that is not allowed, a gene that does not apply, values that
+        cannot live together.
+        """
+        genome = Genome({name: self[name].check(value) for name, value in values.items()})
+        active = self.complete(genome)
+        for name in genome:
+            if name not in active:
+                needs = " and ".join(
+                    f"{parent} is {' or '.join(map(str, options))}" for parent, options in self[name].when.items()
+                )
+                raise UserError(f"gene '{name}' applies only when {needs}")
+        for conflict in self.conflicts:
+            if holds(conflict.values, active):
+                both = " with ".join(f"{name} = {active[name]}" for name in conflict.values)
+                raise UserError(f"{both}: {conflict.reason}")
+        return genome
+
+    def key(self, genome: Mapping[str, Value]) -> str:
+        """The hash of the phenotype: the active genes that differ from their defaults.
+
+        The same GAN has one key, written short or long, and keeps it when the table grows.
+        """
+        return digest(
+            {name: value for name, value in self.complete(genome).items() if not same(value, self._genes[name].default)}
+        )
