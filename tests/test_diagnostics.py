@@ -346,7 +346,7 @@ def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {"coverage", "diversity", "collision", "critic_accuracy", "generator_gradient"} <= set(score)
         assert set(found["critic"]["head"]) == {"gradient", "step", "singular"}
     assert evaluation.flags == flags_of(evaluation)
-    monkeypatch.setattr("evogan.evaluation.evaluator.diagnose", lambda *_: ({}, {}))
+    monkeypatch.setattr("evogan.evaluation.scoring.diagnose", lambda *_: ({}, {}))
     without = evaluate(trial)
     assert without.files == evaluation.files
     assert without.curve == evaluation.curve

@@ -126,7 +126,7 @@ def test_a_gan_with_nan_is_stopped_at_once_and_called_diverged(
         return gan
 
     task, evaluate = digits
-    monkeypatch.setattr("evogan.evaluation.evaluator.build", broken)
+    monkeypatch.setattr("evogan.evaluation.course.build", broken)
     evaluation = evaluate(trial(task))
     assert evaluation.status == "diverged"
     assert "real loss is nan by 0.0 kimg" in evaluation.reason

@@ -1,0 +1,78 @@
+"""What a training leaves: scores, curves and files; and of a lower fidelity the state that a longer one goes on from.
+
+The end of a fidelity need not be one of the task's checkpoints. What is looked at and scored there belongs to that
+fidelity alone, so what goes on is what there was before that look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from evogan.training import State
+from evogan.trial import STATE, Evaluation
+
+GENERATOR, SAMPLES = BEST = ("generator.safetensors", "samples.png")  # files of the checkpoint that counts so far
+
+
+@dataclass
+class Record:
+    """As it goes into an evaluation: scores and diagnostics of every checkpoint, points of the curve, files."""
+
+    scores: list[dict[str, float]] = field(default_factory=list)
+    diagnostics: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def copy(self) -> Record:
+        return Record([*self.scores], [*self.diagnostics], [*self.curve], {**self.files})
+
+    def cut(self, kimg: float) -> None:
+        """What was seen of the curve later is forgotten."""
+        self.curve = [point for point in self.curve if point["kimg"] <= kimg]
+
+
+def grid_of(score: Mapping[str, float]) -> str:
+    """The file with the samples at a score checkpoint, by the percent of the training that was done."""
+    return f"samples-{round(100 * score['fidelity'])}.png"
+
+
+def pack_state(owner: Mapping[str, Any], fidelity: float, training: State, then: Record, now: Record) -> bytes:
+    """The state file: the training and how much of the record was there `then`, with files that were replaced since."""
+    replaced = {
+        f"file.{name}": torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        for name, content in then.files.items()
+        if content is not now.files[name]
+    }
+    numbers = {
+        "owner": owner,
+        "fidelity": fidelity,
+        "scores": len(then.scores),
+        "curve": len(then.curve),
+        "training": training.numbers,
+    }
+    return State(training.tensors | replaced, numbers).pack()
+
+
+def unpack_state(owner: Mapping[str, Any], below: float, earlier: Evaluation) -> tuple[State, Record, float]:
+    """The training, its record then, and the fidelity that it stopped at.
+
+    Errors: any, unless the state is one of this owner's training, at a fidelity `below`.
+    """
+    state = State.unpack(earlier.files[STATE])
+    numbers = state.numbers
+    if numbers["owner"] != owner or numbers["fidelity"] >= below:
+        raise ValueError("the state of another training")
+    seen = numbers["scores"]
+    replaced = {name: tensor.numpy().tobytes() for name, tensor in state.part("file.").items()}
+    kept = [*BEST, *map(grid_of, earlier.scores[:seen])] if seen else []
+    record = Record(
+        [dict(score) for score in earlier.scores[:seen]],
+        [dict(found) for found in earlier.diagnostics[:seen]],
+        [dict(point) for point in earlier.curve[: numbers["curve"]]],
+        {name: replaced.get(name) or earlier.files[name] for name in kept},
+    )
+    return State(state.tensors, numbers["training"]), record, numbers["fidelity"]

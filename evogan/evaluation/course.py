@@ -1,0 +1,200 @@
+"""One training: from its first step, or where a shorter one stopped, over its checkpoints to its evaluation.
+
+A training that stops early leaves its state, from which one at a higher fidelity goes on and ends as if it had been
+trained straight through.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evogan.errors import whole_traceback
+from evogan.evaluation.artefacts import GENERATOR, SAMPLES, Record, grid_of, pack_state, unpack_state
+from evogan.evaluation.checkpoint import pack_generator
+from evogan.evaluation.clock import Clock
+from evogan.evaluation.flags import flags_of
+from evogan.evaluation.scoring import Scoring
+from evogan.fitness import NonFiniteSamples
+from evogan.genes import GENES
+from evogan.training import Diverged, Plan, Trainer
+from evogan.training.flops import flops_per_iteration
+from evogan.trial import STATE, TRACEBACK, Evaluation, Status, Stopped, Trial
+from evogan.version import __version__
+from evogan.zoo import build
+
+
+class Course:
+    """`images` lie on the device. Those that are trained as one program share a clock."""
+
+    def __init__(self, trial: Trial, images: Tensor, scoring: Scoring, clock: Clock) -> None:
+        self._trial, self._task, self._images, self._scoring, self._clock = trial, scoring.task, images, scoring, clock
+        self._together = clock.sharing
+        self._record = Record()
+        self._before = 0.0  # seconds that an earlier evaluation spent on this training
+        self._cost: dict[str, float] = {}
+        self._continued: dict[str, Any] = {}  # from which fidelity, or why not
+
+    def run(self) -> Generator[tuple[Trainer, int], None, Evaluation]:
+        """Trains when it is gone on with. Each time, it says first up to which iteration: someone else may do that.
+
+        Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag.
+        """
+        status: Status = "completed"
+        reason, reached = "", None
+        try:
+            yield from self._train()
+        except Stopped:
+            reached = self._cut_back()
+        except (Diverged, NonFiniteSamples) as error:
+            status, reason = "diverged", str(error)
+        except Exception as error:
+            status, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
+            if status == "crashed":
+                self._record.files[TRACEBACK] = whole_traceback(error)
+        record = self._record
+        if record.scores and status != "completed":
+            status, reason = "completed", f"{status.replace('_', ' ')}: {reason}"
+        company = {"trained_together": self._together} if self._together > 1 else {}
+        evaluation = Evaluation(
+            status=status,
+            reason=reason,
+            scores=tuple(record.scores),
+            curve=tuple(record.curve),
+            diagnostics=tuple(record.diagnostics),
+            cost=self._cost | {"seconds": self._clock.seconds, "scoring_seconds": self._clock.scoring},
+            provenance=self._provenance | self._continued | company,
+            files=record.files,
+            fidelity=reached,
+        )
+        return replace(evaluation, flags=flags_of(evaluation))
+
+    def _train(self) -> Iterator[tuple[Trainer, int]]:
+        plan = self._plan
+        flops = flops_per_iteration(self._trial.genome, self._task.image_size, self._task.channels)
+        trainer = self._begin()
+        begun, device, record = trainer.iteration, self._images.device, self._record
+        before_the_end = None
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # what the trial before left
+            torch.cuda.reset_peak_memory_stats(device)
+        try:
+            for iteration, scored in list(plan.stops.items())[len(record.curve) :]:
+                yield trainer, iteration
+                trainer.run_to(iteration)
+                if iteration == plan.last and not plan.on_checkpoint:
+                    before_the_end = trainer.state(), record.copy()
+                kimg = trainer.images_seen / 1000
+                part = min(1.0, kimg / self._task.kimg)
+                record.curve.append({"kimg": kimg, **trainer.losses()})
+                if scored:
+                    self._score(trainer, {"kimg": kimg, "fidelity": part})
+                    self._trial.report(record.scores[-1] | {"checkpoint": len(record.scores)})
+                else:
+                    self._trial.report(record.curve[-1] | {"fidelity": part})
+        finally:
+            done = trainer.iteration - begun
+            self._cost = {"kimg": done * plan.images / 1000, "flops": done * flops}
+            if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
+                self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
+        if self._trial.fidelity < 1:
+            training, then = before_the_end or (trainer.state(), record.copy())
+            record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
+
+    def _begin(self) -> Trainer:
+        """The training, gone on with where that is possible."""
+        trainer = self._build()
+        earlier = self._trial.earlier
+        if earlier is None or STATE not in earlier.files:
+            return trainer
+        try:
+            state, record, fidelity = unpack_state(self._owner, self._trial.fidelity, earlier)
+            seconds = earlier.scores[-1]["seconds"]
+            trainer.restore(state)
+        except Exception as error:  # whatever is wrong with the file: from the start it ends the same
+            self._continued = {"not_continued": _first_line(error)}
+            return self._build()
+        self._record, self._continued = record, {"continued_from": fidelity}
+        self._before = seconds - self._clock.training  # set up once, as in a training straight through
+        return trainer
+
+    def _build(self) -> Trainer:
+        genome, task, seed = self._trial.genome, self._task, self._trial.seed
+        return Trainer(
+            build(genome, task.image_size, task.channels, seed),
+            GENES.complete(genome),
+            self._images,
+            seed=seed,
+            device=self._images.device,
+            iterations=self._plan.total,
+            precision=task.precision,
+        )
+
+    @cached_property
+    def _plan(self) -> Plan:
+        genes = GENES.complete(self._trial.genome)
+        images = int(genes["batch_size"]) * int(genes["critic_steps"])
+        return Plan.of(self._task.kimg, images, self._trial.fidelity, self._task.checkpoints)
+
+    def _score(self, trainer: Trainer, where: Mapping[str, float]) -> None:
+        """Score and diagnose the GAN as it is now, and keep its generator if it is the best so far."""
+        record, gan = self._record, trainer.gan
+        with self._clock.scored():
+            found, layers = self._scoring.measure(trainer, self._trial.seed)
+        score = {
+            **where,
+            **found,
+            "parameters": float(sum(p.numel() for player in gan.players.values() for p in player.parameters())),
+            "seconds": self._before + self._clock.training,
+        }
+        best = min((before["fid"] for before in record.scores), default=float("inf"))
+        record.scores.append(score)
+        record.diagnostics.append(layers)
+        grid = record.files[grid_of(score)] = self._scoring.grid(gan)
+        if score["fid"] < best:
+            record.files[SAMPLES] = grid
+            record.files[GENERATOR] = pack_generator(
+                gan.sampler, self._trial.genome, self._task, {"key": self._trial.key, "fid": score["fid"]}
+            )
+
+    def _cut_back(self) -> float:
+        """To the last checkpoint: it ends as a trial of that fidelity would have; which one that is."""
+        end = self._record.scores[-1]["kimg"]
+        self._record.cut(end)
+        iteration = round(end * 1000 / self._plan.images)
+        return max(part for part in self._task.checkpoints if self._plan.at(part) <= iteration)
+
+    @cached_property
+    def _owner(self) -> dict[str, Any]:
+        """What a state belongs to. Elsewhere and with other versions the same training rounds otherwise."""
+        names = {"key": self._trial.key, "task": self._task.key, "replicate": self._trial.replicate}
+        return names | self._provenance
+
+    @cached_property
+    def _provenance(self) -> dict[str, Any]:
+        device = self._images.device
+        return {
+            "evogan": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+            "threads": self._task.threads,
+        }
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """On the CPU torch says it with a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = ("not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in said)
