@@ -11,6 +11,7 @@ import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import evogan
-from evogan.evaluation.flags import RULES, named
+from evogan.evaluation.flags import RULES, flags_of, named
 from evogan.trial import Evaluation
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def train(name: str, seed: int, runs: Path) -> Evaluation:
-    """Trained before, it is looked up. The first seed's samples become a picture."""
+    """Trained before, it is looked up, and judged by the rules of today. The first seed's samples become a picture."""
     evaluation, files = evogan.train(
         str(ROOT / "examples" / "failures" / f"{name}.toml"),
         "mnist",
@@ -62,7 +63,7 @@ def train(name: str, seed: int, runs: Path) -> Evaluation:
     if seed == 0:
         grid = Image.open(files / "samples.png")
         grid.crop((0, 0, grid.width, ROWS * grid.height // 8)).save(PICTURES / f"failures-{name}.png", optimize=True)
-    return evaluation
+    return replace(evaluation, flags=flags_of(evaluation))
 
 
 def summary(found: Iterable[Evaluation]) -> dict[str, Any]:

@@ -398,6 +398,9 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     "4 of 10 missing": (evaluation({"coverage": 0.6}), "mode_collapse", "60% of the classes"),
     "nearly alike": (evaluation({"diversity": 0.02}), "mode_collapse", "diversity is 0.02"),
     "a few images": (evaluation({"diversity": 0.8, "collision": 0.2}), "mode_collapse", "a chance of 20%"),
+    "one image, by small steps": (
+        evaluation({"diversity": 0.0012, "collision": 0.96, "generator_reach": 0.92}), "mode_collapse", "of 96%"
+    ),
     "copies": (evaluation({"memorisation": 0.1}), "memorisation", "0.1 times as near"),
     "by heart": (evaluation(BY_HEART | {"fid": 11.0}), "critic_overfit", "55%"),
     "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 11 to 90"),

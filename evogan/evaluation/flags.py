@@ -19,6 +19,7 @@ BOLD = 0.6  # of the data's root mean square of pixels: samples below are pale, 
 NARROW = 0.1  # variance of the samples' features over the data's
 ONE = 1e-3  # the same of a single image, pale or not
 ALIKE = 0.08  # chance beyond that of real images that two samples are the same: of a dozen images
+ALL_ONE = 0.9  # the same where all are one image, pale or not; of the grey ones of a fresh generator it is 0.7
 MISSING = 0.7  # share of the data's classes: at most so many appear
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
@@ -72,7 +73,7 @@ def _mode_collapse(evaluation: Evaluation) -> Iterator[str]:
         yield f"{coverage:.0%} of the classes appear"
     if (diversity := last.get("diversity", 1.0)) < (NARROW if learned else ONE):
         yield f"the samples' diversity is {diversity:.2g} of the data's"
-    if learned and (collision := last.get("collision", 0.0)) > ALIKE:
+    if (collision := last.get("collision", 0.0)) > (ALIKE if learned else ALL_ONE):
         yield f"two samples are the same with a chance of {collision:.0%}"
 
 
