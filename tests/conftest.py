@@ -1,10 +1,16 @@
-"""What several tests share: small tasks, made-up evaluators, and global random state that must stay as it was."""
+"""What several tests share: small tasks, made-up evaluators, and global random state that must stay as it was.
+
+A file is one group of `--dist loadgroup`, so that what its tests share is made once; the longest begin. What each file
+cost is said at the end, in processor seconds, which depend less on the machine than the clock does.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +24,45 @@ from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
 
 TASK = Task(name="made up")
+LONGEST = ["test_ray", "test_cluster", "test_population", "test_zoo", "test_published", "test_backbones", "test_faults"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def processor_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+_before = processor_seconds()
+
+
+def pytest_runtest_logstart() -> None:
+    global _before
+    _before = processor_seconds()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    global _before
+    report = yield
+    report.processor = -_before + (_before := processor_seconds())
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    spent: Counter[str] = Counter()
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport):
+            spent[report.nodeid.split("::")[0].rpartition("/")[2]] += report.processor
+    files = ", ".join(f"{file} {seconds:.0f}" for file, seconds in spent.most_common() if seconds >= 1)
+    terminalreporter.write_line(f"processor seconds: {processor_seconds():.0f}, imports included: {files}")
 
 
 def mixed_space() -> Space:

@@ -37,6 +37,7 @@ from evogan.runs.place import Place
 from evogan.stable import derive_seed
 from evogan.strategies import STRATEGIES
 from evogan.trial import Evaluation, Identity, Trial
+from tests import forked
 from tests.conftest import TASK
 from tests.test_cli import Result, mistake, run
 from tests.test_resume import recorded
@@ -305,7 +306,7 @@ def test_killed_in_the_middle_the_histories_are_those_of_an_undisturbed_campaign
     command = [sys.executable, "-m", "evogan", "campaign", "run", str(path), "--runs"]
 
     def start(runs: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return forked.Popen(
             [*command, str(runs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
 

@@ -29,7 +29,7 @@ from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Task, Trial
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("ray")
 
 SMALL: dict[str, Any] = {"object_store_memory": 10**8}
 with socket.create_server(("127.0.0.1", 0)) as free:

@@ -24,6 +24,7 @@ import pytest
 from evogan.engine.history import RunHistory
 from evogan.engine.store import Store
 from evogan.errors import UserError
+from tests import forked
 from tests.driver import is_whole
 from tests.postgres import PASSWORD, QUOTED, Postgres
 from tests.postgres import postgres as postgres
@@ -40,7 +41,7 @@ LATEST = {"trial": 5, "write": 6, "kept": 6, "commit": 40}  # of the moments in 
 def driver(runs: Path, *moment: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.driver", str(runs), *map(str, moment)]
     here = Path(__file__).parents[1]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here)
+    return forked.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here)
 
 
 def records(runs: Path) -> dict[str, list[Any]]:
@@ -73,6 +74,7 @@ def check(runs: Path) -> dict[str, list[Any]]:
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[Any]], list[Any], float]:
     """What a driver records that nobody disturbs, what it found, and the seconds of its life."""
+    forked.run([sys.executable, "-c", ""])  # the first waits for the imports
     runs, began = tmp_path_factory.mktemp("calm") / "runs", time.monotonic()
     undisturbed = driver(runs)
     _, errors = undisturbed.communicate()

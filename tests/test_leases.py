@@ -23,6 +23,7 @@ from evogan.engine.tables import drivers
 from evogan.engine.tables import leases as lease_table
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Identity, Task, Trial
+from tests import forked
 from tests.postgres import Postgres
 from tests.postgres import postgres as postgres
 
@@ -279,7 +280,7 @@ store.close()
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return forked.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_drivers_that_race_train_everything_once(url: str, runs: Path) -> None:

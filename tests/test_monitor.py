@@ -30,6 +30,7 @@ from evogan.monitor.machine import Gpus, gpu
 from evogan.monitor.status import SHOWN, Status
 from evogan.monitor.table import span
 from evogan.trial import Evaluation, Trial
+from tests import forked
 from tests.conftest import TASK
 
 FID = Judge("fid")
@@ -103,7 +104,7 @@ def crashed(i, length):
 
 
 def run_python(code: str, *arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", PRELUDE + code, *map(str, arguments)])
+    return forked.Popen([sys.executable, "-c", PRELUDE + code, *map(str, arguments)])
 
 
 # --- the display

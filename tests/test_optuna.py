@@ -30,7 +30,7 @@ from evogan.space import Space
 from evogan.strategies import MODEL_BASED, STRATEGIES, Fitness, Proposal, Strategy, make_strategy, strategy_options
 from evogan.strategies.from_optuna import FromOptuna
 from tests.conftest import mixed_space, score
-from tests.test_strategies import MODEL_FREE, OBJECTIVES, SPACES, drive
+from tests.test_strategies import MODEL_FREE, OBJECTIVES, crossed, drive
 
 NAMES = sorted(MODEL_BASED)
 ADAPTED = [name for name in NAMES if issubclass(STRATEGIES[name].make, FromOptuna)]
@@ -60,9 +60,7 @@ def trials(strategy: Strategy) -> list[optuna.trial.FrozenTrial]:
 # --- Optuna's samplers as strategies -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@crossed(NAMES)
 def test_the_contract_for_20_asks_with_results_pending(
     name: str, space: Space, objective: Callable[..., Fitness]
 ) -> None:

@@ -15,9 +15,11 @@ import pytest
 
 from evogan import open_run, resume
 from evogan.errors import UserError
+from tests import forked
 
+NARROW = Path(__file__).with_name("narrow.toml")  # a space of GANs that are trained in a moment
 SEARCH = (
-    "search wdcgan --kimg 0.3 --samples 200 --finalists 1 --confirm 2 --name killed --window 4 --workers 1"
+    f"search {NARROW} --kimg 0.3 --samples 200 --finalists 1 --confirm 2 --name killed --window 4 --workers 1"
 ).split()
 STRATEGIES = {
     "ga": "--strategy ga --evaluations 10 --option population=4".split(),
@@ -28,7 +30,8 @@ STRATEGIES = {
 
 
 def evogan(*arguments: str, runs: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    on_ray = arguments[arguments.index("--workers") + 1] != "1"
+    return (subprocess.Popen if on_ray else forked.Popen)(
         [sys.executable, "-m", "evogan", *arguments, "--runs", str(runs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

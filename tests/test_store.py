@@ -34,6 +34,7 @@ from evogan.engine.tables import MIGRATIONS, SCHEMA_VERSION
 from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.trial import STATE, Evaluation, Limits, Task, Trial
+from tests import forked
 from tests.conftest import TASK, mixed_space
 from tests.postgres import PASSWORD, QUOTED, Postgres
 from tests.postgres import postgres as postgres
@@ -336,7 +337,7 @@ for i in range(int(sys.argv[3])):
 def test_many_processes_make_one_store_and_fill_it(database: str, runs: Path, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue("postgres").fresh() if database == "postgresql" else ""
     processes = [
-        subprocess.Popen(
+        forked.Popen(
             [sys.executable, "-c", PROCESS, str(runs), url, "50", str(number)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -499,7 +500,7 @@ def test_a_migration_that_dies_leaves_the_store_as_it_was(old: Path, monkeypatch
 
 def test_many_processes_may_open_an_old_store(old: Path) -> None:
     command = [sys.executable, "-c", PROCESS, str(old), "", "1", "1"]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    started = [forked.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
     assert [process.communicate()[1].decode() for process in started] == [""] * 4
     assert Store(old).count() == len(RECORDED) + 1
 
@@ -595,7 +596,7 @@ print(store.count(), [path.stat().st_size for path in store.files(trial.identity
 
 @pytest.mark.fault
 def test_a_file_that_is_cut_off_is_never_taken_for_whole(runs: Path) -> None:
-    found = subprocess.run([sys.executable, "-c", LIMITED, str(runs)], capture_output=True, text=True)
+    found = forked.run([sys.executable, "-c", LIMITED, str(runs)], text=True)
     lines = found.stdout.splitlines()
     assert found.stderr == ""
     assert lines[0].endswith("a.bin': File too large (waited 0.1 seconds)")
