@@ -23,9 +23,9 @@ import numpy as np
 from _record import RESULTS, record
 
 from evogan.bench.surrogate import StandIn, load_table
-from evogan.engine import Broker, Judge, Ledger, LocalExecutor, Loop, Store
+from evogan.engine import Account, Broker, Judge, LocalExecutor, Loop, Store
 from evogan.strategies import AUTO, Fitness, Proposal, Strategy, choose, make_strategy
-from evogan.trial import Task, Trial
+from evogan.trial import Task
 
 TABLES = Path(__file__).parent / "tables"
 BUDGET, STEP = 100, 5
@@ -46,7 +46,7 @@ class Watched:
     """A strategy, and after every `STEP` full trainings the true FID of what it would recommend."""
 
     def __init__(self, strategy: Strategy, ground: StandIn) -> None:
-        self.strategy, self.ground, self.ledger = strategy, ground, Ledger()
+        self.strategy, self.ground, self.account = strategy, ground, Account()
         self.told: list[tuple[Proposal, Fitness]] = []
         self.curve: list[float] = []
 
@@ -58,8 +58,8 @@ class Watched:
         self.told.append((proposal, fitness))
         genome = self.ground.space.decode(proposal.vector)
         key = self.ground.space.key(genome)
-        self.ledger.add(Trial(genome, key, Task(name="spent"), proposal.fidelity))
-        while self.ledger.spent >= STEP * (len(self.curve) + 1):
+        self.account.ask(key, proposal.fidelity, 0)
+        while self.account.spent >= STEP * (len(self.curve) + 1):
             self.curve.append(self.recommended())
 
     def recommended(self) -> float:

@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from evogan.engine import Order, Resources, Rule
-from evogan.engine.confirm import FRESH
 from evogan.errors import UserError, shown, unknown
 from evogan.genome import Value, plain
 from evogan.options import LARGEST_SEED, check_options, number
-from evogan.trial import IMAGE_SIZES, GANTask
+from evogan.trial import FRESH, IMAGE_SIZES, GANTask
 
 if TYPE_CHECKING:
     from evogan.data import Dataset

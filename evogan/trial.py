@@ -15,6 +15,7 @@ Status = Literal["completed", "diverged", "out_of_memory", "timed_out", "crashed
 Identity = tuple[str, str, float, int]
 
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
+FRESH = 1000  # replicates from here on are never used by search: they check winners
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed

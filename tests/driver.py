@@ -17,8 +17,7 @@ from time import sleep
 
 import sqlalchemy as sa
 
-from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store, confirm
-from evogan.engine.history import RunHistory
+from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store, carry_out
 from evogan.genome import Gene
 from evogan.space import Space
 from evogan.strategies import make_strategy
@@ -92,11 +91,7 @@ def main(runs: Path) -> None:
     store.add_run("killed", DOCUMENT)
     strategy = make_strategy("hyperband", SPACE, 0, {"fidelities": [0.25, 1.0]})
     broker = Broker(store, LocalExecutor(evaluate))
-    Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, evaluations=20, window=4).go()
-    history = RunHistory(store, "killed")
-    finalists = history.leaders(2)
-    store.set_finalists("killed", [told.row.key for told in finalists])
-    confirm(broker, SPACE, TASK, [told.row.genome for told in finalists], 2)
+    carry_out(Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, evaluations=20, window=4), 2, 2)
     store.close()
 
 

@@ -78,7 +78,7 @@ def run(
         store.add_run(name, document(space, task, judge, more))
     if isinstance(strategy, str):
         strategy = make_strategy(strategy, space, seed, {"population": 8} if strategy == "ga" else {})
-    pruner: Pruner | None = more.get("pruner")  # type: ignore[assignment]
+    pruner: Pruner | None = more.pop("pruner", None)  # type: ignore[assignment]
     broker = Broker(store, executor, listener or (lambda event: None), pruner=pruner, stopping=stopping)  # type: ignore[arg-type]
     budget = {"evaluations": evaluations, "window": window}
     ended = Loop(name, space, strategy, task, judge, broker, seed=seed, **budget, **more).go()  # type: ignore[arg-type]

@@ -22,14 +22,13 @@ from PIL import Image
 from rich.console import Console
 
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Store
-from evogan.engine.confirm import FRESH
 from evogan.errors import UserError, without_passwords
 from evogan.genome import Genome
 from evogan.monitor import Log, SearchProgress, StatusWriter, TensorBoard, all_of, read_status, status_table
 from evogan.monitor.machine import Gpus, gpu
 from evogan.monitor.status import SHOWN, Status
 from evogan.monitor.table import span
-from evogan.trial import Evaluation, Trial
+from evogan.trial import FRESH, Evaluation, Trial
 from tests import forked
 from tests.conftest import TASK
 
@@ -110,9 +109,9 @@ def run_python(code: str, *arguments: object) -> subprocess.Popen[bytes]:
 # --- the display
 
 
-def shown(events: list[Event], checks: int = 0) -> list[str]:
+def shown(events: list[Event]) -> list[str]:
     said = io.StringIO()
-    with SearchProgress(FID, 10, checks, Console(file=said, width=60)) as progress:
+    with SearchProgress(FID, 10, Console(file=said, width=60)) as progress:
         for event in events:
             progress(event)
     return said.getvalue().splitlines()
@@ -139,10 +138,11 @@ def test_a_store_that_stays_away_is_told_of_once() -> None:
 
 def test_the_bar_counts_what_runs_here_and_elsewhere() -> None:
     said = io.StringIO()
-    with SearchProgress(FID, 10, 4, Console(file=said, force_terminal=True, width=200)) as progress:
+    with SearchProgress(FID, 10, Console(file=said, force_terminal=True, width=200)) as progress:
         for event in list(every_kind())[:12]:
             progress(event)
         assert progress.under_way == ["3 running", "2 awaited"]
+        progress(Event("checking", None, value=4))
         progress(Event("evaluated", check(1), done(id=9)))
     assert "3 running, 2 awaited" in said.getvalue()
     assert "1/4" in said.getvalue() and "fresh replicates" in said.getvalue()
@@ -150,7 +150,7 @@ def test_the_bar_counts_what_runs_here_and_elsewhere() -> None:
 
 def test_checks_are_none_of_the_searchs_evaluations() -> None:
     events = [Event("evaluated", trial(1), done(id=1)), Event("evaluated", check(1), done(0.5, id=2))]
-    assert shown(events, checks=1) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid -"]
+    assert shown(events) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid -"]
 
 
 def test_the_best_is_that_of_the_highest_fidelity_and_of_all_replicates(tmp_path: Path) -> None:

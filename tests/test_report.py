@@ -19,8 +19,7 @@ from PIL import Image
 from rich.console import Console
 
 from evogan import shipped
-from evogan.engine import Broker, Evaluate, Judge, LocalExecutor, Loop, Store, confirm
-from evogan.engine.confirm import FRESH
+from evogan.engine import Broker, Evaluate, Judge, LocalExecutor, Loop, Store, carry_out
 from evogan.engine.history import RunHistory
 from evogan.genes import GENES
 from evogan.genome import Gene
@@ -30,7 +29,7 @@ from evogan.report.importance import REPEATS, Importance, _drops, gene_importanc
 from evogan.space import Space, load_space
 from evogan.stable import derive_seed
 from evogan.strategies import make_strategy
-from evogan.trial import Evaluation, GANTask, Task, Trial
+from evogan.trial import FRESH, Evaluation, GANTask, Task, Trial
 
 GAN_TASK = GANTask(name="digits", fingerprint="f", image_size=8, channels=1, kimg=20.0, features="digits-1")
 GAN = {
@@ -123,12 +122,8 @@ def make_run(
     broker = Broker(store, LocalExecutor(evaluate))
     strategy = make_strategy("random", space, 3)
     judge = Judge.of(fitness)
-    Loop(name, space, strategy, task, judge, broker, seed=3, evaluations=evaluations, window=8).go()
-    finalists = RunHistory(store, name).leaders(3 if fresh else 0)
-    store.set_finalists(name, (told.row.key for told in finalists))
-    genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
-    confirm(broker, space, task, genomes, fresh)
-    return RunHistory(store, name)
+    loop = Loop(name, space, strategy, task, judge, broker, seed=3, evaluations=evaluations, window=8)
+    return carry_out(loop, 3 if fresh else 0, fresh, [genome for _, genome in references])
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from evogan.bench.table import Table, tabulate
 from evogan.campaigns.carry_out import run_campaign
 from evogan.campaigns.plan import PlannedRun, plain, read_campaign
 from evogan.comparison import Comparison
-from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, confirm
+from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, carry_out
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
@@ -291,7 +291,7 @@ class Replay:
         workers = settings.resources.workers
         assert workers is not None
         broker = Broker(store, SimulatedExecutor(at, workers))
-        Loop(
+        loop = Loop(
             self.name,
             at.space,
             strategy,
@@ -301,10 +301,8 @@ class Replay:
             seed=settings.seed,
             evaluations=settings.evaluations,
             window=settings.window,
-        ).go()
-        finalists = RunHistory(store, self.name).leaders(settings.finalists, strategy.estimate)
-        confirm(broker, at.space, task, [told.row.genome for told in finalists], settings.confirm)
-        store.set_finalists(self.name, [told.row.key for told in finalists])
+        )
+        carry_out(loop, settings.finalists, settings.confirm)
         _copy(self.name, task, store, kept)
 
 

@@ -120,7 +120,7 @@ def search(
     if workers is not None and workers > window > 0:
         console().print(f"a window of {window} keeps at most {window} of {workers} workers busy", highlight=False)
     judge = Judge.of(fitness, score, average)  # type: ignore[arg-type]
-    with SearchProgress(judge, evaluations, (finalists + 1) * confirm, console()) as progress:
+    with SearchProgress(judge, evaluations, console()) as progress:
         run = api.search(
             space,
             data,
@@ -184,8 +184,7 @@ def resume(
     resources = _resources(ray, gpus_per_trial, fuse, memory_per_trial, time_limit, stall_limit, retries)
     run = api.open_run(name, runs, store)
     total = evaluations or run.document["evaluations"]
-    checks = (run.document["finalists"] + len(run.document["reference"])) * run.document["confirm"]
-    with SearchProgress(run.judge, total, checks, console()) as progress:
+    with SearchProgress(run.judge, total, console()) as progress:
         run = api.resume(
             name,
             runs=runs,

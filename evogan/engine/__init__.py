@@ -1,16 +1,18 @@
 """The loop that searches, and what it stands on: executors and the store. No torch."""
 
+from evogan.engine.account import Account
 from evogan.engine.broker import Broker, Event, Interrupted, Listener
+from evogan.engine.carry_out import carry_out
 from evogan.engine.confirm import Confirmation, confirm
 from evogan.engine.executors import Evaluate, Executor, LocalExecutor
 from evogan.engine.executors.resources import Resources
 from evogan.engine.judge import Average, Judge, Replication
-from evogan.engine.ledger import Ledger
 from evogan.engine.loop import Loop, Order, Told
 from evogan.engine.pruner import Pruner, Rule
 from evogan.engine.store import ProposalRow, Store
 
 __all__ = [
+    "Account",
     "Average",
     "Broker",
     "Confirmation",
@@ -19,7 +21,6 @@ __all__ = [
     "Executor",
     "Interrupted",
     "Judge",
-    "Ledger",
     "Listener",
     "LocalExecutor",
     "Loop",
@@ -31,5 +32,6 @@ __all__ = [
     "Rule",
     "Store",
     "Told",
+    "carry_out",
     "confirm",
 ]

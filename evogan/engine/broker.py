@@ -27,6 +27,7 @@ Kind = Literal[
     "evaluated",
     "pruned",
     "told",
+    "checking",
     "stopping",
     "waiting",
 ]
@@ -39,7 +40,8 @@ class Event:
     `cached`: known before; `evaluated`: just trained; `pruned`: the same, but stopped early; `awaited`: another driver
     trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
     the fidelity that was reached, with the `value` over all replicates (None: a failure). `data` (what was read, at the
-    start), `stopping` and `waiting` (for a store or a disk that does not answer) are about no trial.
+    start), `checking` (the search is over: `value` fresh replicates follow), `stopping` and `waiting` (for a store or a
+    disk that does not answer) are about no trial.
     """
 
     kind: Kind
@@ -110,6 +112,11 @@ class Broker:
         for trial in trials:
             self.request(trial)
         return [self.result(trial) for trial in trials]
+
+    def learn(self, trial: Trial, evaluation: Evaluation) -> None:
+        """The strategy was told of it: those to come may be pruned by its curve."""
+        if self._pruner is not None:
+            self._pruner.learn(trial, evaluation)
 
     def recall(self, trial: Trial, evaluation: Evaluation) -> None:
         """What this run was told before it was stopped."""

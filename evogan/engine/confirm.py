@@ -12,9 +12,7 @@ from evogan.engine.judge import Judge
 from evogan.extremes import deviation, mean
 from evogan.genome import Genome
 from evogan.space import Space
-from evogan.trial import Evaluation, Task, Trial
-
-FRESH = 1000  # replicates from here on are never used by search
+from evogan.trial import FRESH, Evaluation, Task, Trial
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evogan.engine.confirm import FRESH, Confirmation
+from evogan.engine.account import Account
+from evogan.engine.confirm import Confirmation
 from evogan.engine.judge import Judge
-from evogan.engine.ledger import Ledger
 from evogan.engine.loop import Told
 from evogan.engine.pareto import ranks, spread_out
 from evogan.engine.rows import RunDocument
@@ -19,7 +19,7 @@ from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genome import Genome
 from evogan.space import Space
-from evogan.trial import Evaluation, Identity, Task, Trial
+from evogan.trial import FRESH, Evaluation, Identity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,14 @@ class Training(NamedTuple):
     identity: Identity
     evaluation: Evaluation
     value: float
+
+
+class Cost(NamedTuple):
+    """As `Account` has it: full trainings, seconds, evaluations that failed."""
+
+    spent: float
+    seconds: float
+    failed: int
 
 
 class _Document(dict[str, Any]):
@@ -94,30 +102,25 @@ class RunHistory:
         return history
 
     @cached_property
-    def spent(self) -> list[float]:
-        """What of the budget was spent by the end of each step of the history, in full trainings."""
-        ledger, spent = Ledger(), []
-        task = Task(name=self.document["data"])
+    def costs(self) -> list[Cost]:
+        """What the run had cost by the end of each step of the history."""
+        account, costs = Account(), []
         for told in self.history:
             for replicate, evaluation in enumerate(told.evaluations):
-                trial = Trial(told.row.genome, told.row.key, task, told.row.fidelity, replicate)
-                ledger.add(trial)
-                if evaluation.fidelity is not None and evaluation.fidelity < trial.fidelity:
-                    ledger.stopped(trial, evaluation.fidelity)
-            spent.append(ledger.spent)
-        return spent
+                account.ask(told.row.key, told.row.fidelity, replicate)
+                account.answer(told.row.key, told.row.fidelity, replicate, evaluation)
+            costs.append(Cost(account.spent, account.seconds, account.failed.total()))
+        return costs
 
-    @cached_property
+    @property
+    def spent(self) -> list[float]:
+        """What of the budget was spent by the end of each step, in full trainings."""
+        return [cost.spent for cost in self.costs]
+
+    @property
     def seconds(self) -> list[float]:
         """What all evaluations took by the end of each step, one after the other, each once, found or trained."""
-        known: set[Identity] = set()
-        total, found = 0.0, []
-        for told in self.history:
-            for i, evaluation in enumerate(told.evaluations):
-                total += 0.0 if told.identity(i) in known else evaluation.cost.get("seconds", 0.0)
-                known.add(told.identity(i))
-            found.append(total)
-        return found
+        return [cost.seconds for cost in self.costs]
 
     @cached_property
     def top_fidelity(self) -> float:

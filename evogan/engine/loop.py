@@ -18,10 +18,9 @@ from itertools import count
 from random import Random
 from typing import Literal, TypeVar
 
+from evogan.engine.account import Account
 from evogan.engine.broker import Broker, Event
 from evogan.engine.judge import Judge, Replication
-from evogan.engine.ledger import Ledger
-from evogan.engine.pruner import Pruner
 from evogan.engine.store import ProposalRow, TellRow
 from evogan.errors import UserError, unknown
 from evogan.extremes import tamed
@@ -106,16 +105,14 @@ class Loop:
         replicates: int = 1,
         race: bool = False,
         seeds: Sequence[Genome] = (),
-        pruner: Pruner | None = None,
     ) -> None:
-        self._run, self._space, self._strategy, self._task = run, space, strategy, task
-        self._judge, self._broker, self._seed = judge, broker, seed
+        self.run, self.space, self.strategy, self.task = run, space, strategy, task
+        self.broker, self._judge, self._seed = broker, judge, seed
         self._budget, self._window, self._in_order = evaluations, window, order == "number"
-        self._total_seconds, self._seconds = total_seconds, 0.0
-        self._timed: set[Identity] = set()
+        self._total_seconds = total_seconds
         self._replication = Replication(judge, replicates, race)
-        self._seeds, self._pruner = list(seeds), pruner
-        self._ledger = Ledger()
+        self._seeds = list(seeds)
+        self._account = Account()
         self._repeats = self._told = 0
         self._pending: dict[int, _Pending] = {}
         self._ready: deque[int] = deque()  # may be complete
@@ -137,51 +134,51 @@ class Loop:
                 if self._pending:
                     self._tell_next()  # what was pruned may leave some of the budget
                 continue
-            proposal = self._strategy.ask()
+            proposal = self.strategy.ask()
             if proposal is None:
                 self._tell_next()
             elif self._stuck(proposal):
                 while self._pending:
                     self._tell_next()
-                return f"the space has only {self._space.size} genomes, and nothing new was proposed"
+                return f"the space has only {self.space.size} genomes, and nothing new was proposed"
             else:
                 self._submit(proposal)
         return ended
 
     def _ended(self) -> str:
         """Why nothing more is asked; empty if something is."""
-        if self._ledger.genomes(1.0) >= self._space.size:
-            return f"the space has only {self._space.size} genomes, all evaluated"
-        if self._total_seconds is not None and self._seconds >= self._total_seconds:
+        if self._account.genomes(1.0) >= self.space.size:
+            return f"the space has only {self.space.size} genomes, all evaluated"
+        if self._total_seconds is not None and self._account.seconds >= self._total_seconds:
             return f"{self._total_seconds:g} seconds of training"
-        return f"{self._budget} evaluations" if self._ledger.spent >= self._budget else ""
+        return f"{self._budget} evaluations" if self._account.spent >= self._budget else ""
 
     def _stuck(self, proposal: Proposal) -> bool:
         """Whether the strategy repeats itself, and there is no new genome to move it to."""
-        return self._repeats >= REPEATS and self._ledger.genomes(proposal.fidelity) >= self._space.size
+        return self._repeats >= REPEATS and self._account.genomes(proposal.fidelity) >= self.space.size
 
     def _submit(self, proposal: Proposal) -> None:
-        genome = self._space.decode(proposal.vector)
-        key, pushed = self._space.key(genome), False
-        if self._ledger.known(key, proposal.fidelity):
+        genome = self.space.decode(proposal.vector)
+        key, pushed = self.space.key(genome), False
+        if self._account.known(key, proposal.fidelity):
             self._repeats += 1
             if self._repeats > REPEATS:
                 genome, pushed = self._new_neighbour(genome, proposal), True
-        elif not self._ledger.seen(key):
+        elif not self._account.seen(key):
             genome = self._next_seed(genome)
-        if pushed or self._space.key(genome) != key:
-            key = self._space.key(genome)
-            proposal = Proposal(proposal.number, self._space.encode(genome), proposal.fidelity)
-        if not self._ledger.known(key, proposal.fidelity):
+        if pushed or self.space.key(genome) != key:
+            key = self.space.key(genome)
+            proposal = Proposal(proposal.number, self.space.encode(genome), proposal.fidelity)
+        if not self._account.known(key, proposal.fidelity):
             self._repeats = 0
-        row = ProposalRow(proposal.number, proposal.vector, genome, key, self._task.key, proposal.fidelity, pushed)
-        trial = Trial(genome, key, self._task, proposal.fidelity, number=proposal.number)
+        row = ProposalRow(proposal.number, proposal.vector, genome, key, self.task.key, proposal.fidelity, pushed)
+        trial = Trial(genome, key, self.task, proposal.fidelity, number=proposal.number)
         self._remember(trial, row)
         for replicate in range(self._replication.least):
             one = replace(trial, replicate=replicate)
-            self._ledger.add(one)
+            self._account.ask(one.key, one.fidelity, one.replicate)
             if row.number not in self._told_before:
-                self._broker.request(one)
+                self.broker.request(one)
         self._pending[row.number] = _Pending(proposal, row, trial)
         if not self._in_order:
             self._ready.append(row.number)
@@ -190,25 +187,25 @@ class Loop:
         """The next seed that was not asked yet, in the place of `genome`."""
         while self._seeds:
             seed = self._seeds.pop(0)
-            if not self._ledger.seen(self._space.key(seed)):
+            if not self._account.seen(self.space.key(seed)):
                 return seed
         return genome
 
     def _new_neighbour(self, genome: Genome, proposal: Proposal) -> Genome:
         """A random walk from `genome` to one that is new at this fidelity; the caller knows that there is one."""
         rng = Random(derive_seed(self._seed, "neighbour", proposal.number))
-        while self._ledger.known(self._space.key(genome), proposal.fidelity):
-            genome = self._space.neighbour(genome, rng)
+        while self._account.known(self.space.key(genome), proposal.fidelity):
+            genome = self.space.neighbour(genome, rng)
         return genome
 
     def _remember(self, trial: Trial, row: ProposalRow) -> None:
         if self._recorded is None:
-            self._broker.store.add_proposal(self._run, trial, row)
+            self.broker.store.add_proposal(self.run, trial, row)
         elif self._recorded == row:
             self._recorded = next(self._proposals, None)
         else:
             raise UserError(
-                f"run '{self._run}' cannot go on: proposal {row.number} differs from the recorded one "
+                f"run '{self.run}' cannot go on: proposal {row.number} differs from the recorded one "
                 "(another version made it); start a run under a new name, its evaluations are still known"
             )
 
@@ -216,12 +213,12 @@ class Loop:
         recorded = next((tell for tell in self._tells if tell.number in self._pending), None)
         if recorded is not None:
             asked = self._pending.pop(recorded.number)
-            evaluations = self._recall(asked, self._broker.store.evaluations_of(recorded.evaluations))
+            evaluations = self._recall(asked, self.broker.store.evaluations_of(recorded.evaluations))
         else:
             asked = self._pending.pop(self._next_told())
             evaluations = self._gather(asked)
             ids = [evaluation.id for evaluation in evaluations if evaluation.id is not None]
-            self._broker.store.add_tell(self._run, self._position, asked.row.number, ids)
+            self.broker.store.add_tell(self.run, self._position, asked.row.number, ids)
             self._position += 1
         self._told += 1
         self._tell(asked, evaluations)
@@ -235,7 +232,7 @@ class Loop:
                 number = self._ready.popleft()
                 if number in self._pending and self._is_complete(number):
                     return number
-            for identity in self._broker.wait():
+            for identity in self.broker.wait():
                 self._ready.extend(self._wanting.pop(identity, ()))
 
     def _is_complete(self, number: int) -> bool:
@@ -244,8 +241,8 @@ class Loop:
 
         def replicate(i: int) -> Evaluation | None:
             one = replace(asked.trial, replicate=i)
-            self._broker.request(one)  # paid for when it is told of: a replay knows no earlier moment
-            answer = self._broker.peek(one)
+            self.broker.request(one)  # paid for when it is told of: a replay knows no earlier moment
+            answer = self.broker.peek(one)
             if answer is None:
                 self._wanting.setdefault(one.identity, []).append(number)
             return answer
@@ -258,8 +255,8 @@ class Loop:
 
         def replicate(number: int) -> Evaluation:
             one, evaluation = replace(asked.trial, replicate=number), next(recorded)
-            self._ledger.add(one)
-            self._broker.recall(one, evaluation)
+            self._account.ask(one.key, one.fidelity, one.replicate)
+            self.broker.recall(one, evaluation)
             return evaluation
 
         gathered = self._replication.gather(asked.row.fidelity, replicate)
@@ -269,8 +266,8 @@ class Loop:
     def _gather(self, asked: _Pending) -> list[Evaluation]:
         def replicate(number: int) -> Evaluation:
             one = replace(asked.trial, replicate=number)
-            self._ledger.add(one)
-            return self._broker.result(one)
+            self._account.ask(one.key, one.fidelity, one.replicate)
+            return self.broker.result(one)
 
         gathered = self._replication.gather(asked.row.fidelity, replicate)
         assert gathered is not None
@@ -280,18 +277,13 @@ class Loop:
         for number, evaluation in enumerate(evaluations):
             self._check_metrics(evaluation)
             one = replace(asked.trial, replicate=number)
-            if one.identity not in self._timed:
-                self._timed.add(one.identity)
-                self._seconds += evaluation.cost.get("seconds", 0.0)
-            if evaluation.fidelity is not None and evaluation.fidelity < one.fidelity:
-                self._ledger.stopped(one, evaluation.fidelity)
-            if self._pruner is not None:
-                self._pruner.learn(one, evaluation)
+            self._account.answer(one.key, one.fidelity, one.replicate, evaluation)
+            self.broker.learn(one, evaluation)
         self._replication.enter(asked.row.fidelity, evaluations)
         told = Told(asked.row, tuple(evaluations), self._judge.over(evaluations))
-        self._strategy.tell(asked.proposal, self._fitness(told))
+        self.strategy.tell(asked.proposal, self._fitness(told))
         judged = replace(asked.trial, fidelity=told.fidelity)
-        self._broker.listener(Event("told", judged, value=told.value))
+        self.broker.listener(Event("told", judged, value=told.value))
 
     def _check_metrics(self, evaluation: Evaluation) -> None:
         """What was measured, but never as a finite number, counts as a failure; what never was is a mistake."""

@@ -19,7 +19,7 @@ from typing import Literal
 
 from evogan.engine.judge import Judge
 from evogan.extremes import median
-from evogan.trial import Evaluation, Identity, Trial
+from evogan.trial import FRESH, Evaluation, Identity, Trial
 
 Rule = Literal["median", "halving"]
 LEAST = 4  # other trials at a checkpoint before one is stopped there
@@ -37,7 +37,9 @@ class Pruner:
             self._enter(trial, checkpoint, point)
 
     def stops(self, trial: Trial, point: Mapping[str, float]) -> bool:
-        """Whether a running trial, now at `point`, is to end there."""
+        """Whether a running trial, now at `point`, is to end there. None that checks a winner is."""
+        if trial.replicate >= FRESH:
+            return False
         if "checkpoint" not in point or self._metric not in point or point["fidelity"] >= trial.fidelity:
             return False
         checkpoint = int(point["checkpoint"])

@@ -16,7 +16,7 @@ from evogan.monitor.tally import Tally
 class SearchProgress:
     """A listener for `search`; use it as a context manager. Without a terminal it prints a line now and then."""
 
-    def __init__(self, judge: Judge, evaluations: int, checks: int, console: Console) -> None:
+    def __init__(self, judge: Judge, evaluations: int, console: Console) -> None:
         self._metric, self._console, self._total = judge.metric, console, evaluations
         self._tally, self._tenths, self._said = Tally(), 0, ""
         self._bar = Progress(
@@ -31,7 +31,7 @@ class SearchProgress:
             disable=not console.is_terminal,
         )
         self._search = self._bar.add_task("searching", total=evaluations, facts="")
-        self._check = self._bar.add_task("checking", total=checks, facts="fresh replicates", visible=False)
+        self._check = self._bar.add_task("checking", total=None, facts="fresh replicates", visible=False)
 
     def __enter__(self) -> SearchProgress:
         self._bar.start()
@@ -47,10 +47,10 @@ class SearchProgress:
             return
         self._tally.add(event)
         self._tell(event)
-        spent = self._tally.spent
+        spent = self._tally.account.spent
         self._bar.update(self._search, completed=spent, facts=", ".join((self.facts, *self.under_way)))
         if self._tally.checked:
-            self._bar.update(self._check, completed=self._tally.checked, visible=True)
+            self._bar.update(self._check, completed=self._tally.checked, total=self._tally.checks, visible=True)
         tenths = int(10 * spent / self._total)
         if not self._console.is_terminal and tenths > self._tenths:
             self._tenths = tenths
@@ -80,7 +80,7 @@ class SearchProgress:
         best = "-" if tally.best is None else f"{tally.best.value:.4g}"
         pruned = f", {tally.pruned} pruned" if tally.pruned else ""
         return (
-            f"{tally.evaluated} evaluated, {tally.cached} cached, {tally.failed.total()} failed{pruned}, "
+            f"{tally.evaluated} evaluated, {tally.cached} cached, {tally.account.failed.total()} failed{pruned}, "
             f"best {self._metric} {best}"
         )
 

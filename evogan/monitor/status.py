@@ -165,12 +165,12 @@ class StatusWriter:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            before = self._tally.spent + self._tally.checked
+            before = self._tally.account.spent + self._tally.checked
             self._tally.add(event)
             if event.kind == "submitted":
                 self._pace.begin()
             elif event.kind in ("evaluated", "pruned"):
-                self._pace.advance(self._tally.spent + self._tally.checked - before)
+                self._pace.advance(self._tally.account.spent + self._tally.checked - before)
             self._reason = without_passwords(event.reason) if event.kind in ("stopping", "waiting") else ""
 
     def status(self) -> Status:
@@ -187,8 +187,8 @@ class StatusWriter:
                 updated=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=now - self._begun,
                 counts=_counts(tally),
-                failed=dict(tally.failed),
-                spent=tally.spent,
+                failed=dict(tally.account.failed),
+                spent=tally.account.spent,
                 budget=self._budget,
                 checked=tally.checked,
                 checks=self._checks,
@@ -202,8 +202,9 @@ class StatusWriter:
 
     def _left_to_search(self, tally: Tally) -> float:
         """Full trainings, as far as the budget of seconds lets them be."""
-        left = self._budget - tally.spent
-        return min(left, tally.spent * (self._total_seconds / tally.seconds - 1)) if tally.seconds else left
+        account = tally.account
+        left = self._budget - account.spent
+        return min(left, account.spent * (self._total_seconds / account.seconds - 1)) if account.seconds else left
 
     def _running(self, running: Running, now: float) -> RunningTrial:
         trial = running.trial
@@ -235,7 +236,7 @@ def _counts(tally: Tally) -> dict[str, int]:
     return {
         "evaluated": tally.evaluated,
         "cached": tally.cached,
-        "failed": tally.failed.total(),
+        "failed": tally.account.failed.total(),
         "retried": tally.retried,
         "pruned": tally.pruned,
         "running": len(tally.running),

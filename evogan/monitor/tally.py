@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from evogan.engine import Event, Ledger
-from evogan.engine.confirm import FRESH
-from evogan.trial import Identity, Trial
+from evogan.engine import Account, Event
+from evogan.trial import FRESH, Identity, Trial
 
 State = Literal["searching", "checking", "stopping", "waiting"]
 
@@ -34,27 +32,22 @@ class Best:
 class Tally:
     """Counts are of different evaluations: an answer that is given again is not counted again.
 
-    `evaluated` were trained (`pruned` of them stopped early), `cached` known before; `failed` by status; `checked`
-    are fresh replicates, which are in none of the others. `running`: the longest running first.
+    `account`: of the search. `evaluated` were trained (`pruned` of them stopped early), `cached` known before;
+    `checked` are fresh replicates (of `checks`, once the search is over), which are in none of the others. `running`:
+    the longest running first.
     """
 
     def __init__(self) -> None:
-        self.evaluated = self.cached = self.pruned = self.retried = self.checked = 0
-        self.failed: Counter[str] = Counter()
+        self.evaluated = self.cached = self.pruned = self.retried = self.checked = self.checks = 0
+        self.account = Account()
         self.best: Best | None = None
         self.running: dict[Identity, Running] = {}
         self.queued: set[Identity] = set()
         self.awaited: set[Identity] = set()
         self.state: State = "searching"
-        self._ledger, self._top = Ledger(), 0.0
-        self.seconds = 0.0  # of the search's trainings
+        self._top = 0.0
         self._seen: set[int] = set()  # evaluations, by their number in the store
         self._stopping = False
-
-    @property
-    def spent(self) -> float:
-        """Of the budget: full trainings."""
-        return self._ledger.spent
 
     def add(self, event: Event) -> bool:
         """Whether it brought an evaluation that was not counted yet."""
@@ -74,6 +67,9 @@ class Tally:
             return
         if event.kind == "waiting":
             self.state = "waiting"
+            return
+        if event.kind == "checking":
+            self.checks = round(event.value or 0)
             return
         self.state, self._stopping = "stopping", True
         self.queued.clear()
@@ -116,10 +112,6 @@ class Tally:
         self.cached += event.kind == "cached"
         self.evaluated += event.kind != "cached"
         self.pruned += event.kind == "pruned"
-        if evaluation.failed:
-            self.failed[evaluation.status] += 1
-        self.seconds += evaluation.cost.get("seconds", 0.0)
-        self._ledger.add(trial)
-        if evaluation.fidelity is not None and evaluation.fidelity < trial.fidelity:
-            self._ledger.stopped(trial, evaluation.fidelity)
+        self.account.ask(trial.key, trial.fidelity, trial.replicate)
+        self.account.answer(trial.key, trial.fidelity, trial.replicate, evaluation)
         return True

@@ -14,11 +14,10 @@ from typing import Any
 from PIL import Image
 
 from evogan.engine import Event, Judge
-from evogan.engine.confirm import FRESH
 from evogan.errors import UserError
 from evogan.files import read_small, write_whole
 from evogan.monitor.tally import Tally
-from evogan.trial import Evaluation, Identity, Trial
+from evogan.trial import FRESH, Evaluation, Identity, Trial
 
 NAME = "events.out.tfevents"  # TensorBoard looks for it
 AXES = ("kimg", "fidelity")  # what metrics are drawn over

@@ -23,7 +23,7 @@ from evogan.engine import (
     Pruner,
     Resources,
     Store,
-    confirm,
+    carry_out,
 )
 from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
 from evogan.engine.executors.resources import FUSE
@@ -102,7 +102,7 @@ def launch(
             hear(Event("data", None, reason=contents))
         store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
-        Loop(
+        loop = Loop(
             name,
             space,
             strategy,
@@ -117,17 +117,9 @@ def launch(
             replicates=settings.replicates,
             race=settings.race,
             seeds=[Genome(genes) for genes in settings.seed_genomes],
-            pruner=pruner,
-        ).go()
-        run = RunHistory(store, name)
-        finalists = run.leaders(settings.finalists if settings.confirm else 0, strategy.estimate)
-        store.set_finalists(name, (told.row.key for told in finalists))
-        genomes = [told.row.genome for told in finalists] + [genome for _, genome in references]
-        confirm(Broker(store, executor, hear, stopping=stopping), space, task, genomes, settings.confirm)
-        for told in run.history:
-            if told.row.fidelity < 1:
-                for replicate in range(len(told.evaluations)):
-                    store.drop_state(told.identity(replicate))
+        )
+        finalists = settings.finalists if settings.confirm else 0
+        carry_out(loop, finalists, settings.confirm, [genome for _, genome in references])
     return store
 
 

@@ -1,0 +1,31 @@
+"""How a run is carried out, in one order: it is searched, its finalists are named, and retrained beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evogan.engine.broker import Event
+from evogan.engine.confirm import confirm
+from evogan.engine.history import RunHistory
+from evogan.engine.loop import Loop
+from evogan.genome import Genome
+
+
+def carry_out(loop: Loop, finalists: int, replicates: int, references: Sequence[Genome] = ()) -> RunHistory:
+    """Search until the budget is spent; then train the best `finalists` genomes and the references anew.
+
+    `replicates`: fresh trainings of each. What trainings left to go on from is dropped: nothing will. A run that was
+    stopped anywhere goes on here. Errors: Interrupted if the run was asked to stop.
+    """
+    loop.go()
+    broker, run = loop.broker, RunHistory(loop.broker.store, loop.run)
+    best = run.leaders(finalists, loop.strategy.estimate)
+    broker.store.set_finalists(run.name, (told.row.key for told in best))
+    genomes = [told.row.genome for told in best] + list(references)
+    broker.listener(Event("checking", None, value=len(genomes) * replicates))
+    confirm(broker, loop.space, loop.task, genomes, replicates)
+    for told in run.history:
+        if told.row.fidelity < 1:
+            for replicate in range(len(told.evaluations)):
+                broker.store.drop_state(told.identity(replicate))
+    return run
