@@ -11,7 +11,8 @@ from typing import Any, Literal
 from evogan.genome import Genome
 from evogan.stable import derive_seed, digest
 
-Status = Literal["completed", "diverged", "out_of_memory", "timed_out", "crashed"]
+Failure = Literal["diverged", "out_of_memory", "timed_out", "crashed"]
+Status = Literal["completed"] | Failure
 Identity = tuple[str, str, float, int]
 
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
@@ -115,8 +116,9 @@ class Evaluation:
     """The recorded fact that answers a trial.
 
     `scores`: one mapping a checkpoint, with `kimg` and every metric there. `curve`: losses through training.
-    `diagnostics`: one mapping a checkpoint, player -> layer -> numbers. `flags`: what went wrong, by the names of
-    `evogan.evaluation.flags`; a completed evaluation may have some.
+    `cut_short`: what ended a training that counts as completed, since it had been scored by then; `reason`: why it
+    ended, in words. `diagnostics`: one mapping a checkpoint, player -> layer -> numbers. `flags`: what went wrong, by
+    the names of `evogan.evaluation.flags`; a completed evaluation may have some.
     `cost`: seconds and the like that this very evaluation took. `provenance`: versions, device, threads. `files`: what
     was made, by name (bytes on their way to the store, which keeps them as files). `limits`: what a trial had that was
     timed out or ran out of memory. `fidelity`: how far it went, where that is less than was asked for (and as
@@ -130,6 +132,7 @@ class Evaluation:
     flags: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    cut_short: Failure | None = None
     reason: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     limits: Limits = Limits()
@@ -150,6 +153,11 @@ class Evaluation:
     @property
     def failed(self) -> bool:
         return self.status != "completed"
+
+    @property
+    def failure(self) -> Failure | None:
+        """What ended its training before the time, whether or not there are scores that count."""
+        return self.cut_short if self.status == "completed" else self.status
 
     def metric(self, name: str, score: Literal["best", "last"] = "best") -> float | None:
         """The metric at its own best checkpoint or at the last one; None where it was not measured."""

@@ -408,7 +408,7 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     "not a number": (
         Evaluation(status="diverged", reason="real loss is nan by 0.1 kimg"), "divergence", "real loss is nan"
     ),
-    "late": (evaluation(reason="diverged: fake loss is inf"), "divergence", "fake loss is inf"),
+    "late": (evaluation(cut_short="diverged", reason="diverged: fake loss is inf"), "divergence", "fake loss is inf"),
     "large": (evaluation(curve=({"real": -4.2e7, "fake": 1.0, "generator": 3.0},)), "divergence", "real loss -4.2e+07"),
 }  # fmt: skip
 

@@ -106,7 +106,9 @@ def test_a_size_that_was_too_large_is_not_tried_again() -> None:
     [
         Evaluation(status="out_of_memory", reason="too many"),
         Evaluation(status="crashed", reason="a fault of another's"),
-        Evaluation(status="completed", scores=({"value": 9.0},), reason="out of memory: too many"),
+        Evaluation(
+            status="completed", scores=({"value": 9.0},), cut_short="out_of_memory", reason="out of memory: too many"
+        ),
     ],
 )
 def test_a_trial_that_comes_to_harm_among_others_is_tried_alone(harm: Evaluation) -> None:

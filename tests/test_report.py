@@ -424,7 +424,7 @@ def test_flags_are_counted_and_explained(tmp_path: Path) -> None:
 def test_why_an_evaluation_failed() -> None:
     crashed = Evaluation(status="crashed", reason="ValueError: no")
     diverged = Evaluation(status="diverged", reason="real loss is nan by 0.1 kimg", flags=("divergence",))
-    late = Evaluation(status="completed", reason="diverged: fake loss is inf", flags=("divergence",))
+    late = replace(diverged, status="completed", cut_short="diverged", reason="diverged: fake loss is inf")
     assert facts.why(crashed) == ["crashed: ValueError: no"]
     assert facts.why(diverged) == ["divergence: real loss is nan by 0.1 kimg"]
     assert facts.why(late) == ["divergence: fake loss is inf"]

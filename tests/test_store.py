@@ -29,8 +29,9 @@ from hypothesis import strategies as st
 from evogan import search
 from evogan.engine import Event
 from evogan.engine.database import Database
+from evogan.engine.migrations import MIGRATIONS
 from evogan.engine.store import ProposalRow, Store, TellRow
-from evogan.engine.tables import MIGRATIONS, SCHEMA_VERSION
+from evogan.engine.tables import SCHEMA_VERSION
 from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.trial import STATE, Evaluation, Limits, Task, Trial
@@ -423,6 +424,7 @@ def old(request: pytest.FixtureRequest, runs: Path) -> Path:
         for number, key in enumerate("abcde"):
             row = (run, number, "[0.5]", '{"filters": 8}', key, "t", 1.0, 0)
             connection.execute("INSERT INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.execute("UPDATE evaluations SET reason = 'out of memory: 3 GB' WHERE id IN (3, 5)")
     if request.param == 2:
         connection.execute("UPDATE evaluations SET flags = '[\"noise\"]', diagnostics = '[{\"n\": 1}]' WHERE id = 1")
     connection.commit()
@@ -438,16 +440,35 @@ def version(folder: Path) -> int:
 def test_an_older_store_opens_and_answers(old: Path) -> None:
     before = version(old)
     store = Store(old)
-    assert version(old) == SCHEMA_VERSION == 3
+    assert version(old) == SCHEMA_VERSION == 4
     known = store.find(("a", "t", 1.0, 0))
     assert known is not None
     assert (known.id, known.scores, known.cost, known.limits) == (1, ({"fid": 3.5},), {"seconds": 2.0}, Limits())
     assert (known.flags, known.diagnostics) == ((), ()) if before == 1 else (("noise",), ({"n": 1},))
     assert math.isnan(known.curve[0]["kimg"])
     assert [identity[0] for identity, _, _ in store.evaluations()] == [key for key, *_ in RECORDED]
+    assert [e.id for *_, e in store.evaluations() if e.cut_short == "out_of_memory"] == [5], "3 has no scores"
     given = replace(DONE, diagnostics=({"critic": {"head": {"gradient": 1.5}}},), flags=("mode_collapse",))
     assert store.record(TRIAL, given) == given
     assert Store(old).find(TRIAL.identity) == given
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_what_cut_a_training_short_was_words_before_version_4(
+    database: str, runs: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").fresh() if database == "postgresql" else None
+    late = replace(DONE, cut_short="diverged", reason="diverged: real loss is nan")
+    store = Store(runs, url)
+    store.record(TRIAL, late)
+    store.record(trial(1), replace(DONE, reason="diverging roads"))
+    for change in ("ALTER TABLE evaluations DROP COLUMN cut_short", "UPDATE evogan SET schema_version = 3"):
+        store.database.do(lambda connection, change=change: connection.exec_driver_sql(change))  # type: ignore[misc]
+    store.close()
+    store = Store(runs, url)
+    assert store.find(TRIAL.identity) == late
+    assert store.find(trial(1).identity) == replace(DONE, reason="diverging roads")
+    store.close()
 
 
 def test_an_older_store_knows_what_its_runs_were_told(old: Path) -> None:

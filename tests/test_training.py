@@ -148,7 +148,7 @@ def test_divergence_after_a_checkpoint_is_a_completed_trial_with_a_flag(
     task, evaluate = digits
     evaluation = evaluate(trial(task))
     assert evaluation.status == "completed"
-    assert evaluation.reason == "diverged: made up"
+    assert (evaluation.cut_short, evaluation.reason) == ("diverged", "diverged: made up")
     assert len(evaluation.scores) == 2
     assert evaluation.files
 

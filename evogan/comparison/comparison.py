@@ -19,8 +19,6 @@ from evogan.comparison.statistics import Against, anytime, best_so_far, bootstra
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
-from evogan.genes import GENES
-from evogan.space import Space
 from evogan.stable import digest
 from evogan.trial import Identity
 
@@ -68,7 +66,7 @@ class Comparison:
         self.left_out: dict[str, str] = {}
         first: dict[Hashable, str] = {}
         for entry in self.runs:
-            name, reason = entry.run.name, _unfinished(entry.run)
+            name, reason = entry.run.name, entry.run.unfinished
             if not reason:
                 search = (entry.strategy, entry.problem, entry.seed)
                 reason = f"the same search as '{first[search]}'" if search in first else ""
@@ -314,18 +312,6 @@ def _text(value: Any) -> str:
 
 
 # --- of one run
-
-
-def _unfinished(run: RunHistory) -> str:
-    """Why a run cannot be compared; empty if it can. One that searched its whole space is finished early."""
-    spent, budget = (run.spent[-1] if run.spent else 0.0), run.document["evaluations"]
-    limit = run.document.get("total_seconds")
-    if spent >= budget - 1e-9 or (limit is not None and run.history and costs(run, "seconds")[-1] >= limit):
-        return ""
-    space = Space.from_document(run.document["space"], GENES if run.document["gan"] else None)
-    if len({told.row.key for told in run.history if told.row.fidelity == 1.0}) >= space.size:
-        return ""
-    return f"not finished: {spent:g} of {budget} evaluations"
 
 
 def _at_budget(run: RunHistory, budget: float) -> float:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from evogan.engine.tables import MIGRATIONS, SCHEMA_VERSION, all_tables, meta
+from evogan.engine.migrations import MIGRATIONS
+from evogan.engine.tables import SCHEMA_VERSION, all_tables, meta
 from evogan.errors import UserError
 
 PATIENCE = 600.0  # seconds that a database or a disk may take to come back
@@ -126,6 +127,17 @@ class Database:
 
     def _not_written(self) -> UserError:
         return UserError(f"store '{self.name}' can be read, but not written: its file or its folder is protected")
+
+    def same_as(self, other: Database) -> bool:
+        """Whether it is the same file."""
+        return self._opened is not None and self._opened == other._opened
+
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with its file, a line each."""
+        if self._engine.dialect.name != "sqlite":
+            return []
+        found = self.read(lambda connection: connection.exec_driver_sql("PRAGMA integrity_check").scalars().all())
+        return [" ".join(line.split()) for line in found if line != "ok"]
 
     def close(self) -> None:
         self._engine.dispose()

@@ -17,6 +17,7 @@ from evogan.engine.rows import RunDocument
 from evogan.engine.store import Store
 from evogan.errors import UserError
 from evogan.files.shapes import fit
+from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.trial import FRESH, Evaluation, Identity
@@ -112,15 +113,33 @@ class RunHistory:
             costs.append(Cost(account.spent, account.seconds, account.failed.total()))
         return costs
 
-    @property
+    @cached_property
     def spent(self) -> list[float]:
         """What of the budget was spent by the end of each step, in full trainings."""
         return [cost.spent for cost in self.costs]
 
-    @property
+    @cached_property
     def seconds(self) -> list[float]:
         """What all evaluations took by the end of each step, one after the other, each once, found or trained."""
         return [cost.seconds for cost in self.costs]
+
+    @cached_property
+    def unfinished(self) -> str:
+        """How far the search is; empty if it is over. One that searched its whole space is over early."""
+        spent, budget = (self.spent[-1] if self.spent else 0.0), self.document["evaluations"]
+        limit = self.document.get("total_seconds")
+        if spent >= budget - 1e-9 or (limit is not None and self.seconds and self.seconds[-1] >= limit):
+            return ""
+        space = Space.from_document(self.document["space"], GENES if self.document["gan"] else None)
+        if len({told.row.key for told in self.history if told.row.fidelity == 1.0}) >= space.size:
+            return ""
+        return f"not finished: {spent:g} of {budget} evaluations"
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the search is over, and its finalists are named, if there are to be any."""
+        wanted = self.document["finalists"] and self.document["confirm"] and self.ranking
+        return not self.unfinished and (not wanted or bool(self.store.finalists(self.name)))
 
     @cached_property
     def top_fidelity(self) -> float:
@@ -189,13 +208,17 @@ class RunHistory:
             return min(confirmed, key=lambda told: evolved[told.row.key])
         return self.ranking[0] if self.ranking else None
 
-    def best_training(self, key: str) -> Training | None:
-        """Of this run's trainings of a genome, fresh replicates too, the one with the best fitness."""
+    def trainings(self, key: str) -> dict[Identity, Evaluation]:
+        """This run's trainings of a genome, fresh replicates too."""
         mine = [told for told in self.history if told.row.key == key]
         searched = {told.identity(i): e for told in mine for i, e in enumerate(told.evaluations)}
+        return searched | self._fresh(key)
+
+    def best_training(self, key: str) -> Training | None:
+        """Of these the one with the best fitness."""
         completed = [
             Training(identity, evaluation, value)
-            for identity, evaluation in (searched | self._fresh(key)).items()
+            for identity, evaluation in self.trainings(key).items()
             if (value := self.judge.value(evaluation)) is not None
         ]
         return min(completed, key=lambda training: training.value, default=None)

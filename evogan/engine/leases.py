@@ -75,6 +75,12 @@ class Leases:
             self._database.do(partial(self._give_back, [identity]))
             self._held.discard(identity)
 
+    def all(self) -> list[Identity]:
+        """What any driver has taken on."""
+        query = sa.select(*(leases.c[name] for name in _NAMES))
+        found = self._database.read(lambda connection: connection.execute(query).all())
+        return [(row.key, row.task, row.fidelity, row.replicate) for row in found]
+
     def lapsed(self) -> bool:
         """Whether others may have taken this driver for dead since this was last asked."""
         if self._heart is None:

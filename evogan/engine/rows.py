@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic's for Python 3.11
 from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genome import Value
-from evogan.trial import Status
+from evogan.trial import Failure, Status
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
@@ -34,6 +34,7 @@ class EvaluationRow(Row):
     id: int
     fidelity: Fidelity
     status: Status
+    cut_short: Failure | None
     reason: str
     scores: list[Numbers]
     curve: list[Numbers]
@@ -49,6 +50,11 @@ class IdentifiedRow(EvaluationRow):
     task: str
     replicate: Count
     genome: dict[str, Value]
+
+
+class TaskRow(Row):
+    name: str
+    document: dict[str, Any]
 
 
 class CostRow(Row):

@@ -8,7 +8,7 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,7 +31,7 @@ UNLIMITED = Limits()
 
 _c = evaluations.c
 _FACTS = (
-    *(_c.id, _c.fidelity, _c.status, _c.reason, _c.scores, _c.curve, _c.diagnostics, _c.flags),
+    *(_c.id, _c.fidelity, _c.status, _c.cut_short, _c.reason, _c.scores, _c.curve, _c.diagnostics, _c.flags),
     *(_c.cost, _c.limits, _c.provenance),
 )
 _SAME_GAN = sa.and_(*(_c[name] == sa.bindparam(name, type_=_c[name].type) for name in ("key", "task", "replicate")))
@@ -136,15 +136,26 @@ class Store:
             if before is not None:
                 return before
             for name, content in evaluation.files.items():
-                self._write(self.files(trial.identity) / name, content)
+                self.keep_file(trial.identity, name, content)
         facts = _facts(evaluation)
-        values = _named(trial.identity) | facts | {"genome": dict(trial.genome), "created": datetime.now(UTC)}
+        return self.attempt(
+            trial.identity,
+            trial.genome,
+            evaluation,
+            lambda known: known.answers(offer) or json.dumps(_facts(known)) == json.dumps(facts),
+        )
+
+    def attempt(
+        self, identity: Identity, genome: Genome, evaluation: Evaluation, stands: Callable[[Evaluation], bool]
+    ) -> Evaluation:
+        """Add it to what is known of a trial, whose task is, too; or return what is known, if that `stands`."""
+        values = _named(identity) | _facts(evaluation) | {"genome": dict(genome), "created": datetime.now(UTC)}
 
         def work(connection: sa.Connection) -> Evaluation:
             while True:  # PostgreSQL: again, if another driver's attempt comes in between
-                known = self._answers(connection, trial.identity)
+                known = self._answers(connection, identity)
                 for one in known:
-                    if one.answers(offer) or json.dumps(_facts(one)) == json.dumps(facts):
+                    if stands(one):
                         return one
                 insert = self.database.add(evaluations, *_FACTS)
                 row = connection.execute(insert, values | {"attempt": len(known)}).first()
@@ -194,6 +205,12 @@ class Store:
                 return
             last = page[-1].id
 
+    def identities(self) -> dict[int, Identity]:
+        """Of all evaluations, by their ids."""
+        query = sa.select(_c.id, _c.key, _c.task, _c.fidelity, _c.replicate).order_by(_c.id)
+        found = self.database.read(lambda connection: connection.execute(query).all())
+        return {id: (key, task, fidelity, replicate) for id, key, task, fidelity, replicate in found}
+
     def count(self) -> int:
         """How many evaluations there are."""
         query = sa.select(sa.func.count()).select_from(evaluations)
@@ -209,6 +226,10 @@ class Store:
         """The folder with the files of an evaluation."""
         key, task, fidelity, replicate = identity
         return self.folder / "evaluations" / file_name(key) / file_name(f"{task}-f{fidelity:g}-r{replicate}")
+
+    def keep_file(self, identity: Identity, name: str, content: bytes) -> None:
+        """Before its evaluation is recorded: what is in the store has its files."""
+        self._write(self.files(identity) / name, content)
 
     def task_file(self, task: str, name: str) -> Path:
         """Where a file that belongs to a task lies, if there is one."""
@@ -228,10 +249,19 @@ class Store:
 
         patiently(lambda: write_whole(path, content), explain, self.database.on_wait)
 
+    def tasks(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Key -> name and identity of what was trained for."""
+        found = self._rows(sa.select(tasks), rows.TaskRow, tasks)
+        return {row.key: (row.name, row.document) for row in found}
+
+    def add_task(self, key: str, name: str, document: Mapping[str, Any]) -> None:
+        if key not in self._known_tasks:
+            self._add(tasks, key=key, name=name, document=dict(document))
+            self._known_tasks.add(key)
+
     def _add_task(self, trial: Trial) -> None:
         if trial.task.key not in self._known_tasks:
-            self._add(tasks, key=trial.task.key, name=trial.task.name, document=trial.task.identity)
-            self._known_tasks.add(trial.task.key)
+            self.add_task(trial.task.key, trial.task.name, trial.task.identity)
 
     # --- runs
 
@@ -370,6 +400,7 @@ def _facts(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as the columns that make it, but for its place."""
     return {
         "status": evaluation.status,
+        "cut_short": evaluation.cut_short,
         "reason": evaluation.reason.replace("\0", "").encode(errors="replace").decode(),
         "scores": [dict(point) for point in evaluation.scores],
         "curve": [dict(point) for point in evaluation.curve],
@@ -384,6 +415,7 @@ def _facts(evaluation: Evaluation) -> dict[str, Any]:
 def _evaluation(row: Any) -> Evaluation:
     return Evaluation(
         status=row.status,
+        cut_short=row.cut_short,
         scores=tuple(row.scores),
         curve=tuple(row.curve),
         diagnostics=tuple(row.diagnostics),

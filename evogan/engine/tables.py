@@ -1,21 +1,17 @@
-"""The tables of a store, and what brings an older one to them."""
+"""The tables of a store. What brings an older one to them: `migrations`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from evogan.engine.judge import Judge, Replication
 from evogan.errors import UserError
 from evogan.files.documents import parse_json
-from evogan.trial import Evaluation
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class JSON(sa.TypeDecorator[Any]):
@@ -73,6 +69,7 @@ evaluations = sa.Table(  # `attempt`: limit-bound failures may be followed by an
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("genome", JSON, nullable=False),
     sa.Column("status", sa.String, nullable=False),
+    sa.Column("cut_short", sa.String),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("scores", JSON, nullable=False),
     sa.Column("curve", JSON, nullable=False),
@@ -140,95 +137,3 @@ drivers = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("beats", sa.BigInteger, nullable=False),
 )
-
-
-# Migrations. Only SQLite has stores older than version 3. What they make is written out: the tables above may change.
-
-
-def _add_diagnostics(connection: sa.Connection) -> None:
-    for column in ("diagnostics", "flags"):
-        connection.exec_driver_sql(f"ALTER TABLE evaluations ADD COLUMN {column} JSON DEFAULT '[]' NOT NULL")
-
-
-def _add_attempts_and_tells(connection: sa.Connection) -> None:
-    for statement in _ATTEMPTS_AND_TELLS.split(";"):
-        connection.exec_driver_sql(statement)
-    for name, text in connection.exec_driver_sql("SELECT name, document FROM runs").all():
-        try:
-            _fill_tells(connection, name, parse_json(text))
-        except (UserError, ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"this older store cannot be read, since its run '{name}' is damaged: {error}") from None
-
-
-_ATTEMPTS_AND_TELLS = """
-ALTER TABLE evaluations RENAME TO old_evaluations;
-CREATE TABLE evaluations (
-    id INTEGER NOT NULL PRIMARY KEY,
-    "key" VARCHAR NOT NULL,
-    task VARCHAR NOT NULL REFERENCES tasks ("key"),
-    fidelity FLOAT NOT NULL,
-    replicate INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    genome TEXT NOT NULL,
-    status VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL,
-    scores TEXT NOT NULL,
-    curve TEXT NOT NULL,
-    diagnostics TEXT NOT NULL,
-    flags TEXT NOT NULL,
-    cost TEXT NOT NULL,
-    limits TEXT NOT NULL,
-    provenance TEXT NOT NULL,
-    created DATETIME NOT NULL,
-    UNIQUE ("key", task, fidelity, replicate, attempt)
-);
-INSERT INTO evaluations
-    SELECT id, "key", task, fidelity, replicate, 0, genome, status, reason, scores, curve, diagnostics, flags, cost,
-        '{}', provenance, created
-    FROM old_evaluations ORDER BY id;
-DROP TABLE old_evaluations;
-CREATE INDEX evaluations_of_task ON evaluations (task, id);
-CREATE TABLE tells (
-    run VARCHAR NOT NULL REFERENCES runs (name),
-    position INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    evaluations TEXT NOT NULL,
-    PRIMARY KEY (run, position)
-);
-CREATE TABLE leases (
-    "key" VARCHAR NOT NULL,
-    task VARCHAR NOT NULL,
-    fidelity FLOAT NOT NULL,
-    replicate INTEGER NOT NULL,
-    driver VARCHAR NOT NULL,
-    PRIMARY KEY ("key", task, fidelity, replicate)
-);
-CREATE TABLE drivers (
-    name VARCHAR NOT NULL PRIMARY KEY,
-    beats BIGINT NOT NULL
-)"""
-
-
-def _fill_tells(connection: sa.Connection, run: str, document: dict[str, Any]) -> None:
-    """What a run was told, as it was worked out from its proposals and evaluations before there was a log."""
-    judge = Judge.of(document.get("fitness", "fid"), document.get("score", "best"), document.get("average", "mean"))
-    replication = Replication(judge, document.get("replicates", 1), document.get("race", False))
-    query = 'SELECT number, "key", task, fidelity FROM proposals WHERE run = ? ORDER BY number'
-    for position, row in enumerate(connection.exec_driver_sql(query, (run,)).all()):
-        found = replication.gather(row.fidelity, partial(_replicate, connection, row))
-        if found is None:
-            break
-        replication.enter(row.fidelity, found)
-        ids = json.dumps([evaluation.id for evaluation in found])
-        connection.exec_driver_sql("INSERT INTO tells VALUES (?, ?, ?, ?)", (run, position, row.number, ids))
-
-
-def _replicate(connection: sa.Connection, proposal: Any, replicate: int) -> Evaluation | None:
-    query = 'SELECT id, status, scores FROM evaluations WHERE "key" = ? AND task = ? AND fidelity = ? AND replicate = ?'
-    identity = (proposal.key, proposal.task, proposal.fidelity, replicate)
-    row = connection.exec_driver_sql(query, identity).first()
-    return None if row is None else Evaluation(status=row.status, scores=tuple(json.loads(row.scores)), id=row.id)
-
-
-# version -> what brings a store from it to the next
-MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_diagnostics, 2: _add_attempts_and_tells}

@@ -25,7 +25,7 @@ from evogan.fitness import NonFiniteSamples
 from evogan.genes import GENES
 from evogan.training import Diverged, Plan, Trainer
 from evogan.training.flops import flops_per_iteration
-from evogan.trial import STATE, TRACEBACK, Evaluation, Status, Stopped, Trial
+from evogan.trial import STATE, TRACEBACK, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
 from evogan.zoo import build
 
@@ -46,24 +46,26 @@ class Course:
 
         Failed before the first score checkpoint is failed; later it is completed, with the reason as a flag.
         """
-        status: Status = "completed"
+        failure: Failure | None = None
         reason, reached = "", None
         try:
             yield from self._train()
         except Stopped:
             reached = self._cut_back()
         except (Diverged, NonFiniteSamples) as error:
-            status, reason = "diverged", str(error)
+            failure, reason = "diverged", str(error)
         except Exception as error:
-            status, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
-            if status == "crashed":
+            failure, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
+            if failure == "crashed":
                 self._record.files[TRACEBACK] = whole_traceback(error)
         record = self._record
-        if record.scores and status != "completed":
-            status, reason = "completed", f"{status.replace('_', ' ')}: {reason}"
+        cut_short = failure if record.scores else None
+        if cut_short is not None:
+            reason = f"{cut_short.replace('_', ' ')}: {reason}"
         company = {"trained_together": self._together} if self._together > 1 else {}
         evaluation = Evaluation(
-            status=status,
+            status="completed" if cut_short or failure is None else failure,
+            cut_short=cut_short,
             reason=reason,
             scores=tuple(record.scores),
             curve=tuple(record.curve),

@@ -111,7 +111,7 @@ def _non_convergence(evaluation: Evaluation) -> Iterator[str]:
 def _divergence(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.status == "diverged":
         yield evaluation.reason
-    elif evaluation.reason.startswith("diverged: "):
+    elif evaluation.cut_short == "diverged":
         yield evaluation.reason.removeprefix("diverged: ")
     for name in ("real", "fake", "generator"):
         if evaluation.curve and abs(loss := evaluation.curve[-1].get(name, 0.0)) > LARGE:

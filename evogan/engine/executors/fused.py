@@ -134,7 +134,7 @@ class FusingExecutor:
             self._finished.append((trial, evaluation))
         elif isinstance(evaluation, Evaluations):
             for member, found in parts(trial, evaluation):
-                if _harmed(found):  # perhaps by its company
+                if found.failure in ("out_of_memory", "crashed"):  # perhaps by its company
                     watch(Report("retried", member, reason=f"{_why(found)}, of {len(trial.trials)} together"))
                     self._inner.submit(member)
                 else:
@@ -147,13 +147,6 @@ class FusingExecutor:
                 for member in part:
                     watch(Report("retried", member, reason=f"{_why(evaluation)}, of {len(trial.trials)} together"))
                 self._start(part)
-
-
-def _harmed(evaluation: Evaluation) -> bool:
-    """By too little memory, or a fault: then or, with scores that count, later."""
-    if evaluation.status == "completed":
-        return evaluation.reason.startswith(("out of memory", "crashed"))
-    return evaluation.status in ("out_of_memory", "crashed")
 
 
 def _why(evaluation: Evaluation) -> str:

@@ -276,7 +276,7 @@ class RayExecutor:
             self._look_around()
         else:
             self._placement.free(worker)
-        if evaluation.status == "out_of_memory" or evaluation.reason.startswith("out of memory"):
+        if evaluation.failure == "out_of_memory":
             self._out_of_memory(job, evaluation)
         else:
             self._finish(job, evaluation)

@@ -1,0 +1,61 @@
+"""Weights that no run names are freed: most of what a store holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evogan.engine.history import RunHistory
+from evogan.engine.store import Store
+from evogan.trial import STATE, Identity
+
+WEIGHTS = "*.safetensors"
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Files that were freed, and those that are kept, with their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+
+
+def prune(store: Store, dry_run: bool = False) -> Pruned:
+    """Delete generators and training states that no run needs any more; the evaluations stay, with their images.
+
+    A run that is through needs the generators of its best genome, its finalists and its references; one that is not
+    needs all that it was told of. What is trained just now is left alone. With `dry_run` nothing is deleted.
+    Errors: UserError for a damaged run: what it needs cannot be known.
+    """
+    generators, going_on = _needed(store)
+    busy = {(key, task, replicate) for key, task, _, replicate in store.leases.all()}
+    pruned = Pruned()
+    for identity in dict.fromkeys(store.identities().values()):
+        key, task, _, replicate = identity
+        for path in sorted(store.files(identity).glob(WEIGHTS)):
+            size = path.stat().st_size
+            needed = identity in generators and path.name != STATE
+            if needed or (key, task, replicate) in going_on | busy:
+                pruned = Pruned(pruned.files, pruned.bytes, pruned.kept + 1, pruned.kept_bytes + size)
+                continue
+            if not dry_run:
+                path.unlink(missing_ok=True)
+            pruned = Pruned(pruned.files + 1, pruned.bytes + size, pruned.kept, pruned.kept_bytes)
+    return pruned
+
+
+def _needed(store: Store) -> tuple[set[Identity], set[tuple[str, str, int]]]:
+    """Trainings whose generators are needed by runs that are through; and all of those that may go on."""
+    generators: set[Identity] = set()
+    going_on: set[tuple[str, str, int]] = set()
+    for name in store.names():
+        run = RunHistory(store, name)
+        if run.is_through:
+            named = {told.row.key for told in (run.best, *run.ranking[:1]) if told} | store.finalists(name)
+            named |= {key for _, key, _ in run.document["reference"]}
+            generators |= {identity for key in named for identity in run.trainings(key)}
+        else:
+            told = (told.identity(i) for told in run.history for i in range(len(told.evaluations)))
+            going_on |= {(key, task, replicate) for key, task, _, replicate in told}
+    return generators, going_on
