@@ -12,7 +12,7 @@ from evogan.genome import Genome
 from evogan.stable import derive_seed, digest
 
 Failure = Literal["diverged", "out_of_memory", "timed_out", "crashed"]
-Status = Literal["completed"] | Failure
+Status = Literal["completed", Failure]
 Identity = tuple[str, str, float, int]
 
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
