@@ -51,11 +51,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evogan import shipped
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.training import Population, Trainer
+from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.training.graphs import Graphs
-from evogan.zoo import build
 
 KIMG = 20.0
 SECONDS = 450.0  # for everything: parts that would begin later are left out
@@ -121,9 +123,9 @@ def images_of(s: Scale) -> Tensor:
 
 
 def trainer(s: Scale, genes: Mapping[str, Any], images: Tensor, seed: int, precision: Any = "fp32") -> Trainer:
-    gan = build(dict(genes), s.size, 1, seed)
+    gan = build(dict(genes), image_fields(s.size, 1), seed)
     complete = GENES.complete(genes)
-    return Trainer(gan, complete, images, seed=seed, device=s.device, iterations=10**6, precision=precision)
+    return Trainer(gan, complete, of_images(images), seed=seed, device=s.device, iterations=10**6, precision=precision)
 
 
 def wait(device: torch.device) -> None:
@@ -251,7 +253,7 @@ def alone(run: Run, subject: str, filters: int) -> dict[str, Any]:
     steps = range(1) if subject == "large" else range(s.critic_steps)
     for member in steps:
         genes = genome(subject, filters, member, s.critic_steps)
-        gan = build(genes, s.size, 1, member)
+        gan = build(genes, image_fields(s.size, 1), member)
         theirs = PlainGAN(GENES.complete(genes), images, member, gan, s.device)
         ours = trainer(s, genes, images, member)
         count = max(1, (30 if not s.quick else 2) // genes["critic_steps"])

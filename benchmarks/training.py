@@ -32,6 +32,8 @@ from _plain import PlainGAN
 from _record import RESULTS, record
 
 from evogan import shipped
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.fitness import load_features
 from evogan.fitness.scorer import extract
 from evogan.genes import GENES
@@ -39,9 +41,9 @@ from evogan.genome import Genome
 from evogan.settings import GANSettings
 from evogan.space import load_space
 from evogan.training import Trainer, diagnose
+from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import CHECKPOINTS, Trial
-from evogan.zoo import build
 
 BLOCKS = 7
 REPLICATES = 5
@@ -84,14 +86,14 @@ def images_of(size: int) -> torch.Tensor:
 
 
 def trainer(genome: Genome, images: torch.Tensor, seed: int = 0, precision: Any = "fp32") -> Trainer:
-    gan = build(genome, images.shape[-1], images.shape[1], seed)
+    gan = build(genome, image_fields(images.shape[-1], images.shape[1]), seed)
     genes, cpu = GENES.complete(genome), torch.device("cpu")
-    return Trainer(gan, genes, images, seed=seed, device=cpu, iterations=10**6, precision=precision)
+    return Trainer(gan, genes, of_images(images), seed=seed, device=cpu, iterations=10**6, precision=precision)
 
 
 def plain(genome: Genome, images: torch.Tensor, seed: int = 0) -> PlainGAN:
     """It begins with the same weights; that the networks are the same is checked."""
-    gan = build(genome, images.shape[-1], images.shape[1], seed)
+    gan = build(genome, image_fields(images.shape[-1], images.shape[1]), seed)
     ours = PlainGAN(GENES.complete(genome), images, seed, gan)
     for module in ours.critic.modules():
         module.training = not isinstance(module, torch.nn.Dropout)  # a critic of evogan's drops what it is told to
@@ -146,7 +148,7 @@ def speed() -> dict[str, Any]:
         runs: dict[str, Callable[[], object]] = {"plain": theirs.iteration}
         runs |= {p: lambda t=t: t.run_to(t.iteration + 1) for p, t in ours.items()}  # type: ignore[misc]
         times = taking_turns(runs, BLOCKS if size == 8 else 4)
-        flops, n = flops_per_iteration(genome, size, 1), iterations(genome, DEFAULT.kimg)
+        flops, n = flops_per_iteration(genome, image_fields(size, 1)), iterations(genome, DEFAULT.kimg)
         seconds = {what: statistics.median(found) for what, found in times.items()}
         row: dict[str, Any] = {
             "ms an iteration": {what: round(1e3 * s, 1) for what, s in seconds.items()},
@@ -173,7 +175,7 @@ def besides_training(genome: Genome, precision: Any) -> float:
     scoring = statistics.median(evaluate(trial).cost["scoring_seconds"] for _ in range(3))
     setup = {
         "build": lambda: trainer(genome, images_of(8), precision=precision),
-        "count": lambda: flops_per_iteration(genome, 8, 1),
+        "count": lambda: flops_per_iteration(genome, image_fields(8, 1)),
     }
     return scoring + sum(map(statistics.median, taking_turns(setup, 3).values()))
 
@@ -211,7 +213,7 @@ def fid() -> dict[str, Any]:
             ours = trainer(genome, images, seed, precision)
             ours.run_to(n)
             rng = torch.Generator().manual_seed(seed)
-            samples = [ours.gan.sample(ours.gan.latents(500, rng)) for _ in range(DEFAULT.samples // 500)]
+            samples = [ours.gan.sample(ours.gan.prompts(500, {}, rng)) for _ in range(DEFAULT.samples // 500)]
             found[precision].append(scorer.score(samples)["fid"])
         print("fid", {what: round(fids[-1], 2) for what, fids in found.items()}, flush=True)
     mean = {what: statistics.mean(fids) for what, fids in found.items()}
@@ -229,7 +231,7 @@ def fid() -> dict[str, Any]:
 def scoring() -> dict[str, Any]:
     """Seconds of each part of one checkpoint on digits, and the share of a default trial that four of them take."""
     task, evaluate = DEFAULT.prepare()
-    scorer, held_out = evaluate._scorer, torch.tensor(DEFAULT.dataset.held_out)
+    scorer, held_out = evaluate._scorer, DEFAULT.dataset.unseen
     results: dict[str, Any] = {}
     for name, (genome, size) in subjects().items():
         if size != 8:
@@ -237,7 +239,7 @@ def scoring() -> dict[str, Any]:
         run, n = trainer(genome, images_of(size)), iterations(genome, task.kimg)
         run.run_to(1)
         rng = torch.Generator().manual_seed(0)
-        latents = [run.gan.latents(500, rng) for _ in range(task.samples // 500)]
+        latents = [run.gan.prompts(500, {}, rng) for _ in range(task.samples // 500)]
         samples = [run.gan.sample(z) for z in latents]
         parts = taking_turns(
             {

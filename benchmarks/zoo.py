@@ -31,11 +31,13 @@ from scipy.stats import spearmanr
 from evogan import shipped
 from evogan.api import GANSettings
 from evogan.engine import Broker, LocalExecutor, Store
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.training import Trainer
+from evogan.training.feed import of_images
 from evogan.trial import Evaluation, GANTask, Trial
-from evogan.zoo import build
 
 ROOT = Path(__file__).parent.parent
 STORE = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "zoo"
@@ -242,12 +244,17 @@ def steps() -> dict[str, Any]:
         genes = GENES.complete(genome)
         ours = {
             precision: Trainer(
-                build(genome, 32, 3, 0), genes, images, seed=0, device=torch.device("cpu"), iterations=10**6,
+                build(genome, image_fields(32, 3), 0),
+                genes,
+                of_images(images),
+                seed=0,
+                device=torch.device("cpu"),
+                iterations=10**6,
                 precision=precision,
             )
             for precision in ("fp32", "bf16")
         }  # fmt: skip
-        plain = plain_step(build(genome, 32, 3, 0), genes, images)
+        plain = plain_step(build(genome, image_fields(32, 3), 0), genes, images)
         runs: dict[str, Any] = {"plain": plain} | {p: lambda t=t: t.run_to(t.iteration + 1) for p, t in ours.items()}
         times: dict[str, list[float]] = {what: [] for what in runs}
         for block in range(int(os.environ.get("EVOGAN_BENCH_BLOCKS", "7"))):

@@ -13,6 +13,7 @@ from evogan import shipped
 from evogan.engine import Broker, Listener, LocalExecutor, Resources, Store
 from evogan.engine.history import RunHistory
 from evogan.errors import NothingCompleted, UserError, unknown
+from evogan.families import FAMILIES, family_of
 from evogan.files import expand, file_name, read_small
 from evogan.genes import GENES
 from evogan.genome import Value, plain
@@ -28,6 +29,7 @@ from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
 from evogan.trial import Evaluation, Trial
 
 if TYPE_CHECKING:
+    from evogan.data import Dataset
     from evogan.evaluation.checkpoint import Generator
 
 TEXT = str | None
@@ -187,7 +189,7 @@ def settle(
     Errors: UserError for what does not exist or does not fit.
     """
     if gan:
-        space = _fitting(space, gan.dataset.image_size)
+        space = _fitting(space, gan.dataset)
     strategy, fitness = read_option("strategy", strategy, str), read_option("fitness", fitness, str)
     evaluations = read_option("evaluations", evaluations, int, **bounds(SearchSettings, "evaluations"))
     expect("options", options, (Mapping, NoneType), "a mapping of names to values")
@@ -267,14 +269,15 @@ def train(
     genome: a published one's name, a TOML file, or genes. `say` gets a line about the data. Further keywords: those of
     `GANSettings`. Errors: UserError.
     """
-    from evogan.zoo import check_size
+    from evogan.families.build import check
 
     expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
     read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     settings = GANSettings.of(data=data, **gan)
     task, evaluate = settings.prepare()
-    check_size(read, task.image_size)
+    family_of(read).check_served(settings.dataset.kinds, settings.dataset.name)
+    check(read, settings.dataset.fields)
     say(settings.dataset.describe())
     kept = Place.of(runs, store).open()
     trial = Trial(read, GENES.key(read), task, 1.0, replicate)
@@ -334,13 +337,16 @@ def _with_workers(resources: Resources, workers: int | None) -> Resources:
     return resources if workers is None else replace(resources, workers=workers)
 
 
-def _fitting(space: Space, image_size: int) -> Space:
-    """Without what cannot make images of this size."""
-    from evogan.zoo import check_size, impossible
+def _fitting(space: Space, dataset: Dataset) -> Space:
+    """Without what cannot make images of this size. Errors: UserError for a family that these data do not serve."""
+    from evogan.families.build import check, impossible
 
+    freed = [gene.values for gene in space.genes if gene.name == "family"]
+    for name in freed[0] if freed else [family_of(space.fixed).name]:
+        FAMILIES[str(name)].check_served(dataset.kinds, dataset.name)
     if not any(gene.name == "backbone" for gene in space.genes):
-        check_size(space.fixed, image_size)
-    return space.without(impossible(image_size), f"cannot make images of side {image_size}")
+        check(space.fixed, dataset.fields)
+    return space.without(impossible(dataset.fields), f"cannot make images of side {dataset.image_size}")
 
 
 def _planned(strategy: str, evaluations: int) -> dict[str, Any]:

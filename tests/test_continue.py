@@ -18,10 +18,12 @@ from safetensors.torch import load, save
 
 from evogan.api import GANSettings
 from evogan.evaluation.evaluator import GANEvaluator
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.training import Diverged, State, Trainer
+from evogan.training.feed import of_images
 from evogan.trial import STATE, Evaluation, GANTask, Trial
-from evogan.zoo import build
 
 SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
 GENOMES: dict[str, dict[str, Any]] = {
@@ -164,7 +166,14 @@ def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: 
     images = torch.arange(30 * 64).reshape(30, 1, 8, 8).remainder(251).byte()  # fewer than are shown: several passes
 
     def fresh() -> Trainer:
-        return Trainer(build(genome, 8, 1, 3), genome, images, seed=3, device=torch.device("cpu"), iterations=20)
+        return Trainer(
+            build(genome, image_fields(8, 1), 3),
+            genome,
+            of_images(images),
+            seed=3,
+            device=torch.device("cpu"),
+            iterations=20,
+        )
 
     whole, interrupted = fresh(), fresh()
     for steps in parts:
@@ -186,11 +195,11 @@ def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: 
 def test_sampling_leaves_a_training_as_it_is(ema: float) -> None:
     genome = GENES.read({**SMALL, "ema": ema})
     images = torch.zeros(40, 1, 8, 8, dtype=torch.uint8)
-    gan = build(genome, 8, 1, 0)
-    trainer = Trainer(gan, GENES.complete(genome), images, seed=0, device=torch.device("cpu"), iterations=5)
+    gan = build(genome, image_fields(8, 1), 0)
+    trainer = Trainer(gan, GENES.complete(genome), of_images(images), seed=0, device=torch.device("cpu"), iterations=5)
     trainer.run_to(3)
     before = trainer.state().pack()
-    trainer.gan.sample(trainer.gan.latents(20, torch.Generator().manual_seed(0)))
+    trainer.gan.sample(trainer.gan.prompts(20, {}, torch.Generator().manual_seed(0)))
     assert trainer.state().pack() == before
     assert all(network.training for network in trainer.gan.networks.values())
 

@@ -22,12 +22,14 @@ from evogan.api import GANSettings
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.errors import UserError
 from evogan.evaluation.flags import RULES, explain, flags_of
+from evogan.families import image_fields
+from evogan.families.build import build
+from evogan.families.plain.diagnostics import forced_choice
 from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
 from evogan.genes import GENES
 from evogan.training import Trainer, diagnose
-from evogan.training.diagnostics import forced_choice
+from evogan.training.feed import of_images
 from evogan.trial import Evaluation, Trial
-from evogan.zoo import build
 from evogan.zoo.gan import Critique, Losses
 from evogan.zoo.weights import layers, matrix, raw
 
@@ -196,8 +198,8 @@ def test_what_a_scorer_holds_is_small(digits: Dataset) -> None:
 def trainer(genome: Mapping[str, Any], images: Tensor | None = None, size: int = 8) -> Trainer:
     if images is None:
         images = torch.arange(40 * size * size).reshape(40, 1, size, size).remainder(251).byte()
-    gan = build(genome, images.shape[-1], images.shape[1], 0)
-    return Trainer(gan, GENES.complete(genome), images, seed=0, device=torch.device("cpu"), iterations=20)
+    gan = build(genome, image_fields(images.shape[-1], images.shape[1]), 0)
+    return Trainer(gan, GENES.complete(genome), of_images(images), seed=0, device=torch.device("cpu"), iterations=20)
 
 
 @settings(max_examples=50)
@@ -223,7 +225,7 @@ def test_a_critic_that_knows_training_images_only(loss: str, sign: float, monkey
     run = trainer({**SMALL, "loss": loss}, torch.full((30, 1, 8, 8), 255, dtype=torch.uint8))
     critic = run.gan.players["critic"]
     monkeypatch.setattr(critic, "forward", brightness(critic, sign))
-    numbers, _ = diagnose(run, torch.zeros(3, 1, 8, 8, dtype=torch.uint8), 0)
+    numbers, _ = diagnose(run, of_images(torch.zeros(3, 1, 8, 8, dtype=torch.uint8)), 0)
     assert numbers["critic_accuracy"] == 1
     assert numbers["critic_accuracy_held_out"] == 0
     assert numbers["critic_gradient"] == 0
@@ -236,7 +238,7 @@ def test_a_critic_that_knows_training_images_only(loss: str, sign: float, monkey
 def test_singular_values_are_those_of_the_weights_in_use(genome: dict[str, Any]) -> None:
     run = trainer({**SMALL, "equalized_lr": True, **genome})
     run.run_to(2)
-    _, found = diagnose(run, run.images, 0)
+    _, found = diagnose(run, run.feed.streams, 0)
     for player, network in run.gan.players.items():
         for name, layer in layers(network):
             exact = torch.linalg.matrix_norm(matrix(layer, layer.weight.detach()), 2)
@@ -247,7 +249,7 @@ def test_singular_values_are_those_of_the_weights_in_use(genome: dict[str, Any])
 def test_spectral_norm_shows() -> None:
     run = trainer({**SMALL, "critic_constraint": "spectral_norm"})
     run.run_to(3)
-    _, found = diagnose(run, run.images, 0)
+    _, found = diagnose(run, run.feed.streams, 0)
     assert all(numbers["singular"] == pytest.approx(1, abs=0.05) for numbers in found["critic"].values())
 
 
@@ -260,7 +262,7 @@ def test_gradients_of_a_loss_whose_gradients_are_known(monkeypatch: pytest.Monke
         return Losses({"real": torch.stack([c * w.square().sum() / 2 for c, w in enumerate(weights)]).sum()})
 
     monkeypatch.setattr(run.gan, "loss", loss)
-    numbers, found = diagnose(run, run.images, 0)
+    numbers, found = diagnose(run, run.feed.streams, 0)
     for player, network in run.gan.players.items():
         norms = [c * float(raw(layer).detach().norm()) for c, (_, layer) in enumerate(layers(network))]
         assert [layer["gradient"] for layer in found[player].values()] == pytest.approx(norms, rel=1e-3)
@@ -283,13 +285,13 @@ def test_first_steps_by_hand(optimizer: str) -> None:
 def test_how_far_steps_lead() -> None:
     """With adam the layer that moves most is the one whose weights are smallest: the steps are 1e-3 each."""
     run = trainer({**SMALL, "critic_optimizer": "adam"})
-    assert diagnose(run, run.images, 0)[0]["critic_reach"] == 0
+    assert diagnose(run, run.feed.streams, 0)[0]["critic_reach"] == 0
     weights = [raw(layer).detach() for _, layer in layers(run.gan.players["critic"])]
     steps = [1e-3 * math.sqrt(weight.numel()) / float(weight.norm()) for weight in weights]
-    found = diagnose(run, run.images, 0)[1]["critic"].values()
+    found = diagnose(run, run.feed.streams, 0)[1]["critic"].values()
     assert [layer["step"] for layer in found] == pytest.approx(steps, rel=0.02)
     run.run_to(3)
-    numbers, players = diagnose(run, run.images, 0)
+    numbers, players = diagnose(run, run.feed.streams, 0)
     assert numbers["critic_reach"] == 6 * max(layer["step"] for layer in players["critic"].values())
 
 
@@ -323,18 +325,19 @@ GENOMES: dict[str, dict[str, Any]] = {
 def test_a_training_ends_the_same_with_diagnostics_and_without(name: str) -> None:
     genome = SMALL | GENOMES[name]
     looked, alone = trainer(genome), trainer(genome)
+    few = of_images(looked.feed.streams["images"]["images"][:5])
     for iteration in (1, 3, 9, 10):
         looked.run_to(iteration)
         alone.run_to(iteration)
-        numbers, found = diagnose(looked, looked.images[:5], 7)
+        numbers, found = diagnose(looked, few, 7)
         assert looked.state().pack() == alone.state().pack()
-        assert (numbers, found) == diagnose(looked, looked.images[:5], 7)
+        assert (numbers, found) == diagnose(looked, few, 7)
         assert all(math.isfinite(number) for number in numbers.values())
         assert set(found) == {"critic", "generator"}
     assert looked.losses() == alone.losses()
     resumed = trainer(genome)
     resumed.restore(alone.state())
-    assert diagnose(resumed, looked.images[:5], 7) == (numbers, found)
+    assert diagnose(resumed, few, 7) == (numbers, found)
 
 
 def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:

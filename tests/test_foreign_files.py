@@ -18,13 +18,14 @@ from evogan import api
 from evogan.engine import Judge
 from evogan.errors import UserError
 from evogan.evaluation.checkpoint import MAGIC, pack_generator
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.fitness import load_features
 from evogan.fitness.cache import remembered
 from evogan.fitness.features import FORMAT, NETWORKS, read_record
 from evogan.genes import GENES
 from evogan.monitor import StatusWriter, read_status, status_table
 from evogan.trial import GANTask
-from evogan.zoo import build
 
 GENOME = GENES.read({"filters": 8})
 TASK = GANTask(name="digits", fingerprint="f", image_size=8, channels=1, kimg=1.0, features="f")
@@ -80,7 +81,7 @@ def test_a_cache_is_computed_again(kind: str, tmp_path: Path, monkeypatch: pytes
 
 @pytest.fixture(scope="module")
 def packed() -> bytes:
-    return pack_generator(build(GENOME, 8, 1, seed=0).sampler, GENOME, TASK, {"fid": 1.0})
+    return pack_generator(build(GENOME, image_fields(8, 1), seed=0).sampler, GENOME, TASK, {"fid": 1.0})
 
 
 def test_a_generator_is_what_was_packed(packed: bytes, tmp_path: Path) -> None:

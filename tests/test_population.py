@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed
 from evogan.training import Diverged, Population, State, Trainer
-from evogan.zoo import build
+from evogan.training.feed import of_images
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import Batch
 from evogan.zoo.stack import shape
@@ -33,17 +34,13 @@ class DoubleTrainer(Trainer):
 
     def draw(self, player: str) -> Batch:
         batch = super().draw(player)
-        draws = {
-            what: tuple(x.double() if x.is_floating_point() else x for x in drawn)
-            for what, drawn in batch.draws.items()
-        }
-        return replace(batch, real=batch.real.double(), latent=batch.latent.double(), draws=draws)
+        return batch.map(lambda x: x.double() if x.is_floating_point() else x)
 
 
 def trainer(genome: Mapping[str, Any], seed: int, kind: type[Trainer] = DoubleTrainer, **named: Any) -> Trainer:
     genes = GENES.complete(genome)
-    gan = build(genome, 8, 1, derive_seed(seed))
-    return kind(gan, genes, IMAGES, seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
+    gan = build(genome, image_fields(8, 1), derive_seed(seed))
+    return kind(gan, genes, of_images(IMAGES), seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
 
 
 def small(genome: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +108,7 @@ def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
 def outputs(run: Trainer) -> list[Tensor]:
     """What it does: a weight before a norm may be anything, since its gradient is nothing but rounding."""
     dtype = next(run.gan.sampler.parameters()).dtype
-    latent = run.gan.latents(16, torch.Generator().manual_seed(1)).to(dtype)
+    latent = run.gan.prompts(16, {}, torch.Generator().manual_seed(1))["latent"].to(dtype)
     images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
     with torch.no_grad():
         found = [network.eval()(latent) for network in (run.gan.players["generator"], run.gan.sampler)]

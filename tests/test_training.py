@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from evogan.api import GANSettings
 from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.evaluator import GANEvaluator
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.training import Diverged, Plan, Trainer
+from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import GANTask, Trial
-from evogan.zoo import build
 from evogan.zoo.gan import Batch, Losses
 
 SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
@@ -34,8 +36,8 @@ def trial(task: GANTask, genome: dict | None = None, fidelity: float = 1.0, repl
 
 
 def trainer(genome: dict, images: torch.Tensor, seed: int = 0, ahead: int = 1) -> Trainer:
-    gan, cpu = build(genome, images.shape[-1], images.shape[1], seed), torch.device("cpu")
-    return Trainer(gan, GENES.complete(genome), images, seed=seed, device=cpu, iterations=100, ahead=ahead)
+    gan, cpu = build(genome, image_fields(images.shape[-1], images.shape[1]), seed), torch.device("cpu")
+    return Trainer(gan, GENES.complete(genome), of_images(images), seed=seed, device=cpu, iterations=100, ahead=ahead)
 
 
 @given(
@@ -89,7 +91,7 @@ def test_what_is_recorded(digits: tuple[GANTask, GANEvaluator]) -> None:
     assert evaluation.metric("fid") == min(s["fid"] for s in evaluation.scores)
     assert evaluation.metric("fid", "last") == evaluation.scores[-1]["fid"]
     assert evaluation.provenance["threads"] == 1
-    gan = build(SMALL, 8, 1, 0)
+    gan = build(SMALL, image_fields(8, 1), 0)
     parameters = sum(p.numel() for player in gan.players.values() for p in player.parameters())
     assert evaluation.metric("parameters") == parameters
     grids = [f"samples-{round(100 * score['fidelity'])}.png" for score in evaluation.scores]
@@ -113,7 +115,7 @@ def _latents(task: GANTask, generator: Generator) -> list[torch.Tensor]:
     from evogan.stable import derive_seed
 
     rng = torch.Generator().manual_seed(derive_seed(task.key, "score"))
-    return [generator._gan.latents(task.samples, rng)]
+    return [generator._gan.prompts(task.samples, {}, rng)]
 
 
 def test_a_gan_with_nan_is_stopped_at_once_and_called_diverged(
@@ -227,9 +229,7 @@ def test_the_generators_batch_may_be_larger(ahead: int, relativistic: str) -> No
 
     def watched(player: str, batch: Batch) -> Losses:
         sizes[player] |= {
-            len(batch.real),
-            len(batch.latent),
-            *(len(x) for drawn in batch.draws.values() for x in drawn),
+            *map(len, batch.tensors()),
         }
         return loss(player, batch)
 
@@ -237,7 +237,10 @@ def test_the_generators_batch_may_be_larger(ahead: int, relativistic: str) -> No
     run.run_to(3)
     assert sizes == {"critic": {16}, "generator": {32}}
     assert run.images_per_iteration == plain.images_per_iteration
-    flops = [flops_per_iteration({**genome, "batch_ratio": ratio, "critic_steps": 1}, 8, 1) for ratio in (1, 2, 3)]
+    flops = [
+        flops_per_iteration({**genome, "batch_ratio": ratio, "critic_steps": 1}, image_fields(8, 1))
+        for ratio in (1, 2, 3)
+    ]
     assert flops[2] - flops[1] == flops[1] - flops[0] > 0
 
 

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evogan.errors import UserError
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.shipped import names, read_genome
 from evogan.space import load_space
 from evogan.training import Trainer
+from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
-from evogan.zoo import build
 from evogan.zoo.backbones import BACKBONES
+from evogan.zoo.gan import parts
 
 NARROW = {"filters": 4, "critic_filters": 4, "latent": 8, "batch_size": 4, "code": 8}
 
@@ -48,25 +51,25 @@ def images(n: int, size: int, channels: int) -> torch.Tensor:
 def test_every_published_gan_trains(name: str, size: int, channels: int) -> None:
     """200 steps where they are cheap, 20 elsewhere."""
     genome = narrow(read_genome(name).genome)
-    gan = build(genome, size, channels, 0)
+    gan = build(genome, image_fields(size, channels), 0)
     each = sum(steps for _, steps in gan.schedule)
     iterations = math.ceil((200 if size == 8 else 20) / each)
     trainer = Trainer(
         gan,
         GENES.complete(genome),
-        images(40, size, channels),
+        of_images(images(40, size, channels)),
         seed=0,
         device=torch.device("cpu"),
         iterations=iterations,
     )
-    assert flops_per_iteration(genome, size, channels) > 0
+    assert flops_per_iteration(genome, image_fields(size, channels)) > 0
     before = copy.deepcopy({player: network.state_dict() for player, network in gan.players.items()})
     trainer.run_to(iterations)  # or Diverged
     for player, network in gan.players.items():
         for parameter, value in network.state_dict().items():
             assert value.isfinite().all(), (player, parameter)
         assert any(not torch.equal(value, before[player][name]) for name, value in network.state_dict().items())
-    samples = gan.sample(gan.latents(3, rng()))
+    samples = gan.sample(gan.prompts(3, {}, rng()))
     assert samples.shape == (3, channels, size, size)
     assert samples.isfinite().all()
     assert samples.abs().max() <= 1
@@ -76,14 +79,14 @@ def test_every_published_gan_trains(name: str, size: int, channels: int) -> None
 @pytest.mark.parametrize(("backbone", "size"), [("wdcgan", 30), ("infogan", 2), ("dcgan", 36), ("resnet", 7)])
 def test_a_size_that_the_backbone_cannot_make_is_refused(backbone: str, size: int) -> None:
     with pytest.raises(UserError, match=f"image size {size}: {backbone} makes sizes {BACKBONES[backbone].sizes[:8]}"):
-        build({"backbone": backbone}, size, 1, 0)
+        build({"backbone": backbone}, image_fields(size, 1), 0)
 
 
 def test_attention_at_a_size_that_does_not_occur_is_refused() -> None:
     genome = {"backbone": "resnet", "attention": "quarter"}
     with pytest.raises(UserError, match="attention = quarter: at image size 8 the networks have no maps of that size"):
-        build(genome, 8, 1, 0)
-    build({**genome, "filters": 8, "critic_filters": 8}, 28, 1, 0)
+        build(genome, image_fields(8, 1), 0)
+    build({**genome, "filters": 8, "critic_filters": 8}, image_fields(28, 1), 0)
 
 
 CHOICES = [
@@ -112,10 +115,10 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     losses = []
     for genes in (base, {**base, gene: value}):
         genome = GENES.read({n: v for n, v in narrow(genes).items() if n in GENES.complete(genes)})
-        gan = build(genome, size, 1, 0)
+        gan = build(genome, image_fields(size, 1), 0)
         found = {}
         for player, network in gan.players.items():
-            batch = gan.draw(player, torch.rand(8, 1, size, size, generator=rng()) * 2 - 1, rng(1))
+            batch = gan.draw(player, 8, {"images": torch.rand(8, 1, size, size, generator=rng()) * 2 - 1}, rng(1))
             gan.begin(0.0)
             loss = gan.loss(player, batch)
             gradients = torch.autograd.grad(loss.total(), list(network.parameters()), materialize_grads=True)
@@ -128,14 +131,14 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
 
 
 def test_weights_depend_on_the_seed_alone() -> None:
-    a, b, c = (build({"filters": 16}, 8, 1, seed).players["generator"].state_dict() for seed in (1, 1, 2))
+    a, b, c = (build({"filters": 16}, image_fields(8, 1), seed).players["generator"].state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not torch.equal(a["dense.weight"], c["dense.weight"])
 
 
 @pytest.mark.parametrize("std", [0.02, 0.1])
 def test_initial_weights_are_normal(std: float) -> None:
-    gan = build({"init_std": std}, 28, 1, 0)
+    gan = build({"init_std": std}, image_fields(28, 1), 0)
     for network in gan.players.values():
         layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         weights = torch.cat([layer.weight.detach().flatten() for layer in layers])
@@ -148,38 +151,39 @@ def test_initial_weights_are_normal(std: float) -> None:
 
 @pytest.mark.parametrize("name", names("genomes"))
 def test_a_sample_depends_on_its_own_latent_alone(name: str) -> None:
-    gan = build(narrow(read_genome(name).genome), 8, 1, 0)
-    latents = gan.latents(10, rng())
-    torch.testing.assert_close(gan.sample(latents)[:3], gan.sample(latents[:3]), rtol=1e-4, atol=1e-5)
+    gan = build(narrow(read_genome(name).genome), image_fields(8, 1), 0)
+    prompt = gan.prompts(10, {}, rng())
+    first = next(parts(prompt, 3))
+    torch.testing.assert_close(gan.sample(prompt)[:3], gan.sample(first), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", names("genomes"))
 def test_a_loss_is_a_pure_function_of_its_batch(name: str) -> None:
-    gan = build(narrow(read_genome(name).genome), 8, 1, 0)
+    gan = build(narrow(read_genome(name).genome), image_fields(8, 1), 0)
     for player in gan.players:
-        batch = gan.draw(player, torch.zeros(4, 1, 8, 8), rng())
+        batch = gan.draw(player, 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
         first, second = gan.loss(player, batch).terms, gan.loss(player, batch).terms
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_real_and_fake_in_one_pass_are_judged_as_in_two() -> None:
     """Where the critic looks at one image at a time."""
-    gan = build({"filters": 8, "critic_norm": "layer", "init_std": 0.1}, 8, 1, 0)
-    batch = gan.draw("critic", torch.rand(5, 1, 8, 8, generator=rng()) * 2 - 1, rng(1))
+    gan = build({"filters": 8, "critic_norm": "layer", "init_std": 0.1}, image_fields(8, 1), 0)
+    batch = gan.draw("critic", 5, {"images": torch.rand(5, 1, 8, 8, generator=rng()) * 2 - 1}, rng(1))
     critic = gan.players["critic"]
-    fake = gan.players["generator"](batch.latent)
-    r, f = (critic(x, batch.draws[what]).score.mean() for x, what in ((batch.real, "real"), (fake, "fake")))
+    fake = gan.players["generator"](*batch.draws["latent"])
+    r, f = (critic(x, batch.draws[what]).score.mean() for x, what in ((batch.data["images"], "real"), (fake, "fake")))
     terms = gan.loss("critic", batch).terms
     torch.testing.assert_close(terms["real"], -r)
     torch.testing.assert_close(terms["fake"], f)
 
 
 def test_the_average_follows_the_generator_and_is_what_samples_come_from() -> None:
-    gan = build({"filters": 8, "ema": 0.9}, 8, 1, 0)
+    gan = build({"filters": 8, "ema": 0.9}, image_fields(8, 1), 0)
     generator, start = gan.players["generator"], gan.sampler.dense.weight.clone()
 
     def step() -> None:
-        batch = gan.draw("generator", torch.zeros(4, 1, 8, 8), rng())
+        batch = gan.draw("generator", 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
         gan.after_step("generator", batch, gan.loss("generator", batch))
 
     with torch.no_grad():
@@ -192,18 +196,18 @@ def test_the_average_follows_the_generator_and_is_what_samples_come_from() -> No
         generator.dense.weight.add_(1.0)
     step()  # by now the gene's own decay
     torch.testing.assert_close(gan.sampler.dense.weight, start + 1.1)
-    plain = build({"filters": 8}, 8, 1, 0)
+    plain = build({"filters": 8}, image_fields(8, 1), 0)
     assert plain.sampler is plain.players["generator"]
 
 
 def test_historical_averaging_pulls_to_the_mean_of_all_weights_so_far() -> None:
-    gan = build({"filters": 4, "historical_averaging": 0.5, "critic_constraint": "none"}, 8, 1, 0)
+    gan = build({"filters": 4, "historical_averaging": 0.5, "critic_constraint": "none"}, image_fields(8, 1), 0)
     weight = gan.players["critic"].head.weight
     seen = [weight.detach().clone()]
     for i in range(3):
         with torch.no_grad():
             weight.add_(0.1 * (i + 1))
-        batch = gan.draw("critic", torch.zeros(4, 1, 8, 8), rng())
+        batch = gan.draw("critic", 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
         losses = gan.loss("critic", batch)
         mean = torch.stack(seen).mean(0)
         expected = 0.5 * (weight.detach() - mean).square().sum()
@@ -213,12 +217,12 @@ def test_historical_averaging_pulls_to_the_mean_of_all_weights_so_far() -> None:
 
 
 def test_instance_noise_falls_to_nothing_over_the_budget() -> None:
-    gan = build({"filters": 8, "instance_noise": 0.5, "dropout": 0.0, "critic_norm": "none"}, 8, 1, 0)
-    quiet = build({"filters": 8, "dropout": 0.0, "critic_norm": "none"}, 8, 1, 0)
+    gan = build({"filters": 8, "instance_noise": 0.5, "dropout": 0.0, "critic_norm": "none"}, image_fields(8, 1), 0)
+    quiet = build({"filters": 8, "dropout": 0.0, "critic_norm": "none"}, image_fields(8, 1), 0)
     found = []
     for progress in (0.0, 0.5, 1.0):
         gan.begin(progress)
-        batch = gan.draw("critic", torch.zeros(4, 1, 8, 8), rng())
+        batch = gan.draw("critic", 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
         found.append(float(gan.loss("critic", batch).terms["real"].detach()))
     assert len(set(found)) == 3
     assert math.isclose(found[-1], float(quiet.loss("critic", batch).terms["real"].detach()), rel_tol=1e-6)
@@ -226,11 +230,11 @@ def test_instance_noise_falls_to_nothing_over_the_budget() -> None:
 
 def test_input_noise_stays() -> None:
     """Beside noise that falls, the variances add up."""
-    gan = build({"filters": 8, "input_noise": 0.3, "instance_noise": 0.4}, 8, 1, 0)
+    gan = build({"filters": 8, "input_noise": 0.3, "instance_noise": 0.4}, image_fields(8, 1), 0)
     for progress, deviation in ((0.0, 0.5), (1.0, 0.3)):
         gan.begin(progress)
         for player, kinds in (("critic", ("real", "fake")), ("generator", ("fake",))):
-            batch = gan.draw(player, torch.zeros(200, 1, 8, 8), rng())
+            batch = gan.draw(player, 200, {"images": torch.zeros(200, 1, 8, 8)}, rng())
             for kind in kinds:
                 assert math.isclose(float(batch.draws[f"{kind} noise"][0].std()), deviation, rel_tol=0.02)
 
@@ -238,13 +242,13 @@ def test_input_noise_stays() -> None:
 def test_began_keeps_its_balance() -> None:
     """k <- clip(k + rate (gamma L(x) - L(G(z)))), of this iteration's losses; the critic's fakes count k times."""
     genome = narrow({"loss": "began", "critic_constraint": "none", "began_rate": 0.1, "began_gamma": 1.0})
-    gan, k = build(genome, 8, 1, 0), 0.0
+    gan, k = build(genome, image_fields(8, 1), 0), 0.0
     for i in range(3):
-        batch = gan.draw("critic", torch.rand(4, 1, 8, 8, generator=rng(i)) * 2 - 1, rng(i))
+        batch = gan.draw("critic", 4, {"images": torch.rand(4, 1, 8, 8, generator=rng(i)) * 2 - 1}, rng(i))
         losses = gan.loss("critic", batch)
         torch.testing.assert_close(losses.terms["fake"].detach(), -k * losses.watched["score_fake"])
         gan.after_step("critic", batch, losses)
-        own = gan.draw("generator", batch.real, rng(i))
+        own = gan.draw("generator", 4, batch.data, rng(i))
         made = gan.loss("generator", own)
         gan.after_step("generator", own, made)
         k = min(max(k + 0.1 * (float(losses.terms["real"].detach()) - float(made.terms["generator"].detach())), 0), 1)
@@ -252,14 +256,14 @@ def test_began_keeps_its_balance() -> None:
 
 
 def test_lecam_compares_with_the_running_means_of_scores() -> None:
-    gan = build({"filters": 8, "lecam": 0.3, "critic_constraint": "none", "dropout": 0.0}, 8, 1, 0)
-    batch = gan.draw("critic", torch.zeros(4, 1, 8, 8), rng())
+    gan = build({"filters": 8, "lecam": 0.3, "critic_constraint": "none", "dropout": 0.0}, image_fields(8, 1), 0)
+    batch = gan.draw("critic", 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
     first = gan.loss("critic", batch)
     gan.after_step("critic", batch, first)
     means = {name: 0.01 * first.watched[f"score_{name}"] for name in ("real", "fake")}
     critic = gan.players["critic"]
-    r = critic(batch.real, batch.draws["real"]).score
-    f = critic(gan.players["generator"](batch.latent), batch.draws["fake"]).score
+    r = critic(batch.data["images"], batch.draws["real"]).score
+    f = critic(gan.players["generator"](*batch.draws["latent"]), batch.draws["fake"]).score
     expected = torch.relu(r - means["fake"]).square().mean() + torch.relu(means["real"] - f).square().mean()
     torch.testing.assert_close(gan.loss("critic", batch).terms["lecam"], 0.3 * expected, rtol=1e-3, atol=1e-9)
 
@@ -274,18 +278,23 @@ def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int)
     genome = {name: value for name, value in genome.items() if name in GENES.complete(genome)}
     if genome.get("attention") == "quarter" and size == 8:
         genome["attention"] = "none"
-    gan = build(genome, size, 1, 0)
+    gan = build(genome, image_fields(size, 1), 0)
     trainer = Trainer(
-        gan, GENES.complete(genome), images(8, size, 1), seed=0, device=torch.device("cpu"), iterations=10
+        gan,
+        GENES.complete(genome),
+        of_images(images(8, size, 1)),
+        seed=0,
+        device=torch.device("cpu"),
+        iterations=10,
     )
     trainer._step("critic")
     trainer._step("generator")
-    assert gan.sample(gan.latents(2, rng())).shape == (2, 1, size, size)
+    assert gan.sample(gan.prompts(2, {}, rng())).shape == (2, 1, size, size)
 
 
 def test_flops_are_those_of_the_layers() -> None:
     """By hand for one layer more: doubling the critic steps adds exactly one critic step's operations."""
-    one, two, three = (flops_per_iteration({"critic_steps": n}, 28, 1) for n in (1, 2, 3))
+    one, two, three = (flops_per_iteration({"critic_steps": n}, image_fields(28, 1)) for n in (1, 2, 3))
     assert three - two == two - one > 0
-    half = flops_per_iteration({"critic_steps": 1, "batch_size": 32}, 28, 1)
+    half = flops_per_iteration({"critic_steps": 1, "batch_size": 32}, image_fields(28, 1))
     assert one == 2 * half

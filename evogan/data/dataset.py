@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import psutil
 
 from evogan.errors import UserError, one_line
+from evogan.families import Field, image_fields
 from evogan.stable import derive_seed
 
 Images = npt.NDArray[np.uint8]  # (N, C, H, W), 0..255
 Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
+
+Split = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # stream -> field -> rows
 
 SHOWN = 20  # classes in a line
 
@@ -68,6 +72,27 @@ class Dataset:
             return None
         return 1 + int(max(self.labels.max(), self.held_out_labels.max()))
 
+    @property
+    def train(self) -> Split:
+        """What is trained on."""
+        return _images(self.images, self.labels)
+
+    @property
+    def unseen(self) -> Split:
+        """What is held out: the same streams and fields."""
+        return _images(self.held_out, self.held_out_labels)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """What a GAN is built for."""
+        found = image_fields(self.image_size, self.channels)
+        return found if self.class_count is None else {**found, "labels": Field((), self.class_count)}
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of data, beyond rows of their own, that a family may need."""
+        return frozenset() if self.class_count is None else frozenset({"labels"})
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits: the same images and labels give the same ones wherever they lie."""
@@ -93,6 +118,10 @@ class Dataset:
         found = [f"{self.class_names[i]} ({n:,})" for i, n in zip(labels.tolist(), counts.tolist(), strict=True)]
         more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
         yield f"{len(found):,} class{'es' if len(found) > 1 else ''}: {', '.join(found[:SHOWN])}{more}"
+
+
+def _images(images: Images, labels: Labels | None) -> Split:
+    return {"images": {"images": images} if labels is None else {"images": images, "labels": labels}}
 
 
 def hold_out(

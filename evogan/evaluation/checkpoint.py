@@ -13,13 +13,15 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from evogan.errors import UserError
+from evogan.families import image_fields
+from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
 from evogan.trial import GANTask
-from evogan.zoo import build, count_parameters
+from evogan.zoo.gan import parts
 
 MAGIC = "evogan.generator"
 MOST = 1_000_000  # images at once
@@ -51,10 +53,11 @@ class Generator:
             self.genome: Genome = GENES.read(dict(self.facts.pop("genome")))
             size = read_option("image_size", self.facts["image_size"], int, low=1, high=LARGEST)
             channels = read_option("channels", self.facts["channels"], int, low=1, high=3)
-            needed = count_parameters(self.genome, size, channels)["generator"]
+            fields = image_fields(size, channels)
+            needed = count_parameters(self.genome, fields)["generator"]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
-            self._gan = build(self.genome, size, channels, seed=0)
+            self._gan = build(self.genome, fields, seed=0)
             self._gan.sampler.load_state_dict(state)
         except UserError as error:
             raise UserError(f"'{path}' is damaged: {error}") from None
@@ -69,8 +72,8 @@ class Generator:
         """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n` and seed."""
         n = read_option("n", n, int, low=1, high=MOST)
         rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
-        latents = self._gan.latents(n, rng)
-        return torch.cat([self._gan.sample(part) for part in latents.split(500)])
+        prompt = self._gan.prompts(n, {}, rng)
+        return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from evogan.errors import whole_traceback
 from evogan.evaluation.artefacts import GENERATOR, SAMPLES, Record, grid_of, pack_state, unpack_state
@@ -21,20 +20,23 @@ from evogan.evaluation.checkpoint import pack_generator
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.flags import flags_of
 from evogan.evaluation.scoring import Scoring
+from evogan.families import family_of
+from evogan.families.build import build
 from evogan.fitness import NonFiniteSamples
 from evogan.genes import GENES
 from evogan.training import Diverged, Plan, Trainer
+from evogan.training.feed import Streams
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import STATE, TRACEBACK, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
-from evogan.zoo import build
 
 
 class Course:
-    """`images` lie on the device. Those that are trained as one program share a clock."""
+    """`streams` lie on the device. Those that are trained as one program share a clock."""
 
-    def __init__(self, trial: Trial, images: Tensor, scoring: Scoring, clock: Clock) -> None:
-        self._trial, self._task, self._images, self._scoring, self._clock = trial, scoring.task, images, scoring, clock
+    def __init__(self, trial: Trial, streams: Streams, scoring: Scoring, clock: Clock) -> None:
+        self._trial, self._task, self._scoring, self._clock = trial, scoring.task, scoring, clock
+        self._streams, self._device = streams, scoring.device
         self._together = clock.sharing
         self._record = Record()
         self._before = 0.0  # seconds that an earlier evaluation spent on this training
@@ -79,9 +81,9 @@ class Course:
 
     def _train(self) -> Iterator[tuple[Trainer, int]]:
         plan = self._plan
-        flops = flops_per_iteration(self._trial.genome, self._task.image_size, self._task.channels)
+        flops = flops_per_iteration(self._trial.genome, self._scoring.dataset.fields)
         trainer = self._begin()
-        begun, device, record = trainer.iteration, self._images.device, self._record
+        begun, device, record = trainer.iteration, self._device, self._record
         before_the_end = None
         if device.type == "cuda":
             torch.cuda.empty_cache()  # what the trial before left
@@ -129,20 +131,20 @@ class Course:
     def _build(self) -> Trainer:
         genome, task, seed = self._trial.genome, self._task, self._trial.seed
         return Trainer(
-            build(genome, task.image_size, task.channels, seed),
+            build(genome, self._scoring.dataset.fields, seed),
             GENES.complete(genome),
-            self._images,
+            self._streams,
             seed=seed,
-            device=self._images.device,
+            device=self._device,
             iterations=self._plan.total,
             precision=task.precision,
         )
 
     @cached_property
     def _plan(self) -> Plan:
-        genes = GENES.complete(self._trial.genome)
-        images = int(genes["batch_size"]) * int(genes["critic_steps"])
-        return Plan.of(self._task.kimg, images, self._trial.fidelity, self._task.checkpoints)
+        genome = self._trial.genome
+        rows = family_of(genome).rows_per_iteration(GENES.complete(genome))
+        return Plan.of(self._task.kimg, rows, self._trial.fidelity, self._task.checkpoints)
 
     def _score(self, trainer: Trainer, where: Mapping[str, float]) -> None:
         """Score and diagnose the GAN as it is now, and keep its generator if it is the best so far."""
@@ -180,7 +182,7 @@ class Course:
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:
-        device = self._images.device
+        device = self._device
         return {
             "evogan": __version__,
             "torch": torch.__version__,

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.errors import UserError
@@ -18,6 +17,7 @@ from evogan.fitness import Scorer, to_unit_range
 from evogan.genes import GENES
 from evogan.stable import digest
 from evogan.training import Population, Trainer
+from evogan.training.feed import Streams, on_device
 from evogan.trial import Evaluation, GANTask, Task, Trial
 from evogan.zoo.stack import shape
 
@@ -43,7 +43,7 @@ class GANEvaluator:
 
     def __call__(self, trial: Trial) -> Evaluation:
         with _threads(trial.task):
-            course = Course(trial, self._images(), self._scoring(trial.task), Clock()).run()
+            course = Course(trial, self._streams(), self._scoring(trial.task), Clock()).run()
             while True:
                 try:
                     next(course)
@@ -62,10 +62,10 @@ class GANEvaluator:
         An evaluation is the one of the trial alone, up to rounding. Errors: whatever ends all of them at once, such as
         too little memory.
         """
-        task, images = trials[0].task, self._images()
+        task, streams = trials[0].task, self._streams()
         with _threads(task):
             scoring, clock = self._scoring(task), Clock(len(trials))
-            courses = [Course(trial, images, scoring, clock).run() for trial in trials]
+            courses = [Course(trial, streams, scoring, clock).run() for trial in trials]
             members: dict[int, Trainer] = {}
             goals: dict[int, int] = {}
             for i, course in enumerate(courses):
@@ -86,12 +86,12 @@ class GANEvaluator:
                         clock.leave()
                         yield trials[i], end.value
 
-    def _images(self) -> Tensor:
-        return torch.from_numpy(self._dataset.images).to(self._device)
+    def _streams(self) -> Streams:
+        return on_device(self._dataset.train, self._device)
 
     def _scoring(self, task: Task) -> Scoring:
         assert isinstance(task, GANTask)
-        return Scoring(task, self._scorer, self._dataset.held_out, torch.device(self._device))
+        return Scoring(task, self._scorer, self._dataset, torch.device(self._device))
 
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""

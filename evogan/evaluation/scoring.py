@@ -9,51 +9,55 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evogan.data.dataset import Images
+from evogan.data import Dataset
 from evogan.evaluation.grid import grid_png
 from evogan.fitness import Scorer
 from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
+from evogan.training.feed import Feed
 from evogan.trial import GANTask
-from evogan.zoo import GAN
+from evogan.zoo.gan import GAN, Prompt, parts
 
-SAMPLE_BATCH = 500  # latents drawn at a time
+SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """`held_out`: images that no GAN is trained on, which its critic is shown."""
+    """How GANs of one task are measured on one data set."""
 
     task: GANTask
     scorer: Scorer
-    held_out: Images
+    dataset: Dataset
     device: torch.device
 
     def measure(self, trainer: Trainer, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Every metric, and what is found in each layer of each player; losses are those since the last time."""
         gan = trainer.gan
         scores = self.scorer.score(
-            self._sample(gan, part) for z in self._latents(gan) for part in z.split(self._at_once)
+            self._sample(gan, part) for prompt in self._prompts(gan) for part in parts(prompt, self._at_once)
         )
-        numbers, layers = diagnose(trainer, torch.tensor(self.held_out), seed)
+        numbers, layers = diagnose(trainer, self.dataset.unseen, seed)
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
 
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples."""
-        return grid_png(self._sample(gan, next(self._latents(gan))[:GRID]))
+        return grid_png(self._sample(gan, next(parts(next(self._prompts(gan)), GRID))))
 
-    def _latents(self, gan: GAN) -> Iterator[Tensor]:
-        """The task's latent noise: the same for every genome, replicate and checkpoint."""
-        rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
+    def _prompts(self, gan: GAN) -> Iterator[Prompt]:
+        """The task's latent noise and given rows: the same for every genome, replicate and checkpoint."""
+        seed = derive_seed(self.task.key, "score")
+        rng = torch.Generator(self.device).manual_seed(seed)
+        given = Feed(self.dataset.unseen if gan.prompted else {}, seed, self.device)
         for start in range(0, self.task.samples, SAMPLE_BATCH):
-            yield gan.latents(min(SAMPLE_BATCH, self.task.samples - start), rng)
+            n = min(SAMPLE_BATCH, self.task.samples - start)
+            yield gan.prompts(n, given.next(n, gan.prompted), rng)
 
     @property
     def _at_once(self) -> int:
         """Samples made at a time: on a CPU few large ones stay in its caches, more small ones share the overhead."""
         return SAMPLE_BATCH if self.device.type != "cpu" or self.task.image_size < 16 else SAMPLE_BATCH // 5
 
-    def _sample(self, gan: GAN, latents: Tensor) -> Tensor:
+    def _sample(self, gan: GAN, prompt: Prompt) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
-            return gan.sample(latents)
+            return gan.sample(prompt)

@@ -2,64 +2,61 @@
 
 Randomness comes from a seed of its own and running statistics are put back: a training ends the same with and without.
 
-    critic_accuracy           the chance that the critic ranks a training image above a fake, ties being 1/2
-    critic_accuracy_held_out  the same of held-out images: less, where the critic knows the training images by heart
-    PLAYER_gradient           the norm of the gradient of the player's loss
-    PLAYER_reach              how far its steps may have led by now: |step| x steps / |w|, of the layer that moves most
-    critic_features           root mean square of the critic's last hidden layer
-    generator_output          root mean square of the pixels, over that of training images
+    PLAYER_gradient  the norm of the gradient of the player's loss
+    PLAYER_reach     how far its steps may have led by now: |step| x steps / |w|, of the layer that moves most
 
 and of every dense and convolution layer `gradient`, the norm of its weight's; `step`, |step| / |w| of one step at the
-full learning rate; `singular`, the top singular value of the weight in use.
+full learning rate; `singular`, the top singular value of the weight in use. What else tells how the game goes is the
+family's (`GAN.diagnose`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from evogan.stable import derive_seed
-from evogan.training.trainer import Trainer, as_reals
-from evogan.zoo import GAN
-from evogan.zoo.autoencoder import Autoencoder
-from evogan.zoo.backbones.progressive import Growth
+from evogan.training.feed import Arrays, Streams, at_random, on_device
+from evogan.training.trainer import Trainer
+from evogan.zoo.gan import GAN, Rows
 from evogan.zoo.weights import EPSILON, Layer, TopSingular, layers, matrix, raw
 
-IMAGES = 256  # of each kind that the critic judges, or a few more
 POWER_ITERATIONS = 30
 
 Numbers = dict[str, float]
 
 
-def diagnose(trainer: Trainer, held_out: Tensor, seed: int) -> tuple[Numbers, dict[str, dict[str, Numbers]]]:
+def diagnose(trainer: Trainer, held_out: Arrays | Streams, seed: int) -> tuple[Numbers, dict[str, dict[str, Numbers]]]:
     """The numbers above, and player -> layer -> those of every layer, with four digits.
 
-    `held_out`: uint8 (N, C, H, W). Both depend on the state of the training and on `seed` alone.
+    `held_out` has the streams that are trained on. Both depend on the state of the training and on `seed` alone.
     """
-    device = trainer.images.device
-    rng = torch.Generator(device).manual_seed(derive_seed(seed, "diagnostics", trainer.iteration))
+    rng = torch.Generator(trainer.device).manual_seed(derive_seed(seed, "diagnostics", trainer.iteration))
+    seen = at_random(trainer.feed.streams, rng)
     numbers: Numbers = {}
     players: dict[str, dict[str, Numbers]] = {}
     with _untouched(trainer.gan):
         for player in trainer.gan.players:
-            gradient, players[player] = _stepped(trainer, player, rng)
+            gradient, players[player] = _stepped(trainer, player, seen, rng)
             numbers[f"{player}_gradient"] = gradient
             numbers[f"{player}_reach"] = trainer.steps(player) * max(
                 layer["step"] for layer in players[player].values()
             )
-        numbers |= _judged(trainer, held_out.to(device), rng)
+        unseen = at_random(on_device(held_out, trainer.device), rng)
+        numbers |= trainer.gan.diagnose(seen, unseen, rng)
     return numbers, players
 
 
-def _stepped(trainer: Trainer, player: str, rng: torch.Generator) -> tuple[float, dict[str, Numbers]]:
+def _stepped(trainer: Trainer, player: str, seen: Rows, rng: torch.Generator) -> tuple[float, dict[str, Numbers]]:
     """The gradient's norm on a batch, and what the player's step along it would be, layer by layer."""
     network = trainer.gan.players[player]
     parameters = list(network.parameters())
-    batch = trainer.gan.draw(player, _some(trainer.images, trainer.batches[player], rng), rng)
+    n = trainer.gan.rows[player]
+    batch = trainer.gan.draw(player, n, seen(n, trainer.gan.needs(player)), rng)
     gradients = torch.autograd.grad(trainer.gan.loss(player, batch).total(), parameters, materialize_grads=True)
     steps = trainer.next_step(player, gradients)
     place: dict[Tensor, int] = {parameter: i for i, parameter in enumerate(parameters)}
@@ -85,54 +82,12 @@ def _untouched(gan: GAN) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _judged(trainer: Trainer, held_out: Tensor, rng: torch.Generator) -> Numbers:
-    """What the critic says in training mode: in batches as large as there, each of one kind; but nothing is dropped."""
-    critic, generator = trainer.gan.players["critic"], trainer.gan.players["generator"]
-    growth = next((module for module in generator.modules() if isinstance(module, Growth)), None)
-    scores: list[list[Tensor]] = [[], [], []]
-    features, pixels, theirs = [], [], []
-    for _ in range(-(-IMAGES // trainer.batch_size)):
-        reals = [_some(images, trainer.batch_size, rng) for images in (trainer.images, held_out)]
-        batch = trainer.gan.draw("critic", reals[0], rng)
-        pixels.append(generator(batch.latent, batch.draws["generator"]).float())
-        shown = reals if growth is None else [growth.blend(images) for images in reals]
-        theirs.append(shown[0])
-        for kind, images in enumerate((*shown, pixels[-1])):
-            said = critic(images)
-            scores[kind].append(said.score)
-            features.append(said.features)
-    sign = -1 if isinstance(critic, Autoencoder) else 1  # an energy is low for what is real
-    training, unseen, fake = (sign * torch.cat(said) for said in scores)
-    return {
-        "critic_accuracy": forced_choice(training, fake),
-        "critic_accuracy_held_out": forced_choice(unseen, fake),
-        "critic_features": _rms(features),
-        "generator_output": _rms(pixels) / _rms(theirs),
-    }
-
-
-def forced_choice(high: Tensor, low: Tensor) -> float:
-    """The chance that one of `high` (N,) is above one of `low` (M,), ties being 1/2: the area under the ROC curve."""
-    difference = (high[:, None] - low).sign()
-    return float(difference.double().mean() + 1) / 2
-
-
-def _some(images: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """Random ones, some perhaps twice: there may be fewer than a batch."""
-    return as_reals(images[torch.randint(len(images), (n,), generator=rng, device=rng.device)])
-
-
-@torch.no_grad()
 def _top_singular(layer: Layer, rng: torch.Generator) -> float:
     weight = matrix(layer, layer.weight)
     top = TopSingular(layer, rng)
     for _ in range(POWER_ITERATIONS):
         top.iterate(weight)
     return float(top.sigma(weight))
-
-
-def _rms(tensors: Sequence[Tensor]) -> float:
-    return float(torch.cat(list(tensors)).float().square().mean().sqrt())
 
 
 def _norm(tensor: Tensor) -> float:

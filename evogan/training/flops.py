@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
+from torch import Tensor
 
-from evogan.genes import GENES
+from evogan.families import Field, Fields
+from evogan.families.build import build
 from evogan.genome import Value
-from evogan.zoo import build
 
 
 class _OneModule(nullcontext[None]):
@@ -18,20 +19,23 @@ class _OneModule(nullcontext[None]):
     parents = frozenset({"Global"})
 
 
-def flops_per_iteration(genome: Mapping[str, Value], image_size: int, channels: int) -> float:
+def flops_per_iteration(genome: Mapping[str, Value], fields: Fields) -> float:
     """Multiplications and additions of one round of the schedule, forward and backward."""
     from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
 
-    genes = GENES.complete(genome)
-    gan, pair, rng = build(genome, image_size, channels, seed=0), 2, torch.Generator().manual_seed(0)
-    reals = torch.zeros(pair, channels, image_size, image_size)
+    gan, pair, rng = build(genome, fields, seed=0), 2, torch.Generator().manual_seed(0)
+    data = {name: _zeros(field, pair) for name, field in fields.items()}
     total = 0.0
     for player, steps in gan.schedule:
-        batch = gan.draw(player, reals, rng)
+        batch = gan.draw(player, pair, data, rng)
         counter = FlopCounterMode(display=False)
         counter.mod_tracker = _OneModule()  # type: ignore[assignment]
         with counter:
             loss = gan.loss(player, batch).total()
             torch.autograd.grad(loss, list(gan.players[player].parameters()), materialize_grads=True)
-        total += steps * counter.get_total_flops() * (1 if player == "critic" else int(genes["batch_ratio"]))
-    return total * int(genes["batch_size"]) / pair
+        total += steps * counter.get_total_flops() * gan.rows[player]
+    return total / pair
+
+
+def _zeros(field: Field, n: int) -> Tensor:
+    return torch.zeros(n, *field.shape, dtype=torch.float32 if field.values is None else torch.long)

@@ -1,4 +1,4 @@
-"""Optimisers, keyed by the values of genes `critic_optimizer` and `generator_optimizer`."""
+"""Optimisers, keyed by the values of a player's gene `PLAYER_optimizer`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from typing import Any
 from torch import Tensor, optim
 
 
-def make_optimizer(player: str, genes: Mapping[str, Any], parameters: Iterable[Tensor]) -> optim.Optimizer:
-    """The optimiser of a player; every one but the critic learns at `lr_ratio` times the critic's rate.
-
-    The rate stays in the group's `initial_lr` when a schedule lowers it.
-    """
-    rate = genes["learning_rate"] * (1.0 if player == "critic" else genes["lr_ratio"])
+def make_optimizer(player: str, rate: float, genes: Mapping[str, Any], parameters: Iterable[Tensor]) -> optim.Optimizer:
+    """The optimiser of a player. The rate stays in the group's `initial_lr` when a schedule lowers it."""
     group = [{"params": list(parameters), "initial_lr": rate}]
     match genes[f"{player}_optimizer"]:
         case "adam":

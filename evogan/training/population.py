@@ -13,17 +13,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from evogan.genes import LABELLED
 from evogan.training.graphs import graphs, upload
 from evogan.training.stacked_optimizers import StackedOptimizer
 from evogan.training.trainer import Totals, Trainer
-from evogan.zoo.adversarial import AdversarialGAN
-from evogan.zoo.gan import GAN, Batch, Draws, Losses
-from evogan.zoo.losses import HARD
-from evogan.zoo.stack import Stack
+from evogan.zoo.gan import Batch, Losses
+from evogan.zoo.stack import Stack, stackable
 
 SIZES = 8  # of a step, as shares of the population; at its end there are smaller ones
-REAL, LATENT = "batch.real", "batch.latent"  # among the names of draws
 
 
 class Population:
@@ -34,15 +30,13 @@ class Population:
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self._members = list(trainers)
-        gans = [_stackable(trainer.gan) for trainer in trainers]
-        self._stack = Stack(gans)
+        self._stack = Stack([stackable(trainer.gan) for trainer in trainers])
         self._optimizers = {
             player: StackedOptimizer(player, [trainer.optimizers[player] for trainer in trainers], self._stack)
             for player in trainers[0].gan.players
         }
-        labelled = any(gan.genes["loss"] in LABELLED for gan in gans)
-        self._blocks = {player: _Blocks(player, trainers, labelled) for player in self._optimizers}
-        self.graphs = graphs(trainers[0].images.device)
+        self._blocks = {player: _Blocks(player, trainers) for player in self._optimizers}
+        self.graphs = graphs(trainers[0].device)
         self._programs = [[p for p, steps in t.gan.schedule for _ in range(steps)] for t in trainers]
         self._places = [0] * len(trainers)  # in the program, of the iteration that is under way
         self._sums: dict[str, _Sums] = {}
@@ -80,7 +74,7 @@ class Population:
         return player, sorted(sorted(due, key=lambda i: -left[i])[:size])
 
     def _step(self, player: str, due: Sequence[int]) -> None:
-        members, device = [self._members[i] for i in due], self._members[0].images.device
+        members, device = [self._members[i] for i in due], self._members[0].device
         for i in due:
             if self._places[i] == 0:
                 self._members[i].begin_iteration()
@@ -113,15 +107,12 @@ class Population:
 
 
 class _Blocks:
-    """What a player's next steps use, of all members: their blocks become views of its tensors, a row a member.
+    """What a player's next steps use, of all members: their blocks become views of its tensors, a row a member."""
 
-    Where one's loss is `labelled`, the others get hard targets.
-    """
-
-    def __init__(self, player: str, members: Sequence[Trainer], labelled: bool) -> None:
-        self._player, self._members, self._labelled = player, members, labelled
-        self._ahead, self._n = members[0].ahead, members[0].batches[player]
-        self._tensors: dict[str, Draws] = {}
+    def __init__(self, player: str, members: Sequence[Trainer]) -> None:
+        self._player, self._members = player, members
+        self._ahead, self._n = members[0].ahead, members[0].gan.rows[player]
+        self._whole: Batch | None = None
         self._own: list[Batch | None] = [None] * len(members)
 
     def fill(self, due: Sequence[int]) -> None:
@@ -133,36 +124,21 @@ class _Blocks:
 
     def batch(self, due: Tensor, taken: Tensor, everyone: bool) -> Batch:
         """Of the members `due`, of which each has `taken` so many steps of its block."""
+        assert self._whole is not None
 
         def part(x: Tensor) -> Tensor:
             return x if everyone and self._ahead == 1 else x.unflatten(1, (self._ahead, self._n))[due, taken]
 
-        return _unnamed({what: tuple(map(part, tensors)) for what, tensors in self._tensors.items()})
+        return self._whole.map(part)
 
     def _placed(self, i: int, block: Batch) -> Batch:
-        named = {REAL: (block.real,), LATENT: (block.latent,), **block.draws}
-        if self._labelled and "targets" not in named:
-            named["targets"] = tuple(block.latent.new_full((len(block.latent),), float(target)) for target in HARD)
-        for what, drawn in named.items():
-            if what not in self._tensors:
-                self._tensors[what] = tuple(_room(len(self._members), x) for x in drawn)
-            for row, x in zip(self._tensors[what], drawn, strict=True):
-                if x.stride(0):
-                    row[i].copy_(x)
-        return _unnamed({what: tuple(x[i] for x in self._tensors[what]) for what in named})
-
-
-def _room(members: int, like: Tensor) -> Tensor:
-    """For as many. One image that is repeated, where none is looked at, does for all.
-
-    Laid out as a stack's maps are, channel after channel: a product of two layouts is slow.
-    """
-    return like.expand(members, *like.shape) if like.stride(0) == 0 else like.new_empty((members, *like.shape))
-
-
-def _unnamed(tensors: Mapping[str, Draws]) -> Batch:
-    draws = {what: drawn for what, drawn in tensors.items() if what not in (REAL, LATENT)}
-    return Batch(tensors[REAL][0], tensors[LATENT][0], draws)
+        block = stackable(self._members[i].gan).among(block)
+        if self._whole is None:  # laid out as a stack's maps are, channel after channel: a product of two is slow
+            self._whole = block.map(lambda x: x.new_empty((len(self._members), *x.shape)))
+        own = self._whole.map(lambda x: x[i])
+        for row, x in zip(own.tensors(), block.tensors(), strict=True):
+            row.copy_(x)
+        return own
 
 
 class _Sums:
@@ -197,8 +173,3 @@ class _Sums:
             return {}
         rows = zip(self._names, *taken, strict=True)
         return {name: Totals(total, low, high, count) for name, total, low, high in rows}
-
-
-def _stackable(gan: GAN) -> AdversarialGAN:
-    assert isinstance(gan, AdversarialGAN)
-    return gan

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from evogan.fitness.normalized_loss import LossName, NormalizedLoss
 from evogan.stable import derive_seed
+from evogan.training.feed import Feed, Streams
 from evogan.training.optimizers import make_optimizer
 from evogan.training.state import State
 from evogan.zoo import GAN
@@ -27,7 +28,7 @@ class Diverged(Exception):
 
 
 class Trainer:
-    """Trains `gan` on `images`, uint8 (N, C, H, W), resident on `device`.
+    """Trains `gan` on the rows of `streams`, resident on `device`.
 
     `genes` is the complete phenotype; `iterations` are those of the full budget, which schedules refer to. Data order
     and noise come from generators of their own, derived from `seed`. An iteration is one round of the schedule.
@@ -38,7 +39,7 @@ class Trainer:
         self,
         gan: GAN,
         genes: Mapping[str, Any],
-        images: Tensor,
+        streams: Streams,
         *,
         seed: int,
         device: torch.device,
@@ -49,24 +50,19 @@ class Trainer:
         self.gan = gan
         gan.to(device)
         self.iteration = 0
-        self.images = images.to(device)
-        self.batch_size = int(genes["batch_size"])  # the critic's; every other player's is `batch_ratio` times that
-        ratio = int(genes["batch_ratio"])
-        self.batches = {name: self.batch_size * (1 if name == "critic" else ratio) for name in gan.players}
+        self.device = device
+        self.feed = Feed(streams, seed, device)
         self._iterations, self._decay = iterations, str(genes["lr_decay"])
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-        self._order = torch.Generator(device).manual_seed(derive_seed(seed, "order"))
         self._noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise"))
-        self._queue = torch.empty(0, dtype=torch.long, device=device)
-        scheduled = genes.get("instance_noise", 0) > 0 or genes.get("growing", False)  # so are their draws
-        self.ahead = 1 if scheduled else ahead or (AHEAD if device.type == "cuda" else 1)
+        self.ahead = (ahead or (AHEAD if device.type == "cuda" else 1)) if gan.steady else 1
         self.taken = dict.fromkeys(gan.players, self.ahead)  # steps of a player's block that were made
         self.blocks: dict[str, Batch] = {}
         self._before: dict[str, dict[str, Tensor]] = {}  # the streams before a block was drawn
-        self._no_real = as_reals(self.images[:1])
         self._parameters = {name: list(player.parameters()) for name, player in gan.players.items()}
         self.optimizers = {
-            name: make_optimizer(name, genes, parameters) for name, parameters in self._parameters.items()
+            name: make_optimizer(name, gan.rates[name], genes, parameters)
+            for name, parameters in self._parameters.items()
         }
         self._meter = _Meter()
         self.looks_every_iteration = device.type == "cpu"  # elsewhere a look would wait for the device
@@ -74,7 +70,8 @@ class Trainer:
 
     @property
     def images_per_iteration(self) -> int:
-        return self.batch_size * dict(self.gan.schedule)["critic"]
+        """Real rows shown to the player whose rows are counted."""
+        return self.gan.rows[self.gan.counted] * dict(self.gan.schedule)[self.gan.counted]
 
     def steps(self, player: str) -> int:
         """As many as the player has made."""
@@ -82,7 +79,7 @@ class Trainer:
 
     @property
     def images_seen(self) -> int:
-        """Real images shown to the critic."""
+        """Real rows shown to the player whose rows are counted."""
         return self.iteration * self.images_per_iteration
 
     def run_to(self, iteration: int) -> None:
@@ -137,14 +134,13 @@ class Trainer:
 
     def restore(self, state: State) -> None:
         """Go on from what `state` gave in a training built alike. After an error this one is of no use any more."""
-        device = self.images.device
         for name, network in self.gan.networks.items():
             network.load_state_dict(state.part(f"network.{name}."))
         for player, optimizer in self.optimizers.items():
             for i, parameter in enumerate(self._parameters[player]):
                 optimizer.state[parameter] = {
                     # where its parameter is and laid out alike, as the optimiser would have made it
-                    key: value.to(device) if key == "step" else torch.empty_like(parameter).copy_(value)
+                    key: value.to(self.device) if key == "step" else torch.empty_like(parameter).copy_(value)
                     for key, value in state.part(f"optimizer.{player}.{i}.").items()
                 }
         for player, taken in state.numbers.get("taken", {}).items():
@@ -152,8 +148,8 @@ class Trainer:
             self.block(player)
             self.taken[player] = taken
         self._rewind(state.tensors)
-        self._meter.restore(state.numbers["meter"], device)
-        self._normalized.restore(state.numbers["normalized_loss"], device)
+        self._meter.restore(state.numbers["meter"], self.device)
+        self._normalized.restore(state.numbers["normalized_loss"], self.device)
         self.iteration = int(state.numbers["iteration"])
         self.gan.begin(max(self.iteration - 1, 0) / self._iterations)  # as it was in the last iteration
 
@@ -183,8 +179,8 @@ class Trainer:
                     group["lr"] = group["initial_lr"] * left
 
     def _step(self, player: str) -> None:
-        n, block = self.batches[player], self.block(player)
-        batch = block if self.ahead == 1 else _rows(block, self.taken[player] * n, n)
+        n, block = self.gan.rows[player], self.block(player)
+        batch = block if self.ahead == 1 else _part(block, self.taken[player] * n, n)
         self.taken[player] += 1
         with self.autocast:
             losses = self.gan.loss(player, batch)
@@ -219,37 +215,20 @@ class Trainer:
 
     def draw(self, player: str) -> Batch:
         """The player's next block."""
-        rows = self.ahead * self.batches[player]
-        needed = self.gan.needs_real(player)
-        reals = self._next_reals(rows) if needed else self._no_real.expand(rows, -1, -1, -1)
-        return self.gan.draw(player, reals, self._noise)
-
-    def _next_reals(self, rows: int) -> Tensor:
-        """As many more in [-1, 1]: one shuffled pass over the data after another."""
-        while len(self._queue) < rows:
-            shuffled = torch.randperm(len(self.images), generator=self._order, device=self._order.device)
-            self._queue = torch.cat([self._queue, shuffled])
-        picked, self._queue = self._queue.split([rows, len(self._queue) - rows])
-        return as_reals(self.images[picked])
+        rows = self.ahead * self.gan.rows[player]
+        return self.gan.draw(player, rows, self.feed.next(rows, self.gan.needs(player)), self._noise)
 
     def _streams(self) -> dict[str, Tensor]:
         """Where the data order and the noise are."""
-        return {"order": self._order.get_state(), "noise": self._noise.get_state(), "queue": self._queue.int()}
+        return {**self.feed.state(), "noise": self._noise.get_state()}
 
     def _rewind(self, streams: Mapping[str, Tensor]) -> None:
-        self._order.set_state(streams["order"])
+        self.feed.restore(streams)
         self._noise.set_state(streams["noise"])
-        self._queue = streams["queue"].to(self.images.device, torch.long)
 
 
-def _rows(block: Batch, first: int, n: int) -> Batch:
-    draws = {what: tuple(x[first : first + n] for x in drawn) for what, drawn in block.draws.items()}
-    return Batch(block.real[first : first + n], block.latent[first : first + n], draws)
-
-
-def as_reals(images: Tensor) -> Tensor:
-    """uint8 (N, C, H, W) -> [-1, 1], laid out as the networks like it."""
-    return images.contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1.0)
+def _part(block: Batch, first: int, n: int) -> Batch:
+    return block.map(lambda rows: rows[first : first + n])
 
 
 def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:

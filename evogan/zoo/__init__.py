@@ -1,6 +1,5 @@
-"""The GAN families and their parts. Pure torch."""
+"""The parts that GANs are made of. Pure torch."""
 
-from evogan.zoo.build import build, check_size, count_parameters, impossible
 from evogan.zoo.gan import GAN, Batch
 
-__all__ = ["GAN", "Batch", "build", "check_size", "count_parameters", "impossible"]
+__all__ = ["GAN", "Batch"]

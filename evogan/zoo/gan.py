@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 Draws = tuple[Tensor, ...]  # the randomness that one forward pass of a network uses
+Data = Mapping[str, Tensor]  # fields of the data by name, as many rows of each
+Prompt = Mapping[str, Tensor]  # what samples are made from: latents, labels, sources; as many rows of each
+Rows = Callable[[int, tuple[str, ...]], Data]  # as many random rows of these fields
 
 
 class Network(nn.Module):
@@ -42,20 +45,31 @@ class Losses:
 class Batch:
     """All that one step uses, randomness included, so that a loss is a pure function of it.
 
-    `real`: (N, C, H, W) in [-1, 1]. `latent`: (N, latent). `draws`: by what they are for, a forward pass of a network
-    or a part of the loss.
+    `data`: the fields that the player needs, such as images (N, C, H, W) in [-1, 1]. `draws`: by what they are for: the
+    latent, a forward pass of a network, a part of the loss. Every tensor has N rows.
     """
 
-    real: Tensor
-    latent: Tensor
+    data: Data
     draws: Mapping[str, Draws] = field(default_factory=dict)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Every tensor changed."""
+        draws = {what: tuple(change(x) for x in drawn) for what, drawn in self.draws.items()}
+        return Batch({name: change(x) for name, x in self.data.items()}, draws)
+
+    def tensors(self) -> list[Tensor]:
+        """In an order of their names."""
+        data = [self.data[name] for name in sorted(self.data)]
+        return [*data, *(x for what in sorted(self.draws) for x in self.draws[what])]
 
 
 class GAN(Protocol):
     """`schedule` says how many steps each player makes in one iteration, in order.
 
+    `rows`: of each player's step, and `rates`: its learning rate. `counted`: whose real rows are the budget.
     `networks`: the players and what follows them; their state dicts are all that a GAN remembers. `sampler`: the one
-    that samples come from.
+    that samples come from. `prompted`: the fields of the data that prompts are made of. `steady`: whether what is drawn
+    for a step is the same whenever that is.
     """
 
     @property
@@ -66,17 +80,51 @@ class GAN(Protocol):
     def sampler(self) -> nn.Module: ...
     @property
     def schedule(self) -> tuple[tuple[str, int], ...]: ...
+    @property
+    def rows(self) -> Mapping[str, int]: ...
+    @property
+    def rates(self) -> Mapping[str, float]: ...
+    @property
+    def counted(self) -> str: ...
+    @property
+    def prompted(self) -> tuple[str, ...]: ...
+    @property
+    def steady(self) -> bool: ...
     def begin(self, progress: float) -> bool:
         """An iteration begins, with this share of the full budget spent, in [0, 1). Whether players have new layers."""
 
-    def needs_real(self, player: str) -> bool:
-        """Whether a step of the player looks at reals, or at their shape alone."""
+    def needs(self, player: str) -> tuple[str, ...]:
+        """The fields of the data that a step of the player looks at."""
 
-    def draw(self, player: str, real: Tensor, rng: torch.Generator) -> Batch: ...
+    def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
+        """What a step on n rows uses: the fields that it needs, and its randomness."""
+
     def loss(self, player: str, batch: Batch) -> Losses: ...
     def after_step(self, player: str, batch: Batch, losses: Losses) -> None: ...
-    def latents(self, n: int, rng: torch.Generator) -> Tensor:
-        """(n, latent) draws that samples are made from."""
+    def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
+        """What n samples are made from: draws, and n rows of the fields `prompted`."""
 
-    def sample(self, latent: Tensor) -> Tensor: ...
+    def sample(self, prompt: Prompt) -> Tensor: ...
+    def diagnose(self, seen: Rows, unseen: Rows, rng: torch.Generator) -> dict[str, float]:
+        """Numbers that tell how its game goes, from rows of the training data and of held-out data."""
+
     def to(self, device: torch.device) -> None: ...
+
+
+class Stackable(GAN, Protocol):
+    """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
+
+    genes: dict[str, Any]
+
+    def stand_in(self, gans: Sequence[Any]) -> tuple[Any, dict[str, list[float]]]:
+        """A copy that computes what each of `gans` does, as its genes say and further numbers, an entry a GAN."""
+
+    def among(self, batch: Batch) -> Batch:
+        """The batch with what steps of its stack use besides."""
+
+
+def parts(prompt: Prompt, rows: int) -> Iterator[Prompt]:
+    """A prompt in parts of as many rows, the last with what is left."""
+    pieces = [x.split(rows) for x in prompt.values()]
+    for part in zip(*pieces, strict=True):
+        yield dict(zip(prompt, part, strict=True))

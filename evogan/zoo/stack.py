@@ -8,19 +8,16 @@ GAN has. Genes that are numbers in a loss are tensors here, an entry a GAN; the 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from evogan.genes import AUTOENCODING
-from evogan.zoo.adversarial import AdversarialGAN
-from evogan.zoo.gan import Batch, Draws, Losses
-from evogan.zoo.losses import Mixture, Objective, adversarial
+from evogan.zoo.gan import GAN, Batch, Losses, Stackable
 
 # read when a loss is computed or a step ends
 NUMBERS = (
@@ -64,15 +61,15 @@ def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
 class Stack:
     """`gans` become views of it. Errors: ValueError unless their shapes are the same."""
 
-    def __init__(self, gans: Sequence[AdversarialGAN]) -> None:
+    def __init__(self, gans: Sequence[Stackable]) -> None:
         first = shape(gans[0].genes)
         if first is None or any(shape(gan.genes) != first for gan in gans):
             raise ValueError("GANs of different shapes cannot be stacked")
-        template = copy.deepcopy(gans[0])
-        self._numbers = _numbers(gans, next(gans[0].players["critic"].parameters()))
-        kinds, self._numbers["objective"] = _objectives(gans, self._numbers)
-        template.objective = Mixture(kinds, template.genes) if len(kinds) > 1 else adversarial(template.genes)
-        template.genes["objective"] = 0
+        like = next(next(iter(gans[0].players.values())).parameters())
+        template, more = gans[0].stand_in(gans)
+        template.genes |= dict.fromkeys(more, 0.0)
+        numbers = {name: [float(gan.genes[name]) for gan in gans] for name in NUMBERS if name in gans[0].genes}
+        self._numbers = {name: like.new_tensor(values) for name, values in (numbers | more).items()}
         self._template = _Mapped(template)
         members = [_Mapped(gan) for gan in gans]
         self.parameters: dict[str, Tensor] = {}
@@ -148,19 +145,17 @@ class Stack:
         for name, matrix in weights.items():
             tensors |= zip([key for key, _ in self._layouts[name]], self.rows(name, matrix), strict=True)
 
-        def one(
-            tensors: Any, numbers: Any, real: Tensor, latent: Tensor, draws: Mapping[str, Draws], *given: Any
-        ) -> Any:
-            arguments = (what, player, numbers, Batch(real, latent, draws), Losses(*given))
+        def one(tensors: Any, numbers: Any, data: Any, draws: Any, *given: Any) -> Any:
+            arguments = (what, player, numbers, Batch(data, draws), Losses(*given))
             return functional_call(self._template, tensors, arguments, strict=True)
 
-        return vmap(one)(tensors, dict(numbers), batch.real, batch.latent, dict(batch.draws), *losses)
+        return vmap(one)(tensors, dict(numbers), dict(batch.data), dict(batch.draws), *losses)
 
 
 class _Mapped(nn.Module):
     """A GAN as the module that `functional_call` needs."""
 
-    def __init__(self, gan: AdversarialGAN) -> None:
+    def __init__(self, gan: Stackable) -> None:
         super().__init__()
         self._gan = gan
         self.networks = nn.ModuleDict(gan.networks)
@@ -187,16 +182,6 @@ def _take(tensor: Tensor, who: Tensor | None) -> Tensor:
     return tensor if who is None else tensor[who]
 
 
-def _numbers(gans: Sequence[AdversarialGAN], like: Tensor) -> dict[str, Tensor]:
-    """The genes that a loss reads, of those that have them."""
-    names = [name for name in NUMBERS if name in gans[0].genes]
-    return {name: like.new_tensor([float(gan.genes[name]) for gan in gans]) for name in names}
-
-
-def _objectives(gans: Sequence[AdversarialGAN], numbers: Mapping[str, Tensor]) -> tuple[list[Objective], Tensor]:
-    """The losses that there are, and which of them each GAN has."""
-    keys = [str([gan.genes.get(name) for name in LOSS]) for gan in gans]
-    kinds = {key: gan.objective for key, gan in zip(keys, gans, strict=True)}
-    order = list(kinds)
-    device = next(gans[0].players["critic"].parameters()).device
-    return list(kinds.values()), torch.tensor([order.index(key) for key in keys], device=device)
+def stackable(gan: GAN) -> Stackable:
+    assert hasattr(gan, "stand_in"), "its family has no stacks"
+    return cast(Stackable, gan)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evogan.genes.define import AUTOGAN, EDL, PGGAN, STYLEGAN, choice, number
+from evogan.families.shared.sources import AUTOGAN, EDL, PGGAN, STYLEGAN
+from evogan.genome.define import choice, number
 
 NETWORKS = [
     choice(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evogan.genes.define import EDL, IMPROVED, choice, number
+from evogan.families.shared.sources import EDL, IMPROVED
+from evogan.genome.define import choice, number
 
 SCORED = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "f_divergence")
 AUTOENCODING = ("ebgan", "began")  # the critic is an autoencoder: what it fails to reconstruct is fake

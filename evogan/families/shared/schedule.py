@@ -1,8 +1,9 @@
-"""Genes of the training: steps, rates, optimisers, averages, noise."""
+"""Genes of the training: steps, rates, averages, noise."""
 
 from __future__ import annotations
 
-from evogan.genes.define import EDL, IMPROVED, PGGAN, WGAN, choice, number, only
+from evogan.families.shared.sources import EDL, IMPROVED, PGGAN, WGAN
+from evogan.genome.define import choice, number
 
 SCHEDULE = [
     number("batch_size", 2, 1024, 64, "images per step", EDL, log=True),
@@ -25,49 +26,6 @@ SCHEDULE = [
         "none",
         "of both rates: linear to 0, from the beginning, from the middle or over the last third of the budget",
         "SNGAN, arXiv:1802.05957; CycleGAN, arXiv:1703.10593; Salimans et al., arXiv:1606.03498",
-    ),
-    *(
-        gene
-        for player in ("critic", "generator")
-        for gene in (
-            choice(f"{player}_optimizer", ("rmsprop", "adam", "sgd"), "rmsprop", f"optimiser of the {player}", WGAN),
-            number(
-                f"{player}_rms_decay",
-                0.0,
-                0.9999,
-                0.9,
-                f"decay of the {player}'s running mean of squared gradients",
-                "Keras' RMSprop",
-                **only(f"{player}_optimizer", "rmsprop"),
-            ),
-            number(
-                f"{player}_beta1",
-                0.0,
-                0.999,
-                0.5,
-                f"decay of the {player}'s first moment",
-                "DCGAN, arXiv:1511.06434",
-                **only(f"{player}_optimizer", "adam"),
-            ),
-            number(
-                f"{player}_beta2",
-                0.0,
-                0.99999,
-                0.999,
-                f"decay of the {player}'s second moment",
-                "Adam, arXiv:1412.6980",
-                **only(f"{player}_optimizer", "adam"),
-            ),
-            number(
-                f"{player}_momentum",
-                0.0,
-                0.999,
-                0.0,
-                f"momentum of the {player}'s SGD",
-                "Polyak 1964",
-                **only(f"{player}_optimizer", "sgd"),
-            ),
-        )
     ),
     number(
         "ema",

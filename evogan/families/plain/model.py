@@ -1,44 +1,120 @@
 """A generator against a critic: the GAN of Goodfellow et al., arXiv:1406.2661, as a point in a space.
 
-The parts are elsewhere, each under its genes: networks in `backbones/`, losses, penalties, weights, augmentation,
+The parts are in the zoo, each under its genes: networks in `backbones/`, losses, penalties, weights, augmentation,
 latents. Here they meet.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from evogan.genes import LABELLED
+from evogan.errors import UserError
+from evogan.families.family import Fields
+from evogan.families.plain.diagnostics import critic_diagnostics
+from evogan.families.plain.family import PLAIN
+from evogan.genes import GENES, LABELLED
+from evogan.genome import Value
+from evogan.stable import derive_seed
 from evogan.zoo.augment import augment, draw_augmentation
 from evogan.zoo.average import HistoricalAverage, MovingAverage
-from evogan.zoo.backbones import stylegan
+from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks, stylegan
 from evogan.zoo.backbones.progressive import Growth
-from evogan.zoo.gan import Batch, Critique, Draws, Losses, Network
+from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents, truncated
-from evogan.zoo.losses import HARD, Objective, adversarial, draw_targets, feature_matching, pull_away
+from evogan.zoo.layers import initialise
+from evogan.zoo.losses import HARD, Mixture, Objective, adversarial, draw_targets, feature_matching, pull_away
 from evogan.zoo.memory import Memory
 from evogan.zoo.regularizers import Regularizers
+from evogan.zoo.stack import LOSS
 from evogan.zoo.weights import Weights
 
-REAL, FAKE = "real", "fake"
+REAL, FAKE, LATENT = "real", "fake", "latent"  # among the draws: what a critic sees, what a generator starts from
 
 
-class AdversarialGAN:
+IMAGES = "images"  # the field of the data that reals are in
+
+
+def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
+    """With fresh weights, which depend on genes, fields and `seed` alone."""
+    with torch.device("meta"):  # constructors would draw from the global generator
+        generator, critic = make_networks(genes, *_form(fields))
+    for name, network in (("generator", generator), ("critic", critic)):
+        network.to_empty(device="cpu")
+        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
+    gan = PlainGAN(genes, fields[IMAGES].shape, generator, critic, rng)
+    gan.to(torch.device("cpu"))
+    return gan
+
+
+def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]:
+    with torch.device("meta"):
+        generator, critic = make_networks(genes, *_form(fields))
+    return {
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in (("generator", generator), ("critic", critic))
+    }
+
+
+def check(genes: Mapping[str, Any], fields: Fields) -> None:
+    """Errors: UserError if the networks cannot make images of this size."""
+    (size, _), name = _form(fields), str(genes["backbone"])
+    if not BACKBONES[name].fits(size):
+        raise UserError(f"image size {size}: {name} makes sizes {BACKBONES[name].sizes}; set --image-size")
+    if not attention_fits(genes, size):
+        raise UserError(
+            f"attention = {genes['attention']}: at image size {size} the networks have no maps of that size"
+        )
+
+
+def impossible(fields: Fields) -> dict[str, list[Value]]:
+    """The values of genes with which no network makes images of this size."""
+    size, _ = _form(fields)
+    return {
+        "backbone": [name for name, backbone in BACKBONES.items() if not backbone.fits(size)],
+        "attention": [v for v in GENES["attention"].values if not attention_fits({"attention": v}, size)],
+    }
+
+
+def _form(fields: Fields) -> tuple[int, int]:
+    """Side in pixels, and channels."""
+    channels, size, _ = fields[IMAGES].shape
+    return size, channels
+
+
+class PlainGAN:
     """Built from `genes`, a complete phenotype, and the two networks that it names, which have their weights.
+
+    `image`: channels, height, width.
 
     Randomness that is part of the networks (first singular vectors) comes from `rng`. Numbers in `genes` are read when
     they are used: a stack of GANs puts tensors in their place.
     """
 
-    def __init__(self, genes: dict[str, Any], generator: Network, critic: Network, rng: torch.Generator) -> None:
+    counted = PLAIN.counted
+    prompted: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        genes: dict[str, Any],
+        image: tuple[int, ...],
+        generator: Network,
+        critic: Network,
+        rng: torch.Generator,
+    ) -> None:
         self.players: Mapping[str, Network] = {"critic": critic, "generator": generator}
         self.schedule = (("critic", int(genes["critic_steps"])), ("generator", int(genes["generator_steps"])))
-        self.genes = genes
+        size, rate = int(genes["batch_size"]), float(genes["learning_rate"])
+        self.rows = {"critic": size, "generator": size * int(genes["batch_ratio"])}
+        self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
+        self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
+        self.genes, self._image = genes, image
         self._weights = {name: Weights(player, name, genes, rng) for name, player in self.players.items()}
         self.objective: Objective = adversarial(genes)
         self._regularizers = Regularizers(genes)
@@ -63,6 +139,7 @@ class AdversarialGAN:
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
         self._pulls_away = genes.get("pull_away", 0) > 0
         self._noise = 0.0
+        self._gets_targets = False
 
     def to(self, device: torch.device) -> None:
         for network in self.networks.values():
@@ -75,25 +152,26 @@ class AdversarialGAN:
 
     # --- the randomness of a step
 
-    def needs_real(self, player: str) -> bool:
-        return player == "critic" or self._matches_real
+    def needs(self, player: str) -> tuple[str, ...]:
+        return (IMAGES,) if player == "critic" or self._matches_real else ()
 
-    def draw(self, player: str, real: Tensor, rng: torch.Generator) -> Batch:
+    def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
         generator, critic = self.players["generator"], self.players["critic"]
-        n, seen = len(real), (REAL, FAKE) if self.needs_real(player) else (FAKE,)
+        shape, seen = (n, *self._image), (REAL, FAKE) if self.needs(player) else (FAKE,)
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
         for what in seen:
             draws[what] = critic.draws(n, rng)
             if self.genes["instance_noise"] > 0 or self.genes["input_noise"] > 0:
-                noise = torch.randn(real.shape, generator=rng, device=rng.device)
+                noise = torch.randn(shape, generator=rng, device=rng.device)
                 draws[f"{what} noise"] = (self._noise * noise,)
             if self.genes["augmentation"] != "none":
-                draws[f"{what} augmentation"] = draw_augmentation(self.genes["augmentation"], n, real.shape[-1], rng)
+                draws[f"{what} augmentation"] = draw_augmentation(self.genes["augmentation"], n, shape[-1], rng)
         if self.genes["loss"] in LABELLED:
             draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
-            draws |= self._regularizers.draw(critic, real, rng)
-        return Batch(real, draw_latents(self.genes, n, rng), draws)
+            draws |= self._regularizers.draw(critic, data[IMAGES], rng)
+        draws[LATENT] = (draw_latents(self.genes, n, rng),)
+        return Batch({name: data[name] for name in self.needs(player)}, draws)
 
     # --- losses
 
@@ -108,7 +186,7 @@ class AdversarialGAN:
     def _critic_loss(self, batch: Batch) -> Losses:
         with torch.no_grad():
             fake = self._seen(self._generate(batch), FAKE, batch)
-        real = self._seen(batch.real, REAL, batch)
+        real = self._seen(batch.data[IMAGES], REAL, batch)
         r, f = self._judge(real, fake, batch)
         targets = batch.draws.get("targets", HARD)
         terms = self._memory.weigh(self.objective.critic(r.score, f.score, targets), r.score, f.score)
@@ -120,7 +198,7 @@ class AdversarialGAN:
         r: Critique | None = None
         if self._matches_real:
             with torch.no_grad():  # reals carry no gradient
-                r = self.players["critic"](self._seen(batch.real, REAL, batch), batch.draws[REAL])
+                r = self.players["critic"](self._seen(batch.data[IMAGES], REAL, batch), batch.draws[REAL])
         f: Critique = self.players["critic"](fake, batch.draws[FAKE])
         terms = dict(self.objective.generator(f.score, None if r is None else r.score))
         if r is not None and self._feature_matching != "off":
@@ -131,7 +209,7 @@ class AdversarialGAN:
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
 
     def _generate(self, batch: Batch) -> Tensor:
-        images: Tensor = self.players["generator"](batch.latent, batch.draws["generator"])
+        images: Tensor = self.players["generator"](*batch.draws[LATENT], batch.draws["generator"])
         return images
 
     def _seen(self, images: Tensor, what: str, batch: Batch) -> Tensor:
@@ -164,7 +242,7 @@ class AdversarialGAN:
         self._memory.follow(player, losses)
         if player == "generator":
             for network in self._styled:
-                network.follow_styles(batch.latent)
+                network.follow_styles(*batch.draws[LATENT])
             if self._average is not None:
                 self._average.follow(self.players["generator"])
 
@@ -175,13 +253,42 @@ class AdversarialGAN:
         """The network that samples come from: the generator, or its moving average."""
         return self.players["generator"] if self._average is None else self._average.network
 
-    def latents(self, n: int, rng: torch.Generator) -> Tensor:
-        return truncated(self.genes, n, rng)
+    def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
+        return {LATENT: truncated(self.genes, n, rng)}
 
     @torch.no_grad()
-    def sample(self, latent: Tensor) -> Tensor:
-        """(N, latent) -> images (N, C, H, W) in [-1, 1]; each depends on its own latent alone."""
+    def sample(self, prompt: Prompt) -> Tensor:
+        """Latents (N, latent) -> images (N, C, H, W) in [-1, 1]; each depends on its own latent alone."""
         self.sampler.eval()
-        images: Tensor = self.sampler(latent)
+        images: Tensor = self.sampler(prompt[LATENT])
         self.sampler.train()
         return images.float().clamp(-1, 1)
+
+    # --- in a stack of GANs
+
+    def stand_in(self, gans: Sequence[PlainGAN]) -> tuple[PlainGAN, dict[str, list[float]]]:
+        """Losses may differ: the copy has all of them, and the number `objective` says which is a GAN's own.
+
+        Where one's loss has targets, the others' batches get hard ones.
+        """
+        keys = [str([gan.genes.get(name) for name in LOSS]) for gan in gans]
+        kinds = {key: gan.objective for key, gan in zip(keys, gans, strict=True)}
+        template = copy.deepcopy(self)
+        several = len(kinds) > 1
+        template.objective = Mixture(list(kinds.values()), template.genes) if several else adversarial(template.genes)
+        for gan in gans:
+            gan._gets_targets = any(other.genes["loss"] in LABELLED for other in gans)
+        return template, {"objective": [float(list(kinds).index(key)) for key in keys]}
+
+    def among(self, batch: Batch) -> Batch:
+        if not self._gets_targets or "targets" in batch.draws:
+            return batch
+        (latent,) = batch.draws[LATENT]
+        return Batch(
+            batch.data, {**batch.draws, "targets": tuple(latent.new_full((len(latent),), y) for y in (1.0, 0.0))}
+        )
+
+    # --- how the game goes
+
+    def diagnose(self, seen: Rows, unseen: Rows, rng: torch.Generator) -> dict[str, float]:
+        return critic_diagnostics(self, seen, unseen, rng)

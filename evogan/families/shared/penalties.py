@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from evogan.genes.define import PGGAN, WGAN, choice, number, only
-from evogan.genes.losses import SCORED
+from evogan.families.shared.losses import SCORED
+from evogan.families.shared.sources import PGGAN, WGAN
+from evogan.genome.define import choice, number, only
 
 REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2", "spectral_exact")
 

@@ -1,17 +1,11 @@
-"""How genes are written down, and the sources that several share."""
+"""How the genes of a table are written down."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from evogan.genome import TableGene, Value, When
-
-EDL = "Lanham, Evolutionary Deep Learning (2023), ch. 8-9"
-WGAN = "WGAN, arXiv:1701.07875"
-AUTOGAN = "AutoGAN, arXiv:1908.03835"
-STYLEGAN = "StyleGAN, arXiv:1812.04948"
-PGGAN = "PGGAN, arXiv:1710.10196"
-IMPROVED = "Salimans et al., arXiv:1606.03498"
+from evogan.genome.table import TableGene
+from evogan.genome.values import Value, When
 
 
 def choice(name: str, values: tuple[Value, ...], default: Value, meaning: str, source: str, **when: Any) -> TableGene:

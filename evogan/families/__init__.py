@@ -1,0 +1,15 @@
+"""The families of GANs. What stands here is plain data; `build` makes a GAN of a genome."""
+
+from collections.abc import Mapping
+
+from evogan.families.family import Family, Field, Fields, image_fields
+from evogan.families.plain.family import PLAIN
+from evogan.genome import Value
+
+__all__ = ["FAMILIES", "Family", "Field", "Fields", "family_of", "image_fields"]
+
+FAMILIES = {family.name: family for family in (PLAIN,)}  # the first is what a genome is that says nothing else
+
+
+def family_of(genome: Mapping[str, Value]) -> Family:
+    return FAMILIES[str(genome.get("family", next(iter(FAMILIES))))]

@@ -1,0 +1,58 @@
+"""Genome -> GAN: the one place where one is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from evogan.families import FAMILIES, Family, Fields, family_of
+from evogan.genes import GENES
+from evogan.genome import Value
+from evogan.zoo.gan import GAN
+
+
+class Model(Protocol):
+    """The torch part of a family, a module. `genes` is a complete phenotype."""
+
+    def build(self, genes: dict[str, Any], fields: Fields, seed: int) -> GAN: ...
+    def count_parameters(self, genes: Mapping[str, Any], fields: Fields) -> dict[str, int]: ...
+    def check(self, genes: Mapping[str, Any], fields: Fields) -> None:
+        """Errors: UserError for data of a form that the networks cannot make."""
+
+    def impossible(self, fields: Fields) -> dict[str, list[Value]]:
+        """The values of genes with which there is no GAN for data of this form."""
+
+
+def build(genome: Mapping[str, Value], fields: Fields, seed: int) -> GAN:
+    """The GAN that `genome` describes, with fresh weights, for data with these fields.
+
+    The weights depend on genome, fields and `seed` alone. Errors: UserError for what the networks cannot make.
+    """
+    genes, model = GENES.complete(genome), _model(family_of(genome))
+    model.check(genes, fields)
+    return model.build(genes, fields, seed)
+
+
+def count_parameters(genome: Mapping[str, Value], fields: Fields) -> dict[str, int]:
+    """The trainable parameters of each player."""
+    return _model(family_of(genome)).count_parameters(GENES.complete(genome), fields)
+
+
+def check(genome: Mapping[str, Value], fields: Fields) -> None:
+    """Errors: UserError if the genome's networks cannot make data of this form."""
+    _model(family_of(genome)).check(GENES.complete(genome), fields)
+
+
+def impossible(fields: Fields) -> dict[str, list[Value]]:
+    """The values of genes with which no family that has the gene makes data of this form."""
+    found: dict[str, list[list[Value]]] = {}
+    for family in FAMILIES.values():
+        unfit = _model(family).impossible(fields)
+        for gene in family.genes:
+            found.setdefault(gene.name, []).append(unfit.get(gene.name, []))
+    return {name: [v for v in some if all(v in other for other in others)] for name, (some, *others) in found.items()}
+
+
+def _model(family: Family) -> Model:
+    return cast(Model, import_module(family.model))

@@ -1,0 +1,60 @@
+"""What a family of GANs says of itself. Plain data: its networks are in the module that `model` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evogan.errors import UserError
+from evogan.genome import Conflict, TableGene, Value
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a GAN must know of a field of the data to be built for it.
+
+    `shape`: of one row. `values`: how many there are of a field of integers, 0 .. values-1; None for other fields.
+    """
+
+    shape: tuple[int, ...]
+    values: int | None = None
+
+
+Fields = Mapping[str, Field]
+
+
+def image_fields(size: int, channels: int) -> dict[str, Field]:
+    """Those of square images without labels: side in pixels; channels 1 or 3."""
+    return {"images": Field((channels, size, size))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A kind of GAN: its players, the data it needs, its genes, its measures.
+
+    `players`: each has the genes of an optimiser beside `genes`. `counted`: whose real rows are the budget. `needs`:
+    kinds of data beyond rows of their own: labels, few_labels, pairs, domains, sequences, points. `measures`: names of
+    metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
+    built.
+    """
+
+    name: str
+    title: str
+    source: str
+    players: tuple[str, ...]
+    counted: str
+    genes: tuple[TableGene, ...]
+    measures: tuple[str, ...]
+    model: str
+    conflicts: tuple[Conflict, ...] = ()
+    needs: frozenset[str] = frozenset()
+
+    def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
+        """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""
+        return int(genes["batch_size"]) * int(genes[f"{self.counted}_steps"])
+
+    def check_served(self, kinds: frozenset[str], data: str) -> None:
+        """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
+        if missing := sorted(self.needs - kinds):
+            needs = " and ".join(name.replace("_", " ") for name in missing)
+            raise UserError(f"family '{self.name}' needs {needs}, which data set '{data}' does not have")

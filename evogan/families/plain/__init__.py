@@ -1,0 +1,1 @@
+"""A generator against a critic: the GAN of Goodfellow et al., arXiv:1406.2661."""

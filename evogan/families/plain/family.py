@@ -1,0 +1,53 @@
+"""The plain GAN: images from noise, a generator against a critic, and every loss, penalty and trick between them."""
+
+from __future__ import annotations
+
+from evogan.families.family import Family
+from evogan.families.shared.losses import AUTOENCODING, LOSSES
+from evogan.families.shared.networks import NETWORKS
+from evogan.families.shared.penalties import PENALTIES, REGULARIZATIONS
+from evogan.families.shared.schedule import SCHEDULE
+from evogan.genome import Conflict
+
+PLAYERS = ("critic", "generator")
+
+CONFLICTS = (
+    *(
+        Conflict(
+            {"critic_norm": ("batch",), penalty: values},
+            "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
+            "critic_norm = layer, instance, group or none",
+        )
+        for penalty, values in {
+            "gradient_penalty": ("two_sided", "one_sided"),
+            "zero_penalty": ("r1", "r2", "r1_r2"),
+        }.items()
+    ),
+    Conflict(
+        {"critic_constraint": ("clip",), "loss": AUTOENCODING},
+        "an autoencoder's energy needs no bound on its slope, and clipped weights reconstruct nothing",
+    ),
+    *(
+        Conflict(
+            {f"{player}_regularization": REGULARIZATIONS, "growing": (True,)},
+            "it would draw layers that are not in use yet to nothing",
+        )
+        for player in PLAYERS
+    ),
+    Conflict(
+        {"backbone": ("progressive", "stylegan"), "loss": AUTOENCODING},
+        "an autoencoder as critic is built with the other backbones only",
+    ),
+)
+
+PLAIN = Family(
+    name="plain",
+    title="Plain GAN",
+    source="Goodfellow et al., arXiv:1406.2661",
+    players=PLAYERS,
+    counted="critic",
+    genes=(*NETWORKS, *LOSSES, *PENALTIES, *SCHEDULE),
+    conflicts=CONFLICTS,
+    measures=("fid", "kid", "normalized_loss"),
+    model="evogan.families.plain.model",
+)

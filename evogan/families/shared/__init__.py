@@ -1,0 +1,1 @@
+"""Genes that several families have, by what they are about."""

@@ -1,0 +1,40 @@
+"""Families -> the gene table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from evogan.errors import UserError
+from evogan.families import Family
+from evogan.families.shared.players import optimizer
+from evogan.genome import GeneTable, TableGene
+from evogan.genome.define import choice
+
+FAMILY = "family"
+
+
+def gathered(families: Iterable[Family]) -> GeneTable:
+    """The genes of all families, and the gene `family`, whose default is the first.
+
+    A gene that some families have and others have not applies with those alone. Errors: UserError for a gene that two
+    families define differently.
+    """
+    families = list(families)
+    names = tuple(family.name for family in families)
+    found: dict[str, TableGene] = {}
+    owners: dict[str, list[str]] = {}
+    for family in families:
+        for gene in (*family.genes, *(gene for player in family.players for gene in optimizer(player))):
+            if found.setdefault(gene.name, gene) != gene:
+                raise UserError(
+                    f"gene '{gene.name}': family '{family.name}' and '{owners[gene.name][0]}' define it twice"
+                )
+            owners.setdefault(gene.name, []).append(family.name)
+    kind = choice(FAMILY, names, names[0], "what kind of GAN it is", "")
+    genes = [
+        gene if len(owners[name]) == len(families) else replace(gene, when={FAMILY: tuple(owners[name]), **gene.when})
+        for name, gene in found.items()
+    ]
+    conflicts = {str(conflict): conflict for family in families for conflict in family.conflicts}  # each once
+    return GeneTable([kind, *genes], conflicts.values())

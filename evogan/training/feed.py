@@ -1,0 +1,102 @@
+"""What a training is shown: rows of the data in shuffled order, one pass over them after another.
+
+A stream is fields that belong together row by row, such as images and their labels. Streams are independent of each
+other: two domains without pairs, or a few labelled images beside many without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from evogan.stable import derive_seed
+from evogan.zoo.gan import Rows
+
+Streams = Mapping[str, Mapping[str, Tensor]]  # stream -> field -> rows; images are uint8 (N, C, H, W)
+Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # the same in NumPy's arrays, as a data set has them
+
+FIRST = "images"  # the stream whose order and queue have names of one word in the state of a training
+
+
+def of_images(images: Tensor) -> Streams:
+    """Images alone, uint8 (N, C, H, W)."""
+    return {"images": {"images": images}}
+
+
+def on_device(streams: Arrays | Streams, device: torch.device | str) -> Streams:
+    return {
+        name: {field: torch.as_tensor(rows).to(device) for field, rows in fields.items()}
+        for name, fields in streams.items()
+    }
+
+
+class Feed:
+    """`streams` are resident on `device`; the order of each comes from a generator of its own, derived from `seed`."""
+
+    def __init__(self, streams: Arrays | Streams, seed: int, device: torch.device) -> None:
+        self.streams = on_device(streams, device)
+        self._orders = {
+            name: torch.Generator(device).manual_seed(derive_seed(seed, _named("order", name))) for name in streams
+        }
+        self._queues = {name: torch.empty(0, dtype=torch.long, device=device) for name in streams}
+
+    def next(self, n: int, fields: Sequence[str]) -> dict[str, Tensor]:
+        """n more rows of these fields; of a stream that has none of them nothing is used up."""
+        found: dict[str, Tensor] = {}
+        for name, stream in self.streams.items():
+            if wanted := [field for field in stream if field in fields]:
+                picked = self._pick(name, n)
+                found |= {field: prepared(stream[field][picked]) for field in wanted}
+        return found
+
+    def _pick(self, name: str, n: int) -> Tensor:
+        queue, order = self._queues[name], self._orders[name]
+        while len(queue) < n:
+            shuffled = torch.randperm(_length(self.streams[name]), generator=order, device=order.device)
+            queue = torch.cat([queue, shuffled])
+        picked, self._queues[name] = queue[:n], queue[n:]
+        return picked
+
+    def state(self) -> dict[str, Tensor]:
+        """Where every stream is."""
+        found: dict[str, Tensor] = {}
+        for name, order in self._orders.items():
+            found |= {_named("order", name): order.get_state(), _named("queue", name): self._queues[name].int()}
+        return found
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, order in self._orders.items():
+            order.set_state(state[_named("order", name)])
+            self._queues[name] = state[_named("queue", name)].to(self._queues[name].device, torch.long)
+
+
+def _named(what: str, stream: str) -> str:
+    return what if stream == FIRST else f"{what}.{stream}"
+
+
+def at_random(streams: Streams, rng: torch.Generator) -> Rows:
+    """Random rows, some perhaps twice: there may be fewer than are asked for. Every stream draws, used or not."""
+
+    def rows(n: int, fields: Sequence[str]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for stream in streams.values():
+            picked = torch.randint(_length(stream), (n,), generator=rng, device=rng.device)
+            found |= {field: prepared(stream[field][picked]) for field in stream if field in fields}
+        return found
+
+    return rows
+
+
+def prepared(rows: Tensor) -> Tensor:
+    """As networks like them: pixels, uint8 (N, C, H, W), in [-1, 1] and channels last in memory; others as they are."""
+    if rows.dtype != torch.uint8:
+        return rows
+    return rows.contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1.0)
+
+
+def _length(stream: Mapping[str, Tensor]) -> int:
+    return len(next(iter(stream.values())))
