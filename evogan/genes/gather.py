@@ -31,7 +31,8 @@ def gathered(families: Iterable[Family]) -> GeneTable:
                     f"gene '{gene.name}': family '{family.name}' and '{owners[gene.name][0]}' define it twice"
                 )
             owners.setdefault(gene.name, []).append(family.name)
-    kind = choice(FAMILY, names, names[0], "what kind of GAN it is", "")
+    sources = "; ".join(f"{family.name} {family.source}" for family in families)
+    kind = choice(FAMILY, names, names[0], "what kind of GAN it is", sources)
     genes = [
         gene if len(owners[name]) == len(families) else replace(gene, when={FAMILY: tuple(owners[name]), **gene.when})
         for name, gene in found.items()
