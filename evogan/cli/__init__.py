@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from evogan.cli import bench, campaigns, comparing, reading, searching, training
+from evogan.cli import bench, campaigns, comparing, reading, searching, stores, training
 from evogan.cli.streams import finish, open_closed
 from evogan.errors import NothingCompleted, UserError, one_line
 
@@ -53,6 +53,12 @@ bench_app.command(name="list")(bench.list_tables)
 bench_app.command(name="run")(bench.run)
 bench_app.command(name="collect")(bench.collect)
 app.add_typer(bench_app, name="bench")
+
+store_app = typer.Typer(help="A store that travels, and is looked after.", no_args_is_help=True)
+store_app.command(name="add")(stores.add)
+store_app.command(name="prune")(stores.prune)
+store_app.command(name="check")(stores.check)
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:

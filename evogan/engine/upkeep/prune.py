@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evogan.engine.history import RunHistory
 from evogan.engine.store import Store
-from evogan.trial import STATE, Identity
+from evogan.trial import FRESH, STATE, Identity
 
 WEIGHTS = "*.safetensors"
 
@@ -24,8 +24,9 @@ class Pruned:
 def prune(store: Store, dry_run: bool = False) -> Pruned:
     """Delete generators and training states that no run needs any more; the evaluations stay, with their images.
 
-    A run that is through needs the generators of its best genome, its finalists and its references; one that is not
-    needs all that it was told of. What is trained just now is left alone. With `dry_run` nothing is deleted.
+    A run that is through needs the generators of its best genome, its finalists and its references; one that may go on
+    those of all genomes that it was told of, and their states. What is trained just now is left alone. With `dry_run`
+    nothing is deleted.
     Errors: UserError for a damaged run: what it needs cannot be known.
     """
     generators, going_on = _needed(store)
@@ -51,11 +52,12 @@ def _needed(store: Store) -> tuple[set[Identity], set[tuple[str, str, int]]]:
     going_on: set[tuple[str, str, int]] = set()
     for name in store.names():
         run = RunHistory(store, name)
+        references, most = {key for _, key, _ in run.document["reference"]}, run.document["replicates"]
         if run.is_through:
-            named = {told.row.key for told in (run.best, *run.ranking[:1]) if told} | store.finalists(name)
-            named |= {key for _, key, _ in run.document["reference"]}
+            named = references | store.finalists(name) | {told.row.key for told in run.ranking[:1]}
             generators |= {identity for key in named for identity in run.trainings(key)}
         else:
-            told = (told.identity(i) for told in run.history for i in range(len(told.evaluations)))
-            going_on |= {(key, task, replicate) for key, task, _, replicate in told}
+            fresh = range(FRESH, FRESH + run.document["confirm"])
+            for key in references | {told.row.key for told in run.history}:
+                going_on |= {(key, run.document["task"], replicate) for replicate in (*fresh, *range(most))}
     return generators, going_on
