@@ -308,7 +308,7 @@ def test_the_mean_style_is_a_moving_average() -> None:
     for seed in range(3):
         z = normal(5, 6, seed=seed)
         mean = 0.995 * mean + 0.005 * generator.mapping(z).detach().sum(0) / 5
-        generator.follow_styles(z)
+        generator.after_step(z)
     torch.testing.assert_close(generator.mean_style, mean)
     assert not generator.mean_style.requires_grad
 

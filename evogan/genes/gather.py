@@ -27,9 +27,8 @@ def gathered(families: Iterable[Family]) -> GeneTable:
     for family in families:
         for gene in (*family.genes, *(gene for player in family.players for gene in optimizer(player))):
             if found.setdefault(gene.name, gene) != gene:
-                raise UserError(
-                    f"gene '{gene.name}': family '{family.name}' and '{owners[gene.name][0]}' define it twice"
-                )
+                other = owners[gene.name][0]
+                raise UserError(f"gene '{gene.name}': families '{other}' and '{family.name}' define it differently")
             owners.setdefault(gene.name, []).append(family.name)
     sources = "; ".join(f"{family.name} {family.source}" for family in families)
     kind = choice(FAMILY, names, names[0], "what kind of GAN it is", sources)

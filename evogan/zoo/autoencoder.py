@@ -20,6 +20,8 @@ class Autoencoder(Network):
     With the error v = Dec(Enc(x)) - x,  EBGAN: e = |v|_2;  BEGAN: e = mean over the pixels of |v|^eta.
     """
 
+    sign = -1
+
     def __init__(self, genes: Mapping[str, Any], encoder: Critic, decoder: Generator) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder

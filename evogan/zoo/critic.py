@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from evogan.genes import AUTOENCODING
 from evogan.zoo.gan import Critique, Draws, Network
-from evogan.zoo.layers import LeakyReLU, MinibatchDiscrimination, MinibatchStd, precise
+from evogan.zoo.layers import LeakyReLU, MinibatchDiscrimination, MinibatchStd, draw_masks, precise
 
 
 class Critic(Network):
@@ -56,3 +57,29 @@ class Critic(Network):
             features = self.discrimination(features)
         out = precise(self.head(features))
         return Critique(out if self._encodes else out.squeeze(1), features)
+
+
+class DroppingCritic(Critic):
+    """Blocks, each followed by activation and dropout. `shapes`: of the maps (C, H, W) that each block makes."""
+
+    blocks: nn.ModuleList
+    shapes: list[tuple[int, int, int]]
+
+    def __init__(self, genes: Mapping[str, Any]) -> None:
+        super().__init__(genes)
+        self.dropout: float = genes["dropout"]
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self.shapes, n, self.dropout, rng)
+
+    def trunk(self, x: Tensor, draws: Draws) -> Tensor:
+        return dropped(x, self.blocks, self.activate, draws)
+
+
+def dropped(x: Tensor, blocks: nn.ModuleList, activate: nn.Module, masks: Draws) -> Tensor:
+    """x through blocks, each followed by activation and, where there are masks, dropout."""
+    for i, block in enumerate(blocks):
+        x = activate(block(x))
+        if masks:
+            x = x * masks[i].to(x.dtype)
+    return x

@@ -16,11 +16,24 @@ Rows = Callable[[int, tuple[str, ...]], Data]  # as many random rows of these fi
 
 
 class Network(nn.Module):
-    """A generator or a critic."""
+    """A generator or a critic. `sign`: 1 where a high score means real, -1 where it is an energy, low for what is."""
+
+    sign = 1
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         """The randomness of a forward pass of n images, each tensor with n rows; () where a network uses none."""
         return ()
+
+    def begin(self, progress: float) -> bool:
+        """An iteration begins, with this share of the full budget spent. Whether there are new layers."""
+        return False
+
+    def present(self, images: Tensor) -> Tensor:
+        """Real images as a critic is shown them now, of the same shape."""
+        return images
+
+    def after_step(self, inputs: Tensor) -> None:
+        """Its player has stepped, on these inputs."""
 
 
 class Critique(NamedTuple):

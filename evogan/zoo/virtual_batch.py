@@ -34,6 +34,12 @@ class WithReference(Network):
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.generator.draws(n, rng)
 
+    def begin(self, progress: float) -> bool:
+        return self.generator.begin(progress)
+
+    def after_step(self, inputs: Tensor) -> None:
+        self.generator.after_step(inputs)
+
     def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
         n = len(self.references)
         whole = tuple(torch.cat([torch.ones_like(mask[:1]).expand(n, *mask.shape[1:]), mask]) for mask in draws)

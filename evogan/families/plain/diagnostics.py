@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from evogan.zoo.autoencoder import Autoencoder
-from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.gan import Rows
 
 if TYPE_CHECKING:
@@ -28,21 +26,19 @@ IMAGES = 256  # of each kind that the critic judges, or a few more
 def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Generator) -> dict[str, float]:
     """What the critic says in training mode: in batches as large as there, each of one kind; but nothing is dropped."""
     critic, generator, n = gan.players["critic"], gan.players["generator"], gan.rows["critic"]
-    growth = next((module for module in generator.modules() if isinstance(module, Growth)), None)
     scores: list[list[Tensor]] = [[], [], []]
     features, pixels, theirs = [], [], []
     for _ in range(-(-IMAGES // n)):
         data, held_out = seen(n, ("images",)), unseen(n, ("images",))["images"]
         batch = gan.draw("critic", n, data, rng)
         pixels.append(generator(*batch.draws["latent"], batch.draws["generator"]).float())
-        shown = [images if growth is None else growth.blend(images) for images in (data["images"], held_out)]
+        shown = [critic.present(images) for images in (data["images"], held_out)]
         theirs.append(shown[0])
         for kind, images in enumerate((*shown, pixels[-1])):
             said = critic(images)
             scores[kind].append(said.score)
             features.append(said.features)
-    sign = -1 if isinstance(critic, Autoencoder) else 1  # an energy is low for what is real
-    training, others, fake = (sign * torch.cat(said) for said in scores)
+    training, others, fake = (critic.sign * torch.cat(said) for said in scores)
     return {
         "critic_accuracy": forced_choice(training, fake),
         "critic_accuracy_held_out": forced_choice(others, fake),

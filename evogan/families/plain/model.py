@@ -23,8 +23,7 @@ from evogan.genome import Value
 from evogan.stable import derive_seed
 from evogan.zoo.augment import augment, draw_augmentation
 from evogan.zoo.average import HistoricalAverage, MovingAverage
-from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks, stylegan
-from evogan.zoo.backbones.progressive import Growth
+from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
@@ -131,8 +130,6 @@ class PlainGAN:
             **{f"{name}_history": history for name, history in self._histories.items()},
             "memory": self._memory,
         }
-        self._growing = [m for player in self.players.values() for m in player.modules() if isinstance(m, Growth)]
-        self._styled = [m for m in generator.modules() if isinstance(m, stylegan.Generator)]
         self._feature_matching: str = genes["feature_matching"]
         self._matches_real = self.objective.needs_real or self._feature_matching != "off"
         # batch norm and minibatch layers look at the batch: real and fake pass them apart
@@ -147,8 +144,8 @@ class PlainGAN:
 
     def begin(self, progress: float) -> bool:
         self._noise = math.hypot(self.genes["instance_noise"] * (1 - progress), self.genes["input_noise"])
-        grown = [growth.grow(progress) for growth in self._growing]  # every one
-        return any(grown)
+        new = [player.begin(progress) for player in self.players.values()]  # of every one
+        return any(new)
 
     # --- the randomness of a step
 
@@ -215,8 +212,7 @@ class PlainGAN:
     def _seen(self, images: Tensor, what: str, batch: Batch) -> Tensor:
         """The images as the critic gets to see them."""
         if what == REAL:
-            for growth in self._growing[:1]:
-                images = growth.blend(images)
+            images = self.players["critic"].present(images)
         if augmentation := batch.draws.get(f"{what} augmentation"):
             images = augment(self.genes["augmentation"], images, augmentation)
         if noise := batch.draws.get(f"{what} noise"):
@@ -241,8 +237,7 @@ class PlainGAN:
             self._histories[player].follow(self.players[player])
         self._memory.follow(player, losses)
         if player == "generator":
-            for network in self._styled:
-                network.follow_styles(*batch.draws[LATENT])
+            self.players["generator"].after_step(*batch.draws[LATENT])
             if self._average is not None:
                 self._average.follow(self.players["generator"])
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from evogan.families.shared.losses import SCORED
 from evogan.families.shared.sources import PGGAN, WGAN
+from evogan.genome import TableGene
 from evogan.genome.define import choice, number, only
 
 REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2", "spectral_exact")
+
+
+def _sigma(player: str) -> TableGene:
+    return number(
+        f"{player}_sigma",
+        0.01,
+        100.0,
+        1.0,
+        "what the top singular value of each layer is brought down to",
+        "BigGAN, arXiv:1809.11096",
+        log=True,
+        **only(f"{player}_constraint", "sigma_clamp"),
+    )
+
 
 PENALTIES = [
     choice(
@@ -34,16 +49,7 @@ PENALTIES = [
         WGAN,
         critic_constraint="clip",
     ),
-    number(
-        "critic_sigma",
-        0.01,
-        100.0,
-        1.0,
-        "what the top singular value of each layer is brought down to",
-        "BigGAN, arXiv:1809.11096",
-        log=True,
-        critic_constraint="sigma_clamp",
-    ),
+    _sigma("critic"),
     choice(
         "constrained_head",
         (True, False),
@@ -60,16 +66,7 @@ PENALTIES = [
         "what the generator's weights are held to",
         "SAGAN, arXiv:1805.08318; BigGAN, arXiv:1809.11096",
     ),
-    number(
-        "generator_sigma",
-        0.01,
-        100.0,
-        1.0,
-        "what the top singular value of each layer is brought down to",
-        "BigGAN, arXiv:1809.11096",
-        log=True,
-        generator_constraint="sigma_clamp",
-    ),
+    _sigma("generator"),
     choice(
         "gradient_penalty",
         ("none", "two_sided", "one_sided", "dragan"),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, Upsample, draw_masks, norm
+from evogan.zoo.layers import LeakyReLU, Upsample, norm
 
 WITHOUT_SHIFT = ("none", "pixel")  # norms that add nothing, so that a network needs biases
 
@@ -44,12 +44,11 @@ class Generator(generator.Generator):
         return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width)))
 
 
-class Critic(critic.Critic):
+class Critic(critic.DroppingCritic):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes)
         m, k = doublings(size)
         kernel, kind = genes["kernel_size"], genes["critic_norm"]
-        self.dropout: float = genes["dropout"]
         bias = kind in WITHOUT_SHIFT
         widths = [genes["filters"] * 2**i for i in range(k)]
         self.blocks = nn.ModuleList(
@@ -61,13 +60,3 @@ class Critic(critic.Critic):
         )
         self.shapes = [(outputs, size >> i, size >> i) for i, outputs in enumerate(widths, 1)]
         self.end_with(widths[-1], m, bias=bias)
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return draw_masks(self.shapes, n, self.dropout, rng)
-
-    def trunk(self, x: Tensor, draws: Draws) -> Tensor:
-        for i, block in enumerate(self.blocks):
-            x = self.activate(block(x))
-            if draws:
-                x = x * draws[i].to(x.dtype)
-        return x

@@ -32,11 +32,7 @@ class _Hidden(nn.Module):
         self.blocks[0][0].init_bound = first_init  # type: ignore[index]
 
     def forward(self, x: Tensor, masks: Draws) -> Tensor:
-        for i, block in enumerate(self.blocks):
-            x = self.activate(block(x))
-            if masks:
-                x = x * masks[i].to(x.dtype)
-        return x
+        return critic.dropped(x, self.blocks, self.activate, masks)
 
 
 def _widths(genes: Mapping[str, Any]) -> list[int]:

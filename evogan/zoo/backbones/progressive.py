@@ -127,6 +127,9 @@ class GrowingGenerator(generator.Generator):
         self.growth = Growth(genes["growing"], self.k, genes.get("growing_from", 0))
         self.to_rgb = nn.ModuleList(with_gain(nn.Conv2d(self.widths[s], channels, 1), 1.0) for s in self.growth.levels)
 
+    def begin(self, progress: float) -> bool:
+        return self.growth.grow(progress)
+
     def images(self, x: Tensor, block: Callable[[int, Tensor], Tensor]) -> Tensor:
         """`block(s, x)` makes the maps of level s from those of the level before, and of level 0 from `x`."""
         last, fade = self.growth.now()
@@ -192,6 +195,12 @@ class Critic(critic.Critic):
             self.discrimination = MinibatchDiscrimination(n)
             features = self.discrimination.outputs
         self.head = with_gain(nn.Linear(features, 1), 1.0)
+
+    def begin(self, progress: float) -> bool:
+        return self.growth.grow(progress)
+
+    def present(self, images: Tensor) -> Tensor:
+        return self.growth.blend(images)
 
     def trunk(self, x: Tensor, draws: Draws) -> Tensor:
         """Images -> maps (N, n_0, m, m)."""

@@ -144,6 +144,6 @@ class Generator(progressive.GrowingGenerator):
         return self.m << level
 
     @torch.no_grad()
-    def follow_styles(self, latent: Tensor) -> None:
-        """The generator has stepped, from these latents (N, latent)."""
-        self.mean_style.copy_(torch.lerp(self.mean_style, self.mapping(latent).mean(0), 1 - MEAN_DECAY))
+    def after_step(self, inputs: Tensor) -> None:
+        """The mean style follows those of these latents (N, latent)."""
+        self.mean_style.copy_(torch.lerp(self.mean_style, self.mapping(inputs).mean(0), 1 - MEAN_DECAY))

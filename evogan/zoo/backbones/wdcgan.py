@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, SameConv, Upsample, draw_masks, norm
+from evogan.zoo.layers import LeakyReLU, SameConv, Upsample, norm
 
 
 class Generator(generator.Generator):
@@ -43,13 +43,12 @@ class Generator(generator.Generator):
         return torch.tanh(self.blocks(generator.maps(x, self.width)))
 
 
-class Critic(critic.Critic):
+class Critic(critic.DroppingCritic):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes)
         n, kernel, kind = genes["filters"], genes["kernel_size"], genes["critic_norm"]
-        self.dropout: float = genes["dropout"]
         blocks: list[nn.Module] = []
-        self.shapes: list[tuple[int, int, int]] = []
+        self.shapes = []
         inputs = channels
         for outputs, stride, pad, kind_here in (
             (n // 4, 2, 0, "none"),
@@ -63,13 +62,3 @@ class Critic(critic.Critic):
             self.shapes.append((outputs, size, size))
         self.blocks = nn.ModuleList(blocks)
         self.end_with(inputs, size)
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return draw_masks(self.shapes, n, self.dropout, rng)
-
-    def trunk(self, x: Tensor, draws: Draws) -> Tensor:
-        for i, block in enumerate(self.blocks):
-            x = self.activate(block(x))
-            if draws:
-                x = x * draws[i].to(x.dtype)
-        return x
