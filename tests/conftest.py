@@ -24,7 +24,8 @@ from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
 
 TASK = Task(name="made up")
-LONGEST = ["test_ray", "test_cluster", "test_population", "test_zoo", "test_published", "test_backbones", "test_faults"]
+NARROW = str(Path(__file__).with_name("narrow.toml"))  # a space of GANs that are trained in a moment
+LONGEST = ["test_ray", "test_cluster", "test_population", "test_faults", "test_zoo", "test_resume", "test_continue"]
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

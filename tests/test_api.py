@@ -18,7 +18,7 @@ from evogan.engine import Event
 from evogan.genes import GENES
 from evogan.runs.seeds import read_seeds
 from evogan.space import load_space
-from tests.conftest import mixed_space, score
+from tests.conftest import NARROW, mixed_space, score
 
 SMALL = {"kimg": 0.1, "samples": 100, "workers": 1, "finalists": 1, "confirm": 2}
 
@@ -161,8 +161,8 @@ def test_a_strategy_that_plans_over_its_budget_is_told_it() -> None:
 def test_a_run_sees_only_its_own_fresh_replicates(runs: Path) -> None:
     """Another run with more finalists and replicates on the same task changes nothing here."""
     small = {"kimg": 0.1, "samples": 100, "workers": 1, "runs": runs, "evaluations": 4}
-    one = evogan.search("wdcgan", finalists=1, confirm=1, name="one", **small)
-    evogan.search("wdcgan", finalists=4, confirm=3, name="two", **small)
+    one = evogan.search(NARROW, finalists=1, confirm=1, name="one", **small)
+    evogan.search(NARROW, finalists=4, confirm=3, name="two", **small)
     again = evogan.open_run("one", runs)
     assert [(c.name, c.values) for c in again.confirmations] == [(c.name, c.values) for c in one.confirmations]
     assert len(again.confirmations) == 2
@@ -242,15 +242,15 @@ def test_a_run_that_recorded_classes_by_number_goes_on(runs: Path, tmp_path: Pat
             Image.fromarray(np.full((8, 8), 12 * kind + number, np.uint8)).save(path)
     given = SMALL | {"data": tmp_path / "set", "features": "digits", "name": "old", "runs": runs, "confirm": 0}
     heard: list[Event] = []
-    run = evogan.search("wdcgan", classes=["10", "2"], evaluations=1, listener=heard.append, **given)
+    run = evogan.search(NARROW, classes=["10", "2"], evaluations=1, listener=heard.append, **given)
     assert heard[0].reason == run.document["contents"]
     assert "2 classes: 10 (" in run.document["contents"]
     assert run.document["contents"] in run.report().read_text()
     run.store.extend_run("old", {"gan": run.document["gan"] | {"classes": [1, 2]}})
     assert evogan.resume("old", runs=runs).document["gan"]["classes"] == [1, 2]
-    assert evogan.search("wdcgan", classes="10,2", evaluations=2, **given).document["gan"]["classes"] == [1, 2]
+    assert evogan.search(NARROW, classes="10,2", evaluations=2, **given).document["gan"]["classes"] == [1, 2]
     with pytest.raises(UserError, match=r"another gan.classes: \[1, 2\], not \['1', '2'\]"):
-        evogan.search("wdcgan", classes=[1, 2], evaluations=2, **given)
+        evogan.search(NARROW, classes=[1, 2], evaluations=2, **given)
 
 
 def test_a_run_goes_on_with_the_references_that_it_recorded(runs: Path, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_importing_evogan_is_light() -> None:
 def test_a_promoted_gan_goes_on_from_where_it_stopped(runs: Path) -> None:
     options = {"fidelities": [0.25, 1.0], "initial": 4, "eta": 2}
     small = {**SMALL, "kimg": 0.4, "finalists": 0, "confirm": 0}
-    run = evogan.search("wdcgan", strategy="assisted", options=options, evaluations=4, window=2, runs=runs, **small)
+    run = evogan.search(NARROW, strategy="assisted", options=options, evaluations=4, window=2, runs=runs, **small)
     promoted = [told for told in run.history if told.row.fidelity == 1]
     assert promoted
     for told in promoted:

@@ -33,7 +33,7 @@ from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
-from tests.conftest import mixed_space, score
+from tests.conftest import NARROW, mixed_space, score
 from tests.test_engine import facts, run
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -109,7 +109,7 @@ def test_a_search_has_the_same_history_on_one_and_two_workers(runs: Path) -> Non
     histories = []
     for workers in (1, 2):
         run = search(
-            "wdcgan",
+            NARROW,
             evaluations=6,
             strategy="ga",
             options={"population": 4},

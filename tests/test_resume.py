@@ -16,8 +16,8 @@ import pytest
 from evogan import open_run, resume
 from evogan.errors import UserError
 from tests import forked
+from tests.conftest import NARROW
 
-NARROW = Path(__file__).with_name("narrow.toml")  # a space of GANs that are trained in a moment
 SEARCH = (
     f"search {NARROW} --kimg 0.3 --samples 200 --finalists 1 --confirm 2 --name killed --window 4 --workers 1"
 ).split()
