@@ -89,7 +89,8 @@ def _server() -> socket.socket:
     """One for each process that runs tests; it ends with it."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.forked", str(its.fileno())]
-    silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": env}
     _server_process.append(
         subprocess.Popen(
             command, pass_fds=[its.fileno()], cwd=Path(__file__).parents[1], start_new_session=True, **silent
@@ -141,7 +142,9 @@ def _serve() -> None:
         _be(*asked["arguments"])
         code = 0
     except SystemExit as ended:
-        code = 0 if ended.code is None else int(ended.code)
+        code = ended.code if isinstance(ended.code, int) else bool(ended.code)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:  # as an interpreter ends, but for the seconds that it takes to tidy up what is imported

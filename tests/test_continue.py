@@ -25,7 +25,7 @@ from evogan.training import Diverged, State, Trainer
 from evogan.training.feed import of_images
 from evogan.trial import STATE, Evaluation, GANTask, Trial
 
-SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
+SMALL = {"filters": 4, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
 GENOMES: dict[str, dict[str, Any]] = {
     "rmsprop": {},
     "adam_ema": {
@@ -159,7 +159,7 @@ genomes = st.fixed_dictionaries(
 ).map(GENES.complete)  # the genes that apply
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(genomes, st.lists(st.integers(1, 4), min_size=1, max_size=3), st.booleans())
 def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: list[int], looked: bool) -> None:
     """Everything that a training holds in the end: weights, optimisers, random numbers, means of losses."""

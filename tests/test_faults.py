@@ -26,6 +26,7 @@ from evogan.engine.store import Store
 from evogan.errors import UserError
 from evogan.trial import STATE
 from tests import forked
+from tests.conftest import NARROW
 from tests.driver import is_whole
 from tests.postgres import PASSWORD, QUOTED, Postgres
 from tests.postgres import postgres as postgres
@@ -145,8 +146,8 @@ def test_killed_at_twenty_moments_the_run_is_an_undisturbed_one(
 # --- Ctrl-C, and several drivers: the command line as people use it
 
 SEARCH = (
-    "search wdcgan --strategy ga --option population=4 --evaluations 6 --window 4 "
-    "--kimg 1 --samples 200 --finalists 1 --confirm 1"
+    f"search {NARROW} --strategy ga --option population=4 --evaluations 6 --window 4 "
+    "--kimg 1.5 --samples 200 --finalists 1 --confirm 1"
 ).split()
 
 
