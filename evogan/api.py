@@ -55,13 +55,18 @@ class Run(RunHistory):
         return "" if path is None else read_small(path).decode(errors="replace")
 
     def load_best(self) -> Generator:
-        """The generator of the best training of the best genome, ready to sample."""
+        """The generator of the best genome's best training, at the checkpoint where the fitness is taken."""
         training = None if self.best is None else self.best_training(self.best.row.key)
         if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed: {facts.verdict(self)}")
         if self.document.get("table"):
             raise UserError(f"run '{self.name}' is a replay of table '{self.document['table']}': nothing was trained")
-        return load(self.store.files(training.identity) / "generator.safetensors")
+        if not training.evaluation.keeps(self.judge.choice):
+            warnings.warn(
+                f"run '{self.name}' is of a version that kept the weights with the best FID, whatever judged",
+                stacklevel=2,
+            )
+        return load(self.store.files(training.identity, training.evaluation) / "generator.safetensors")
 
 
 def search(
@@ -282,10 +287,10 @@ def train(
     kept = Place.of(runs, store).open()
     trial = Trial(read, GENES.key(read), task, 1.0, replicate)
     try:
-        evaluation = Broker(kept, LocalExecutor(evaluate)).result(trial)
+        evaluation = Broker(kept, LocalExecutor(evaluate), choice=trial.choice).result(trial)
     finally:
         kept.leases.close()
-    return evaluation, kept.files(trial.identity)
+    return evaluation, kept.files(trial.identity, evaluation)
 
 
 def evaluate(

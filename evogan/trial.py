@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -19,6 +19,7 @@ COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no be
 FRESH = 1000  # replicates from here on are never used by search: they check winners
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
+CHOSEN_BY = "chosen_by"  # in a provenance: by which metrics, and at which score, the weights were chosen, if not by FID
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 IMAGE_SIZES = (4, 1024)  # pixels a side, from and to
@@ -77,6 +78,27 @@ class Limits:
     memory: float = math.inf
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which checkpoint of a training counts: the best by the first of the metrics, or the last (of a cost always).
+
+    Only those where every metric is a finite number.
+    """
+
+    metrics: tuple[str, ...] = ("fid",)
+    score: Literal["best", "last"] = "best"
+
+    def place(self, scores: Sequence[Mapping[str, float]]) -> int | None:
+        """Of the checkpoint among `scores`; None if the metrics were measured nowhere."""
+        there = [
+            i for i, point in enumerate(scores) if all(math.isfinite(point.get(m, math.nan)) for m in self.metrics)
+        ]
+        if not there:
+            return None
+        first = self.metrics[0]
+        return there[-1] if self.score == "last" or first in COSTS else min(there, key=lambda i: scores[i][first])
+
+
 def _unheard(point: Mapping[str, float]) -> None:
     pass
 
@@ -86,9 +108,9 @@ class Trial:
     """A request: train and judge this genome. `fidelity` in (0, 1], `replicate` from 0.
 
     `earlier` is what the same trial gave at a lower fidelity, with its files: a training may go on from there, and
-    must end as if it had been trained straight through. `number`: the proposal that asked for it first. `report` is
-    called now and then with how far it is: `fidelity`, `kimg` and losses; at a checkpoint its scores. It may raise
-    `Stopped`.
+    must end as if it had been trained straight through. `choice`: of which checkpoint the weights are kept. `number`:
+    the proposal that asked for it first. `report` is called now and then with how far it is: `fidelity`, `kimg` and
+    losses; at a checkpoint its scores. It may raise `Stopped`.
     """
 
     genome: Genome
@@ -97,6 +119,7 @@ class Trial:
     fidelity: float = 1.0
     replicate: int = 0
     earlier: Evaluation | None = field(default=None, compare=False, repr=False)
+    choice: Choice = field(default=Choice(), compare=False)
     number: int | None = field(default=None, compare=False)
     report: Callable[[Mapping[str, float]], None] = field(default=_unheard, compare=False, repr=False)
 
@@ -144,11 +167,36 @@ class Evaluation:
         """Whether another offer might have ended otherwise."""
         return self.status in ("timed_out", "out_of_memory")
 
-    def answers(self, offer: Limits) -> bool:
-        """Whether it tells how a trial with this offer ends: a limit-bound failure does where no more is offered."""
+    def answers(self, offer: Limits, choice: Choice | None = None) -> bool:
+        """Whether it tells how a trial with this offer ends: a limit-bound failure does where no more is offered.
+
+        And for this choice: it has the metrics, and its weights are those of the checkpoint that is chosen by them.
+        """
         if self.status == "timed_out":
             return offer.seconds <= self.limits.seconds
-        return self.status != "out_of_memory" or offer.memory <= self.limits.memory
+        if self.status == "out_of_memory":
+            return offer.memory <= self.limits.memory
+        return choice is None or self.failed or (self.measured(choice.metrics) and self.keeps(choice))
+
+    def measured(self, metrics: Sequence[str]) -> bool:
+        return all(any(name in point for point in self.scores) for name in metrics)
+
+    @property
+    def choice(self) -> Choice | None:
+        """By what the checkpoint was chosen whose weights are kept; None if none are."""
+        if (recorded := self.provenance.get(CHOSEN_BY)) is not None:
+            return Choice(tuple(recorded["metrics"]), recorded["score"])
+        return Choice() if self.measured(Choice().metrics) else None
+
+    @property
+    def kept(self) -> Mapping[str, float]:
+        """The scores at the checkpoint whose weights are kept; empty if none are."""
+        place = self.choice.place(self.scores) if self.choice else None
+        return {} if place is None else self.scores[place]
+
+    def keeps(self, choice: Choice) -> bool:
+        """Whether its weights, if there are any, are of the checkpoint that would be chosen so."""
+        return self.choice is None or self.choice.place(self.scores) == choice.place(self.scores)
 
     @property
     def failed(self) -> bool:

@@ -111,7 +111,7 @@ DAMAGES = {
     ("evaluations", "flags"): ("{", "{}", "[1]"),
     ("evaluations", "cost"): NO_NUMBERS,
     ("evaluations", "limits"): (*NO_NUMBERS, '{"hours": 1}'),
-    ("evaluations", "provenance"): ("{", "[]"),
+    ("evaluations", "provenance"): ("{", "[]", '{"chosen_by": {"metrics": [], "score": "best"}}'),
     ("evaluations", "fidelity"): NO_SHARE,
     ("proposals", "vector"): ("{", "{}", '["x"]', "[NaN]", "[[]]"),
     ("proposals", "genome"): ("{", "[]", '{"x": null}', '{"x": [1]}'),

@@ -573,7 +573,7 @@ def test_tensorboard_has_curves_grids_genes_and_the_best_so_far(tmp_path: Path) 
     (store / "key1").mkdir(parents=True)
     Image.new("RGB", (30, 20), (255, 0, 0)).save(store / "key1" / "samples.png")
     losses = ({"kimg": 0.5, "critic": -1.0}, {"kimg": 1.0, "critic": -2.0})
-    with TensorBoard(board, FID, lambda identity: store / identity[0]) as listener:
+    with TensorBoard(board, FID, lambda identity, _: store / identity[0]) as listener:
         listener(Event("evaluated", trial(1), done(4.0, id=1, curve=losses)))
         listener(known(1, 4.0))
         listener(Event("progress", trial(2), point={"fid": 0.1}))
@@ -605,14 +605,14 @@ def test_a_run_that_goes_on_doubles_nothing_on_the_board(tmp_path: Path) -> None
         return FID.value(event.evaluation)
 
     events = [Event("evaluated", trial(i), done(9.0 - i, id=i)) for i in range(3)]
-    with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
+    with TensorBoard(tmp_path, FID, lambda *_: tmp_path / "none") as listener:
         for number, event in enumerate(events[:2]):
             listener(event)
             listener(known(number, judged(event)))
     (best,), trial_file = (tmp_path / "best").iterdir(), next((tmp_path / "000000-key0").iterdir())
     best.rename(best.with_name("events.out.tfevents.1.1"))  # of another time, by another process
     before = trial_file.read_bytes()
-    with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
+    with TensorBoard(tmp_path, FID, lambda *_: tmp_path / "none") as listener:
         for number, event in enumerate(events[:2]):
             listener(replace(event, kind="cached"))
             listener(known(number, judged(event)))
@@ -626,7 +626,7 @@ def test_a_run_that_goes_on_doubles_nothing_on_the_board(tmp_path: Path) -> None
 
 def test_an_objective_has_no_images_seen(tmp_path: Path) -> None:
     points = ({"value": 2.0}, {"value": 1.0})
-    with TensorBoard(tmp_path, Judge("value"), lambda _: tmp_path / "none") as listener:
+    with TensorBoard(tmp_path, Judge("value"), lambda *_: tmp_path / "none") as listener:
         listener(Event("evaluated", trial(1), Evaluation(status="completed", scores=points, id=1)))
     assert scalars(tmp_path / "000001-key1", "value") == [(0, 2.0), (1, 1.0)]
 
@@ -639,9 +639,9 @@ def test_a_full_disk_stops_no_search_and_the_board_is_completed_later(
 
     with monkeypatch.context() as patch:
         patch.setattr("evogan.monitor.tensorboard.write_whole", full)
-        with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
+        with TensorBoard(tmp_path, FID, lambda *_: tmp_path / "none") as listener:
             listener(Event("evaluated", trial(1), done(4.0, id=1)))
-    with TensorBoard(tmp_path, FID, lambda _: tmp_path / "none") as listener:
+    with TensorBoard(tmp_path, FID, lambda *_: tmp_path / "none") as listener:
         listener(Event("cached", trial(1), done(4.0, id=1)))
         listener(known(1, 4.0))
     assert scalars(tmp_path / "000001-key1", "fid") == [(1000, 5.0), (2000, 4.0)]
@@ -651,7 +651,7 @@ def test_a_full_disk_stops_no_search_and_the_board_is_completed_later(
 def test_without_tensorboard_one_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
     with pytest.raises(UserError, match=r"tensorboard is not installed: pip install 'evogan\[tensorboard\]'"):
-        TensorBoard(tmp_path / "board", FID, lambda _: tmp_path)
+        TensorBoard(tmp_path / "board", FID, lambda *_: tmp_path)
     assert not (tmp_path / "board").exists()
 
 

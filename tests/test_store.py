@@ -200,12 +200,12 @@ class TestEveryDatabase:
         for fidelity, name in ((0.1, STATE), (0.3, STATE), (0.5, "samples.png"), (1.0, STATE)):
             files = {name: str(fidelity).encode()}
             store.record(replace(TRIAL, fidelity=fidelity), replace(DONE, files=files, cost={"seconds": fidelity}))
-        found = store.earlier(TRIAL.identity)
+        found = store.earlier(TRIAL.identity, TRIAL.choice)
         assert found is not None and found.cost == {"seconds": 0.3} and found.files == {STATE: b"0.3"}
-        store.drop_state((TRIAL.key, TASK.key, 0.3, 0))
-        found = store.earlier(TRIAL.identity)
+        store.drop_state((TRIAL.key, TASK.key, 0.3, 0), found)
+        found = store.earlier(TRIAL.identity, TRIAL.choice)
         assert found is not None and found.fidelity == 0.1
-        assert store.earlier((TRIAL.key, TASK.key, 0.1, 0)) is None
+        assert store.earlier((TRIAL.key, TASK.key, 0.1, 0), TRIAL.choice) is None
 
     def test_an_answer_that_stands_keeps_its_files(self, driver: Callable[[], Store]) -> None:
         driver().record(TRIAL, replace(DONE, files={"a": b"first"}))

@@ -11,8 +11,8 @@ from typing import Literal
 from evogan.engine.executors import Executor, Report
 from evogan.engine.executors.base import Lost
 from evogan.engine.pruner import Pruner
-from evogan.engine.store import Store
-from evogan.trial import Evaluation, Identity, Trial
+from evogan.engine.store import UNLIMITED, Store
+from evogan.trial import Choice, Evaluation, Identity, Trial
 
 POLL = 0.5  # seconds between looks at what other drivers train, and at a wish to stop
 
@@ -61,7 +61,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Broker:
-    """`stopping`: when it is set nothing more begins, what runs is waited for, and `Interrupted` ends the search."""
+    """`choice`: how answers are judged; one without the metrics, or with weights of another checkpoint, is none.
+    `stopping`: when it is set nothing more begins, what runs is waited for, and `Interrupted` ends the search.
+    """
 
     def __init__(
         self,
@@ -69,11 +71,12 @@ class Broker:
         executor: Executor,
         listener: Listener = lambda event: None,
         *,
+        choice: Choice | None = None,
         pruner: Pruner | None = None,
         stopping: Flag | None = None,
     ) -> None:
         self.store, self._executor, self.listener = store, executor, listener
-        self._pruner, self._stopping = pruner, stopping or Flag()
+        self._choice, self._pruner, self._stopping = choice, pruner, stopping or Flag()
         self._in_flight: dict[Identity, Trial] = {}
         self._awaited: dict[Identity, Trial] = {}  # other drivers train them
         self._answers: dict[Identity, Evaluation] = {}
@@ -152,7 +155,8 @@ class Broker:
         if trial.identity in self._pruned:
             return self._pruned[trial.identity]
         for evaluation in self.store.answers(trial.identity):
-            if not evaluation.limit_bound or evaluation.answers(self._executor.limits()):
+            offer = self._executor.limits() if evaluation.limit_bound else UNLIMITED
+            if evaluation.answers(offer, self._choice):
                 return evaluation
         return None
 
@@ -169,7 +173,8 @@ class Broker:
                 self._answer(trial, known)
             return
         self._in_flight[trial.identity] = trial
-        self._executor.submit(replace(trial, earlier=self.store.earlier(trial.identity)))
+        choice = self._choice or trial.choice
+        self._executor.submit(replace(trial, earlier=self.store.earlier(trial.identity, choice), choice=choice))
         self.listener(Event("submitted", trial))
 
     def _look_again(self, trial: Trial) -> bool:
@@ -203,7 +208,7 @@ class Broker:
         reached = evaluation.fidelity
         pruned = reached is not None and reached < trial.fidelity
         done = replace(trial, fidelity=reached) if pruned and reached is not None else trial
-        recorded = self.store.record(done, evaluation, self._executor.limits())
+        recorded = self.store.record(done, evaluation, self._executor.limits(), self._choice)
         self.store.leases.release(trial.identity)
         self._in_flight.pop(trial.identity)
         self._answers[trial.identity] = recorded

@@ -26,6 +26,6 @@ def carry_out(loop: Loop, finalists: int, replicates: int, references: Sequence[
     confirm(broker, loop.space, loop.task, genomes, replicates)
     for told in run.history:
         if told.row.fidelity < 1:
-            for replicate in range(len(told.evaluations)):
-                broker.store.drop_state(told.identity(replicate))
+            for replicate, evaluation in enumerate(told.evaluations):
+                broker.store.drop_state(told.identity(replicate), evaluation)
     return run

@@ -197,7 +197,9 @@ class RunHistory:
 
     def _fresh(self, key: str) -> dict[Identity, Evaluation]:
         """This run's fresh replicates of a genome, as far as they are done."""
-        return self.store.replicates(key, self.document["task"], range(FRESH, FRESH + self.document["confirm"]))
+        return self.store.replicates(
+            key, self.document["task"], range(FRESH, FRESH + self.document["confirm"]), self.judge.choice
+        )
 
     @property
     def best(self) -> Told | None:

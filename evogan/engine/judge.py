@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from evogan.errors import UserError
 from evogan.extremes import mean, median
-from evogan.trial import COSTS, Evaluation
+from evogan.trial import Choice, Evaluation
 
 Average = Literal["mean", "median"]
 
@@ -42,12 +42,15 @@ class Judge:
     def metrics(self) -> tuple[str, ...]:
         return (self.metric, *self.others)
 
+    @property
+    def choice(self) -> Choice:
+        """Where the fitness is taken, and of which checkpoint weights are kept."""
+        return Choice(self.metrics, self.score)
+
     def point(self, evaluation: Evaluation) -> Mapping[str, float]:
         """The scores at the checkpoint where the fitness is taken; empty if it was measured nowhere."""
-        points = [p for p in evaluation.scores if all(math.isfinite(p.get(name, math.nan)) for name in self.metrics)]
-        if not points:
-            return {}
-        return points[-1] if self.score == "last" or self.metric in COSTS else min(points, key=lambda p: p[self.metric])
+        place = self.choice.place(evaluation.scores)
+        return {} if place is None else evaluation.scores[place]
 
     def values(self, evaluation: Evaluation) -> tuple[float, ...] | None:
         """Every objective; None for a failure, or where one was not measured."""

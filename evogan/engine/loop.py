@@ -292,10 +292,7 @@ class Loop:
         measured = dict.fromkeys(name for point in evaluation.scores for name in point)
         for name in self._judge.metrics:
             if name not in measured:
-                error = unknown("fitness", name, measured or ["none was measured"])
-                if evaluation.provenance:  # of a training, by a version that measured other things
-                    raise UserError(f"{error}; this is recorded: another store measures anew") from None
-                raise error
+                raise unknown("fitness", name, measured or ["none was measured"])
 
     def _fitness(self, told: Told) -> Fitness:
         """What the strategy hears: of a failure, more than the worst so far."""

@@ -30,6 +30,16 @@ class LimitsColumn(Row):
     memory: float = 0.0
 
 
+class ChosenBy(Row):
+    metrics: Annotated[list[str], Field(min_length=1)]
+    score: Literal["best", "last"]
+
+
+class Provenance(Row):
+    model_config = ConfigDict(strict=True, extra="allow")
+    chosen_by: ChosenBy | None = None
+
+
 class EvaluationRow(Row):
     id: int
     fidelity: Fidelity
@@ -42,7 +52,7 @@ class EvaluationRow(Row):
     flags: list[str]
     cost: Numbers
     limits: LimitsColumn
-    provenance: dict[str, Any]
+    provenance: Provenance
 
 
 class IdentifiedRow(EvaluationRow):

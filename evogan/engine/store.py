@@ -24,7 +24,7 @@ from evogan.engine.tables import evaluations, extensions, finalists, proposals, 
 from evogan.errors import UserError, unknown
 from evogan.files import check_folder, file_name, write_whole
 from evogan.genome import Genome
-from evogan.trial import STATE, Evaluation, Identity, Limits, Trial
+from evogan.trial import STATE, Choice, Evaluation, Identity, Limits, Trial
 
 PAGE = 500  # rows that are read at a time
 UNLIMITED = Limits()
@@ -109,40 +109,48 @@ class Store:
         """All attempts at it, oldest first."""
         return self.database.read(lambda connection: self._answers(connection, identity))
 
-    def find(self, identity: Identity, offer: Limits | None = None) -> Evaluation | None:
-        """The newest attempt at it, or the first that tells how a trial with this offer ends."""
+    def find(self, identity: Identity, offer: Limits | None = None, choice: Choice | None = None) -> Evaluation | None:
+        """The newest attempt at it, or the first that tells how a trial with this offer and this choice ends."""
         found = self.answers(identity)
         if offer is None:
             return found[-1] if found else None
-        return next((evaluation for evaluation in found if evaluation.answers(offer)), None)
+        return next((evaluation for evaluation in found if evaluation.answers(offer, choice)), None)
 
-    def replicates(self, key: str, task: str, numbers: range) -> dict[Identity, Evaluation]:
-        """The newest attempts at these replicates of full trainings, as far as there are any."""
+    def replicates(self, key: str, task: str, numbers: range, choice: Choice) -> dict[Identity, Evaluation]:
+        """These replicates of full trainings, as far as there are any: of each the attempt that a run with this choice
+        was answered with, or else the newest."""
         query = sa.select(*_FACTS, _c.replicate).where(
             *(_c.key == key, _c.task == task, _c.fidelity == 1.0),
             *(_c.replicate >= numbers.start, _c.replicate < numbers.stop),
         )
-        found = self._rows(query.order_by(_c.replicate, _c.attempt), rows.EvaluationRow, evaluations)
-        return {(key, task, 1.0, row.replicate): _evaluation(row) for row in found}
+        found: dict[Identity, Evaluation] = {}
+        for row in self._rows(query.order_by(_c.replicate, _c.attempt), rows.EvaluationRow, evaluations):
+            identity, attempt = (key, task, 1.0, row.replicate), _evaluation(row)
+            before = found.get(identity)
+            if before is None or not before.answers(UNLIMITED, choice):
+                found[identity] = attempt
+        return found
 
-    def record(self, trial: Trial, evaluation: Evaluation, offer: Limits = UNLIMITED) -> Evaluation:
-        """Keep an answer to a trial with this offer, files first.
+    def record(
+        self, trial: Trial, evaluation: Evaluation, offer: Limits = UNLIMITED, choice: Choice | None = None
+    ) -> Evaluation:
+        """Keep an answer to a trial with this offer and this choice, files first.
 
         If another driver was faster, its answer stands and is returned.
         """
         self._add_task(trial)
         if evaluation.files:
-            before = self.find(trial.identity, offer)
+            before = self.find(trial.identity, offer, choice)
             if before is not None:
                 return before
             for name, content in evaluation.files.items():
-                self.keep_file(trial.identity, name, content)
+                self.keep_file(trial.identity, evaluation, name, content)
         facts = _facts(evaluation)
         return self.attempt(
             trial.identity,
             trial.genome,
             evaluation,
-            lambda known: known.answers(offer) or json.dumps(_facts(known)) == json.dumps(facts),
+            lambda known: known.answers(offer, choice) or json.dumps(_facts(known)) == json.dumps(facts),
         )
 
     def attempt(
@@ -164,20 +172,21 @@ class Store:
 
         return self.database.do(work)
 
-    def earlier(self, identity: Identity) -> Evaluation | None:
-        """What the same trial gave at the highest lower fidelity, with its files; None if no training can go on."""
+    def earlier(self, identity: Identity, choice: Choice) -> Evaluation | None:
+        """What the same trial gave at the highest lower fidelity from which a training can go on, with its files."""
         key, task, _, replicate = identity
         lower = self.database.read(lambda connection: connection.execute(_LOWER, _named(identity)).all())
         for row in self._believed(rows.EvaluationRow, evaluations, lower):
-            folder = self.files((key, task, row.fidelity, replicate))
-            if (folder / STATE).is_file():
+            evaluation = _evaluation(row)
+            folder = self.files((key, task, row.fidelity, replicate), evaluation)
+            if evaluation.keeps(choice) and (folder / STATE).is_file():
                 files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-                return replace(_evaluation(row), files=files)
+                return replace(evaluation, files=files)
         return None
 
-    def drop_state(self, identity: Identity) -> None:
+    def drop_state(self, identity: Identity, evaluation: Evaluation) -> None:
         """Forget where a training stopped: its continuation would start anew, and end the same."""
-        (self.files(identity) / STATE).unlink(missing_ok=True)
+        (self.files(identity, evaluation) / STATE).unlink(missing_ok=True)
 
     def evaluation(self, id: int) -> Evaluation:
         return self.evaluations_of([id])[0]
@@ -222,14 +231,23 @@ class Store:
         found = self._rows(query.order_by(_c.id.desc()).limit(limit), rows.CostRow, evaluations)
         return [(Genome(row.genome), row.cost) for row in found]
 
-    def files(self, identity: Identity) -> Path:
-        """The folder with the files of an evaluation."""
+    def files(self, identity: Identity, evaluation: Evaluation | None = None) -> Path:
+        """The folder with the files of an evaluation; named by what chose its weights, unless that was FID."""
         key, task, fidelity, replicate = identity
-        return self.folder / "evaluations" / file_name(key) / file_name(f"{task}-f{fidelity:g}-r{replicate}")
+        name = f"{task}-f{fidelity:g}-r{replicate}"
+        choice = evaluation.choice if evaluation else None
+        if choice not in (None, Choice()):
+            name += f"-{'+'.join(choice.metrics)}-{choice.score}"
+        return self.folder / "evaluations" / file_name(key) / file_name(name)
 
-    def keep_file(self, identity: Identity, name: str, content: bytes) -> None:
-        """Before its evaluation is recorded: what is in the store has its files."""
-        self._write(self.files(identity) / name, content)
+    def folders(self, identity: Identity) -> list[Path]:
+        """Those with files of attempts at it, whatever chose their weights."""
+        plain = self.files(identity)
+        return [folder for folder in (plain, *sorted(plain.parent.glob(f"{plain.name}-*"))) if folder.is_dir()]
+
+    def keep_file(self, identity: Identity, evaluation: Evaluation, name: str, content: bytes) -> None:
+        """Before the evaluation is recorded: what is in the store has its files."""
+        self._write(self.files(identity, evaluation) / name, content)
 
     def task_file(self, task: str, name: str) -> Path:
         """Where a file that belongs to a task lies, if there is one."""

@@ -7,15 +7,15 @@ fidelity alone, so what goes on is what there was before that look.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from evogan.training import State
-from evogan.trial import STATE, Evaluation
+from evogan.trial import STATE, Choice, Evaluation
 
-GENERATOR, SAMPLES = BEST = ("generator.safetensors", "samples.png")  # files of the checkpoint that counts so far
+GENERATOR, SAMPLES = CHOSEN = ("generator.safetensors", "samples.png")  # files of the checkpoint that counts so far
 
 
 @dataclass
@@ -57,18 +57,23 @@ def pack_state(owner: Mapping[str, Any], fidelity: float, training: State, then:
     return State(training.tensors | replaced, numbers).pack()
 
 
-def unpack_state(owner: Mapping[str, Any], below: float, earlier: Evaluation) -> tuple[State, Record, float]:
+def unpack_state(
+    owner: Mapping[str, Any], below: float, choice: Choice, earlier: Evaluation
+) -> tuple[State, Record, float]:
     """The training, its record then, and the fidelity that it stopped at.
 
-    Errors: any, unless the state is one of this owner's training, at a fidelity `below`.
+    Errors: any, unless the state is one of this owner's training, at a fidelity `below`, and the weights that were kept
+    then are those of the checkpoint that this choice takes.
     """
     state = State.unpack(earlier.files[STATE])
     numbers = state.numbers
     if numbers["owner"] != owner or numbers["fidelity"] >= below:
         raise ValueError("the state of another training")
     seen = numbers["scores"]
+    if not replace(earlier, scores=earlier.scores[:seen]).keeps(choice):
+        raise ValueError("the weights of another checkpoint")
     replaced = {name: tensor.numpy().tobytes() for name, tensor in state.part("file.").items()}
-    kept = [*BEST, *map(grid_of, earlier.scores[:seen])] if seen else []
+    kept = [*CHOSEN, *map(grid_of, earlier.scores[:seen])] if seen else []
     record = Record(
         [dict(score) for score in earlier.scores[:seen]],
         [dict(found) for found in earlier.diagnostics[:seen]],

@@ -27,7 +27,7 @@ from evogan.genes import GENES
 from evogan.training import Diverged, Plan, Trainer
 from evogan.training.feed import Streams
 from evogan.training.flops import flops_per_iteration
-from evogan.trial import STATE, TRACEBACK, Evaluation, Failure, Stopped, Trial
+from evogan.trial import CHOSEN_BY, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
 
 
@@ -64,7 +64,11 @@ class Course:
         cut_short = failure if record.scores else None
         if cut_short is not None:
             reason = f"{cut_short.replace('_', ' ')}: {reason}"
-        company = {"trained_together": self._together} if self._together > 1 else {}
+        choice, more = self._trial.choice, dict(self._continued)
+        if self._together > 1:
+            more["trained_together"] = self._together
+        if choice != Choice():
+            more[CHOSEN_BY] = {"metrics": [*choice.metrics], "score": choice.score}
         evaluation = Evaluation(
             status="completed" if cut_short or failure is None else failure,
             cut_short=cut_short,
@@ -73,7 +77,7 @@ class Course:
             curve=tuple(record.curve),
             diagnostics=tuple(record.diagnostics),
             cost=self._cost | {"seconds": self._clock.seconds, "scoring_seconds": self._clock.scoring},
-            provenance=self._provenance | self._continued | company,
+            provenance=self._provenance | more,
             files=record.files,
             fidelity=reached,
         )
@@ -118,7 +122,7 @@ class Course:
         if earlier is None or STATE not in earlier.files:
             return trainer
         try:
-            state, record, fidelity = unpack_state(self._owner, self._trial.fidelity, earlier)
+            state, record, fidelity = unpack_state(self._owner, self._trial.fidelity, self._trial.choice, earlier)
             seconds = earlier.scores[-1]["seconds"]
             trainer.restore(state)
         except Exception as error:  # whatever is wrong with the file: from the start it ends the same
@@ -147,7 +151,7 @@ class Course:
         return Plan.of(self._task.kimg, rows, self._trial.fidelity, self._task.checkpoints)
 
     def _score(self, trainer: Trainer, where: Mapping[str, float]) -> None:
-        """Score and diagnose the GAN as it is now, and keep its generator if it is the best so far."""
+        """Score and diagnose the GAN as it is now, and keep its generator if this is the checkpoint that counts."""
         record, gan = self._record, trainer.gan
         with self._clock.scored():
             found, layers = self._scoring.measure(trainer, self._trial.seed)
@@ -157,11 +161,10 @@ class Course:
             "parameters": float(sum(p.numel() for player in gan.players.values() for p in player.parameters())),
             "seconds": self._before + self._clock.training,
         }
-        best = min((before["fid"] for before in record.scores), default=float("inf"))
         record.scores.append(score)
         record.diagnostics.append(layers)
         grid = record.files[grid_of(score)] = self._scoring.grid(gan)
-        if score["fid"] < best:
+        if self._trial.choice.place(record.scores) == len(record.scores) - 1:
             record.files[SAMPLES] = grid
             record.files[GENERATOR] = pack_generator(
                 gan.sampler, self._trial.genome, self._task, {"key": self._trial.key, "fid": score["fid"]}

@@ -32,7 +32,7 @@ class TensorBoard:
     Errors: UserError if tensorboard is not installed.
     """
 
-    def __init__(self, folder: Path, judge: Judge, files: Callable[[Identity], Path]) -> None:
+    def __init__(self, folder: Path, judge: Judge, files: Callable[[Identity, Evaluation], Path]) -> None:
         self.check()
         self._folder, self._judge, self._files = folder, judge, files
         self._tally, self._known = Tally(), 0
@@ -87,7 +87,7 @@ class TensorBoard:
                 metrics = {f"{prefix}{name}": value for name, value in point.items() if name not in AXES}
                 events.append(_scalars(_images(point, i), metrics))
         recorded = (trial.key, trial.task.key, evaluation.fidelity or trial.fidelity, trial.replicate)
-        grid = self._files(recorded) / "samples.png"
+        grid = self._files(recorded, evaluation) / "samples.png"
         if grid.is_file():
             events.append(_image(_images(self._judge.point(evaluation), 0), "samples", read_small(grid)))
         return _records([*events, _end(evaluation)])

@@ -113,7 +113,7 @@ def _grids(run: RunHistory) -> dict[int, tuple[str, Path]]:
     """By the number of a proposal, of replicate 0: a name that is the same at every export, and the file."""
     found = {}
     for told in run.history:
-        path = run.store.files(told.identity(0)) / "samples.png"
+        path = run.store.files(told.identity(0), told.evaluations[0]) / "samples.png"
         if path.is_file():
             found[told.row.number] = str(uuid5(NAMESPACE_URL, "/".join(path.parts[-3:]))), path
     return found

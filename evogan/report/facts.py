@@ -71,7 +71,7 @@ def checks(run: RunHistory) -> list[Evaluation]:
 def traceback_file(run: RunHistory) -> Path | None:
     """Of the first evaluation of the search that crashed and left one."""
     crashed = ((t, i) for t in run.history for i, e in enumerate(t.evaluations) if e.status == "crashed")
-    paths = (run.store.files(told.identity(i)) / TRACEBACK for told, i in crashed)
+    paths = (run.store.files(told.identity(i), told.evaluations[i]) / TRACEBACK for told, i in crashed)
     return next((path for path in paths if path.is_file()), None)
 
 

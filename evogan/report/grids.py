@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.files import read_small
-from evogan.report.facts import short
+from evogan.report.facts import metric_name, short
 
 LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PNG = 100_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
@@ -62,19 +62,24 @@ def training_grids(run: RunHistory) -> Iterator[Grid]:
         return
     for point in training.evaluation.scores:
         percent = round(100 * point.get("fidelity", 0.0))
-        path = run.store.files(training.identity) / f"samples-{percent}.png"
+        path = run.store.files(training.identity, training.evaluation) / f"samples-{percent}.png"
         if path.is_file():
-            yield Grid(path.stem, f"{percent} %", f"FID {short(point['fid'])}", read_small(path, LARGEST_FILE))
+            yield Grid(path.stem, f"{percent} %", _judged(run, point), read_small(path, LARGEST_FILE))
 
 
 def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]:
     """Of the genome's best training: what `Run.load_best` loads."""
     training = run.best_training(key)
     if training is not None:
-        path = run.store.files(training.identity) / "samples.png"
-        if path.is_file():  # the weights kept are those of the checkpoint with the best FID
-            fid = training.evaluation.metric("fid")
-            yield Grid(name, title, f"FID {short(fid)}, its best training", read_small(path, LARGEST_FILE))
+        path = run.store.files(training.identity, training.evaluation) / "samples.png"
+        if path.is_file():
+            note = f"{_judged(run, training.evaluation.kept)}, its best training"
+            yield Grid(name, title, note, read_small(path, LARGEST_FILE))
+
+
+def _judged(run: RunHistory, point: Mapping[str, float]) -> str:
+    metric = run.judge.metric
+    return f"{metric_name(metric)} {short(point.get(metric))}"
 
 
 def _data_uri(png: bytes) -> str:

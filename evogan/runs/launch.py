@@ -108,7 +108,7 @@ def launch(
             strategy,
             task,
             judge,
-            Broker(store, executor, hear, pruner=pruner, stopping=stopping),
+            Broker(store, executor, hear, choice=judge.choice, pruner=pruner, stopping=stopping),
             seed=settings.seed,
             evaluations=settings.evaluations,
             total_seconds=settings.total_seconds,

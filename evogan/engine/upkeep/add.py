@@ -23,16 +23,17 @@ class Added:
 def add(store: Callable[[], Store], other: Store, heard: Callable[[int, int], None] = lambda done, of: None) -> Added:
     """Take in what `other` has evaluated and `store` has not, with its files. Interrupted, it can be done again.
 
-    What is known here stands: another attempt is taken in only where it went on longer, had more memory, or measured
-    more. All of `other` is read before `store` is opened, so that one which is damaged adds nothing. `heard` is told
+    What is known here stands: another attempt is taken in only where it went on longer, had more memory, measured more,
+    or kept the weights of another checkpoint. All of `other` is read before `store` is opened, so that one which is
+    damaged adds nothing. `heard` is told
     how many evaluations of how many are done. Errors: UserError for a damaged store, or the same one.
     """
     tasks, count = other.tasks(), 0
-    for identity, _, _ in other.evaluations():
+    for identity, _, evaluation in other.evaluations():
         count += 1
         if identity[1] not in tasks:
             raise other.damaged(f"table evaluations: there is no task {identity[1]}")
-        for path in _files(other, identity):
+        for path in _files(other, identity, evaluation):
             if why := fault(path):
                 raise other.damaged(f"file '{path}': {why}")
     here = store()
@@ -42,8 +43,8 @@ def add(store: Callable[[], Store], other: Store, heard: Callable[[int, int], No
     for done, (identity, genome, evaluation) in enumerate(other.evaluations(), 1):
         before = here.answers(identity)
         if not any(_tells_all(known, evaluation) for known in before):
-            for path in _files(other, identity):
-                here.keep_file(identity, path.name, path.read_bytes())
+            for path in _files(other, identity, evaluation):
+                here.keep_file(identity, evaluation, path.name, path.read_bytes())
             here.add_task(identity[1], *tasks[identity[1]])
             answer = here.attempt(identity, genome, evaluation, lambda known, e=evaluation: _tells_all(known, e))  # type: ignore[misc]
             new += answer.id not in {known.id for known in before}
@@ -54,15 +55,17 @@ def add(store: Callable[[], Store], other: Store, heard: Callable[[int, int], No
     return Added(new, count - new)
 
 
-def _files(store: Store, identity: Identity) -> list[Path]:
-    return [path for path in sorted(store.files(identity).glob("[!.]*")) if path.is_file()]
+def _files(store: Store, identity: Identity, evaluation: Evaluation) -> list[Path]:
+    return [path for path in sorted(store.files(identity, evaluation).glob("[!.]*")) if path.is_file()]
 
 
 def _tells_all(known: Evaluation, other: Evaluation) -> bool:
     """Whether what is known of a trial makes another attempt at it superfluous."""
     if known.limit_bound:
         return known.status == other.status and known.answers(other.limits)
-    return known.failed or other.failed or _measured(other) <= _measured(known)
+    if known.failed or other.failed:
+        return True
+    return _measured(other) <= _measured(known) and (other.choice is None or known.keeps(other.choice))
 
 
 def _measured(evaluation: Evaluation) -> set[str]:

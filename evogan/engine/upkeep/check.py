@@ -113,7 +113,7 @@ def _runs(store: Store) -> Iterator[str]:
             continue
         training = run.best_training(best.row.key) if through and best else None
         if training is not None and run.document["gan"] and not run.document.get("table"):
-            folder = store.files(training.identity)
+            folder = store.files(training.identity, training.evaluation)
             if all(path.name == STATE for path in folder.glob(WEIGHTS)):
                 yield f"run '{name}': '{folder}' has no weights of its best training"
 
@@ -121,8 +121,8 @@ def _runs(store: Store) -> Iterator[str]:
 def _files(store: Store) -> Iterator[str]:
     """Files of no evaluation or task, halves of files, and files that are not whole."""
     folders = sorted((store.folder / "evaluations").glob("*/*"))  # first: a driver may add some
-    busy = {store.files(identity) for identity in store.leases.all()}
-    known = {store.files(identity) for identity in store.identities().values()}
+    busy = {folder for identity in store.leases.all() for folder in store.folders(identity)}
+    known = {folder for identity in store.identities().values() for folder in store.folders(identity)}
     for folder in folders:
         if folder not in known and folder not in busy:
             yield f"'{folder}' belongs to no evaluation"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from evogan.engine.history import RunHistory
 from evogan.engine.store import Store
-from evogan.trial import FRESH, STATE, Identity
+from evogan.trial import FRESH, STATE
 
 WEIGHTS = "*.safetensors"
 
@@ -34,9 +35,9 @@ def prune(store: Store, dry_run: bool = False) -> Pruned:
     pruned = Pruned()
     for identity in dict.fromkeys(store.identities().values()):
         key, task, _, replicate = identity
-        for path in sorted(store.files(identity).glob(WEIGHTS)):
+        for path in (path for folder in store.folders(identity) for path in sorted(folder.glob(WEIGHTS))):
             size = path.stat().st_size
-            needed = identity in generators and path.name != STATE
+            needed = path.parent in generators and path.name != STATE
             if needed or (key, task, replicate) in going_on | busy:
                 pruned = Pruned(pruned.files, pruned.bytes, pruned.kept + 1, pruned.kept_bytes + size)
                 continue
@@ -46,16 +47,16 @@ def prune(store: Store, dry_run: bool = False) -> Pruned:
     return pruned
 
 
-def _needed(store: Store) -> tuple[set[Identity], set[tuple[str, str, int]]]:
-    """Trainings whose generators are needed by runs that are through; and all of those that may go on."""
-    generators: set[Identity] = set()
+def _needed(store: Store) -> tuple[set[Path], set[tuple[str, str, int]]]:
+    """Folders whose generators are needed by runs that are through; and all trainings of those that may go on."""
+    generators: set[Path] = set()
     going_on: set[tuple[str, str, int]] = set()
     for name in store.names():
         run = RunHistory(store, name)
         references, most = {key for _, key, _ in run.document["reference"]}, run.document["replicates"]
         if run.is_through:
             named = references | store.finalists(name) | {told.row.key for told in run.ranking[:1]}
-            generators |= {identity for key in named for identity in run.trainings(key)}
+            generators |= {store.files(*training) for key in named for training in run.trainings(key).items()}
         else:
             fresh = range(FRESH, FRESH + run.document["confirm"])
             for key in references | {told.row.key for told in run.history}:
