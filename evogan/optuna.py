@@ -41,6 +41,7 @@ import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -205,7 +206,7 @@ class EvoSampler(BaseSampler):
                     return  # the strategy has ended
                 proposal = self._open.pop(min(self._open))
             fitness = self._fitness(study, state, values)
-            strategy.tell(Proposal(proposal.number, vector, proposal.fidelity), fitness)
+            strategy.tell(replace(proposal, vector=vector), fitness)
         self._told.add(trial.number)
 
     def _vector(self, trial: FrozenTrial, asked: Proposal | None) -> tuple[float, ...] | None:

@@ -328,6 +328,7 @@ def test_a_search_begins_with_its_seeds(runs: Path, tmp_path: Path) -> None:
     )
     asked = dict.fromkeys(told.row.genome["x"] for told in second.history)
     assert list(asked) == [*(told.row.genome["x"] for told in first.ranking[:5]), -1.0]
+    assert {told.row.operator for told in second.history} == {"seed", "tpe"}
 
 
 def test_published_seeds_are_those_that_lie_inside(runs: Path) -> None:

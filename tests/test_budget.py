@@ -6,7 +6,6 @@ import io
 import itertools
 import statistics
 from collections import Counter
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +18,7 @@ from evogan.engine.pareto import dominates, ranks, spread_out
 from evogan.genome import Gene
 from evogan.monitor import SearchProgress
 from evogan.space import Space
-from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
+from evogan.strategies import Fitness, Point, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Trial
 from tests.conftest import evaluate, mixed_space, score
 from tests.test_engine import Outcome, ShuffledExecutor, facts, run
@@ -124,7 +123,7 @@ class Ladder(Strategy):
         self._asked += 1
         return Proposal(self._asked - 1, ((step % 50 + 0.5) / 50,), self.LADDER[rung])
 
-    def _ask(self) -> Sequence[float]:
+    def _ask(self) -> Point:
         raise NotImplementedError
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:

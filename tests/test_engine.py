@@ -16,7 +16,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.space import Space
-from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
+from evogan.strategies import Fitness, Point, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Limits, Task, Trial
 from tests.conftest import TASK, evaluate, mixed_space, score
 
@@ -122,9 +122,9 @@ def test_ask_number_k_comes_when_exactly_the_results_up_to_k_minus_window_were_t
     class Watching(Strategy):
         told = 0
 
-        def _ask(self) -> list[float]:
+        def _ask(self) -> Point:
             asked_after.append(self.told)
-            return list(self.rng.random(self.space.dimension))
+            return self._uniform()
 
         def tell(self, proposal: Proposal, fitness: Fitness) -> None:
             assert proposal.number == self.told
@@ -213,8 +213,8 @@ def test_failures_are_remembered_and_not_retried() -> None:
 class Stuck(Strategy):
     """Always proposes the same point."""
 
-    def _ask(self) -> list[float]:
-        return [0.5] * self.space.dimension
+    def _ask(self) -> Point:
+        return Point([0.5] * self.space.dimension, "the middle", parents=(0,) if self._asked else ())
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         pass
@@ -225,6 +225,7 @@ def test_a_strategy_that_repeats_itself_is_pushed_to_a_new_neighbour() -> None:
     outcome = run(LocalExecutor(evaluate), strategy=Stuck(space, 0), space=space, evaluations=4)
     assert len({told.row.key for told in outcome.history}) == 4
     assert [told.row.number for told in outcome.history if told.row.pushed] == [11, 22, 33]
+    assert {(told.row.operator, told.row.parents) for told in outcome.history[1:]} == {("the middle", (0,))}
 
 
 def test_a_space_smaller_than_the_budget_ends_with_the_reason() -> None:

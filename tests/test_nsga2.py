@@ -52,7 +52,7 @@ def test_the_first_fronts_survive_and_of_the_last_the_most_lonely() -> None:
     first = generation(strategy, [(0.0, 4.0), (4.0, 0.0), (5.0, 5.0), (6.0, 6.0)])
     second = generation(strategy, [(1.0, 2.0), (1.5, 1.5), (4.5, 4.5), (2.5, 1.0)])
     strategy.ask()
-    kept = {member.vector: member.fitness.crowding_dist for member in strategy._parents}
+    kept = {member.individual.vector: member.fitness.crowding_dist for member in strategy._parents}
     # the front is (0 4) (1 2) (1.5 1.5) (2.5 1) (4 0); each range is 4, and DEAP halves the sum of two objectives
     expected = {
         first[0].vector: math.inf,
@@ -71,10 +71,10 @@ def test_nobody_of_a_worse_front_survives_one_of_a_better(objectives: int, popul
     there: dict[Values, Values] = {}
     points = strategy._breed([])
     for _ in range(8):
-        told = {tuple(point): tuple(map(float, rng.integers(0, 6, objectives))) for point in points}
+        told = {tuple(point.vector): tuple(map(float, rng.integers(0, 6, objectives))) for point in points}
         there |= told
         points = strategy._breed([Individual(point, fitness(values)) for point, values in told.items()])
-        kept = {member.vector for member in strategy._parents}
+        kept = {member.individual.vector for member in strategy._parents}
         assert len(kept) == len(points) == population
         rank = dict(zip(there, ranks(list(there.values())), strict=True))
         assert max(rank[v] for v in kept) <= min((rank[v] for v in there if v not in kept), default=99)
@@ -90,7 +90,7 @@ def test_everything_completed_dominates_a_failure_and_failures_are_alike() -> No
     first = generation(strategy, [None, (9.0, 9.0), None, None])
     second = generation(strategy, [None, (10.0, 10.0), (11.0, 11.0), None])
     strategy.ask()
-    kept = {member.vector for member in strategy._parents}
+    kept = {member.individual.vector for member in strategy._parents}
     assert {first[1].vector, second[1].vector, second[2].vector} <= kept and len(kept) == 4
 
 
@@ -100,9 +100,10 @@ def test_children_are_other_genomes_than_their_parents_and_each_other() -> None:
     strategy = NSGA2(space, 0, population=8, crossover=0.0, mutation=2.0)
     points = strategy._breed([])
     for _ in range(20):
-        points = strategy._breed([Individual(tuple(point), OBJECTIVES["well-behaved"](0, point)) for point in points])
-        parents = {space.decode(member.vector) for member in strategy._parents}
-        children = {space.decode(point) for point in points}
+        vectors = [tuple(point.vector) for point in points]
+        points = strategy._breed([Individual(vector, OBJECTIVES["well-behaved"](0, vector)) for vector in vectors])
+        parents = {space.decode(member.individual.vector) for member in strategy._parents}
+        children = {space.decode(point.vector) for point in points}
         assert len(children - parents) == 8
     assert len(drive(make_strategy("nsga2", SPACES["one-level"], 0), OBJECTIVES["constant"], 60)) == 60
 
@@ -112,7 +113,7 @@ def test_one_objective_keeps_the_best_of_parents_and_children() -> None:
     first = generation(strategy, [(3.0,), (1.0,), (7.0,), (5.0,)])
     second = generation(strategy, [(2.0,), (9.0,), (4.0,), (8.0,)])
     strategy.ask()
-    assert [member.vector for member in strategy._parents] == [
+    assert [member.individual.vector for member in strategy._parents] == [
         proposal.vector for proposal in (first[1], second[0], first[0], second[2])
     ]
 

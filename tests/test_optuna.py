@@ -27,7 +27,16 @@ from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.optuna import EvoSampler
 from evogan.space import Space
-from evogan.strategies import MODEL_BASED, STRATEGIES, Fitness, Proposal, Strategy, make_strategy, strategy_options
+from evogan.strategies import (
+    MODEL_BASED,
+    STRATEGIES,
+    Fitness,
+    Point,
+    Proposal,
+    Strategy,
+    make_strategy,
+    strategy_options,
+)
 from evogan.strategies.from_optuna import FromOptuna
 from tests.conftest import mixed_space, score
 from tests.test_strategies import MODEL_FREE, OBJECTIVES, crossed, drive
@@ -296,8 +305,9 @@ class Recorder(Strategy):
         self.out = out
         self.told: list[tuple[Proposal, Fitness]] = []
 
-    def _ask(self) -> list[float] | None:
-        return None if self._asked - len(self.told) >= self.out else [0.5] * self.space.dimension
+    def _ask(self) -> Point | None:
+        middle = Point([0.5] * self.space.dimension, "the middle")
+        return None if self._asked - len(self.told) >= self.out else middle
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         self.told.append((proposal, fitness))

@@ -154,6 +154,15 @@ class TestEveryDatabase:
             driver().add_proposal("run", TRIAL, replace(rows[1], key="another"))
         assert driver().proposals("run") == rows
 
+    def test_where_a_proposal_came_from_is_recorded_and_not_compared(self, driver: Callable[[], Store]) -> None:
+        store, known = driver(), [(3, (0, 7), "crossover"), (None, (), "uniform"), (None, None, None)]
+        store.add_run("run", {})
+        for number, (generation, parents, operator) in enumerate(known):
+            row = replace(ROW, number=number, generation=generation, parents=parents, operator=operator)
+            store.add_proposal("run", TRIAL, row)
+            driver().add_proposal("run", TRIAL, replace(row, generation=5, parents=(1,), operator="another"))
+        assert [(row.generation, row.parents, row.operator) for row in driver().proposals("run")] == known
+
     def test_what_a_strategy_was_told_is_known_in_order(self, driver: Callable[[], Store]) -> None:
         store = driver()
         store.add_run("run", {})
@@ -440,7 +449,7 @@ def version(folder: Path) -> int:
 def test_an_older_store_opens_and_answers(old: Path) -> None:
     before = version(old)
     store = Store(old)
-    assert version(old) == SCHEMA_VERSION == 4
+    assert version(old) == SCHEMA_VERSION == 5
     known = store.find(("a", "t", 1.0, 0))
     assert known is not None
     assert (known.id, known.scores, known.cost, known.limits) == (1, ({"fid": 3.5},), {"seconds": 2.0}, Limits())
@@ -453,6 +462,23 @@ def test_an_older_store_opens_and_answers(old: Path) -> None:
     assert Store(old).find(TRIAL.identity) == given
 
 
+NEWER = {3: {"evaluations": ["cut_short"]}, 4: {"proposals": ["generation", "parents", "operator"]}}  # than version
+
+
+def make_older(store: Store, version: int) -> None:
+    """Takes from it what later versions added, and closes it."""
+    added = [tables for older, tables in NEWER.items() if older >= version]
+    changes = [
+        f"ALTER TABLE {table} DROP COLUMN {column}"
+        for tables in added
+        for table, columns in tables.items()
+        for column in columns
+    ]
+    for change in (*changes, f"UPDATE evogan SET schema_version = {version}"):
+        store.database.do(lambda connection, change=change: connection.exec_driver_sql(change))  # type: ignore[misc]
+    store.close()
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_what_cut_a_training_short_was_words_before_version_4(
     database: str, runs: Path, request: pytest.FixtureRequest
@@ -462,12 +488,30 @@ def test_what_cut_a_training_short_was_words_before_version_4(
     store = Store(runs, url)
     store.record(TRIAL, late)
     store.record(trial(1), replace(DONE, reason="diverging roads"))
-    for change in ("ALTER TABLE evaluations DROP COLUMN cut_short", "UPDATE evogan SET schema_version = 3"):
-        store.database.do(lambda connection, change=change: connection.exec_driver_sql(change))  # type: ignore[misc]
-    store.close()
+    make_older(store, 3)
     store = Store(runs, url)
     assert store.find(TRIAL.identity) == late
     assert store.find(trial(1).identity) == replace(DONE, reason="diverging roads")
+    store.close()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_where_proposals_came_from_is_unknown_before_version_5(
+    database: str, runs: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").fresh() if database == "postgresql" else None
+    store = Store(runs, url)
+    store.add_run("run", {})
+    store.add_proposal("run", TRIAL, replace(ROW, generation=0, parents=(), operator="uniform"))
+    make_older(store, 4)
+    store = Store(runs, url)
+    store.add_proposal("run", TRIAL, replace(ROW, number=1, generation=1, parents=(0,), operator="mutation"))
+    found = store.proposals("run")
+    assert found == [ROW, replace(ROW, number=1)]
+    assert [(row.generation, row.parents, row.operator) for row in found] == [
+        (None, None, None),
+        (1, (0,), "mutation"),
+    ]
     store.close()
 
 

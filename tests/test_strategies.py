@@ -133,6 +133,68 @@ def test_the_contract(name: str, space: Space, objective: Callable[..., Fitness]
             strategy.tell(side_by_side, objective(side_by_side.number, side_by_side.vector))
 
 
+BREEDERS = {"ga", "de", "shade", "l-shade", "es-plus", "es-comma", "nsga2", "ga-steady", "aging", "dehb", "assisted"}
+GENERATIONS = {"ga", "de", "shade", "l-shade", "es-plus", "es-comma", "nsga2", "cma-es"}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_it_says_where_its_proposals_come_from(name: str) -> None:
+    """An operator; parents that were told before; generations that never fall."""
+    options = {"fidelities": (0.25, 1.0), "initial": 8} if name == "assisted" else {}
+    told: list[int] = []
+
+    def objective(number: int, vector: tuple[float, ...]) -> Fitness:
+        told.append(number)
+        return OBJECTIVES["some failed"](number, vector)
+
+    strategy = make_strategy(name, mixed_space(), 0, options)
+    known: dict[int, set[int]] = {}  # when it was asked
+    ask = strategy.ask
+
+    def asking() -> Proposal | None:
+        proposal = ask()
+        if proposal is not None:
+            known[proposal.number] = set(told)
+        return proposal
+
+    strategy.ask = asking  # type: ignore[method-assign]
+    asked = drive(strategy, objective, 40 if name in MODEL_BASED else 90)
+    assert all(proposal.operator and proposal.operator == proposal.operator.lower() for proposal in asked)
+    assert all(known[proposal.number].issuperset(proposal.parents) for proposal in asked)
+    assert all(len(set(proposal.parents)) == len(proposal.parents) for proposal in asked)
+    assert any(proposal.parents for proposal in asked) == (name in BREEDERS or name in MULTI_FIDELITY)
+    if name in GENERATIONS:
+        generations = [proposal.generation for proposal in asked]
+        assert generations == sorted(generations, key=lambda one: -1 if one is None else one)  # so none is None
+        assert generations[0] == 0 and len({*generations}) > 2
+        of = dict(enumerate(generations))
+        assert all((of[parent] or 0) < (one.generation or 0) for one in asked for parent in one.parents)
+
+
+def test_promotions_have_the_parent_that_they_are() -> None:
+    for name in ("successive-halving", "hyperband", "dehb"):
+        asked = drive(make_strategy(name, mixed_space(), 0), _smooth, 90)
+        promoted = [proposal for proposal in asked if proposal.operator == "promotion"]
+        assert promoted
+        for proposal in promoted:
+            (parent,) = proposal.parents
+            assert asked[parent].vector == proposal.vector and asked[parent].fidelity < proposal.fidelity
+
+
+def test_children_of_the_ga_have_genes_of_their_parents() -> None:
+    """Without mutation a choice is a parent's, and what no crossover made is its parent."""
+    options = {"mutation": 0.0, "crossover": 0.5, "population": 10, "elites": 0}
+    for name in ("ga", "nsga2"):
+        taken = {option: value for option, value in options.items() if option in strategy_options(name)}
+        asked = drive(make_strategy(name, SPACES["choice"], 0, taken), _smooth, 60)
+        assert {proposal.operator for proposal in asked} == {"latin hypercube", "crossover", "mutation"}
+        for child in asked:
+            parents = [asked[parent].vector for parent in child.parents]
+            assert len(parents) <= {"latin hypercube": 0, "mutation": 1, "crossover": 2}[child.operator]
+            if parents:
+                assert all(u in values for u, values in zip(child.vector, zip(*parents, strict=True), strict=True))
+
+
 @pytest.mark.parametrize("levels", [None, 101])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_whole_numbers_on_a_log_scale_are_spread_on_it(name: str, levels: int | None) -> None:
@@ -213,11 +275,11 @@ def test_the_ga_keeps_its_elite_and_never_copies_failures() -> None:
 def test_choices_mutate_to_another_value(seed: int) -> None:
     space = SPACES["choice"]
     variation = Variation("ga", space, crossover=0.0, mutation=3.0, crossover_eta=5.0, mutation_eta=5.0)
-    parent, other = [0.1, 0.4, 0.9], [0.6, 0.6, 0.6]
+    parent, other = (Individual(vector, Fitness(False, 1.0)) for vector in ((0.1, 0.4, 0.9), (0.6, 0.6, 0.6)))
     with DEAPRandom(seed).installed():
-        child, _ = variation.children(parent, other)
-    assert set(child) <= {(k + 0.5) / 4 for k in range(4)}
-    before, after = space.decode(parent), space.decode(child)
+        child, _ = variation.children((parent, other))
+    assert set(child.vector) <= {(k + 0.5) / 4 for k in range(4)}
+    before, after = space.decode(parent.vector), space.decode(child.vector)
     assert all(after[name] != before[name] for name in before)
 
 
@@ -444,7 +506,7 @@ class TestSHADE:
         assert strategy._memory_f == pytest.approx([(0.25 * 0.25 + 0.75 * 0.64) / (0.25 * 0.5 + 0.75 * 0.8), 0.5, 0.5])
         assert strategy._memory_cr == pytest.approx([0.25 * 0.2 + 0.75 * 0.6, 0.5, 0.5])
         assert strategy._entry == 1
-        assert strategy._archive == [parents[0].vector, parents[1].vector]
+        assert [one.number for one in strategy._archive] == [parents[0].number, parents[1].number]
 
     def test_memory_of_l_shade(self) -> None:
         strategy = LSHADE(floats(3), 0, evaluations=1000, population=4, memory=3)
@@ -476,7 +538,7 @@ class TestSHADE:
             proposal = strategy.ask()
             assert proposal is not None
             if proposal.number == strategy._start:
-                sizes.append(len(strategy._generation))
+                sizes.append(len(strategy._offspring))
             strategy.tell(proposal, Fitness(False, 1.0))
         assert sizes[:4] == [20, 20, strategy.planned(40), strategy.planned(40 + strategy.planned(40))]
         assert sizes[-1] == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -229,6 +230,7 @@ class RunHistory:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.
 
         `fidelity` and `replicates` say what it was judged on, `spent` what the run had cost by then, in full trainings.
+        `generation`, `parents` (numbers, with spaces between) and `operator` say how it came about, as far as recorded.
         """
         import pandas as pd
 
@@ -245,9 +247,12 @@ class RunHistory:
                     "replicates": len(told.evaluations),
                     "spent": spent,
                     "pushed": told.row.pushed,
+                    "generation": told.row.generation,
+                    "parents": " ".join(map(str, told.row.parents or ())) or math.nan,
+                    "operator": told.row.operator,
                     "training_seconds": sum(e.cost.get("seconds", 0.0) for e in told.evaluations),
                     **self.judge.point(told.evaluation),
                     **{f"gene_{name}": value for name, value in told.row.genome.items()},
                 }
             )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).astype({"generation": "Int64"} if rows else {})

@@ -166,12 +166,25 @@ class Loop:
                 genome, pushed = self._new_neighbour(genome, proposal), True
         elif not self._account.seen(key):
             genome = self._next_seed(genome)
+            if self.space.key(genome) != key:
+                proposal = replace(proposal, operator="seed", parents=())
         if pushed or self.space.key(genome) != key:
             key = self.space.key(genome)
-            proposal = Proposal(proposal.number, self.space.encode(genome), proposal.fidelity)
+            proposal = replace(proposal, vector=self.space.encode(genome))
         if not self._account.known(key, proposal.fidelity):
             self._repeats = 0
-        row = ProposalRow(proposal.number, proposal.vector, genome, key, self.task.key, proposal.fidelity, pushed)
+        row = ProposalRow(
+            proposal.number,
+            proposal.vector,
+            genome,
+            key,
+            self.task.key,
+            proposal.fidelity,
+            pushed,
+            proposal.generation,
+            proposal.parents,
+            proposal.operator,
+        )
         trial = Trial(genome, key, self.task, proposal.fidelity, number=proposal.number)
         self._remember(trial, row)
         for replicate in range(self._replication.least):

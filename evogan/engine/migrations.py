@@ -145,9 +145,19 @@ def _add_cut_short(connection: sa.Connection) -> None:
         connection.execute(sa.text(set_it), {"failure": failure, "n": len(prefix), "prefix": prefix})
 
 
+# --- 4 -> 5
+
+
+def _add_origins(connection: sa.Connection) -> None:
+    """Of older proposals they are unknown: NULL."""
+    for column in ("generation INTEGER", "parents TEXT", "operator VARCHAR"):
+        connection.execute(sa.text(f"ALTER TABLE proposals ADD COLUMN {column}"))
+
+
 # version -> what brings a store from it to the next
 MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     1: _add_diagnostics,
     2: _add_attempts_and_tells,
     3: _add_cut_short,
+    4: _add_origins,
 }

@@ -92,6 +92,9 @@ class ProposalRow(Row):
     task: str
     fidelity: Fidelity
     pushed: bool
+    generation: Count | None
+    parents: list[Count] | None
+    operator: str | None
 
 
 class TellRow(Row):

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +42,10 @@ _LOWER = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity < _FIDELITY).order_by(_
 
 @dataclass(frozen=True)
 class ProposalRow:
-    """A proposal as recorded: `vector` is what the strategy was told, `pushed` if the engine moved it."""
+    """A proposal as recorded: `vector` is what the strategy was told, `pushed` if the engine moved it.
+
+    Where it came from (see `Point`) is no part of it; None where an older version did not record that.
+    """
 
     number: int
     vector: tuple[float, ...]
@@ -51,6 +54,9 @@ class ProposalRow:
     task: str
     fidelity: float
     pushed: bool
+    generation: int | None = field(default=None, compare=False)
+    parents: tuple[int, ...] | None = field(default=None, compare=False)
+    operator: str | None = field(default=None, compare=False)
 
     def identity(self, replicate: int = 0) -> Identity:
         return (self.key, self.task, self.fidelity, replicate)
@@ -338,6 +344,7 @@ class Store:
         """Errors: UserError if the run has another proposal of this number."""
         self._add_task(trial)
         values = vars(row) | {"vector": list(row.vector), "genome": dict(row.genome)}
+        values["parents"] = None if row.parents is None else list(row.parents)
         if not self._add(proposals, run=run, **values) and self.proposals(run, row.number, 1) != [row]:
             raise _two_at_once(run)
 
@@ -354,6 +361,9 @@ class Store:
                 row.task,
                 row.fidelity,
                 row.pushed,
+                row.generation,
+                None if row.parents is None else tuple(row.parents),
+                row.operator,
             )
             for row in self._rows(query, rows.ProposalRow, proposals)
         ]

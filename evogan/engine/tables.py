@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from evogan.errors import UserError
 from evogan.files.documents import parse_json
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class JSON(sa.TypeDecorator[Any]):
@@ -20,10 +20,12 @@ class JSON(sa.TypeDecorator[Any]):
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
-        return json.dumps(value)
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        if value is None:
+            return None
         try:
             return parse_json(value)
         except (UserError, TypeError) as error:
@@ -113,6 +115,9 @@ proposals = sa.Table(
     sa.Column("task", sa.String, sa.ForeignKey("tasks.key"), nullable=False),
     sa.Column("fidelity", sa.Float, nullable=False),
     sa.Column("pushed", sa.Boolean, nullable=False),
+    sa.Column("generation", sa.Integer),
+    sa.Column("parents", JSON),
+    sa.Column("operator", sa.String),
 )
 tells = sa.Table(  # what a run's strategy was told, in that order
     "tells",

@@ -12,7 +12,7 @@ from evogan.space import Space
 from evogan.strategies.aging import AgingEvolution
 from evogan.strategies.assisted import AssistedEvolution
 from evogan.strategies.auto import AUTO, choose
-from evogan.strategies.base import Fitness, Proposal, Strategy
+from evogan.strategies.base import Fitness, Point, Proposal, Strategy
 from evogan.strategies.cma_es import CMAES
 from evogan.strategies.de import DifferentialEvolution
 from evogan.strategies.dehb import DEHB
@@ -33,6 +33,7 @@ __all__ = [
     "MODEL_BASED",
     "STRATEGIES",
     "Fitness",
+    "Point",
     "Proposal",
     "Strategy",
     "choose",

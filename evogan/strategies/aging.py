@@ -12,18 +12,19 @@ generation: a child comes of those that have been told, whatever is still out, a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 from evogan.space import Space
 from evogan.strategies.base import (
     Fitness,
     Individual,
+    Point,
     Proposal,
     Strategy,
     at_least,
     cell,
     centre,
     latin_hypercube,
+    numbers_of,
     reflected,
     within,
 )
@@ -42,30 +43,30 @@ class AgingEvolution(Strategy):
         self._first = latin_hypercube(self.rng, population, space.dimension)
         self._living: deque[Individual] = deque(maxlen=population)  # oldest first
 
-    def _ask(self) -> Sequence[float]:
+    def _ask(self) -> Point:
         if self._asked < self.population:
             return self._first[self._asked]
         if not self._living:
-            return list(self.rng.random(self.space.dimension))
+            return self._uniform()
         drawn = self.rng.choice(len(self._living), min(self.sample, len(self._living)), replace=False)
         parent = min((self._living[int(k)] for k in drawn), key=lambda one: one.fitness.order)
-        return self._mutated(parent.vector)
+        return self._mutated(parent)
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
-        self._living.append(Individual(proposal.vector, fitness))
+        self._living.append(Individual.told(proposal, fitness))
 
-    def _mutated(self, parent: Sequence[float]) -> list[float]:
-        child, genome = list(parent), self.space.decode(parent)
+    def _mutated(self, parent: Individual) -> Point:
+        child, genome = list(parent.vector), self.space.decode(parent.vector)
         active = [i for i, gene in enumerate(self.space.genes) if gene.name in genome and len(gene.grid) > 1]
         if not active:
-            return list(self.rng.random(self.space.dimension))
+            return self._uniform()
         i = int(self.rng.choice(active))
-        gene, here = self.space.genes[i], cell(self.space.genes[i], parent[i])
+        gene, here = self.space.genes[i], cell(self.space.genes[i], child[i])
         if gene.kind == "choice":
             child[i] = centre(gene, int(self.rng.choice([k for k in range(len(gene.grid)) if k != here])))
-            return child
-        child[i] = reflected(parent[i] + float(self.rng.normal(0, self.step)))
-        if cell(gene, child[i]) == here:
-            nearby = [k for k in (here - 1, here + 1) if 0 <= k < len(gene.grid)]
-            child[i] = centre(gene, int(self.rng.choice(nearby)))
-        return child
+        else:
+            child[i] = reflected(child[i] + float(self.rng.normal(0, self.step)))
+            if cell(gene, child[i]) == here:
+                nearby = [k for k in (here - 1, here + 1) if 0 <= k < len(gene.grid)]
+                child[i] = centre(gene, int(self.rng.choice(nearby)))
+        return Point(child, "mutation", numbers_of(parent))

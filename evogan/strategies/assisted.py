@@ -41,7 +41,7 @@ from evogan.extremes import scaled
 from evogan.genome import Gene
 from evogan.genome.levels import EqualCells
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Proposal, at_least, latin_hypercube
+from evogan.strategies.base import Fitness, Point, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
 
@@ -72,26 +72,29 @@ class AssistedEvolution(MultiFidelity):
         at_least(self.title, "initial", initial, 2)
         at_least(self.title, "parents", parents, 2)
         self.initial, self.parents = initial, parents
-        self._first: list[Sequence[float]] = latin_hypercube(self.rng, initial, space.dimension)
+        self._first = latin_hypercube(self.rng, initial, space.dimension)
         self._uneven = [i for i, gene in enumerate(space.genes) if not isinstance(gene.cells, EqualCells)]
         self._counts = np.array([len(gene.grid) for gene in space.genes])
         self._counts[self._uneven] = FINE
         self._choice = np.array([gene.kind == "choice" for gene in space.genes])
         self._conditions = [_conditions(space, gene) for gene in space.genes]
         self._pending: dict[int, tuple[Cells, int]] = {}
+        self._numbers: list[dict[Cells, int]] = [{} for _ in self.fidelities]  # of the proposals that were told
         self._rungs: list[dict[Cells, Fitness]] = [{} for _ in self.fidelities]  # what was told, in its order
         self._start: Array | None = None  # the model's hyperparameters, as they were last fitted
         self._fitted = 0  # to how many results
 
-    def _next(self) -> tuple[Sequence[float], int]:
+    def _next(self) -> tuple[Point, int]:
         with _one_thread():
-            cells, rung = self._choose()
+            cells, rung, operator, parents = self._choose()
         self._pending[self._asked] = cells, rung
-        return self._units([cells])[0].tolist(), rung
+        return Point(self._units([cells])[0].tolist(), operator, parents), rung
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         _, rung = self._pending.pop(proposal.number)
-        self._rungs[rung][self._settled([proposal.vector])[0]] = fitness
+        cells = self._settled([proposal.vector])[0]
+        self._rungs[rung][cells] = fitness
+        self._numbers[rung][cells] = proposal.number
 
     def estimate(self, vectors: Sequence[Sequence[float]]) -> list[float] | None:
         """What the model believes of points at full fidelity, on its own scale: the less the better."""
@@ -164,22 +167,24 @@ class AssistedEvolution(MultiFidelity):
 
     # --- what to train next
 
-    def _choose(self) -> tuple[Cells, int]:
-        """A promotion that is due, or a new genome for the lowest rung."""
-        if self._asked < self.initial:
-            return self._settled([self._first[self._asked]])[0], 0
-        if len(self._completed(0)) < 2:
-            return self._settled([list(self.rng.random(self.space.dimension))])[0], 0
+    def _choose(self) -> tuple[Cells, int, str, tuple[int, ...]]:
+        """A promotion that is due, or a new genome for the lowest rung; with its operator and parents."""
+        if self._asked < self.initial or len(self._completed(0)) < 2:
+            point = self._first[self._asked] if self._asked < self.initial else self._uniform()
+            return self._settled([point.vector])[0], 0, point.operator, ()
         model = self._model()
         for rung in reversed(range(self.top)):
             above = {*self._rungs[rung + 1], *(cells for cells, r in self._pending.values() if r == rung + 1)}
             waiting = [cells for cells in self._completed(rung) if cells not in above]
             if waiting and len(above) < len(self._rungs[rung]) // self.eta:
                 mean, _ = model.predict(self._units(waiting), self.top)
-                return waiting[int(np.argmin(mean))], rung + 1
-        return self._best_child(model, self._risk()), 0
+                best = waiting[int(np.argmin(mean))]
+                return best, rung + 1, "promotion", (self._numbers[rung][best],)
+        child, parents = self._best_child(model, self._risk())
+        return child, 0, "expected improvement", parents
 
-    def _best_child(self, model: GaussianProcess, risk: GaussianProcess | None) -> Cells:
+    def _best_child(self, model: GaussianProcess, risk: GaussianProcess | None) -> tuple[Cells, tuple[int, ...]]:
+        """And the proposals that it descends from."""
         completed = list(self._completed(0))
         mean, _ = model.predict(self._units(completed), self.top)
         best = float(mean.min())
@@ -189,9 +194,15 @@ class AssistedEvolution(MultiFidelity):
         elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
         known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
         pool: dict[Cells, float] = {}
+        ancestors: dict[Cells, tuple[int, ...]] = {cells: (self._numbers[0][cells],) for cells in elite}
         parents = elite
         for _ in range(GENERATIONS):
-            children = [child for child in dict.fromkeys(self._breed(parents)) if not (child in known or child in pool)]
+            bred: dict[Cells, tuple[Cells, ...]] = {}
+            for child, of in self._breed(parents):
+                bred.setdefault(child, of)
+            children = [child for child in bred if not (child in known or child in pool)]
+            for child in children:
+                ancestors[child] = tuple(dict.fromkeys(number for one in bred[child] for number in ancestors[one]))
             if children:
                 x = self._units(children)
                 gain = improvement(*model.predict(x, self.top), best)
@@ -199,17 +210,20 @@ class AssistedEvolution(MultiFidelity):
                     gain = gain * np.clip(1 - risk.predict(x)[0], 0.01, 1)
                 pool.update(zip(children, gain.tolist(), strict=True))
             parents = sorted(pool, key=pool.__getitem__, reverse=True)[: self.parents] or elite
-        return max(pool, key=pool.__getitem__, default=elite[0])
+        best_child = max(pool, key=pool.__getitem__, default=elite[0])
+        return best_child, ancestors[best_child]
 
-    def _breed(self, parents: Sequence[Cells]) -> list[Cells]:
-        """Children of the parents: crossed over or moved by a difference, then mutated; and a few from nowhere."""
+    def _breed(self, parents: Sequence[Cells]) -> list[tuple[Cells, tuple[Cells, ...]]]:
+        """Children, each with its parents: crossed over or moved by a difference, then mutated; a few from nowhere."""
         rng, population = self.rng, np.array(parents)
         n, d = CHILDREN, self.space.dimension
-        one, two, three = (population[rng.integers(len(population), size=n)] for _ in range(3))
+        drawn = rng.integers(len(population), size=(3, n))
+        one, two, three = population[drawn]
         crossed = np.where(rng.random((n, d)) < 0.5, one, two)
         moved = np.where(self._choice, crossed, one + np.rint(0.5 * (two - three)).astype(int))
-        children = np.where((rng.random(n) < 0.5)[:, None], crossed, moved)
-        children = np.where((rng.random(n) < 0.3)[:, None], one, children)
+        crossing, cloned = rng.random(n) < 0.5, rng.random(n) < 0.3
+        children = np.where(crossing[:, None], crossed, moved)
+        children = np.where(cloned[:, None], one, children)
         widths = np.exp(rng.uniform(math.log(0.02), math.log(0.4), (n, 1)))
         steps = rng.normal(0, widths, (n, d)) * self._counts
         steps = np.where(steps < 0, np.floor(steps), np.ceil(steps)).astype(int)  # a level at least
@@ -218,7 +232,10 @@ class AssistedEvolution(MultiFidelity):
         chosen = rng.random((n, d)).argsort(axis=1).argsort(axis=1) < genes
         children = np.where(chosen, mutated, children)
         children[: n // 10] = rng.integers(self._counts, size=(n // 10, d))
-        return self._neutral(np.clip(children, 0, self._counts - 1))
+        taken = np.where(cloned, 1, np.where(crossing, 2, 3))  # of the parents drawn
+        taken[: n // 10] = 0
+        of = [tuple(parents[k] for k in row[:many]) for row, many in zip(drawn.T, taken, strict=True)]
+        return list(zip(self._neutral(np.clip(children, 0, self._counts - 1)), of, strict=True))
 
 
 def spread(ranked: list[tuple[Cells, Fitness]], most: int) -> list[tuple[Cells, Fitness]]:

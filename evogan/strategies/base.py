@@ -6,7 +6,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -21,12 +21,30 @@ MOST = 10_000  # of what a strategy counts: members, points, candidates
 
 
 @dataclass(frozen=True)
+class Point:
+    """A point of the unit cube that a strategy wants judged at `fidelity` in (0, 1], and how it came about.
+
+    `operator` is what made it, in the field's words; `parents` are the numbers of the proposals that it was made of;
+    `generation` counts from 0, and is None where there are none.
+    """
+
+    vector: Sequence[float]
+    operator: str
+    parents: tuple[int, ...] = ()
+    generation: int | None = None
+    fidelity: float = 1.0
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """Proposal `number` (from 0): a point of the unit cube, to be judged at `fidelity` in (0, 1]."""
+    """Proposal `number` (from 0) of a strategy: a `Point`. Its origin is a fact for readers, and no part of it."""
 
     number: int
     vector: tuple[float, ...]
     fidelity: float = 1.0
+    operator: str = field(default="", compare=False)
+    parents: tuple[int, ...] = field(default=(), compare=False)
+    generation: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -75,18 +93,18 @@ class Strategy(ABC):
         self.space = space
         self.rng = np.random.default_rng(derive_seed(seed, "strategy"))
         self._asked = 0
-        self._fidelity = 1.0  # of the proposal that `_ask` makes
 
     def ask(self) -> Proposal | None:
         """The next proposal; None: wait for results first (a generation is still out)."""
-        vector = self._ask()
-        if vector is None:
+        point = self._ask()
+        if point is None:
             return None
         self._asked += 1
-        return Proposal(self._asked - 1, tuple(float(u) for u in vector), self._fidelity)
+        vector = tuple(float(u) for u in point.vector)
+        return Proposal(self._asked - 1, vector, point.fidelity, point.operator, point.parents, point.generation)
 
     @abstractmethod
-    def _ask(self) -> Sequence[float] | None: ...
+    def _ask(self) -> Point | None: ...
 
     @abstractmethod
     def tell(self, proposal: Proposal, fitness: Fitness) -> None: ...
@@ -95,13 +113,21 @@ class Strategy(ABC):
         """How good it believes points to be at full fidelity, the less the better; None: as it was told."""
         return None
 
+    def _uniform(self) -> Point:
+        return Point(list(self.rng.random(self.space.dimension)), "uniform")
+
 
 @dataclass(frozen=True)
 class Individual:
-    """A point that was judged."""
+    """A point that was judged, as proposal `number`; None if it never was proposed."""
 
     vector: tuple[float, ...]
     fitness: Fitness
+    number: int | None = None
+
+    @classmethod
+    def told(cls, proposal: Proposal, fitness: Fitness) -> Individual:
+        return cls(proposal.vector, fitness, proposal.number)
 
     def no_worse_than(self, other: Individual) -> bool:
         """Whether it may take the place of `other`; all failures are alike."""
@@ -109,6 +135,11 @@ class Individual:
 
     def better_than(self, other: Individual) -> bool:
         return not other.no_worse_than(self)
+
+
+def numbers_of(*individuals: Individual) -> tuple[int, ...]:
+    """The proposals that they were, each once."""
+    return tuple(dict.fromkeys(one.number for one in individuals if one.number is not None))
 
 
 class Generational(Strategy):
@@ -119,24 +150,26 @@ class Generational(Strategy):
 
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space, seed)
-        self._generation: list[Sequence[float]] = []
+        self._generation = -1
+        self._offspring: list[Point] = []
         self._told: dict[int, Individual] = {}
         self._start = 0
 
-    def _ask(self) -> Sequence[float] | None:
-        if self._asked == self._start + len(self._generation):
-            if len(self._told) < len(self._generation):
+    def _ask(self) -> Point | None:
+        if self._asked == self._start + len(self._offspring):
+            if len(self._told) < len(self._offspring):
                 return None
             told = [self._told[number] for number in sorted(self._told)]
             self._start, self._told = self._asked, {}
-            self._generation = self._breed(told)
-        return self._generation[self._asked - self._start]
+            self._offspring = self._breed(told)
+            self._generation += 1
+        return replace(self._offspring[self._asked - self._start], generation=self._generation)
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
-        self._told[proposal.number] = Individual(proposal.vector, fitness)
+        self._told[proposal.number] = Individual.told(proposal, fitness)
 
     @abstractmethod
-    def _breed(self, told: list[Individual]) -> list[Sequence[float]]: ...
+    def _breed(self, told: list[Individual]) -> list[Point]: ...
 
 
 def numbers(space: Space) -> list[int]:
@@ -165,11 +198,10 @@ def reflected(u: float) -> float:
     return 2.0 - u if u > 1.0 else u
 
 
-def latin_hypercube(rng: np.random.Generator, n: int, dimension: int) -> list[Sequence[float]]:
+def latin_hypercube(rng: np.random.Generator, n: int, dimension: int) -> list[Point]:
     """`n` points, one in each of `n` slices of every gene (McKay et al., Technometrics 1979)."""
     slices = rng.permuted(np.tile(np.arange(n), (dimension, 1)), axis=1).T
-    points: list[Sequence[float]] = ((slices + rng.random(slices.shape)) / n).tolist()
-    return points
+    return [Point(vector, "latin hypercube") for vector in ((slices + rng.random(slices.shape)) / n).tolist()]
 
 
 def at_least(strategy: str, option: str, value: float, least: float, most: float = MOST) -> None:

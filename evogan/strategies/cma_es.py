@@ -49,6 +49,7 @@ from evogan.strategies.base import (
     DEAPRandom,
     Generational,
     Individual,
+    Point,
     at_least,
     cell,
     centre,
@@ -90,7 +91,7 @@ class CMAES(Generational):
         sizes = [len(self.space.genes[i].grid) for i in self._choices]
         self._shares = [np.full(size, 1.0 / size) for size in sizes]
 
-    def _breed(self, told: list[Individual]) -> list[Sequence[float]]:
+    def _breed(self, told: list[Individual]) -> list[Point]:
         if told:
             ranked = sorted(told, key=lambda one: one.fitness.order)
             self._learn_choices(ranked)
@@ -105,14 +106,14 @@ class CMAES(Generational):
                     break
         return [self._proposed(point) for point in (points + batch)[: self.population]]
 
-    def _proposed(self, point: Sequence[float]) -> Sequence[float]:
+    def _proposed(self, point: Sequence[float]) -> Point:
         vector = [0.0] * self.space.dimension
         if self._numbers:
             for i, u in zip(self._numbers, point, strict=True):
                 vector[i] = reflected(float(u))
         for i, shares in zip(self._choices, self._shares, strict=True):
             vector[i] = centre(self.space.genes[i], int(self.rng.choice(len(shares), p=shares)))
-        return vector
+        return Point(vector, "sampling")
 
     def _learn_choices(self, ranked: list[Individual]) -> None:
         weights, mueff = self._normal.weights, float(self._normal.mueff)

@@ -20,12 +20,24 @@ choice is so always a donor's, and a population that agrees on a choice keeps it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from evogan.errors import unknown
 from evogan.space import Space
-from evogan.strategies.base import Generational, Individual, at_least, cell, latin_hypercube, reflected, share, within
+from evogan.strategies.base import (
+    Generational,
+    Individual,
+    Point,
+    at_least,
+    cell,
+    latin_hypercube,
+    numbers_of,
+    reflected,
+    share,
+    within,
+)
 
 VARIANTS = ("rand/1/bin", "best/1/bin", "current-to-best/1/bin")
 Vector = Sequence[float]
@@ -77,29 +89,30 @@ class DifferentialEvolution(Generational):
         self.population, self.variant, self.weight, self.crossover = population, variant, weight, crossover
         self._parents: list[Individual] = []
 
-    def _breed(self, told: list[Individual]) -> list[Vector]:
+    def _breed(self, told: list[Individual]) -> list[Point]:
         if not told:
             return latin_hypercube(self.rng, self.population, self.space.dimension)
         parents = self._parents or told
         self._parents = [u if u.no_worse_than(x) else x for u, x in zip(told, parents, strict=True)]
         return [self._trial(i) for i in range(self.population)]
 
-    def _trial(self, i: int) -> Vector:
-        population = [one.vector for one in self._parents]
-        target = population[i]
-        best = min(range(self.population), key=lambda k: self._parents[k].fitness.order)
+    def _trial(self, i: int) -> Point:
+        target = self._parents[i]
+        b = min(range(self.population), key=lambda k: self._parents[k].fitness.order)
         if self.variant == "rand/1/bin":
-            r1, r2, r3 = self._distinct(3, {i})
-            base, differences = population[r1], [(population[r2], population[r3])]
+            base, r2, r3 = self._distinct(3, {i})
+            differences = [(r2, r3)]
         else:
-            r1, r2 = self._distinct(2, {i, best})
-            base, differences = population[best], [(population[r1], population[r2])]
+            base, (r1, r2) = self._parents[b], self._distinct(2, {i, b})
+            differences = [(r1, r2)]
             if self.variant == "current-to-best/1/bin":
-                base, differences = target, [(population[best], target), *differences]
-        donor = mutant(self.rng, self.space, base, self.weight, differences)
-        return binomial(self.rng, target, [reflected(u) for u in donor], self.crossover)
+                base, differences = target, [(self._parents[b], target), (r1, r2)]
+        vectors = [(one.vector, two.vector) for one, two in differences]
+        donor = mutant(self.rng, self.space, base.vector, self.weight, vectors)
+        trial = binomial(self.rng, target.vector, [reflected(u) for u in donor], self.crossover)
+        return Point(trial, self.variant, numbers_of(target, base, *chain(*differences)))
 
-    def _distinct(self, n: int, but: set[int]) -> list[int]:
+    def _distinct(self, n: int, but: set[int]) -> list[Individual]:
         """`n` different members of the population, none of them in `but`."""
         others = [k for k in range(self.population) if k not in but]
-        return [int(k) for k in self.rng.choice(others, n, replace=False)]
+        return [self._parents[k] for k in self.rng.choice(others, n, replace=False)]

@@ -20,14 +20,34 @@ not promoted before. A member that has not been judged counts as failed; failure
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Individual, Proposal, at_least, latin_hypercube, reflected, share, within
-from evogan.strategies.de import binomial, mutant
-from evogan.strategies.fidelity import LADDER
-from evogan.strategies.hyperband import Bracket, Hyperband, Vector, ranked
+from evogan.strategies.base import (
+    Fitness,
+    Individual,
+    Point,
+    Proposal,
+    at_least,
+    latin_hypercube,
+    numbers_of,
+    reflected,
+    share,
+    within,
+)
+from evogan.strategies.de import Vector, binomial, mutant
+from evogan.strategies.fidelity import LADDER, promotion
+from evogan.strategies.hyperband import Bracket, Hyperband, ranked
 
-TRIAL: Vector = ()  # in a bracket's queue: a trial, to be bred when it is asked for
+OPERATOR = "rand/1/bin"
+TRIAL = Point((), OPERATOR)  # in a bracket's queue: a trial, to be bred when it is asked for
+
+
+class Donor(NamedTuple):
+    """A member of a population, or a mutant of members: they are its parents."""
+
+    vector: Vector
+    parents: tuple[int, ...]
 
 
 class DEHB(Hyperband):
@@ -55,7 +75,7 @@ class DEHB(Hyperband):
         self.weight, self.crossover = weight, crossover
         largest = [max(self.sizes[first][rung - first] for first in range(rung + 1)) for rung in range(len(fidelities))]
         self._populations = [
-            [Individual(tuple(point), Fitness(True, 0.0)) for point in latin_hypercube(self.rng, n, space.dimension)]
+            [Individual(tuple(one.vector), Fitness(True, 0.0)) for one in latin_hypercube(self.rng, n, space.dimension)]
             for n in largest
         ]
         self._turn = [0] * len(fidelities)
@@ -65,43 +85,55 @@ class DEHB(Hyperband):
     def _points(self, rungs: int, s: int) -> int:
         return rungs // (s + 1) * int(self.eta**s)
 
-    def _fresh(self, bracket: Bracket) -> list[Vector]:
+    def _fresh(self, bracket: Bracket) -> list[Point]:
         if bracket.number == 0:
-            return [one.vector for one in self._populations[0]]
+            return [Point(one.vector, "latin hypercube") for one in self._populations[0]]
         return [TRIAL] * self._size(bracket)
 
-    def _promoted(self, bracket: Bracket, told: list[Individual]) -> list[Vector]:
+    def _promoted(self, bracket: Bracket, told: list[Individual]) -> list[Point]:
         size, raised = self._size(bracket), self._raised[bracket.rung]
         if bracket.number >= len(self.fidelities):
             return [TRIAL] * size
         best = ranked(one for one in self._populations[bracket.rung - 1] if not one.fitness.failed)
-        chosen = [one.vector for one in best if one.vector not in raised][:size]
-        raised.update(chosen)
-        return [*chosen, *[TRIAL] * (size - len(chosen))]
+        chosen = [one for one in best if one.vector not in raised][:size]
+        raised.update(one.vector for one in chosen)
+        return [*map(promotion, chosen), *[TRIAL] * (size - len(chosen))]
 
-    def _next(self) -> tuple[Vector, int]:
-        vector, rung = super()._next()
+    def _next(self) -> tuple[Point, int]:
+        point, rung = super()._next()
         target = self._turn[rung]
         self._turn[rung] = (target + 1) % len(self._populations[rung])
         self._targets[self._asked] = target
-        return vector or self._trial(self._out[self._asked], self._populations[rung][target]), rung
+        if point is TRIAL:
+            point = self._trial(self._out[self._asked], self._populations[rung][target])
+        return point, rung
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         population = self._populations[self._out[proposal.number].rung]
-        target, trial = self._targets.pop(proposal.number), Individual(proposal.vector, fitness)
+        target, trial = self._targets.pop(proposal.number), Individual.told(proposal, fitness)
         if trial.no_worse_than(population[target]):
             population[target] = trial
         super().tell(proposal, fitness)
 
-    def _trial(self, bracket: Bracket, target: Individual) -> Vector:
+    def _trial(self, bracket: Bracket, target: Individual) -> Point:
         below = self._populations[max(bracket.rung - 1, bracket.first)]
         best = ranked(below)[: self._size(bracket)]
-        pool = [one.vector for one in best if one.vector != target.vector]
-        everyone = [one.vector for population in self._populations for one in population if one is not target]
+        pool = [donor(one) for one in best if one.vector != target.vector]
+        everyone = [donor(one) for population in self._populations for one in population if one is not target]
         while len(pool) < 3:
             pool.append(self._mutant(everyone))
-        return binomial(self.rng, target.vector, self._mutant(pool), self.crossover)
+        v, parents = self._mutant(pool)
+        return Point(
+            binomial(self.rng, target.vector, v, self.crossover),
+            OPERATOR,
+            tuple(dict.fromkeys([*numbers_of(target), *parents])),
+        )
 
-    def _mutant(self, pool: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    def _mutant(self, pool: Sequence[Donor]) -> Donor:
         r1, r2, r3 = (pool[k] for k in self.rng.choice(len(pool), 3, replace=False))
-        return tuple(reflected(u) for u in mutant(self.rng, self.space, r1, self.weight, [(r2, r3)]))
+        v = mutant(self.rng, self.space, r1.vector, self.weight, [(r2.vector, r3.vector)])
+        return Donor([reflected(u) for u in v], (*r1.parents, *r2.parents, *r3.parents))
+
+
+def donor(one: Individual) -> Donor:
+    return Donor(one.vector, numbers_of(one))

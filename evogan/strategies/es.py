@@ -23,7 +23,7 @@ import copy
 import math
 import random
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
 from deap import tools
@@ -34,12 +34,14 @@ from evogan.strategies.base import (
     DEAPRandom,
     Generational,
     Individual,
+    Point,
     at_least,
     cell,
     centre,
     choices,
     latin_hypercube,
     numbers,
+    numbers_of,
     reflected,
     share,
     within,
@@ -72,7 +74,7 @@ class EvolutionStrategy(Generational):
         self._carried: list[tuple[list[float], float]] = []
         self._selected: list[tuple[Individual, tuple[list[float], float]]] = []
 
-    def _breed(self, told: list[Individual]) -> list[Sequence[float]]:
+    def _breed(self, told: list[Individual]) -> list[Point]:
         if not told:
             count = max(self.parents, self.offspring)
             start = [self._kept_step(j, self.sigma) for j in range(len(self._numbers))]
@@ -80,14 +82,10 @@ class EvolutionStrategy(Generational):
             return latin_hypercube(self.rng, count, self.space.dimension)
         rivals = self._rivals(list(zip(told, self._carried, strict=True)))
         self._selected = sorted(rivals, key=lambda one: one[0].fitness.order)[: self.parents]
-        children: list[Sequence[float]] = []
-        self._carried = []
         with self._random.installed():
-            while len(children) < self.offspring:
-                vector, carried = self._child()
-                children.append(vector)
-                self._carried.append(carried)
-        return children
+            bred = [self._child() for _ in range(self.offspring)]
+        self._carried = [carried for _, carried in bred]
+        return [child for child, _ in bred]
 
     @abstractmethod
     def _rivals(
@@ -95,12 +93,14 @@ class EvolutionStrategy(Generational):
     ) -> list[tuple[Individual, tuple[list[float], float]]]:
         """Those of whom the best become the next parents."""
 
-    def _child(self) -> tuple[list[float], tuple[list[float], float]]:
+    def _child(self) -> tuple[Point, tuple[list[float], float]]:
         one, (steps, rate) = random.choice(self._selected)
         vector, child = list(one.vector), Steps((one.vector[i] for i in self._numbers), steps)
+        operator, parents = "mutation", numbers_of(one)
         if random.random() < self.crossover:
             two, (steps, other_rate) = random.choice(self._selected)
             tools.cxESBlend(child, Steps((two.vector[i] for i in self._numbers), copy.copy(steps)), self.blend)
+            operator, parents = "crossover", numbers_of(one, two)
             child.strategy = [self._kept_step(j, step) for j, step in enumerate(child.strategy)]
             rate = (rate + other_rate) / 2
             for i in self._choices:
@@ -111,7 +111,8 @@ class EvolutionStrategy(Generational):
         for i, u in zip(self._numbers, child, strict=True):
             vector[i] = reflected(u)
         rate = self._mutate_choices(vector, rate)
-        return vector, ([self._kept_step(j, step) for j, step in enumerate(child.strategy)], rate)
+        steps = [self._kept_step(j, step) for j, step in enumerate(child.strategy)]
+        return Point(vector, operator, parents), (steps, rate)
 
     def _mutate_choices(self, vector: list[float], rate: float) -> float:
         """Mutates the choices of `vector`; returns the rate with which it did."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from numbers import Real
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 from evogan.errors import UserError
 from evogan.genome import plain
 from evogan.space import Space
-from evogan.strategies.base import Strategy, at_least
+from evogan.strategies.base import Individual, Point, Strategy, at_least, numbers_of
 
 LADDER = (0.25, 0.5, 1.0)  # where trainings are scored anyway
 
@@ -37,13 +38,17 @@ class MultiFidelity(Strategy):
         """The rung of full trainings."""
         return len(self.fidelities) - 1
 
-    def _ask(self) -> Sequence[float]:
-        vector, rung = self._next()
-        self._fidelity = self.fidelities[rung]
-        return vector
+    def _ask(self) -> Point:
+        point, rung = self._next()
+        return replace(point, fidelity=self.fidelities[rung])
 
     @abstractmethod
-    def _next(self) -> tuple[Sequence[float], int]: ...
+    def _next(self) -> tuple[Point, int]: ...
+
+
+def promotion(one: Individual) -> Point:
+    """The same point for the next rung."""
+    return Point(one.vector, "promotion", numbers_of(one))
 
 
 def check_ladder(strategy: str, fidelities: Sequence[float]) -> None:

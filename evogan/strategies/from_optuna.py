@@ -29,14 +29,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evogan.errors import UserError, shown
 from evogan.genome import Gene, Value, holds
 from evogan.genome.levels import EqualCells
 from evogan.space import Space
 from evogan.stable import derive_seed
-from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, cell, centre, share
+from evogan.strategies.base import Fitness, Point, Proposal, Strategy, at_least, cell, centre, share
 
 if TYPE_CHECKING:  # optuna takes its time to import: only who builds one of these pays for it
     from optuna import Trial
@@ -103,6 +103,8 @@ class _Open:
 class FromOptuna(Strategy):
     """`make` builds the sampler from a seed."""
 
+    operator: str  # whatever it does to make a point
+
     def __init__(self, space: Space, seed: int, make: Callable[[int], BaseSampler]) -> None:
         super().__init__(space, seed)
         import optuna
@@ -112,7 +114,7 @@ class FromOptuna(Strategy):
         self._axes = {gene.name: _Axis(gene) for gene in space.genes}
         self._open: dict[int, _Open] = {}
 
-    def _ask(self) -> Sequence[float]:
+    def _ask(self) -> Point:
         active: dict[str, Value] = {}
         units: dict[str, float] = {}
         with _quietly():
@@ -123,7 +125,7 @@ class FromOptuna(Strategy):
                     active[gene.name], units[gene.name] = gene.grid[level], centre(gene, level)
         vector = [units.get(gene.name, 0.5) for gene in self.space.genes]
         self._open[self._asked] = _Open(trial.number, self._levels(vector))
-        return vector
+        return Point(vector, self.operator, generation=next(iter(self._generation(trial.number).values()), None))
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         from optuna.trial import TrialState
@@ -143,23 +145,29 @@ class FromOptuna(Strategy):
         genes = zip(self.space.genes, vector, strict=True)
         return {gene.name: cell(gene, u) for gene, u in genes if gene.name in genome}
 
+    def _generation(self, number: int) -> dict[str, Any]:
+        """What CMA-ES and NSGA-II note of the generation of a trial."""
+        notes = self._study.get_trials(deepcopy=False)[number].system_attrs
+        return {name: entry for name, entry in notes.items() if name.endswith(":generation")}
+
     def _add(self, number: int, levels: Mapping[str, int], value: float) -> None:
         """A completed trial in place of `number`, in the same generation of CMA-ES or NSGA-II."""
         from optuna.trial import create_trial
 
-        kept = self._study.get_trials(deepcopy=False)[number].system_attrs
         self._study.add_trial(
             create_trial(
                 value=value,
                 params={name: self._axes[name].parameter(level) for name, level in levels.items()},
                 distributions={name: self._axes[name].distribution for name in levels},
-                system_attrs={name: entry for name, entry in kept.items() if name.endswith(":generation")},
+                system_attrs=self._generation(number),
             )
         )
 
 
 class TPE(FromOptuna):
     """Multivariate tree-structured Parzen estimator: random until `n_startup_trials` have completed."""
+
+    operator = "tpe"
 
     def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 10, n_ei_candidates: int = 24) -> None:
         at_least("tpe", "n_startup_trials", n_startup_trials, 1)
@@ -176,6 +184,8 @@ class TPE(FromOptuna):
 class GP(FromOptuna):
     """Gaussian process with expected improvement: random until `n_startup_trials` have completed."""
 
+    operator = "expected improvement"
+
     def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 10) -> None:
         at_least("gp", "n_startup_trials", n_startup_trials, 1)
 
@@ -189,6 +199,8 @@ class GP(FromOptuna):
 
 class OptunaCMAES(FromOptuna):
     """CMA-ES of the `cmaes` package: `popsize` 0 is its own choice, 4 + floor(3 ln dimension)."""
+
+    operator = "sampling"
 
     def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 1, popsize: int = 0) -> None:
         at_least("optuna-cma-es", "n_startup_trials", n_startup_trials, 1)
@@ -210,6 +222,8 @@ class OptunaCMAES(FromOptuna):
 
 class OptunaNSGA2(FromOptuna):
     """NSGA-II on one objective: elitist, uniform crossover, mutation redraws a gene at random."""
+
+    operator = "nsga2"
 
     def __init__(
         self,
@@ -243,6 +257,8 @@ class OptunaQMC(FromOptuna):
     def __init__(self, space: Space, seed: int, *, qmc_type: str = "sobol") -> None:
         if qmc_type not in ("sobol", "halton"):
             raise UserError(f"strategy 'optuna-qmc': qmc_type must be 'sobol' or 'halton', not {shown(qmc_type)}")
+
+        self.operator = qmc_type
 
         def make(seed: int) -> BaseSampler:
             from optuna.samplers import QMCSampler

@@ -14,7 +14,7 @@ parents' generation or of its own is mutated again.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from deap import tools
@@ -26,6 +26,7 @@ from evogan.strategies.base import (
     DEAPRandom,
     Fitness,
     Individual,
+    Point,
     Proposal,
     Strategy,
     at_least,
@@ -34,6 +35,7 @@ from evogan.strategies.base import (
     choices,
     latin_hypercube,
     numbers,
+    numbers_of,
     share,
 )
 
@@ -65,10 +67,12 @@ class Variation:
         self.crossover_eta, self.mutation_eta = crossover_eta, mutation_eta
         self._choices, self._numeric = choices(space), numbers(space)
 
-    def children(self, one: Sequence[float], two: Sequence[float]) -> tuple[list[float], list[float]]:
-        """Two children of two parents."""
-        one, two = list(one), list(two)
+    def children(self, parents: tuple[Individual, Individual]) -> tuple[Point, Point]:
+        """Two children of two parents; without crossover each of one."""
+        one, two = (list(parent.vector) for parent in parents)
+        operator, of = "mutation", [numbers_of(parent) for parent in parents]
         if random.random() < self.crossover:
+            operator, of = "crossover", [numbers_of(*parents)] * 2
             a, b = [one[i] for i in self._numeric], [two[i] for i in self._numeric]
             tools.cxSimulatedBinaryBounded(a, b, self.crossover_eta, 0.0, 1.0)
             for i, u, v in zip(self._numeric, a, b, strict=True):
@@ -78,18 +82,19 @@ class Variation:
                     one[i], two[i] = two[i], one[i]
         self.mutate(one)
         self.mutate(two)
-        return one, two
+        return Point(one, operator, of[0]), Point(two, operator, of[1])
 
-    def renewed(self, child: list[float], known: set[Genome]) -> list[float]:
+    def renewed(self, child: Point, known: set[Genome]) -> Point:
         """`child`, mutated until it is not among the `known`, where it is entered."""
-        genome = self.space.decode(child)
+        vector = list(child.vector)
+        genome = self.space.decode(vector)
         for _ in range(AGAIN):
             if genome not in known:
                 break
-            self.mutate(child)
-            genome = self.space.decode(child)
+            self.mutate(vector)
+            genome = self.space.decode(vector)
         known.add(genome)
-        return child
+        return replace(child, vector=vector)
 
     def mutate(self, child: list[float]) -> None:
         units = [child[i] for i in self._numeric]
@@ -136,24 +141,26 @@ class GeneticAlgorithm(Strategy):
             mutation_eta=mutation_eta,
         )
         self._random = DEAPRandom(derive_seed(seed, "ga"))
-        self._queue: list[Sequence[float]] = latin_hypercube(self.rng, population, space.dimension)
+        self._queue = latin_hypercube(self.rng, population, space.dimension)
+        self._generation = 0
         self._parents: list[Individual] = []
         self._told: list[Individual] = []
         self._expected = population
 
-    def _ask(self) -> Sequence[float] | None:
+    def _ask(self) -> Point | None:
         if not self._queue and len(self._told) >= self._expected:
             self._next_generation()
-        return self._queue.pop(0) if self._queue else None
+        return replace(self._queue.pop(0), generation=self._generation) if self._queue else None
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
-        self._told.append(Individual(proposal.vector, fitness))
+        self._told.append(Individual.told(proposal, fitness))
 
     def _next_generation(self) -> None:
         elite = sorted(self._parents, key=lambda one: one.fitness.order)[: self.elites]
         self._parents = elite + self._told
         self._told = []
-        children: list[Sequence[float]] = []
+        self._generation += 1
+        children: list[Point] = []
         count = self.population - self.elites
         known = self._known()
         with self._random.installed():
@@ -166,12 +173,12 @@ class GeneticAlgorithm(Strategy):
         """The genomes that a child should not repeat."""
         return {self.space.decode(parent.vector) for parent in self._parents}
 
-    def _mate(self) -> tuple[list[float], list[float]]:
-        return self._variation.children(self._select(), self._select())
+    def _mate(self) -> tuple[Point, Point]:
+        return self._variation.children((self._select(), self._select()))
 
-    def _select(self) -> tuple[float, ...]:
+    def _select(self) -> Individual:
         contest = [random.choice(self._parents) for _ in range(self.tournament)]
-        return min(contest, key=lambda one: one.fitness.order).vector
+        return min(contest, key=lambda one: one.fitness.order)
 
 
 class SteadyStateGA(GeneticAlgorithm):
@@ -207,16 +214,16 @@ class SteadyStateGA(GeneticAlgorithm):
             mutation_eta=mutation_eta,
         )
 
-    def _ask(self) -> Sequence[float]:
+    def _ask(self) -> Point:
         if self._queue:
             return self._queue.pop(0)
         if not self._parents:
-            return list(self.rng.random(self.space.dimension))
+            return self._uniform()
         with self._random.installed():
             return self._variation.renewed(self._mate()[0], self._known())
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
-        child = Individual(proposal.vector, fitness)
+        child = Individual.told(proposal, fitness)
         if len(self._parents) < self.population:
             self._parents.append(child)
             return

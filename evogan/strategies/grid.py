@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from evogan.genome import Gene
 from evogan.genome.levels import EqualCells
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Proposal, Strategy, at_least, centre, numbers
+from evogan.strategies.base import Fitness, Point, Proposal, Strategy, at_least, centre, numbers
 
 
 class GridSearch(Strategy):
@@ -59,10 +59,11 @@ class GridSearch(Strategy):
     def _vector(self, cell: tuple[int, ...]) -> list[float]:
         return [centre(gene, k) for k, gene in zip(cell, self.space.genes, strict=True)]
 
-    def _ask(self) -> Sequence[float]:
+    def _ask(self) -> Point:
         """Anywhere in the next cell."""
         at = self._walk[self._asked % len(self._walk)]
-        return [gene.cells.at(k, float(self.rng.random())) for k, gene in zip(at, self.space.genes, strict=True)]
+        genes = zip(at, self.space.genes, strict=True)
+        return Point([gene.cells.at(k, float(self.rng.random())) for k, gene in genes], "grid")
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         """Nothing is learned."""

@@ -13,21 +13,10 @@ been promoted (and a few that only seemed to belong there). Failures are counted
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Proposal
-from evogan.strategies.fidelity import LADDER, MultiFidelity
-
-
-@dataclass
-class Candidate:
-    """A point that was judged at a rung."""
-
-    vector: tuple[float, ...]
-    fitness: Fitness
-    promoted: bool = False
+from evogan.strategies.base import Fitness, Individual, Point, Proposal
+from evogan.strategies.fidelity import LADDER, MultiFidelity, promotion
 
 
 class SuccessiveHalving(MultiFidelity):
@@ -37,17 +26,18 @@ class SuccessiveHalving(MultiFidelity):
 
     def __init__(self, space: Space, seed: int, *, fidelities: tuple[float, ...] = LADDER, eta: int = 2) -> None:
         super().__init__(space, seed, fidelities, eta)
-        self._rungs: list[list[Candidate]] = [[] for _ in self.fidelities]  # best first
+        self._rungs: list[list[Individual]] = [[] for _ in self.fidelities]  # best first
+        self._promoted: set[int | None] = set()
 
-    def _next(self) -> tuple[Sequence[float], int]:
+    def _next(self) -> tuple[Point, int]:
         for rung in reversed(range(self.top)):
             ranked = self._rungs[rung]
-            for candidate in ranked[: len(ranked) // self.eta]:
-                if not candidate.promoted and not candidate.fitness.failed:
-                    candidate.promoted = True
-                    return candidate.vector, rung + 1
-        return list(self.rng.random(self.space.dimension)), 0
+            for one in ranked[: len(ranked) // self.eta]:
+                if one.number not in self._promoted and not one.fitness.failed:
+                    self._promoted.add(one.number)
+                    return promotion(one), rung + 1
+        return self._uniform(), 0
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         ranked = self._rungs[self.fidelities.index(proposal.fidelity)]
-        insort(ranked, Candidate(proposal.vector, fitness), key=lambda one: one.fitness.order)
+        insort(ranked, Individual.told(proposal, fitness), key=lambda one: one.fitness.order)

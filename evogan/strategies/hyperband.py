@@ -13,14 +13,12 @@ completed is followed by a smaller one, or by none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Individual, Proposal, at_least, latin_hypercube
-from evogan.strategies.fidelity import LADDER, MultiFidelity
-
-Vector = Sequence[float]
+from evogan.strategies.base import Fitness, Individual, Point, Proposal, at_least, latin_hypercube
+from evogan.strategies.fidelity import LADDER, MultiFidelity, promotion
 
 
 @dataclass(eq=False)
@@ -30,7 +28,7 @@ class Bracket:
     number: int
     first: int
     rung: int
-    queue: list[Vector] = field(default_factory=list)
+    queue: list[Point] = field(default_factory=list)
     out: int = 0
     told: list[Individual] = field(default_factory=list)
 
@@ -58,7 +56,7 @@ class Hyperband(MultiFidelity):
     def _size(self, bracket: Bracket) -> int:
         return self.sizes[bracket.first][bracket.rung - bracket.first]
 
-    def _next(self) -> tuple[Vector, int]:
+    def _next(self) -> tuple[Point, int]:
         bracket = next((one for one in self._open if one.queue), None) or self._begin()
         bracket.out += 1
         self._out[self._asked] = bracket
@@ -75,7 +73,7 @@ class Hyperband(MultiFidelity):
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         bracket = self._out.pop(proposal.number)
         bracket.out -= 1
-        bracket.told.append(Individual(proposal.vector, fitness))
+        bracket.told.append(Individual.told(proposal, fitness))
         if bracket.queue or bracket.out:
             return
         told, bracket.told = bracket.told, []
@@ -85,14 +83,14 @@ class Hyperband(MultiFidelity):
         if not bracket.queue:
             self._open.remove(bracket)
 
-    def _fresh(self, bracket: Bracket) -> list[Vector]:
+    def _fresh(self, bracket: Bracket) -> list[Point]:
         """What is judged at the first rung of a bracket."""
         return latin_hypercube(self.rng, self._size(bracket), self.space.dimension)
 
-    def _promoted(self, bracket: Bracket, told: list[Individual]) -> list[Vector]:
+    def _promoted(self, bracket: Bracket, told: list[Individual]) -> list[Point]:
         """What is judged at a bracket's rung, of those told at the one below."""
         best = ranked(one for one in told if not one.fitness.failed)
-        return [one.vector for one in best[: self._size(bracket)]]
+        return [promotion(one) for one in best[: self._size(bracket)]]
 
 
 def ranked(judged: Iterable[Individual]) -> list[Individual]:

@@ -18,14 +18,13 @@ The paper's operators are crossover_eta=20, mutation_eta=20, mutation=1; the def
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deap import tools
 
 from evogan.space import Space
 from evogan.stable import derive_seed
-from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, at_least, latin_hypercube
+from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, Point, at_least, latin_hypercube
 from evogan.strategies.ga import Variation
 
 
@@ -51,9 +50,9 @@ class Objectives:
 
 @dataclass(frozen=True)
 class Member:
-    """A point that was judged, for DEAP's operators."""
+    """An individual for DEAP's operators."""
 
-    vector: tuple[float, ...]
+    individual: Individual
     fitness: Objectives
 
 
@@ -87,21 +86,20 @@ class NSGA2(Generational):
         self._random = DEAPRandom(derive_seed(seed, "nsga2"))
         self._parents: list[Member] = []
 
-    def _breed(self, told: list[Individual]) -> list[Sequence[float]]:
+    def _breed(self, told: list[Individual]) -> list[Point]:
         if not told:
             return latin_hypercube(self.rng, self.population, self.space.dimension)
-        children = [Member(one.vector, Objectives.of(one.fitness)) for one in told]
+        children = [Member(one, Objectives.of(one.fitness)) for one in told]
         self._parents = tools.selNSGA2(self._parents + children, self.population, nd="log")
         with self._random.installed():
             return self._children()
 
-    def _children(self) -> list[Sequence[float]]:
+    def _children(self) -> list[Point]:
         contest = [*self._parents, *self._parents[: -self.population % 4]]  # DEAP's tournament takes them by fours
         winners = tools.selTournamentDCD(contest, len(contest))
-        known = {self.space.decode(parent.vector) for parent in self._parents}
-        children: list[Sequence[float]] = []
+        known = {self.space.decode(parent.individual.vector) for parent in self._parents}
+        children: list[Point] = []
         for one, two in zip(winners[::2], winners[1::2], strict=True):
-            children += [
-                self._variation.renewed(child, known) for child in self._variation.children(one.vector, two.vector)
-            ]
+            pair = self._variation.children((one.individual, two.individual))
+            children += [self._variation.renewed(child, known) for child in pair]
         return children[: self.population]

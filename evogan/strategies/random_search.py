@@ -5,16 +5,14 @@ Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13 (20
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from evogan.strategies.base import Fitness, Proposal, Strategy
+from evogan.strategies.base import Fitness, Point, Proposal, Strategy
 
 
 class RandomSearch(Strategy):
     several = True
 
-    def _ask(self) -> Sequence[float]:
-        return list(self.rng.random(self.space.dimension))
+    def _ask(self) -> Point:
+        return self._uniform()
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         """Nothing is learned."""

@@ -26,8 +26,10 @@ import math
 from collections.abc import Sequence
 
 from evogan.space import Space
-from evogan.strategies.base import Generational, Individual, at_least, imputed, latin_hypercube
-from evogan.strategies.de import Vector, binomial, mutant
+from evogan.strategies.base import Generational, Individual, Point, at_least, imputed, latin_hypercube, numbers_of
+from evogan.strategies.de import binomial, mutant
+
+OPERATOR = "current-to-pbest/1/bin"
 
 
 def lehmer(values: Sequence[float], weights: Sequence[float]) -> float:
@@ -52,10 +54,10 @@ class SHADE(Generational):
         self._memory_cr: list[float | None] = [0.5] * memory  # None: L-SHADE's terminal value
         self._entry = 0
         self._parents: list[Individual] = []
-        self._archive: list[Vector] = []
+        self._archive: list[Individual] = []
         self._drawn: list[tuple[float, float]] = []  # F and CR of each trial that is out
 
-    def _breed(self, told: list[Individual]) -> list[Vector]:
+    def _breed(self, told: list[Individual]) -> list[Point]:
         if not told:
             return latin_hypercube(self.rng, self.population, self.space.dimension)
         if self._parents:
@@ -73,7 +75,7 @@ class SHADE(Generational):
         for i, (u, x) in enumerate(zip(told, self._parents, strict=True)):
             chosen.append(u if u.no_worse_than(x) else x)
             if u.better_than(x):
-                self._archive.append(x.vector)
+                self._archive.append(x)
                 gains.append(values[i] - values[len(told) + i])
                 successes.append(self._drawn[i])
         self._parents = chosen
@@ -108,16 +110,17 @@ class SHADE(Generational):
             f = self._memory_f[r] + 0.1 * float(self.rng.standard_cauchy())
         return min(f, 1.0), cr
 
-    def _trial(self, i: int, ranked: list[Individual]) -> Vector:
+    def _trial(self, i: int, ranked: list[Individual]) -> Point:
         f, cr = self._drawn[i]
-        target, size = self._parents[i].vector, len(self._parents)
-        best = ranked[int(self.rng.integers(max(2, round(self._p() * size))))].vector
-        r1 = int(self.rng.choice([k for k in range(size) if k != i]))
-        others = [self._parents[k].vector for k in range(size) if k not in (i, r1)] + self._archive
-        r2 = others[int(self.rng.integers(len(others)))]
-        donor = mutant(self.rng, self.space, target, f, [(best, target), (self._parents[r1].vector, r2)])
-        inside = [x / 2 if v < 0 else (1 + x) / 2 if v > 1 else v for v, x in zip(donor, target, strict=True)]
-        return binomial(self.rng, target, inside, cr)
+        target, size = self._parents[i], len(self._parents)
+        best = ranked[int(self.rng.integers(max(2, round(self._p() * size))))]
+        k1 = int(self.rng.choice([k for k in range(size) if k != i]))
+        others = [self._parents[k] for k in range(size) if k not in (i, k1)] + self._archive
+        r1, r2 = self._parents[k1], others[int(self.rng.integers(len(others)))]
+        x = target.vector
+        v = mutant(self.rng, self.space, x, f, [(best.vector, x), (r1.vector, r2.vector)])
+        inside = [x_j / 2 if v_j < 0 else (1 + x_j) / 2 if v_j > 1 else v_j for v_j, x_j in zip(v, x, strict=True)]
+        return Point(binomial(self.rng, x, inside, cr), OPERATOR, numbers_of(target, best, r1, r2))
 
 
 class LSHADE(SHADE):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evogan.space import Space
-from evogan.strategies.base import Fitness, Proposal, Strategy
+from evogan.strategies.base import Fitness, Point, Proposal, Strategy
 
 BLOCK = 64
 
@@ -24,14 +24,14 @@ class SobolSearch(Strategy):
         self._sequence: Any = None
         self._block: list[Sequence[float]] = []
 
-    def _ask(self) -> Sequence[float]:
+    def _ask(self) -> Point:
         if self._sequence is None:
             from scipy.stats import qmc  # takes a second
 
             self._sequence = qmc.Sobol(self.space.dimension, scramble=True, seed=self.rng)
         if not self._block:
             self._block = self._sequence.random(BLOCK).tolist()
-        return self._block.pop(0)
+        return Point(self._block.pop(0), "sobol")
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         """Nothing is learned."""

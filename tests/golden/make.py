@@ -12,6 +12,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from evogan import Gene, Run, Space, load_space, load_table, open_run, search
+from evogan.engine.store import ProposalRow
 from evogan.fitness import SHIPPED, load_features
 from evogan.genes import GENES
 from evogan.settings import GANSettings
@@ -206,11 +208,16 @@ def find(name: str, runs: Path) -> Run:
     return search(BOWL, objective=objective, task="bowl 1", name=name, runs=runs, workers=1, **how)
 
 
+def proposal(row: ProposalRow) -> dict[str, Any]:
+    """But for where it came from, which was not recorded then."""
+    return {field.name: getattr(row, field.name) for field in fields(row) if field.compare}
+
+
 def told(run: Run) -> dict[str, Any]:
     """A run as plain data: all that the store has of it."""
     history = [
         {
-            "proposal": {**vars(one.row), "vector": list(one.row.vector), "genome": dict(one.row.genome)},
+            "proposal": {**proposal(one.row), "vector": list(one.row.vector), "genome": dict(one.row.genome)},
             "values": None if one.values is None else list(one.values),
             "evaluations": [
                 {
