@@ -213,3 +213,8 @@ class Evaluation:
         if not values:
             return None
         return min(values) if score == "best" else values[-1]
+
+
+def share_of(fidelity: float, provenance: Mapping[str, Any]) -> float:
+    """Of a full training, what an evaluation trained itself: it may have gone on from a lower fidelity."""
+    return fidelity - float(provenance.get("continued_from", 0.0))

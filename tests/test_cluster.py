@@ -21,7 +21,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 import evogan
-from evogan.engine.executors import on_ray
+from evogan.engine.executors import on_ray, ray_workers
 from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.executors.placement import ALONE
 from evogan.engine.executors.resources import Resources
@@ -144,7 +144,7 @@ def test_data_lies_once_on_a_node_and_is_not_copied(cluster: Cluster) -> None:
 
 @pytest.mark.fault
 def test_a_node_leaves_and_another_comes_and_nothing_is_lost(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_ray, "POLL", 0.5)
+    monkeypatch.setattr(ray_workers, "POLL", 0.5)
     with no_draws():
         first = cluster.add_node(num_cpus=2, **SMALL)
     executor = RayExecutor(where, Resources(ray=cluster.address))
@@ -184,7 +184,7 @@ def test_a_node_leaves_and_another_comes_and_nothing_is_lost(cluster: Cluster, m
 
 def test_trials_that_share_gpus_by_memory_never_have_more_than_there_is(cluster: Cluster, tmp_path: Path) -> None:
     """A GPU here is half of its node, since nobody knows better."""
-    device = on_ray.GPU * psutil.virtual_memory().total / 2
+    device = ray_workers.GPU * psutil.virtual_memory().total / 2
     gigabytes = [0.2, 0.4, 0.7, 1.2]  # of its GPU, the last more than all
 
     def logged(trial: Trial) -> Evaluation:
@@ -194,7 +194,8 @@ def test_trials_that_share_gpus_by_memory_never_have_more_than_there_is(cluster:
         (tmp_path / trial.key).write_text(json.dumps(entry))
         return Evaluation(status="completed", cost={"gpu_memory": 1.0, "seconds": 1.0})
 
-    history = [(Genome({"share": s}), {"gpu_memory": s * device - on_ray.CONTEXT}) for s in gigabytes for _ in range(9)]
+    cost = {s: {"gpu_memory": s * device - on_ray.CONTEXT} for s in gigabytes}
+    history = [(Genome({"share": s}), 1.0, cost[s]) for s in gigabytes for _ in range(9)]
     executor = RayExecutor(logged, Resources(ray=cluster.address, gpus_per_trial="auto"))
     executor.learn(history)
     work = [Trial(Genome({"share": gigabytes[i % 4]}), f"key{i}", Task(name="gpus")) for i in range(24)]
@@ -217,10 +218,10 @@ def test_before_anything_is_known_of_their_memory_trials_have_a_gpu_alone(cluste
     executor.limits()
     for trial in trials(4):
         executor.submit(trial)
-    running = [worker for worker in executor._workers if worker.job is not None]
+    running = [worker for worker in executor._workers.all if worker.job is not None]
     assert len({worker.home.gpus for worker in running if worker.home}) == len(running) == 2
     assert set(executor._placement._holds.values()) == {ALONE}
-    assert executor.limits().memory == pytest.approx(on_ray.GPU * psutil.virtual_memory().total / 2)
+    assert executor.limits().memory == pytest.approx(ray_workers.GPU * psutil.virtual_memory().total / 2)
     executor.close()
 
 

@@ -25,7 +25,7 @@ import pytest
 import ray
 
 from evogan.engine import Event, LocalExecutor, Store
-from evogan.engine.executors import Executor, Report, cluster, on_ray
+from evogan.engine.executors import Executor, Report, cluster, on_ray, ray_workers
 from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
 from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
@@ -412,18 +412,18 @@ def test_no_trial_is_blamed_for_the_time_in_which_its_driver_was_suspended(monke
     clock = [1000.0]
     executor = RayExecutor(completed, Resources(workers=1, time_limit=20, stall_limit=10))
     (trial,) = trials(1)
-    worker = on_ray._Worker(None, job=on_ray._Job(trial, 1.0, began=clock[0], sign=clock[0]))
+    worker = ray_workers.RayWorker(None, job=ray_workers.Job(trial, 1.0, began=clock[0], sign=clock[0]))
     assert worker.job is not None
-    executor._workers = {worker}
+    executor._workers.all = {worker}
 
     def suspended(timeout: float | None = None) -> None:
         clock[0] += (timeout or 0.0) + 60.0
         raise Empty
 
     monkeypatch.setattr(on_ray, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(executor, "_happenings", SimpleNamespace(get=suspended))
-    executor._look_later(worker, worker.job)
-    executor._hear_within(5.0)
+    monkeypatch.setattr(executor._workers, "events", SimpleNamespace(get=suspended))
+    executor._set_deadline(worker, worker.job)
+    executor._advance(5.0)
     assert (worker.job.began, worker.job.sign) == (1060.0, 1060.0) and not executor._finished
 
 

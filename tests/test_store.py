@@ -191,13 +191,15 @@ class TestEveryDatabase:
         monkeypatch.setattr("evogan.engine.store.PAGE", 3)
         store = driver()
         given = [replace(DONE, cost={"seconds": float(i)} if i % 2 else {}) for i in range(9)]
+        given[8] = replace(DONE, cost={"seconds": 8.0}, cut_short="diverged")
+        given[7] = replace(given[7], provenance={"continued_from": 0.25})
         recorded = [store.record(trial(i), one) for i, one in enumerate(given)]
         ids = [one.id or 0 for one in recorded]
         assert list(store.evaluations()) == [(trial(i).identity, trial(i).genome, given[i]) for i in range(9)]
         assert store.evaluations_of(ids[::-1] * 2) == given[::-1] * 2
         assert store.evaluation(ids[4]) == given[4]
         assert store.count() == 9
-        known = [(trial(i).genome, {"seconds": float(i)}) for i in (7, 5, 3, 1)]
+        known = [(trial(i).genome, 0.75 if i == 7 else 1.0, {"seconds": float(i)}) for i in (7, 5, 3, 1)]
         assert store.costs(TASK.key) == known
         assert store.costs(TASK.key, 2) == known[:2]
         assert store.costs("another") == []

@@ -67,9 +67,17 @@ class TaskRow(Row):
     document: dict[str, Any]
 
 
+class ProvenanceColumn(Row):
+    """As far as its readers rely on it."""
+
+    continued_from: Fidelity = 0.0
+
+
 class CostRow(Row):
+    fidelity: Fidelity
     genome: dict[str, Value]
     cost: Numbers
+    provenance: ProvenanceColumn
 
 
 class NameRow(Row):

@@ -24,7 +24,7 @@ from evogan.engine.tables import evaluations, extensions, finalists, proposals, 
 from evogan.errors import UserError, unknown
 from evogan.files import check_folder, file_name, write_whole
 from evogan.genome import Genome
-from evogan.trial import STATE, Choice, Evaluation, Identity, Limits, Trial
+from evogan.trial import STATE, Choice, Evaluation, Identity, Limits, Trial, share_of
 
 PAGE = 500  # rows that are read at a time
 UNLIMITED = Limits()
@@ -231,11 +231,14 @@ class Store:
         query = sa.select(sa.func.count()).select_from(evaluations)
         return self.database.read(lambda connection: connection.execute(query).scalar_one())
 
-    def costs(self, task: str, limit: int = 1000) -> list[tuple[Genome, Mapping[str, float]]]:
-        """Genomes and what their evaluations on a task cost, newest first; those whose cost is known."""
-        query = sa.select(_c.id, _c.genome, _c.cost).where(_c.task == task, _c.cost != {})
+    def costs(self, task: str, limit: int = 1000) -> list[tuple[Genome, float, Mapping[str, float]]]:
+        """What trainings on a task cost that went on to their end, newest first, as far as it is known: the genome, the
+        share of a full training, the cost."""
+        query = sa.select(_c.id, _c.fidelity, _c.genome, _c.cost, _c.provenance).where(
+            *(_c.task == task, _c.status == "completed", _c.cut_short.is_(None), _c.cost != {})
+        )
         found = self._rows(query.order_by(_c.id.desc()).limit(limit), rows.CostRow, evaluations)
-        return [(Genome(row.genome), row.cost) for row in found]
+        return [(Genome(row.genome), share_of(row.fidelity, row.provenance), row.cost) for row in found]
 
     def files(self, identity: Identity, evaluation: Evaluation | None = None) -> Path:
         """The folder with the files of an evaluation; named by what chose its weights, unless that was FID."""

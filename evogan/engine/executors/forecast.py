@@ -34,25 +34,25 @@ class Prediction:
 class Forecast:
     """Learns from recorded costs. `memory` names the one that is predicted: of the process, or of the GPU.
 
-    `work` is how much of a training is meant, in whatever unit (kimg); seconds are proportional to it.
+    `share` is how much of a full training is meant; seconds are proportional to it.
     """
 
     def __init__(self, memory: str = "memory") -> None:
         self._seconds, self._memory = _Quantity(), _Quantity()
         self._name = memory
 
-    def learn(self, genome: Mapping[str, Value], work: float, cost: Mapping[str, float]) -> None:
+    def learn(self, genome: Mapping[str, Value], share: float, cost: Mapping[str, float]) -> None:
         seconds, memory = cost.get("seconds", 0.0), cost.get(self._name, 0.0)
-        if work > 0 and seconds > 0:
-            self._seconds.learn(genome, math.log(seconds / work))
+        if share > 0 and seconds > 0:
+            self._seconds.learn(genome, math.log(seconds / share))
         if memory > 0:
             self._memory.learn(genome, math.log(memory))
 
-    def predict(self, genome: Mapping[str, Value], work: float = 1.0) -> Prediction:
+    def predict(self, genome: Mapping[str, Value], share: float = 1.0) -> Prediction:
         features = _features(genome)
         seconds, memory = self._seconds.predict(features), self._memory.predict(features)
         return Prediction(
-            seconds=0.0 if seconds is None else work * _exp(seconds[0]),
+            seconds=0.0 if seconds is None else share * _exp(seconds[0]),
             memory=None if memory is None else _exp(memory[0] + SURE * memory[1]),
         )
 
