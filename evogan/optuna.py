@@ -74,7 +74,7 @@ def suggest(trial: Trial, space: Space) -> dict[str, Value]:
         for gene in space.parents_first:
             if holds(space.conditions[gene.name], values):
                 values[gene.name] = settled[gene.name] if gene.name in settled else _suggested(trial, gene)
-        other = space.way_out(values)
+        other = space.repair(values)
         if not other:
             return space.fixed | values
         settled |= other

@@ -115,7 +115,7 @@ class Space:
             if not never
         ]
         for conflict in self.conflicts:
-            if not self._givers(conflict):
+            if not self._repairs(conflict):
                 raise UserError(f"space '{self.name}': {conflict.reason}")
 
     def _on_searched(self, when: When, table: GeneTable) -> tuple[dict[str, tuple[Value, ...]], str]:
@@ -204,25 +204,25 @@ class Space:
         for gene in self.parents_first:
             if holds(self.conditions[gene.name], active):
                 active[gene.name] = value_of[gene.name]
-        if other := self.way_out(active):
+        if other := self.repair(active):
             return self._select({**value_of, **other})
         ordered = {gene.name: active[gene.name] for gene in self.genes if gene.name in active}
         genome = self.fixed | ordered
         applies = genome if self.table is None else self.table.complete(genome)
         return Genome((name, value) for name, value in genome.items() if name in applies)
 
-    def way_out(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Empty if active genes of these values can live together; else the one that gives way, with its next value
-        that does: the first of the first conflict's genes that can.
+    def repair(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Empty if active genes of these values are feasible together; else one gene with its next feasible value: the
+        first of the first conflict's genes that has one.
         """
         conflict = next((conflict for conflict in self.conflicts if holds(conflict.values, values)), None)
         if conflict is None:
             return {}
-        gene, free = self._givers(conflict)[0]
+        gene, free = self._repairs(conflict)[0]
         at = gene.nearest(values[gene.name])
         return {gene.name: gene.grid[min(free, key=lambda i: (i - at) % len(gene.grid))]}
 
-    def _givers(self, conflict: Conflict) -> list[tuple[Gene, list[int]]]:
+    def _repairs(self, conflict: Conflict) -> list[tuple[Gene, list[int]]]:
         """Its genes with the levels that are not part of it."""
         genes = [gene for name in conflict.values for gene in self.genes if gene.name == name]
         free = [
