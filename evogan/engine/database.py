@@ -40,7 +40,7 @@ class Trouble(NamedTuple):
     passes: bool
 
 
-def patiently(
+def with_retries(
     work: Callable[[], T],
     explain: Callable[[Exception], Trouble | None],
     on_wait: Callable[[str], None],
@@ -143,7 +143,7 @@ class Database:
         self._engine.dispose()
 
     def _try(self, work: Callable[[sa.Connection], T], patience: float | None, *, writes: bool) -> T:
-        return patiently(partial(self._once, work, writes), self._explain, lambda why: self.on_wait(why), patience)
+        return with_retries(partial(self._once, work, writes), self._explain, lambda why: self.on_wait(why), patience)
 
     def _file(self) -> tuple[int, int] | None:
         """Which file there is; None if there is none."""

@@ -64,15 +64,15 @@ class RunHistory:
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
         document = store.run(name)
-        with self._said_where():
+        with self._naming_the_run():
             fit(RunDocument, document)
         self.document = _Document(document, self._wrong)
         judged = [self.document[part] for part in ("fitness", "score", "average")]
-        with self._said_where():
+        with self._naming_the_run():
             self.judge = Judge.of(*judged)
 
     @contextmanager
-    def _said_where(self) -> Iterator[None]:
+    def _naming_the_run(self) -> Iterator[None]:
         try:
             yield
         except UserError as error:
@@ -85,7 +85,7 @@ class RunHistory:
     def space(self) -> Space:
         """The space it searched, as recorded: for bounds and names, not for keys."""
         document = self.document["space"]
-        with self._said_where():
+        with self._naming_the_run():
             return Space.from_document(document)
 
     @cached_property

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evogan.engine import rows
-from evogan.engine.database import FILE, Database, Trouble, make_room, patiently
+from evogan.engine.database import FILE, Database, Trouble, make_room, with_retries
 from evogan.engine.leases import Leases, this_driver
 from evogan.engine.tables import evaluations, extensions, finalists, proposals, runs, tasks, tells
 from evogan.errors import UserError, unknown
@@ -182,7 +182,7 @@ class Store:
         """What the same trial gave at the highest lower fidelity from which a training can go on, with its files."""
         key, task, _, replicate = identity
         lower = self.database.read(lambda connection: connection.execute(_LOWER, _named(identity)).all())
-        for row in self._believed(rows.EvaluationRow, evaluations, lower):
+        for row in self._checked(rows.EvaluationRow, evaluations, lower):
             evaluation = _evaluation(row)
             folder = self.files((key, task, row.fidelity, replicate), evaluation)
             if evaluation.keeps(choice) and (folder / STATE).is_file():
@@ -274,7 +274,7 @@ class Store:
             passes = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             return Trouble(f"cannot write '{path}': {error.strerror}", passes)
 
-        patiently(lambda: write_whole(path, content), explain, self.database.on_wait)
+        with_retries(lambda: write_whole(path, content), explain, self.database.on_wait)
 
     def tasks(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Key -> name and identity of what was trained for."""
@@ -399,13 +399,13 @@ class Store:
 
     def _rows(self, query: sa.Select[Any], shape: type[rows.Row], table: sa.Table) -> Sequence[Any]:
         found = self.database.read(lambda connection: connection.execute(query).all())
-        return self._believed(shape, table, found)
+        return self._checked(shape, table, found)
 
     def _answers(self, connection: sa.Connection, identity: Identity) -> list[Evaluation]:
         found = connection.execute(_ANSWERS, _named(identity)).all()
-        return [_evaluation(row) for row in self._believed(rows.EvaluationRow, evaluations, found)]
+        return [_evaluation(row) for row in self._checked(rows.EvaluationRow, evaluations, found)]
 
-    def _believed(self, shape: type[rows.Row], table: sa.Table, found: Sequence[Any]) -> Sequence[Any]:
+    def _checked(self, shape: type[rows.Row], table: sa.Table, found: Sequence[Any]) -> Sequence[Any]:
         """The same rows. Errors: UserError naming the first that is damaged."""
         for row in found:
             try:

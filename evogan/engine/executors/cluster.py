@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 import psutil
 import ray
-from ray._private import client_mode_hook
 
 import evogan
+from evogan.engine.executors import ray_private
 from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.engine.executors.resources import Resources, host_and_port
 from evogan.errors import UserError
@@ -79,11 +79,11 @@ class Joined:
 
 def connect(resources: Resources) -> Cluster:
     """Join the cluster, or start a local one, or use what this process has joined before."""
-    ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None  # a lost worker is no news for the terminal
+    ray_private.silence()
     if ray.is_initialized():
         return Found()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with _left_alone():
+    with _preserved():
         if resources.ray is not None:
             return Joined(resources.ray, quiet)
         workers = resources.workers or max(1, (psutil.cpu_count() or 1) // resources.threads)
@@ -91,12 +91,12 @@ def connect(resources: Resources) -> Cluster:
 
 
 def leave(cluster: Cluster) -> None:
-    with _left_alone():
+    with _preserved():
         cluster.stop()
 
 
 @contextmanager
-def _left_alone() -> Iterator[None]:
+def _preserved() -> Iterator[None]:
     """Ray draws from Python's global generator, and has a handler of SIGTERM that ends its driver with a dump."""
     state, handler = random.getstate(), signal.getsignal(signal.SIGTERM)
     try:
@@ -114,7 +114,7 @@ def _join(address: str, quiet: Mapping[str, Any], tries: int = 2) -> None:
     except (Exception, SystemExit) as error:  # it does end the process where it should say something
         with suppress(Exception):
             ray.shutdown()
-        client_mode_hook._explicitly_disable_client_mode()  # or all that follows is asked of the lost connection
+        ray_private.leave_client_mode()
         if isinstance(error, ConnectionAbortedError) and tries > 1:  # too busy to let a driver in by its own time limit
             _join(address, quiet, tries - 1)
             return

@@ -81,10 +81,10 @@ class FusingExecutor:
         while not self._finished:
             for group in self._groups():
                 self._start(group)
-            found = self._inner.wait(self._heard(watch), timeout)
+            found = self._inner.wait(self._for_members(watch), timeout)
             if found is None:
                 return None
-            self._ended(*found, watch)
+            self._finish(*found, watch)
         return self._finished.popleft()
 
     def withdraw(self) -> list[Trial]:
@@ -115,8 +115,8 @@ class FusingExecutor:
             Bundle(first.genome, first.key, first.task, first.fidelity, first.replicate, trials=tuple(trials))
         )
 
-    def _heard(self, watch: Watch) -> Watch:
-        def heard(report: Report) -> bool:
+    def _for_members(self, watch: Watch) -> Watch:
+        def forward(report: Report) -> bool:
             if not isinstance(report.trial, Bundle):
                 return watch(report)
             if report.kind == "progress":
@@ -127,9 +127,9 @@ class FusingExecutor:
                     watch(replace(report, trial=member))
             return False  # one that is not wanted any longer is not ended for all the others
 
-        return heard
+        return forward
 
-    def _ended(self, trial: Trial, evaluation: Evaluation, watch: Watch) -> None:
+    def _finish(self, trial: Trial, evaluation: Evaluation, watch: Watch) -> None:
         if not isinstance(trial, Bundle):
             self._finished.append((trial, evaluation))
         elif isinstance(evaluation, Evaluations):

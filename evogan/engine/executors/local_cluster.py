@@ -19,15 +19,13 @@ from typing import Any
 
 import psutil
 import ray
-from ray import _raylet
-from ray._private import ray_constants
 
+from evogan.engine.executors import ray_private
 from evogan.errors import UserError
 
 PREFIX = "evogan-ray-"
 LONGEST = 103 if sys.platform == "darwin" else 107  # bytes of the path of a socket
 SOCKET = "XXXXXXXX/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"  # the longest that Ray makes
-raylet: Any = _raylet
 VITAL = ("gcs_server", "raylet")
 
 
@@ -38,7 +36,7 @@ class LocalCluster:
         self._folder = Folder()
         before = set(psutil.Process().children())
         try:
-            with _token(), _loopback():
+            with _token(), ray_private.on_loopback():
                 ray.init(
                     address="local",
                     num_cpus=cpus,
@@ -62,14 +60,14 @@ class LocalCluster:
     @property
     def lost(self) -> str | None:
         """The process that has ended, without which this is no cluster any longer."""
-        return next((name for name, process in self._vital.items() if not _lives(process)), None)
+        return next((name for name, process in self._vital.items() if not _is_alive(process)), None)
 
     def nodes(self) -> dict[str, Mapping[str, float]]:
         return self._nodes
 
     def stop(self) -> None:
         ray.shutdown()
-        _forget_token()
+        ray_private.reset_config()
         self._folder.remove()
 
 
@@ -121,24 +119,13 @@ def _clear(root: Path) -> None:
 
 
 @contextmanager
-def _loopback() -> Iterator[None]:
-    """As Ray does where it knows no clusters: it asks for no address of the machine that others could reach."""
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-@contextmanager
 def _token() -> Iterator[None]:
     """One that only this process and the cluster know, whatever the user has for others."""
     names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
     before = {name: os.environ.get(name) for name in names}
     os.environ.pop("RAY_AUTH_MODE", None)  # Ray then authenticates by itself
     os.environ["RAY_AUTH_TOKEN"] = token_hex(32)
-    raylet.AuthenticationTokenLoader.instance().reset_cache()
+    ray_private.reset_token()
     try:
         yield
     finally:
@@ -149,13 +136,7 @@ def _token() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _forget_token() -> None:
-    """For whatever cluster is joined next."""
-    raylet.Config.initialize("")
-    raylet.AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False

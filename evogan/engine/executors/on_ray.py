@@ -18,7 +18,7 @@ from evogan.engine.executors.fused import Bundle, parts
 from evogan.engine.executors.placement import ALONE, Placement
 from evogan.engine.executors.ray_workers import GPU, NODE, PAUSE, Event, Job, RayWorker, RayWorkers, in_a_line
 from evogan.engine.executors.resources import Resources
-from evogan.engine.executors.worker import Home, News, Offer
+from evogan.engine.executors.worker import Location, News, Offer
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Limits, Trial, share_of
 
@@ -87,7 +87,7 @@ class RayExecutor:
         event = self._workers.next_event(seconds)
         if event is not None:
             self._handle(event)
-        self._forgive(monotonic() - began - seconds)
+        self._extend_deadlines(monotonic() - began - seconds)
         self._end_overdue()
         if monotonic() >= self._workers.next_refresh:
             self._workers.refresh()
@@ -135,10 +135,10 @@ class RayExecutor:
 
     def _on_ran(self, worker: RayWorker, evaluation: Evaluation, points: list[Mapping[str, float]]) -> None:
         job, worker.job = worker.job, None
-        assert job is not None and worker.home is not None
+        assert job is not None and worker.location is not None
         self._reports += [(Report("progress", job.trial, point=point), None) for point in points[job.heard :]]
         crashed = any(found.status == "crashed" for _, found in parts(job.trial, evaluation))
-        if worker.home.gpus and crashed:  # CUDA may be of no use any more in that process
+        if worker.location.gpus and crashed:  # CUDA may be of no use any more in that process
             self._remove(worker)
             self._workers.refresh()
         else:
@@ -149,7 +149,7 @@ class RayExecutor:
             self._finish(job, evaluation)
 
     def _remove(self, worker: RayWorker) -> None:
-        if worker.home is not None:
+        if worker.location is not None:
             self._placement.lost(worker)
         self._workers.remove(worker)
 
@@ -169,21 +169,21 @@ class RayExecutor:
             self._run(*placed)
 
     def _run(self, job: Job, worker: RayWorker) -> None:
-        assert worker.home is not None
-        offer = self._offer(job, worker.home)
+        assert worker.location is not None
+        offer = self._offer(job, worker.location)
         worker.job, job.number, job.heard, job.stopped = job, next(self._numbers), 0, False
         job.began = job.sign = monotonic()
         self._workers.listen(worker, "ran", worker.actor.run.remote(job.number, job.trial, offer))
-        self._reports.append((Report("started", job.trial, where=str(worker.home)), None))
+        self._reports.append((Report("started", job.trial, where=str(worker.location)), None))
         self._set_deadline(worker, job)
 
-    def _offer(self, job: Job, home: Home) -> Offer:
+    def _offer(self, job: Job, location: Location) -> Offer:
         """Alone on a device it has all; else its share, or where trials are packed what is there."""
-        whole = NODE * home.memory
-        memory = whole if job.alone else self._resources.memory_per_trial or whole / self._workers.beside(home)
-        if home.gpus:
+        whole = NODE * location.memory
+        memory = whole if job.alone else self._resources.memory_per_trial or whole / self._workers.beside(location)
+        if location.gpus:
             gpu = 1.0 if job.alone or self._packed else min(1.0, self._workers.share)
-            job.memory = gpu * GPU * home.gpu_memory
+            job.memory = gpu * GPU * location.gpu_memory
             return Offer(memory, gpu)
         job.memory = memory
         return Offer(memory)
@@ -235,7 +235,7 @@ class RayExecutor:
         if deadline < math.inf:
             heapq.heappush(self._deadlines, (deadline, next(self._numbers), worker, job))
 
-    def _forgive(self, late: float) -> None:
+    def _extend_deadlines(self, late: float) -> None:
         """This process was suspended: no trial has had that time, nor could be heard in it."""
         if late > PAUSE:
             for worker in self._workers.all:

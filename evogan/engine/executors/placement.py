@@ -14,7 +14,7 @@ T = TypeVar("T")
 W = TypeVar("W", bound=Hashable)
 
 ALONE = math.inf  # the memory of a trial that shares its device with none
-OFTEN = 16  # times that the first in line is passed over before a device is kept for it
+OFTEN = 16  # times that the first in line is passed over before a device is reserved for it
 ALIKE = 0.95  # a device with this share of the largest one's memory counts as one of the largest
 
 
@@ -38,7 +38,7 @@ class _Entry(Generic[T]):
 
 @dataclass(eq=False)
 class _Place(Generic[T, W]):
-    """A device with its workers. `used`: the predicted memory of all that runs. `kept` for a trial: takes no other."""
+    """A device with its workers. `used`: predicted memory of all that runs. `reserved` for a trial: takes no other."""
 
     device: Device
     number: int
@@ -46,7 +46,7 @@ class _Place(Generic[T, W]):
     free: dict[W, None] = field(default_factory=dict)
     running: int = 0
     used: float = 0.0
-    kept: _Entry[T] | None = None
+    reserved: _Entry[T] | None = None
     version: int = 0
 
 
@@ -66,7 +66,7 @@ class Placement(Generic[T, W]):
         self._sizes: dict[int, list[tuple[float, int, _Entry[T]]]] = {}  # heaps of about the same memory; some are gone
         self._places: dict[str, _Place[T, W]] = {}
         self._rooms: list[tuple[float, int, int, int, _Place[T, W]]] = []  # roomiest first, some out of date
-        self._due: deque[_Place[T, W]] = deque()  # ready for the one that they are kept for
+        self._due: deque[_Place[T, W]] = deque()  # ready for the one that they are reserved for
         self._at: dict[W, _Place[T, W]] = {}
         self._holds: dict[W, float] = {}  # memory of what a worker runs
         self._largest = 0.0
@@ -96,8 +96,8 @@ class Placement(Generic[T, W]):
         """The next to start, and where; None if nothing can start now."""
         while self._due:
             place = self._due.popleft()
-            if place.kept is not None and self._fits(place.kept, place):
-                entry, place.kept = place.kept, None
+            if place.reserved is not None and self._fits(place.reserved, place):
+                entry, place.reserved = place.reserved, None
                 return self._start(entry, place)
         while self._waiting:
             roomiest = self._roomiest()
@@ -111,7 +111,7 @@ class Placement(Generic[T, W]):
             if fitting is None:
                 return None
             first.passed += 1
-            if first.passed <= OFTEN or not self._keep_a_place(first):
+            if first.passed <= OFTEN or not self._reserve(first):
                 return self._start(self._taken(fitting), roomiest)
         return None
 
@@ -135,20 +135,20 @@ class Placement(Generic[T, W]):
             return
         del self._places[place.device.name]
         place.version += 1
-        if place.kept is not None:
-            entry, place.kept = place.kept, None
+        if place.reserved is not None:
+            entry, place.reserved = place.reserved, None
             self._queue(replace(entry, gone=False))
         self._measure()
 
     def withdraw(self) -> list[T]:
         """Forget all that waits, and name it in the order it came."""
-        kept = [place for place in self._places.values() if place.kept is not None]
+        reserved = [place for place in self._places.values() if place.reserved is not None]
         entries = [entry for heap in self._sizes.values() for *_, entry in heap if not entry.gone]
-        entries += [place.kept for place in kept if place.kept is not None]
+        entries += [place.reserved for place in reserved if place.reserved is not None]
         self._sizes.clear()
         self._waiting = 0
-        for place in kept:
-            place.kept = None
+        for place in reserved:
+            place.reserved = None
             self._changed(place)
         return [entry.trial for entry in sorted(entries, key=lambda entry: entry.number)]
 
@@ -202,8 +202,8 @@ class Placement(Generic[T, W]):
     def _changed(self, place: _Place[T, W]) -> None:
         """Make known what it has to offer now."""
         place.version += 1
-        if place.kept is not None:
-            if self._fits(place.kept, place):
+        if place.reserved is not None:
+            if self._fits(place.reserved, place):
                 self._due.append(place)
         elif place.free:
             heapq.heappush(self._rooms, (-self._room(place), place.running, place.number, place.version, place))
@@ -214,17 +214,17 @@ class Placement(Generic[T, W]):
             heapq.heappop(self._rooms)
         return self._rooms[0][4] if self._rooms else None
 
-    def _keep_a_place(self, entry: _Entry[T]) -> bool:
-        """Keep the device for it where the least has to end; False if all that are large enough are kept."""
+    def _reserve(self, entry: _Entry[T]) -> bool:
+        """Reserve the device for it where the least has to end; False if all that are large enough are."""
         able = [
             place
             for place in self._places.values()
-            if place.kept is None and (entry.memory <= place.device.memory or self._large(place))
+            if place.reserved is None and (entry.memory <= place.device.memory or self._large(place))
         ]
         if not able:
             return False
         place = max(able, key=lambda place: (self._room(place), -place.number))
-        place.kept = self._taken(entry)
+        place.reserved = self._taken(entry)
         self._changed(place)
         return True
 

@@ -16,7 +16,7 @@ from evogan.engine.executors import cluster
 from evogan.engine.executors.base import Evaluate, Lost
 from evogan.engine.executors.placement import Device
 from evogan.engine.executors.resources import Resources
-from evogan.engine.executors.worker import Home, Worker
+from evogan.engine.executors.worker import Location, Worker
 from evogan.errors import UserError
 from evogan.trial import Trial
 
@@ -47,7 +47,7 @@ class Job:
 @dataclass(eq=False)
 class RayWorker:
     actor: Any
-    home: Home | None = None  # None: it is not ready yet
+    location: Location | None = None  # None: it is not ready yet
     job: Job | None = None
 
 
@@ -147,20 +147,20 @@ class RayWorkers:
             return None
         return event if event.worker in self.all else None
 
-    def ready(self, worker: RayWorker, home: Home) -> Device:
+    def ready(self, worker: RayWorker, location: Location) -> Device:
         """It has loaded what it is to evaluate; the device that it shares with others."""
-        worker.home, self._failed_starts = home, 0
-        if home.gpus:
-            device = Device(f"{home.node} gpu {' '.join(home.gpus)}", GPU * home.gpu_memory)
+        worker.location, self._failed_starts = location, 0
+        if location.gpus:
+            device = Device(f"{location.node} gpu {' '.join(location.gpus)}", GPU * location.gpu_memory)
         else:
-            device = Device(home.node, NODE * home.memory)
+            device = Device(location.node, NODE * location.memory)
         self.ask_for_news(worker)
         return self.devices.setdefault(device.name, device)
 
     def not_ready(self, worker: RayWorker, error: BaseException) -> None:
         """It cannot load what it is to evaluate, or died over it. Errors: UserError, if none can."""
         self.remove(worker)
-        none_ready = all(other.home is None for other in self.all)
+        none_ready = all(other.location is None for other in self.all)
         if isinstance(error, RayTaskError):
             self._unable += 1
             if none_ready:
@@ -175,12 +175,12 @@ class RayWorkers:
     def settled(self) -> bool:
         """Whether the devices are known, as far as waiting for them is worth it."""
         late = monotonic() >= self._settled
-        return bool(self.devices) and (late or all(worker.home is not None for worker in self.all))
+        return bool(self.devices) and (late or all(worker.location is not None for worker in self.all))
 
-    def beside(self, home: Home) -> int:
+    def beside(self, location: Location) -> int:
         """Workers that share a node, those that are still to come included."""
-        there = sum(worker.home is not None and worker.home.node == home.node for worker in self.all)
-        planned = min(self._room.get(home.node, 1), self._resources.workers or math.inf)
+        there = sum(worker.location is not None and worker.location.node == location.node for worker in self.all)
+        planned = min(self._room.get(location.node, 1), self._resources.workers or math.inf)
         return max(there, int(planned))
 
 

@@ -23,13 +23,13 @@ from evogan.errors import summary
 from evogan.trial import Evaluation, Stopped, Trial
 
 LOOK = 0.1  # seconds between looks at the memory of a trial
-FAREWELL = 0.5  # seconds that the driver has to hear why, and to end the worker, before it ends itself
+GRACE = 0.5  # seconds that the driver has to hear why, and to end the worker, before it ends itself
 
 Point = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Home:
+class Location:
     """Where a worker is. `gpus`: what Ray calls them; `memory`: bytes of the node, `gpu_memory` of those GPUs."""
 
     node: str
@@ -76,14 +76,14 @@ class Worker:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
         os.environ.update(dict.fromkeys(names, str(threads)))  # for what is loaded from now on
 
-    def load(self, evaluate: Evaluate) -> Home:
+    def load(self, evaluate: Evaluate) -> Location:
         """Be ready. Ray has fetched `evaluate` and all it needs by then."""
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(self._threads)  # for what is loaded already
-        self._evaluate, self._home = evaluate, here()
-        self._may_cap = sys.platform == "linux" and not self._home.gpus  # CUDA maps far more than it uses
-        return self._home
+        self._evaluate, self._location = evaluate, here()
+        self._may_cap = sys.platform == "linux" and not self._location.gpus  # CUDA maps far more than it uses
+        return self._location
 
     def run(self, number: int, trial: Trial, offer: Offer) -> tuple[Evaluation, list[Point]]:
         """The evaluation, and all that was reported on the way."""
@@ -99,7 +99,7 @@ class Worker:
 
         cuda = self._cuda()
         if cuda is not None:
-            for device in range(len(self._home.gpus)):
+            for device in range(len(self._location.gpus)):
                 cuda.set_per_process_memory_fraction(min(1.0, offer.gpu), device)
                 cuda.reset_peak_memory_stats(device)
         _forget_peak()
@@ -109,7 +109,7 @@ class Worker:
         cost = {"seconds": perf_counter() - started} | dict(evaluation.cost) | {"memory": _peak()}
         cuda = self._cuda()
         if cuda is not None:
-            cost["gpu_memory"] = float(sum(map(cuda.max_memory_reserved, range(len(self._home.gpus)))))
+            cost["gpu_memory"] = float(sum(map(cuda.max_memory_reserved, range(len(self._location.gpus)))))
             cuda.empty_cache()
         return replace(evaluation, cost=cost), self._points
 
@@ -147,7 +147,7 @@ class Worker:
                     with self._changed:
                         self._exceeded = float(process.memory_info().rss)
                         self._changed.notify_all()
-                    sleep(FAREWELL)
+                    sleep(GRACE)
                     os._exit(1)
 
         Thread(target=watch, daemon=True).start()
@@ -158,11 +158,11 @@ class Worker:
 
     def _cuda(self) -> Any:
         """torch.cuda where the trial has GPUs and torch is what uses them; never imported from here."""
-        cuda = getattr(sys.modules.get("torch"), "cuda", None) if self._home.gpus else None
+        cuda = getattr(sys.modules.get("torch"), "cuda", None) if self._location.gpus else None
         return cuda if cuda is not None and cuda.is_available() else None
 
 
-def here() -> Home:
+def here() -> Location:
     """Where this process is, by Ray."""
     gpus = tuple(map(str, ray.get_gpu_ids()))
     memory = _machine_memory()
@@ -171,7 +171,7 @@ def here() -> Home:
         gpu_memory = sum(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
     else:  # nobody says
         gpu_memory = memory * len(gpus) / max(1, _node_gpus())
-    return Home(
+    return Location(
         ray.get_runtime_context().get_node_id(), get_node_ip_address(), os.getpid(), gpus, memory, float(gpu_memory)
     )
 
