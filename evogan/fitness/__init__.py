@@ -13,23 +13,13 @@ from evogan.fitness.features import (
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.load import load_features
+from evogan.fitness.measures import MEASURES, METRICS, RETIRED, Measure, Reference
 from evogan.fitness.normalized_loss import NormalizedLoss
 from evogan.fitness.scorer import NonFiniteSamples, Scorer, to_unit_range
 from evogan.fitness.train_features import train_features
 
-METRICS: dict[str, tuple[str, str]] = {
-    "fid": ("Frechet distance between the features of generated and of training images", "min"),
-    "kid": ("kernel distance (unbiased MMD^2) between the same features", "min"),
-    "class_distance": ("total variation distance of the classes in generated and in training images", "min"),
-    "collision": ("chance that two generated images are the same, beyond that of real ones", "min"),
-    "normalized_loss": ("the losses' recent means within their own running range", "min"),
-    "parameters": ("trainable parameters of generator and critic", "min"),
-    "seconds": ("wall-clock time of the training, scoring left out", "min"),
-}
-
-RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
-
 __all__ = [
+    "MEASURES",
     "METRICS",
     "RETIRED",
     "SHIPPED",
@@ -38,9 +28,11 @@ __all__ = [
     "FeatureRecord",
     "Features",
     "KernelSample",
+    "Measure",
     "Moments",
     "NonFiniteSamples",
     "NormalizedLoss",
+    "Reference",
     "Scorer",
     "feature_table",
     "frechet_distance",

@@ -11,11 +11,8 @@ from evogan.data import Dataset
 from evogan.data.dataset import Images
 from evogan.errors import UserError
 from evogan.fitness.cache import remembered
-from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import Features
-from evogan.fitness.frechet import Moments, frechet_distance
-from evogan.fitness.kid import KernelSample, kernel_distance
-from evogan.stable import derive_seed
+from evogan.fitness.measures import MEASURES, Reference
 
 BATCH = 100  # on a CPU this stays in its caches: twice as fast as 500
 ALIKE = 1e-8  # of their mean square: a variance below this is rounding
@@ -26,10 +23,10 @@ class NonFiniteSamples(Exception):
 
 
 class Scorer:
-    """FID and KID of `samples` generated images against all training images of `dataset`, and how varied they are.
+    """All `MEASURES` of `samples` generated images against the training images of `dataset`.
 
     The reference is computed here, once, from features that are remembered from one start to the next. Holds no images:
-    pickles to the feature network, a few moments and a subset of the features.
+    pickles to the feature network and what the measures keep, a few moments and a subset of the features.
     """
 
     def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
@@ -44,15 +41,12 @@ class Scorer:
         )
         real = found["real"]
         _check(real, dataset.name, features.name)
-        self._moments = Moments.of(real)
-        self._kernel = KernelSample(real)
-        _ = self._moments.root, self._kernel.own
-        rng = torch.Generator().manual_seed(derive_seed(dataset.fingerprint, "diversity"))
-        self._diversity = Diversity(features, real, found["held_out"], rng)
+        reference = Reference(dataset.fingerprint, features, real, found["held_out"])
+        self._measures = [measure(reference) for measure in MEASURES]
 
     def score(self, samples: Iterable[Tensor]) -> dict[str, float]:
-        """`fid`, `kid` and what `Diversity` measures, of images (n, C, H, W) in [-1, 1], clamped to it, in batches of
-        any size: independent samples.
+        """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size: independent
+        samples.
 
         Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
         all, since FID depends on how many there are.
@@ -60,11 +54,10 @@ class Scorer:
         fake = extract(self.features, samples)
         if len(fake) != self.samples:
             raise ValueError(f"scores are of {self.samples} images, not {len(fake)}")
-        return {
-            "fid": frechet_distance(self._moments, Moments.of(fake)),
-            "kid": kernel_distance(self._kernel, KernelSample(fake)),
-            **self._diversity.measure(self.features, fake),
-        }
+        found: dict[str, float] = {}
+        for measure in self._measures:
+            found |= measure.measure(self.features, fake)
+        return found
 
 
 def _check(real: Tensor, data: str, features: str) -> None:

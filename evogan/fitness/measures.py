@@ -1,0 +1,84 @@
+"""What a measure is, and which there are: one entry each. Their metrics are minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from evogan.fitness.diversity import Diversity
+from evogan.fitness.features import Features
+from evogan.fitness.frechet import Moments, frechet_distance
+from evogan.fitness.kid import KernelSample, kernel_distance
+from evogan.stable import derive_seed
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What samples are measured against: features (n, d) of all training images and of the held-out ones.
+
+    `network` made them; `data` is the fingerprint of the data set.
+    """
+
+    data: str
+    network: Features
+    real: Tensor
+    held_out: Tensor
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """The same for every GAN on these data."""
+        return torch.Generator().manual_seed(derive_seed(self.data, purpose))
+
+
+class Measure(Protocol):
+    """Made once of a reference and sent to workers: it keeps little."""
+
+    def measure(self, network: Features, fake: Tensor) -> dict[str, float]:
+        """Named numbers, of features (n, d) of independent samples."""
+
+
+class FrechetDistance:
+    def __init__(self, reference: Reference) -> None:
+        self._real = Moments.of(reference.real)
+        _ = self._real.root
+
+    def measure(self, network: Features, fake: Tensor) -> dict[str, float]:
+        return {"fid": frechet_distance(self._real, Moments.of(fake))}
+
+
+class KernelDistance:
+    def __init__(self, reference: Reference) -> None:
+        self._real = KernelSample(reference.real)
+        _ = self._real.own
+
+    def measure(self, network: Features, fake: Tensor) -> dict[str, float]:
+        return {"kid": kernel_distance(self._real, KernelSample(fake))}
+
+
+def _diversity(reference: Reference) -> Diversity:
+    return Diversity(reference.network, reference.real, reference.held_out, reference.rng("diversity"))
+
+
+# a measure and those of its metrics that a search may minimise, with their meaning
+MEASURES: dict[Callable[[Reference], Measure], Mapping[str, str]] = {
+    FrechetDistance: {"fid": "Frechet distance between the features of generated and of training images"},
+    KernelDistance: {"kid": "kernel distance (unbiased MMD^2) between the same features"},
+    _diversity: {
+        "class_distance": "total variation distance of the classes in generated and in training images",
+        "collision": "chance that two generated images are the same, beyond that of real ones",
+    },
+}
+
+OF_A_TRAINING = {
+    "normalized_loss": "the losses' recent means within their own running range",
+    "parameters": "trainable parameters of generator and critic",
+    "seconds": "wall-clock time of the training, scoring left out",
+}
+
+METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
+METRICS |= OF_A_TRAINING
+
+RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
