@@ -18,8 +18,8 @@ from torch import Tensor
 
 from evogan.genes import GENES
 from evogan.zoo.divergences import Divergence, divergence
+from evogan.zoo.from_genes import adversarial
 from evogan.zoo.losses import (
-    adversarial,
     began_balance,
     began_convergence,
     draw_targets,
@@ -372,7 +372,7 @@ PI = 0.3
 
 
 def bound_of(name: str) -> Divergence:
-    return divergence({"divergence": name, "js_weight": PI})
+    return divergence(name, PI)
 
 
 # f written out once more, and the v at which g(v) = f'(u)
@@ -516,7 +516,7 @@ def test_known_divergences() -> None:
 
 
 def test_the_evenly_weighted_js_is_half_of_js() -> None:
-    even, js = divergence({"divergence": "js_weighted", "js_weight": 0.5}), bound_of("js")
+    even, js = divergence("js_weighted", 0.5), bound_of("js")
     u = torch.linspace(0.1, 5, 30, dtype=torch.float64)
     torch.testing.assert_close(2 * even.f(u), js.f(u))
 
@@ -524,7 +524,7 @@ def test_the_evenly_weighted_js_is_half_of_js() -> None:
 @pytest.mark.parametrize("pi", [0.01, 0.5, 0.99])
 def test_weighted_js_at_the_ends_of_its_gene(pi: float) -> None:
     """Float32 against the definition in double precision, and the last exact v against the first approximate one."""
-    d = divergence({"divergence": "js_weighted", "js_weight": pi})
+    d = divergence("js_weighted", pi)
     v = np.linspace(-200, 30, 500)
     exact = (1 - pi) * (np.log1p(-pi) - np.log(-np.expm1(-np.logaddexp(0, -v) / pi)))
     np.testing.assert_allclose(d.fake(torch.tensor(v, dtype=torch.float32)), exact, rtol=3e-5, atol=1e-5)

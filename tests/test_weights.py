@@ -13,6 +13,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrize
 
 from evogan.genes import GENES
+from evogan.zoo.from_genes import weights as weights_of
 from evogan.zoo.weights import Weights, layers, matrix, raw
 
 
@@ -44,7 +45,9 @@ class Network(nn.Module):
 
 def held(seed: int = 0, **genes: Any) -> tuple[Network, Weights]:
     network = Network(seed)
-    return network, Weights(network, "critic", GENES.complete({"critic_constraint": "none", **genes}), rng(seed + 10))
+    return network, weights_of(
+        network, "critic", GENES.complete({"critic_constraint": "none", **genes}), rng(seed + 10)
+    )
 
 
 def top(layer: Any) -> float:
@@ -119,7 +122,7 @@ def test_equalized_weights_are_scaled_by_gain_over_root_of_fan_in() -> None:
     network = Network()
     network.dense.gain = 1.0  # type: ignore[assignment]
     network.conv.lr_multiplier = 0.01  # type: ignore[assignment]
-    Weights(network, "critic", GENES.complete({"critic_constraint": "none", "equalized_lr": True}), rng())
+    weights_of(network, "critic", GENES.complete({"critic_constraint": "none", "equalized_lr": True}), rng())
     for layer, scale in (
         (network.conv, 0.01 * math.sqrt(2 / 27)),
         (network.up, math.sqrt(2 / (6 * 4))),  # of its 16 positions stride 2 uses 4 for each pixel
@@ -131,7 +134,7 @@ def test_equalized_weights_are_scaled_by_gain_over_root_of_fan_in() -> None:
 def test_a_layer_with_a_rate_of_its_own_is_scaled_where_others_are_not() -> None:
     network = Network()
     network.conv.lr_multiplier = 0.5  # type: ignore[assignment]
-    Weights(network, "critic", GENES.complete({"critic_constraint": "none"}), rng())
+    weights_of(network, "critic", GENES.complete({"critic_constraint": "none"}), rng())
     torch.testing.assert_close(network.conv.weight, raw(network.conv) * 0.5 * math.sqrt(2 / 27))
     assert not parametrize.is_parametrized(network.dense)
 
@@ -164,7 +167,7 @@ def test_the_head_may_be_left_out(constraint: str) -> None:
     network.head, network.dense = network.dense, nn.Identity()  # type: ignore[assignment]
     genes: dict[str, Any] = {"critic_constraint": constraint, "constrained_head": False, "clipped": "parameters"}
     genes |= {"critic_regularization": "spectral", "critic_regularization_weight": 1.0, "critic_sigma": 0.01}
-    weights = Weights(network, "critic", GENES.complete(genes), rng())
+    weights = weights_of(network, "critic", GENES.complete(genes), rng())
     head = copy.deepcopy(network.head.state_dict())
     others = {name: layer.weight.detach().clone() for name, layer in layers(network)}
     for _ in range(200):
@@ -184,7 +187,7 @@ def test_the_exact_spectral_term_is_so_from_the_first_step_on(player: str) -> No
     nn.init.normal_(network.weight, 0, 0.1, generator=rng())
     for kind in ("spectral", "spectral_exact"):
         genes = {f"{player}_regularization": kind, f"{player}_regularization_weight": 1.0, "critic_constraint": "none"}
-        weights = Weights(copy.deepcopy(network), player, GENES.complete(genes), rng(1))
+        weights = weights_of(copy.deepcopy(network), player, GENES.complete(genes), rng(1))
         terms[kind] = float(weights.regularization()["regularization"].detach())
     exact = float(torch.linalg.svdvals(network.weight.detach())[0]) ** 2 / 2
     assert math.isclose(terms["spectral_exact"], exact, rel_tol=1e-4)
@@ -257,7 +260,7 @@ def test_both_ways_to_write_orthogonality_have_one_gradient() -> None:
 def test_the_generator_has_genes_of_its_own() -> None:
     network = Network()
     genes = GENES.complete({"generator_constraint": "sigma_clamp", "generator_sigma": 0.25, "clip": 0.1})
-    weights = Weights(network, "generator", genes, rng())
+    weights = weights_of(network, "generator", genes, rng())
     assert weights.regularization() == {}
     for _ in range(300):
         weights.after_step()

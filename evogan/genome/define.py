@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from evogan.genome.table import TableGene
+from evogan.genome.table import Acts, TableGene
 from evogan.genome.values import Value, When
 
 
-def choice(name: str, values: tuple[Value, ...], default: Value, meaning: str, source: str, **when: Any) -> TableGene:
+def choice(
+    name: str,
+    values: tuple[Value, ...],
+    default: Value,
+    meaning: str,
+    source: str,
+    *,
+    acts: Acts = "form",
+    **when: Any,
+) -> TableGene:
     """`when`: each parent with the value, or values, that it must have."""
     return TableGene(
         name=name,
@@ -17,12 +26,23 @@ def choice(name: str, values: tuple[Value, ...], default: Value, meaning: str, s
         default=default,
         meaning=meaning,
         source=source,
+        acts=acts,
         when=_conditions(when),
     )
 
 
 def number(
-    name: str, low: float, high: float, default: float, meaning: str, source: str, *, log: bool = False, **when: Any
+    name: str,
+    low: float,
+    high: float,
+    default: float,
+    meaning: str,
+    source: str,
+    *,
+    log: bool = False,
+    acts: Acts = "form",
+    switch: bool = False,
+    **when: Any,
 ) -> TableGene:
     """A float gene, or an int gene if all three numbers are written without a point."""
     return TableGene(
@@ -31,9 +51,11 @@ def number(
         low=low,
         high=high,
         scale="log" if log else "linear",
+        switch=switch,
         default=default,
         meaning=meaning,
         source=source,
+        acts=acts,
         when=_conditions(when),
     )
 

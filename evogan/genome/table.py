@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from evogan.errors import UserError, unknown
 from evogan.genome.gene import Gene
@@ -11,14 +12,24 @@ from evogan.genome.genome import Genome
 from evogan.genome.values import Value, When, holds, same
 from evogan.stable import digest
 
+Acts = Literal["form", "loss", "number", "input"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableGene(Gene):
-    """A gene as the zoo understands it: with its default, its meaning and its source."""
+    """A gene as the zoo understands it: with its default, its meaning and its source.
+
+    `acts`: where it does. "form": on what is built, or how it is computed. "loss": on which function of the scores is
+    the loss. "number": as a number in a network, in a loss or after a step. "input": on nothing but what goes into a
+    step, such as first weights, draws and rates. GANs whose genes of form are the same can be trained as one program.
+    `switch`: at 0 there is nothing to compute, so that being 0 or not is of form.
+    """
 
     default: Value
     meaning: str
     source: str = ""
+    acts: Acts = "form"
+    switch: bool = False
 
 
 @dataclass(frozen=True)

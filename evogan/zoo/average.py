@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from evogan.zoo.number import Scalar, now
 
 
 class MovingAverage(nn.Module):
@@ -15,22 +15,22 @@ class MovingAverage(nn.Module):
 
     Follows a network: its buffers as they are, its parameters w by w' = d w' + (1 - d) w.
 
-    At step t, d = min(ema, (1 + t)/(10 + t)): the memory is short at first, or a short training would average
+    At step t, d = min(decay, (1 + t)/(10 + t)): the memory is short at first, or a short training would average
     mostly its initial weights.
     """
 
     steps: Tensor
 
-    def __init__(self, network: nn.Module, genes: Mapping[str, Any]) -> None:
+    def __init__(self, network: nn.Module, decay: Scalar) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
-        self._genes = genes
+        self._decay = decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
         """Take one step towards the network as it is now."""
-        share = 1 - ((1 + self.steps) / (10 + self.steps)).clamp(max=self._genes["ema"])
+        share = 1 - ((1 + self.steps) / (10 + self.steps)).clamp(max=now(self._decay))
         self.steps += 1
         for mean, weight in zip(self.network.parameters(), network.parameters(), strict=True):
             mean.copy_(torch.lerp(mean, weight, share.to(weight.dtype)))

@@ -23,7 +23,7 @@ class Critic(Network):
 
     def __init__(self, genes: Mapping[str, Any]) -> None:
         super().__init__()
-        self.activate = LeakyReLU(genes, "slope")
+        self.activate = LeakyReLU(genes["slope"])
         self._minibatch: str = genes.get("minibatch", "none")
         self._encodes = genes["loss"] in AUTOENCODING
         self._outputs: int = genes["code"] if self._encodes else 1

@@ -26,7 +26,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -193,7 +192,10 @@ def js_weighted(pi: float) -> Divergence:
     )
 
 
-def divergence(genes: Mapping[str, Any]) -> Divergence:
-    """That of gene `divergence`; js_weighted has the weight of gene `js_weight`."""
-    name = genes["divergence"]
-    return js_weighted(genes["js_weight"]) if name == "js_weighted" else DIVERGENCES[name]
+def divergence(name: str, weight: float = 0.5) -> Divergence:
+    """By name; `weight` is that of the data in js_weighted.
+
+    >>> float(divergence("pearson").conjugate(torch.tensor(2.0)))
+    3.0
+    """
+    return js_weighted(weight) if name == "js_weighted" else DIVERGENCES[name]

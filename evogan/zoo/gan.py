@@ -127,10 +127,10 @@ class GAN(Protocol):
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 
-    genes: dict[str, Any]
+    genes: Mapping[str, Any]
 
-    def stand_in(self, gans: Sequence[Any]) -> tuple[Any, dict[str, list[float]]]:
-        """A copy that computes what each of `gans` does, as its genes say and further numbers, an entry a GAN."""
+    def stand_in(self, gans: Sequence[Any]) -> Any:
+        """A copy that computes what each of `gans` does, given the values of its numbers (`evogan.zoo.number`)."""
 
     def among(self, batch: Batch) -> Batch:
         """The batch with what steps of its stack use besides."""

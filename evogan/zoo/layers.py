@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evogan.zoo.number import Number
+
 WORTH_MERGING = 7  # side of maps from which on a doubling is merged with its convolution
 MOMENTUM = 0.2  # of batch norm's running statistics, as torch counts it: Keras' 0.8
 REFERENCES = 32  # rows of the fixed batch that virtual batch norm compares with
@@ -51,14 +53,18 @@ def without_statistics(network: nn.Module) -> None:
 
 
 class LeakyReLU(nn.Module):
-    """max(x, 0) + a min(x, 0), a being the gene `name` when it is called: in a stack of networks a tensor."""
+    """max(x, 0) + slope min(x, 0).
 
-    def __init__(self, genes: Mapping[str, Any], name: str) -> None:
+    >>> LeakyReLU(0.5)(torch.tensor([-2.0, 3.0]))
+    tensor([-1.,  3.])
+    """
+
+    def __init__(self, slope: float) -> None:
         super().__init__()
-        self._genes, self._name = genes, name
+        self.slope = Number(slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        slope = self._genes[self._name]
+        slope = self.slope()
         return torch.where(x > 0, x, slope.to(x.dtype) * x) if isinstance(slope, Tensor) else F.leaky_relu(x, slope)
 
 

@@ -31,14 +31,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.functional import relu, softplus
 
-from evogan.zoo.divergences import divergence
+from evogan.zoo.divergences import Divergence
+from evogan.zoo.number import Scalar, now
 
 LossTerms = Mapping[str, Tensor]
 Target = Tensor | float
@@ -58,7 +59,12 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True)
 class Adversarial:
-    """Losses of both players. Where `needs_real`, the generator's uses the reals' scores too, which carry no gradient:
+    """Losses of both players, of scores r and f.
+
+    >>> Adversarial(hinge()).generator(torch.tensor([1.0, 3.0]))
+    {'generator': tensor(-2.)}
+
+    Where `needs_real`, the generator's uses the reals' scores too, which carry no gradient:
     the caller detaches them. Targets matter to minimax, non_saturating and least_squares only.
     """
 
@@ -89,13 +95,13 @@ class Adversarial:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several losses, of which each GAN of a stack has the one that the number `objective` among `genes` says.
+    """Several losses, of which each GAN of a stack has the one that the number `which` says.
 
     A loss gets the scores of other GANs as zeros, so that nothing comes of them, be they infinite.
     """
 
     kinds: Sequence[Objective]
-    genes: Mapping[str, Any]
+    which: Scalar
 
     @property
     def needs_real(self) -> bool:
@@ -110,7 +116,7 @@ class Mixture:
     def _chosen(self, terms: Callable[[Objective, Callable[[Tensor], Tensor]], LossTerms]) -> LossTerms:
         found: dict[str, Tensor] = {}
         for number, kind in enumerate(self.kinds):
-            chosen = self.genes["objective"] == number
+            chosen = torch.as_tensor(now(self.which)) == number
             for name, term in terms(kind, lambda x, chosen=chosen: torch.where(chosen, x, 0.0)).items():  # type: ignore[misc]
                 own = torch.where(chosen, term, 0.0)
                 found[name] = found[name] + own if name in found else own
@@ -126,30 +132,26 @@ RELATIONS: Mapping[str, tuple[float, Callable[[Tensor, Tensor], tuple[Tensor, Te
 }
 
 
-def adversarial(genes: Mapping[str, Any]) -> Adversarial:
-    """The losses that a complete phenotype names."""
-    return Adversarial(LOSSES[genes["loss"]](genes), genes.get("relativistic", "none"))
-
-
 def _cross_entropy(t: Tensor, y: Target) -> Tensor:
     """S(t) - y t, without cancellation at large t."""
     return y * softplus(-t) + (1 - y) * softplus(t)
 
 
-def _minimax(genes: Mapping[str, Any]) -> Judgement:
+def minimax() -> Judgement:
     return Judgement(_cross_entropy, _cross_entropy, lambda f: -softplus(f))
 
 
-def _non_saturating(genes: Mapping[str, Any]) -> Judgement:
+def non_saturating() -> Judgement:
     return Judgement(_cross_entropy, _cross_entropy, lambda f: softplus(-f))
 
 
-def _least_squares(genes: Mapping[str, Any]) -> Judgement:
-    if genes["relativistic"] != "none":  # published without the 1/2
-        factor, fake, real, goal = 1.0, -1.0, 1.0, 1.0
-    else:
-        factor = 0.5
-        fake, real, goal = {"zero_one": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}[genes["ls_targets"]]
+def least_squares(targets: str = "zero_one") -> Judgement:
+    """`targets`: zero_one or pearson, or "relativistic" for those of the relativistic forms."""
+    factor, fake, real, goal = {
+        "zero_one": (0.5, 0.0, 1.0, 1.0),
+        "pearson": (0.5, -1.0, 1.0, 0.0),
+        "relativistic": (1.0, -1.0, 1.0, 1.0),  # published without the 1/2
+    }[targets]
 
     def squares(t: Tensor, y: Target) -> Tensor:
         return factor * (t - (fake + (real - fake) * y)).square()
@@ -157,42 +159,29 @@ def _least_squares(genes: Mapping[str, Any]) -> Judgement:
     return Judgement(squares, squares, lambda f: factor * (f - goal).square())
 
 
-def _wasserstein(genes: Mapping[str, Any]) -> Judgement:
+def wasserstein() -> Judgement:
     return Judgement(lambda r, _: -r, lambda f, _: f, lambda f: -f)
 
 
-def _hinge(genes: Mapping[str, Any]) -> Judgement:
+def hinge() -> Judgement:
     return Judgement(lambda r, _: relu(1 - r), lambda f, _: relu(1 + f), lambda f: -f)
 
 
-def _f_divergence(genes: Mapping[str, Any]) -> Judgement:
-    bound = divergence(genes)
-    generators = {"practical": bound.real, "saddle": lambda f: -bound.fake(f)}
+def f_divergence(bound: Divergence, *, saddle: bool = False) -> Judgement:
+    """`saddle`: the generator minimises the divergence's bound itself."""
     return Judgement(
         lambda r, _: bound.real(r),
         lambda f, _: bound.fake(f),
-        generators[genes.get("divergence_generator", "practical")],
+        (lambda f: -bound.fake(f)) if saddle else bound.real,
     )
 
 
-def _ebgan(genes: Mapping[str, Any]) -> Judgement:
-    return Judgement(lambda r, _: r, lambda f, _: relu(genes["margin"] - f), lambda f: f)
+def ebgan(margin: Scalar = 10.0) -> Judgement:
+    return Judgement(lambda r, _: r, lambda f, _: relu(now(margin) - f), lambda f: f)
 
 
-def _began(genes: Mapping[str, Any]) -> Judgement:
+def began() -> Judgement:
     return Judgement(lambda r, _: r, lambda f, _: -f, lambda f: f)
-
-
-LOSSES: Mapping[str, Callable[[Mapping[str, Any]], Judgement]] = {
-    "minimax": _minimax,
-    "non_saturating": _non_saturating,
-    "least_squares": _least_squares,
-    "wasserstein": _wasserstein,
-    "hinge": _hinge,
-    "f_divergence": _f_divergence,
-    "ebgan": _ebgan,
-    "began": _began,
-}
 
 
 def draw_targets(n: int, smoothing: float, noise: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -224,14 +213,14 @@ def pull_away(codes: Tensor) -> Tensor:
     return cosines.square().sum() / (n * (n - 1))
 
 
-def began_balance(k: Tensor, real: Tensor, fake: Tensor, gamma: float, rate: float) -> Tensor:
+def began_balance(k: Tensor, real: Tensor, fake: Tensor, gamma: float | Tensor, rate: float | Tensor) -> Tensor:
     """BEGAN's next k, in [0, 1], without gradient; it begins at 0. `real`, `fake`: mean energies, `fake` of the
     generator's own step. k <- k + rate (gamma real - fake).
     """
     return (k + rate * (gamma * real - fake)).detach().clamp(0.0, 1.0)
 
 
-def began_convergence(real: Tensor, fake: Tensor, gamma: float) -> Tensor:
+def began_convergence(real: Tensor, fake: Tensor, gamma: float | Tensor) -> Tensor:
     """BEGAN's M = real + |gamma real - fake|, of mean energies, without gradient: low when converged."""
     return (real + (gamma * real - fake).abs()).detach()
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from evogan.zoo.gan import Draws, Network
+from evogan.zoo.number import Scalar, now
 from evogan.zoo.penalties import GRADIENT_PENALTIES, ZERO_PENALTIES
 
 
 class Regularizers:
-    """The terms that `genes`, a complete phenotype, ask for."""
+    """`gradient`, `zero`: names of penalties, each with its weight. `drift`: the weight of E r^2."""
 
-    def __init__(self, genes: Mapping[str, Any]) -> None:
-        self._genes = genes
-        self._gradient = GRADIENT_PENALTIES.get(genes.get("gradient_penalty", "none"))
-        self._drifts = genes.get("drift", 0) > 0
-        self._zero = ZERO_PENALTIES.get(genes.get("zero_penalty", "none"))
+    def __init__(
+        self,
+        *,
+        gradient: tuple[str, Scalar] | None = None,
+        zero: tuple[str, Scalar] | None = None,
+        drift: Scalar | None = None,
+    ) -> None:
+        self._gradient = None if gradient is None else (GRADIENT_PENALTIES[gradient[0]], gradient[1])
+        self._zero = None if zero is None else (ZERO_PENALTIES[zero[0]], zero[1])
+        self._drift = drift
 
     def draw(self, critic: Network, real: Tensor, rng: torch.Generator) -> dict[str, Draws]:
         """The randomness of one step's terms."""
         draws: dict[str, Draws] = {}
         if self._gradient is not None:
-            draws["points"] = self._gradient.draw(real, rng)
+            draws["points"] = self._gradient[0].draw(real, rng)
         if self._gradient is not None or self._zero is not None:
             draws["penalty"] = critic.draws(len(real), rng)
         return draws
@@ -45,10 +50,12 @@ class Regularizers:
 
         terms: dict[str, Tensor] = {}
         if self._gradient is not None:
-            norms = self._gradient.norms(score, *images, draws["points"])
-            terms["gradient_penalty"] = self._genes["gradient_penalty_weight"] * self._gradient.distance(norms)
+            penalty, weight = self._gradient
+            norms = penalty.norms(score, *images, draws["points"])
+            terms["gradient_penalty"] = now(weight) * penalty.distance(norms)
         if self._zero is not None:
-            terms["zero_penalty"] = self._genes["zero_penalty_weight"] * self._zero(score, *images)
-        if self._drifts:
-            terms["drift"] = self._genes["drift"] * scores[0].square().mean()
+            pulled, weight = self._zero
+            terms["zero_penalty"] = now(weight) * pulled(score, *images)
+        if self._drift is not None:
+            terms["drift"] = now(self._drift) * scores[0].square().mean()
         return terms

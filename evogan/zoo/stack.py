@@ -3,7 +3,7 @@
 All weights of a player are one matrix, a row a GAN, so that an optimiser's step is a few operations whatever the
 number of GANs. Each GAN's own tensors are views of the stack: between steps it is what it would be alone, and can be
 sampled from, looked at and saved by the code that knows one GAN. `torch.func.vmap` maps the very loss that a single
-GAN has. Genes that are numbers in a loss are tensors here, an entry a GAN; the rest of the phenotype must be the same.
+GAN has. Numbers of the phenotype (`Number`) are tensors here, an entry a GAN; the rest must be the same.
 """
 
 from __future__ import annotations
@@ -16,29 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from evogan.genes import AUTOENCODING
+from evogan.genes import AUTOENCODING, GENES
 from evogan.zoo.gan import GAN, Batch, Losses, Stackable
-
-# read when a loss is computed or a step ends
-NUMBERS = (
-    *("slope", "generator_slope", "ema", "historical_averaging", "lecam", "drift", "pull_away"),
-    *("gradient_penalty_weight", "zero_penalty_weight", "clip", "critic_sigma", "generator_sigma"),
-    *("critic_regularization_weight", "generator_regularization_weight", "margin", "began_gamma", "began_rate"),
-)
-# what a loss may be, where scores are no energies
-LOSS = ("loss", "ls_targets", "divergence", "js_weight", "divergence_generator")
-# matter only to what goes into a step: first weights, draws, rates, the schedule
-OUTSIDE = (
-    *("init", "init_std", "first_init", "latent_prior", "truncation", "style_truncation", "style_mixing"),
-    *("dropout", "generator_dropout", "instance_noise", "input_noise", "label_smoothing", "label_noise"),
-    *("learning_rate", "lr_ratio", "lr_decay", "critic_steps", "generator_steps"),
-    *(f"{player}_{what}" for player in ("critic", "generator") for what in ("beta1", "beta2", "rms_decay", "momentum")),
-)
-# off at 0, where there is nothing to compute
-SWITCHES = (
-    *("ema", "historical_averaging", "lecam", "drift", "pull_away", "dropout", "generator_dropout", "instance_noise"),
-    *("input_noise", "critic_momentum", "generator_momentum"),
-)
+from evogan.zoo.number import Number
 
 
 def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -48,14 +28,12 @@ def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     if genes.get("growing", False):
         return None
-    free = {*NUMBERS, *OUTSIDE}
-    if genes["loss"] in AUTOENCODING:
-        free -= {"slope", "generator_slope"}  # the decoder has a phenotype of its own, made of these
-    else:
-        free |= set(LOSS)
+    free = {name for name in genes if GENES[name].acts in ("number", "input")}
+    if genes["loss"] not in AUTOENCODING:  # scores, of which a stack has several losses
+        free |= {name for name in genes if GENES[name].acts == "loss"}
     fixed = {name: value for name, value in genes.items() if name not in free}
     fixed["relativistic"] = genes.get("relativistic", "none")  # not every loss has such a form
-    return fixed | {f"{name} on": True for name in SWITCHES if genes.get(name, 0) > 0}
+    return fixed | {f"{name} on": True for name, value in genes.items() if GENES[name].switch and value > 0}
 
 
 class Stack:
@@ -65,13 +43,9 @@ class Stack:
         first = shape(gans[0].genes)
         if first is None or any(shape(gan.genes) != first for gan in gans):
             raise ValueError("GANs of different shapes cannot be stacked")
-        like = next(next(iter(gans[0].players.values())).parameters())
-        template, more = gans[0].stand_in(gans)
-        template.genes |= dict.fromkeys(more, 0.0)
-        numbers = {name: [float(gan.genes[name]) for gan in gans] for name in NUMBERS if name in gans[0].genes}
-        self._numbers = {name: like.new_tensor(values) for name, values in (numbers | more).items()}
-        self._template = _Mapped(template)
-        members = [_Mapped(gan) for gan in gans]
+        template: Stackable = gans[0].stand_in(gans)
+        self._template, members = _Mapped(template), [_Mapped(gan) for gan in gans]
+        self._numbers = _numbers(self._template, members)
         self.parameters: dict[str, Tensor] = {}
         self._layouts: dict[str, list[tuple[str, torch.Size]]] = {}
         for player in template.players:
@@ -79,7 +53,7 @@ class Stack:
         inside = {name for layout in self._layouts.values() for name, _ in layout}
         self._rest: dict[str, Tensor] = {}
         for name in dict(_tensors(members[0])):
-            if name not in inside:
+            if name not in inside and name not in self._numbers:
                 own = [dict(_tensors(member))[name] for member in members]
                 self._rest[name] = torch.stack([tensor.detach() for tensor in own])
                 for tensor, row in zip(own, self._rest[name], strict=True):
@@ -119,12 +93,12 @@ class Stack:
         numbers = {name: _take(tensor, who) for name, tensor in self._numbers.items()}
         leaf = weights[player].detach().requires_grad_()
         with autocast:
-            terms, watched = self._map("loss", player, weights | {player: leaf}, rest, numbers, batch, {}, {})
+            terms, watched = self._map("loss", player, weights | {player: leaf}, rest | numbers, batch, {}, {})
         (gradient,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), leaf)
         terms, watched = ({k: v.detach() for k, v in found.items()} for found in (terms, watched))
         with torch.no_grad():
             descend(weights[player], gradient)
-            self._map("after_step", player, weights, rest, numbers, batch, terms, watched)
+            self._map("after_step", player, weights, rest | numbers, batch, terms, watched)
         if who is not None:
             self.parameters[player].index_copy_(0, who, weights[player])
             for name, tensor in rest.items():
@@ -137,7 +111,6 @@ class Stack:
         player: str,
         weights: Mapping[str, Tensor],
         rest: Mapping[str, Tensor],
-        numbers: Mapping[str, Tensor],
         batch: Batch,
         *losses: Mapping[str, Tensor],
     ) -> Any:
@@ -145,11 +118,11 @@ class Stack:
         for name, matrix in weights.items():
             tensors |= zip([key for key, _ in self._layouts[name]], self.rows(name, matrix), strict=True)
 
-        def one(tensors: Any, numbers: Any, data: Any, draws: Any, *given: Any) -> Any:
-            arguments = (what, player, numbers, Batch(data, draws), Losses(*given))
+        def one(tensors: Any, data: Any, draws: Any, *given: Any) -> Any:
+            arguments = (what, player, Batch(data, draws), Losses(*given))
             return functional_call(self._template, tensors, arguments, strict=True)
 
-        return vmap(one)(tensors, dict(numbers), dict(batch.data), dict(batch.draws), *losses)
+        return vmap(one)(tensors, dict(batch.data), dict(batch.draws), *losses)
 
 
 class _Mapped(nn.Module):
@@ -160,18 +133,12 @@ class _Mapped(nn.Module):
         self._gan = gan
         self.networks = nn.ModuleDict(gan.networks)
 
-    def forward(self, what: str, player: str, numbers: Mapping[str, Tensor], batch: Batch, losses: Losses) -> Any:
-        genes = self._gan.genes
-        before = {name: genes[name] for name in numbers}
-        genes |= numbers
-        try:
-            if what == "loss":
-                found = self._gan.loss(player, batch)
-                return dict(found.terms), dict(found.watched)
-            self._gan.after_step(player, batch, losses)
-            return ()
-        finally:
-            genes |= before
+    def forward(self, what: str, player: str, batch: Batch, losses: Losses) -> Any:
+        if what == "loss":
+            found = self._gan.loss(player, batch)
+            return dict(found.terms), dict(found.watched)
+        self._gan.after_step(player, batch, losses)
+        return ()
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
@@ -180,6 +147,17 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 def _take(tensor: Tensor, who: Tensor | None) -> Tensor:
     return tensor if who is None else tensor[who]
+
+
+def _numbers(template: nn.Module, members: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """What takes the place of the template's numbers, which from now on are in a stack: an entry a member."""
+    like, found = next(template.parameters()), {}
+    for name, module in template.named_modules():
+        if isinstance(module, Number):
+            module.in_stack = True
+            own = [cast(Number, member.get_submodule(name)).alone for member in members]
+            found[f"{name}.stacked"] = like.new_tensor(own)
+    return found
 
 
 def stackable(gan: GAN) -> Stackable:

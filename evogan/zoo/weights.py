@@ -29,6 +29,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from evogan.zoo.layers import fan_in
+from evogan.zoo.number import Scalar, now
 
 EPSILON = 1e-12
 FIRST_ITERATIONS = 15  # from random vectors; afterwards one a step keeps up
@@ -126,13 +127,29 @@ class _Held:
 
 
 class Weights:
-    """The weights of one player, held as its genes say: what is learned, what is used, what they are drawn to."""
+    """The weights of one player: what is learned, what is used, what they are drawn to.
 
-    def __init__(self, network: nn.Module, player: str, genes: Mapping[str, Any], rng: torch.Generator) -> None:
-        self._network, self._genes, self._player = network, genes, player
-        self._constraint: str = genes[f"{player}_constraint"]
-        self._drawn: str = genes[f"{player}_regularization"]
-        free = network.head if player == "critic" and not genes.get("constrained_head", True) else None
+    `constraint`: "none", "spectral_norm", or "clip" or "sigma_clamp" with its `bound`; of a clip, `parameters` other
+    than weights may be meant too. It holds for every layer but `free`. `regularization`: "none", or what they are drawn
+    to with this `weight`. `equalized`: the learning rate of all layers is; it is anyway of one with an `lr_multiplier`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        rng: torch.Generator,
+        *,
+        constraint: str = "none",
+        bound: Scalar = 1.0,
+        parameters: bool = False,
+        free: nn.Module | None = None,
+        regularization: str = "none",
+        weight: Scalar = 1.0,
+        equalized: bool = False,
+    ) -> None:
+        self._network, self._equalized = network, equalized
+        self._constraint, self._bound, self._parameters = constraint, bound, parameters
+        self._drawn, self._weight = regularization, weight
         self._held = [self._hold(layer, layer is not free, rng) for _, layer in layers(network)]
 
     def _hold(self, layer: Layer, constrained: bool, rng: torch.Generator) -> _Held:
@@ -143,7 +160,7 @@ class Weights:
         held = _Held(layer, constrained)
         if (constrained and self._constraint == "sigma_clamp") or self._drawn == "spectral":
             held.top = layer.top = TopSingular(layer, rng)
-        if self._genes["equalized_lr"] or hasattr(layer, "lr_multiplier"):
+        if self._equalized or hasattr(layer, "lr_multiplier"):
             equalized = Equalized(layer)
             parametrize.register_parametrization(layer, "weight", equalized)
             held.scale = equalized.scale
@@ -153,7 +170,7 @@ class Weights:
         """The term that draws them, times its weight; {} if nothing does."""
         if self._drawn == "none":
             return {}
-        weight = self._genes[f"{self._player}_regularization_weight"]
+        weight = now(self._weight)
         with torch.autocast(raw(self._held[0].layer).device.type, enabled=False):
             return {"regularization": weight * torch.stack([self._pull(held) for held in self._held]).sum()}
 
@@ -180,14 +197,13 @@ class Weights:
             if held.top is not None:
                 self._follow(held, held.top)
         if self._constraint == "clip":
-            self._clip(self._genes["clip"])
+            self._clip(now(self._bound))
 
     def _follow(self, held: _Held, top: TopSingular) -> None:
         w = matrix(held.layer, raw(held.layer))
         top.iterate(w)
         if held.constrained and self._constraint == "sigma_clamp":
-            sigma = self._genes[f"{self._player}_sigma"]
-            excess = (top.sigma(w) - sigma / held.scale).clamp(min=0) * torch.outer(top.u, top.v)
+            excess = (top.sigma(w) - now(self._bound) / held.scale).clamp(min=0) * torch.outer(top.u, top.v)
             raw(held.layer).sub_(_shaped_as(held.layer, excess))
 
     def _clip(self, most: Any) -> None:
@@ -197,7 +213,7 @@ class Weights:
             if held.constrained:
                 weight.copy_(weight.clamp(-most / held.scale, most / held.scale))
             apart |= {weight} if held.constrained else set(held.layer.parameters())
-        if self._genes["clipped"] == "parameters":
+        if self._parameters:
             for parameter in self._network.parameters():
                 if parameter not in apart:
                     parameter.copy_(parameter.clamp(-most, most))

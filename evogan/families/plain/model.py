@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,21 +21,20 @@ from evogan.families.plain.family import PLAIN
 from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
 from evogan.stable import derive_seed
+from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation
 from evogan.zoo.average import HistoricalAverage, MovingAverage
 from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
-from evogan.zoo.losses import HARD, Mixture, Objective, adversarial, draw_targets, feature_matching, pull_away
-from evogan.zoo.memory import Memory
-from evogan.zoo.regularizers import Regularizers
-from evogan.zoo.stack import LOSS
-from evogan.zoo.weights import Weights
+from evogan.zoo.losses import HARD, Mixture, Objective, draw_targets, feature_matching, pull_away
+from evogan.zoo.number import Number
 
 REAL, FAKE, LATENT = "real", "fake", "latent"  # among the draws: what a critic sees, what a generator starts from
 
 
+OBJECTIVE = "objective"  # the number that says which of a stack's losses is a GAN's own
 IMAGES = "images"  # the field of the data that reals are in
 
 
@@ -92,8 +91,7 @@ class PlainGAN:
 
     `image`: channels, height, width.
 
-    Randomness that is part of the networks (first singular vectors) comes from `rng`. Numbers in `genes` are read when
-    they are used: a stack of GANs puts tensors in their place.
+    Randomness that is part of the networks (first singular vectors) comes from `rng`.
     """
 
     counted = PLAIN.counted
@@ -114,11 +112,16 @@ class PlainGAN:
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
         self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
         self.genes, self._image = genes, image
-        self._weights = {name: Weights(player, name, genes, rng) for name, player in self.players.items()}
-        self.objective: Objective = adversarial(genes)
-        self._regularizers = Regularizers(genes)
-        self._memory = Memory(genes)
-        self._average = MovingAverage(generator, genes) if genes["ema"] > 0 else None
+        self._numbers = from_genes.numbers_of(genes)
+        self._numbers[OBJECTIVE] = Number(0.0)
+        numbers = cast(Mapping[str, Number], self._numbers)
+        self._weights = {
+            name: from_genes.weights(player, name, genes, rng, numbers) for name, player in self.players.items()
+        }
+        self.objective: Objective = from_genes.adversarial(genes, numbers)
+        self._regularizers = from_genes.regularizers(genes, numbers)
+        self._memory = from_genes.memory(genes, numbers)
+        self._average = MovingAverage(generator, numbers["ema"]) if genes["ema"] > 0 else None
         self._histories = (
             {name: HistoricalAverage(player) for name, player in self.players.items()}
             if genes["historical_averaging"] > 0
@@ -129,6 +132,7 @@ class PlainGAN:
             **({"average": self._average} if self._average else {}),
             **{f"{name}_history": history for name, history in self._histories.items()},
             "memory": self._memory,
+            "numbers": self._numbers,
         }
         self._feature_matching: str = genes["feature_matching"]
         self._matches_real = self.objective.needs_real or self._feature_matching != "off"
@@ -177,7 +181,7 @@ class PlainGAN:
         terms = {**losses.terms, **self._weights[player].regularization()}
         if self._histories:
             distance = self._histories[player].distance(self.players[player])
-            terms["historical_averaging"] = self.genes["historical_averaging"] * distance
+            terms["historical_averaging"] = self._numbers["historical_averaging"]() * distance
         return Losses(terms, losses.watched)
 
     def _critic_loss(self, batch: Batch) -> Losses:
@@ -202,7 +206,7 @@ class PlainGAN:
             matched = feature_matching(r.features, f.features)
             terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
         if self._pulls_away:
-            terms["pull_away"] = self.genes["pull_away"] * pull_away(f.features)
+            terms["pull_away"] = self._numbers["pull_away"]() * pull_away(f.features)
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
 
     def _generate(self, batch: Batch) -> Tensor:
@@ -261,19 +265,25 @@ class PlainGAN:
 
     # --- in a stack of GANs
 
-    def stand_in(self, gans: Sequence[PlainGAN]) -> tuple[PlainGAN, dict[str, list[float]]]:
-        """Losses may differ: the copy has all of them, and the number `objective` says which is a GAN's own.
+    def stand_in(self, gans: Sequence[PlainGAN]) -> PlainGAN:
+        """Losses may differ: the copy has all of them, and the number `OBJECTIVE` says which is a GAN's own.
 
         Where one's loss has targets, the others' batches get hard ones.
         """
-        keys = [str([gan.genes.get(name) for name in LOSS]) for gan in gans]
+        keys = [str([gan.genes.get(name) for name, gene in GENES.items() if gene.acts == "loss"]) for gan in gans]
         kinds = {key: gan.objective for key, gan in zip(keys, gans, strict=True)}
-        template = copy.deepcopy(self)
-        several = len(kinds) > 1
-        template.objective = Mixture(list(kinds.values()), template.genes) if several else adversarial(template.genes)
-        for gan in gans:
+        for gan, key in zip(gans, keys, strict=True):
             gan._gets_targets = any(other.genes["loss"] in LABELLED for other in gans)
-        return template, {"objective": [float(list(kinds).index(key)) for key in keys]}
+            cast(Number, gan._numbers[OBJECTIVE]).alone = float(list(kinds).index(key))
+        copied = copy.deepcopy(self)
+        numbers = cast(Mapping[str, Number], copied._numbers)
+        several = len(kinds) > 1
+        copied.objective = (
+            Mixture(list(kinds.values()), numbers[OBJECTIVE])
+            if several
+            else from_genes.adversarial(copied.genes, numbers)
+        )
+        return copied
 
     def among(self, batch: Batch) -> Batch:
         if not self._gets_targets or "targets" in batch.draws:

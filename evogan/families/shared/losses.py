@@ -17,6 +17,7 @@ LOSSES = [
         "adversarial loss",
         "minimax, non_saturating arXiv:1406.2661; least_squares arXiv:1611.04076; wasserstein arXiv:1701.07875; "
         "hinge arXiv:1705.02894; f_divergence arXiv:1606.00709; ebgan arXiv:1609.03126; began arXiv:1703.10717",
+        acts="loss",
     ),
     choice(
         "relativistic",
@@ -34,6 +35,7 @@ LOSSES = [
         "LSGAN, arXiv:1611.04076",
         loss="least_squares",
         relativistic="none",
+        acts="loss",
     ),
     choice(
         "divergence",
@@ -53,6 +55,7 @@ LOSSES = [
         "the f-divergence that the critic bounds",
         "f-GAN, arXiv:1606.00709",
         loss="f_divergence",
+        acts="loss",
     ),
     number(
         "js_weight",
@@ -62,6 +65,7 @@ LOSSES = [
         "weight pi of the data in the weighted JS divergence",
         "f-GAN, arXiv:1606.00709",
         divergence="js_weighted",
+        acts="loss",
     ),
     choice(
         "feature_matching",
@@ -78,8 +82,18 @@ LOSSES = [
         "f-GAN, arXiv:1606.00709, 3.2",
         loss="f_divergence",
         feature_matching=("off", "added"),
+        acts="loss",
     ),
-    number("label_smoothing", 0.0, 0.5, 0.0, "the target of reals is 1 less this (one-sided)", IMPROVED, loss=LABELLED),
+    number(
+        "label_smoothing",
+        0.0,
+        0.5,
+        0.0,
+        "the target of reals is 1 less this (one-sided)",
+        IMPROVED,
+        loss=LABELLED,
+        acts="input",
+    ),
     number(
         "label_noise",
         0.0,
@@ -88,6 +102,7 @@ LOSSES = [
         "targets are moved inwards by U(0, this), for every image anew",
         EDL,
         loss=LABELLED,
+        acts="input",
     ),
     number(
         "code", 1, 1024, 64, "size of the autoencoder's code", "EBGAN, arXiv:1609.03126", log=True, loss=AUTOENCODING
@@ -101,6 +116,7 @@ LOSSES = [
         "EBGAN, arXiv:1609.03126",
         log=True,
         loss="ebgan",
+        acts="number",
     ),
     number(
         "pull_away",
@@ -110,6 +126,8 @@ LOSSES = [
         "weight of the term that keeps the codes of fakes apart",
         "EBGAN, arXiv:1609.03126",
         loss="ebgan",
+        acts="number",
+        switch=True,
     ),
     number(
         "began_gamma",
@@ -119,6 +137,7 @@ LOSSES = [
         "diversity: the balance of fakes' and reals' losses",
         "BEGAN, arXiv:1703.10717",
         loss="began",
+        acts="number",
     ),
     number(
         "began_rate",
@@ -129,6 +148,7 @@ LOSSES = [
         "BEGAN, arXiv:1703.10717",
         log=True,
         loss="began",
+        acts="number",
     ),
     choice(
         "reconstruction_norm",

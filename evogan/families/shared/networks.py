@@ -58,8 +58,8 @@ NETWORKS = [
         "Odena et al., Distill 2016; arXiv:1609.05158",
         backbone=("wdcgan", "dcgan", "sndcgan", "resnet"),
     ),
-    number("slope", 0.0, 1.0, 0.2, "negative slope (alpha) of the critic's leaky ReLU; 0 = ReLU", EDL),
-    number("generator_slope", 0.0, 1.0, 0.0, "the same of the generator's", "DCGAN, arXiv:1511.06434"),
+    number("slope", 0.0, 1.0, 0.2, "negative slope (alpha) of the critic's leaky ReLU; 0 = ReLU", EDL, acts="number"),
+    number("generator_slope", 0.0, 1.0, 0.0, "the same of the generator's", "DCGAN, arXiv:1511.06434", acts="number"),
     number(
         "dropout",
         0.0,
@@ -68,6 +68,8 @@ NETWORKS = [
         "share of the critic's activations dropped after each block",
         EDL,
         backbone=("mlp", "wdcgan", "dcgan"),
+        acts="input",
+        switch=True,
     ),
     number(
         "generator_dropout",
@@ -77,6 +79,8 @@ NETWORKS = [
         "the same in the generator, while it trains",
         "GAN, arXiv:1406.2661",
         backbone="mlp",
+        acts="input",
+        switch=True,
     ),
     choice(
         "generator_norm",
@@ -229,6 +233,7 @@ NETWORKS = [
         "share of images made with two styles, while training",
         STYLEGAN,
         backbone="stylegan",
+        acts="input",
     ),
     number(
         "style_truncation",
@@ -238,6 +243,7 @@ NETWORKS = [
         "samples' styles are drawn to their mean: w' = m + psi (w - m); 1 = off",
         STYLEGAN,
         backbone="stylegan",
+        acts="input",
     ),
     choice("equalized_lr", (False, True), False, "weights N(0, 1), used times gain/sqrt(fan in)", PGGAN),
     choice(
@@ -247,6 +253,7 @@ NETWORKS = [
         "how weights begin",
         "normal DCGAN, arXiv:1511.06434; xavier SNGAN, arXiv:1802.05957; orthogonal BigGAN, arXiv:1809.11096",
         equalized_lr=False,
+        acts="input",
     ),
     number(
         "init_std",
@@ -257,6 +264,7 @@ NETWORKS = [
         "DCGAN, arXiv:1511.06434",
         log=True,
         init="normal",
+        acts="input",
     ),
     number(
         "first_init",
@@ -267,6 +275,7 @@ NETWORKS = [
         "Keras' `uniform`",
         backbone="mlp",
         equalized_lr=False,
+        acts="input",
     ),
     number("latent", 1, 1024, 100, "size of the latent vector", EDL, log=True),
     choice(
@@ -275,6 +284,7 @@ NETWORKS = [
         "normal",
         "distribution of the latent: N(0, 1), U(-1, 1), 0 or 1 with equal chance, max(N(0, 1), 0)",
         "BigGAN, arXiv:1809.11096, appendix E",
+        acts="input",
     ),
     number(
         "truncation",
@@ -284,5 +294,6 @@ NETWORKS = [
         "samples are drawn from latents with no |z| above this; 0 = off",
         "BigGAN, arXiv:1809.11096",
         latent_prior="normal",
+        acts="input",
     ),
 ]

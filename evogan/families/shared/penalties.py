@@ -19,6 +19,7 @@ def _sigma(player: str) -> TableGene:
         "what the top singular value of each layer is brought down to",
         "BigGAN, arXiv:1809.11096",
         log=True,
+        acts="number",
         **only(f"{player}_constraint", "sigma_clamp"),
     )
 
@@ -40,6 +41,7 @@ PENALTIES = [
         WGAN,
         log=True,
         critic_constraint="clip",
+        acts="number",
     ),
     choice(
         "clipped",
@@ -84,6 +86,7 @@ PENALTIES = [
         "WGAN-GP, arXiv:1704.00028",
         log=True,
         gradient_penalty=("two_sided", "one_sided", "dragan"),
+        acts="number",
     ),
     choice(
         "zero_penalty",
@@ -102,8 +105,19 @@ PENALTIES = [
         "arXiv:1801.04406",
         log=True,
         zero_penalty=("r1", "r2", "r1_r2"),
+        acts="number",
     ),
-    number("drift", 0.0, 1.0, 0.0, "weight of E r^2, which keeps scores near 0", PGGAN, loss=SCORED),
+    number(
+        "drift",
+        0.0,
+        1.0,
+        0.0,
+        "weight of E r^2, which keeps scores near 0",
+        PGGAN,
+        loss=SCORED,
+        acts="number",
+        switch=True,
+    ),
     number(
         "lecam",
         0.0,
@@ -112,6 +126,8 @@ PENALTIES = [
         "weight of the regulariser against the scores' running means",
         "LeCam, arXiv:2104.03310",
         loss=SCORED,
+        acts="number",
+        switch=True,
     ),
     *(
         gene
@@ -135,6 +151,7 @@ PENALTIES = [
                 "its weight",
                 "BigGAN, arXiv:1809.11096",
                 log=True,
+                acts="number",
                 **only(f"{player}_regularization", *REGULARIZATIONS),
             ),
         )

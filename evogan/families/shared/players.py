@@ -17,6 +17,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             0.9,
             f"decay of the {player}'s running mean of squared gradients",
             "Keras' RMSprop",
+            acts="input",
             **only(f"{player}_optimizer", "rmsprop"),
         ),
         number(
@@ -26,6 +27,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             0.5,
             f"decay of the {player}'s first moment",
             "DCGAN, arXiv:1511.06434",
+            acts="input",
             **only(f"{player}_optimizer", "adam"),
         ),
         number(
@@ -35,6 +37,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             0.999,
             f"decay of the {player}'s second moment",
             "Adam, arXiv:1412.6980",
+            acts="input",
             **only(f"{player}_optimizer", "adam"),
         ),
         number(
@@ -44,6 +47,8 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             0.0,
             f"momentum of the {player}'s SGD",
             "Polyak 1964",
+            acts="input",
+            switch=True,
             **only(f"{player}_optimizer", "sgd"),
         ),
     )

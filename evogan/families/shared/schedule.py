@@ -8,9 +8,9 @@ from evogan.genome.define import choice, number
 SCHEDULE = [
     number("batch_size", 2, 1024, 64, "images per step", EDL, log=True),
     number("batch_ratio", 1, 8, 1, "the generator's images per step over the critic's", "WGAN-GP, arXiv:1704.00028"),
-    number("critic_steps", 1, 100, 5, "critic steps per iteration (n_critic)", WGAN),
-    number("generator_steps", 1, 20, 1, "generator steps per iteration", EDL),
-    number("learning_rate", 1e-8, 1.0, 5e-5, "learning rate of the critic", WGAN, log=True),
+    number("critic_steps", 1, 100, 5, "critic steps per iteration (n_critic)", WGAN, acts="input"),
+    number("generator_steps", 1, 20, 1, "generator steps per iteration", EDL, acts="input"),
+    number("learning_rate", 1e-8, 1.0, 5e-5, "learning rate of the critic", WGAN, log=True, acts="input"),
     number(
         "lr_ratio",
         0.01,
@@ -19,6 +19,7 @@ SCHEDULE = [
         "the generator's learning rate over the critic's",
         "TTUR, arXiv:1706.08500",
         log=True,
+        acts="input",
     ),
     choice(
         "lr_decay",
@@ -26,6 +27,7 @@ SCHEDULE = [
         "none",
         "of both rates: linear to 0, from the beginning, from the middle or over the last third of the budget",
         "SNGAN, arXiv:1802.05957; CycleGAN, arXiv:1703.10593; Salimans et al., arXiv:1606.03498",
+        acts="input",
     ),
     number(
         "ema",
@@ -35,8 +37,19 @@ SCHEDULE = [
         "decay of the generator's moving average that samples are drawn from, "
         "min(ema, (1 + t)/(10 + t)) at step t; 0 = off",
         PGGAN,
+        acts="number",
+        switch=True,
     ),
-    number("historical_averaging", 0.0, 10.0, 0.0, "weight of |w - mean of all w so far|^2, of both players", IMPROVED),
+    number(
+        "historical_averaging",
+        0.0,
+        10.0,
+        0.0,
+        "weight of |w - mean of all w so far|^2, of both players",
+        IMPROVED,
+        acts="number",
+        switch=True,
+    ),
     number(
         "instance_noise",
         0.0,
@@ -44,6 +57,8 @@ SCHEDULE = [
         0.0,
         "standard deviation of noise on all that the critic sees, falling to 0 over the budget",
         "arXiv:1610.04490",
+        acts="input",
+        switch=True,
     ),
     number(
         "input_noise",
@@ -52,6 +67,8 @@ SCHEDULE = [
         0.0,
         "standard deviation of noise on all that the critic sees, the same to the end",
         IMPROVED,
+        acts="input",
+        switch=True,
     ),
     choice(
         "augmentation",

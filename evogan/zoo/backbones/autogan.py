@@ -67,7 +67,7 @@ class Cell(nn.Module):
 
     def __init__(self, genes: Mapping[str, Any], steps: Sequence[int]) -> None:
         super().__init__()
-        number, n, activate = len(steps), genes["filters"], LeakyReLU(genes, "generator_slope")
+        number, n, activate = len(steps), genes["filters"], LeakyReLU(genes["generator_slope"])
         order, kind, up = (genes[f"cell{number}_{what}"] for what in ("convolution", "norm", "upsampling"))
         bits = f"{genes.get(f'cell{number}_skip', 0):b}".zfill(number - 1) if number > 1 else ""
         self.chosen = [i for i, bit in enumerate(bits) if bit == "1"]  # the highest bit is the first cell
@@ -99,7 +99,7 @@ class Generator(generator.Generator):
         self.cells = nn.ModuleList(Cell(genes, steps[: i + 1]) for i in range(CELLS))
         self.head = nn.Sequential(
             norm(genes.get("generator_norm", "batch"), n),  # not a gene here, but a decoder has its critic's
-            LeakyReLU(genes, "generator_slope"),
+            LeakyReLU(genes["generator_slope"]),
             nn.Conv2d(n, channels, 3, padding=1),
         )
 

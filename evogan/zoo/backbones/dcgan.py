@@ -28,7 +28,7 @@ class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         m, k = doublings(size)
-        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
+        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
         bias = kind in WITHOUT_SHIFT
         self.width = n * 2 ** (k - 1)
         self.dense = nn.Linear(genes["latent"], self.width * m * m, bias=bias)

@@ -22,7 +22,7 @@ from evogan.zoo.layers import LeakyReLU, Upsample, dense_norm, norm
 class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
-        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
+        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
         self.width = 2 * n
         wide = self.width * (size // 4) ** 2
         self.dense = nn.Sequential(

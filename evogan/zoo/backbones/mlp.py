@@ -45,7 +45,7 @@ class Generator(generator.Generator):
         self.image = (channels, size, size)
         self.dropout: float = genes["generator_dropout"]
         self.widths = _widths(genes)
-        activate, first_init = LeakyReLU(genes, "generator_slope"), genes.get("first_init", 0.0)
+        activate, first_init = LeakyReLU(genes["generator_slope"]), genes.get("first_init", 0.0)
         self.hidden = _Hidden(genes["latent"], self.widths, genes["generator_norm"], activate, first_init)
         self.dense = nn.Linear(self.widths[-1], channels * size * size)
 

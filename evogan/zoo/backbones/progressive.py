@@ -148,7 +148,7 @@ class GrowingGenerator(generator.Generator):
 class Generator(GrowingGenerator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes, size, channels)
-        n, kind, act = self.widths[0], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
+        n, kind, act = self.widths[0], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
         self.normalise = PixelNorm()
         self.dense = with_gain(nn.Linear(genes["latent"], n * self.m * self.m), math.sqrt(2) / 4)
 

@@ -75,7 +75,7 @@ class GeneratorBlock(nn.Module):
     def __init__(self, genes: Mapping[str, Any], part: int) -> None:
         super().__init__()
         n, kind = genes["filters"], genes["generator_norm"]
-        self.activate = LeakyReLU(genes, "generator_slope")
+        self.activate = LeakyReLU(genes["generator_slope"])
         self.norms = nn.ModuleList(ConditionalBatchNorm(n, part) if part else norm(kind, n) for _ in range(2))
         self.up = Upsample(genes["upsampling"], n, n, 3)
         self.conv = nn.Conv2d(n, n, 3, padding=1)
@@ -103,7 +103,7 @@ class Generator(generator.Generator):
         )
         self.head = nn.Sequential(
             norm(genes["generator_norm"], n),
-            LeakyReLU(genes, "generator_slope"),
+            LeakyReLU(genes["generator_slope"]),
             nn.Conv2d(n, channels, 3, padding=1),
         )
 

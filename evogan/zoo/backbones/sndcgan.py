@@ -27,7 +27,7 @@ class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         m, k = doublings(size)
-        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes, "generator_slope")
+        n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
         self.width = n * 2**k
         self.dense = nn.Linear(genes["latent"], self.width * m * m)
         blocks: list[nn.Module] = [] if genes["sndcgan_form"] == "paper" else [norm(kind, self.width), act]

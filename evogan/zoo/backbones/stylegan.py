@@ -99,7 +99,7 @@ class Generator(progressive.GrowingGenerator):
         self.convs = nn.ModuleList(
             [nn.Identity(), *(nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in pairwise(widths))]
         )
-        activate = LeakyReLU(genes, "generator_slope")
+        activate = LeakyReLU(genes["generator_slope"])
         self.finishes = nn.ModuleList(Finish(latent, self.widths[s], self._side(s), activate) for s in self._levels)
 
     def reset(self, rng: torch.Generator) -> None:

@@ -25,7 +25,7 @@ class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         n, kernel, kind = genes["filters"], genes["kernel_size"], genes["generator_norm"]
-        self.activate = LeakyReLU(genes, "generator_slope")
+        self.activate = LeakyReLU(genes["generator_slope"])
         self.width = n
         self.dense = nn.Linear(genes["latent"], n * (size // 4) ** 2)
         self.blocks = nn.Sequential(
