@@ -6,22 +6,24 @@ import io
 import itertools
 import statistics
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from evogan.engine import Judge, LocalExecutor, Replication, Store
+from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Replication, Store, carry_out
 from evogan.engine.history import RunHistory
 from evogan.engine.pareto import dominates, ranks, spread_out
 from evogan.genome import Gene
 from evogan.monitor import SearchProgress
+from evogan.monitor.tally import Tally
 from evogan.space import Space
 from evogan.strategies import Fitness, Point, Proposal, Strategy, make_strategy
-from evogan.trial import Evaluation, Trial
-from tests.conftest import evaluate, mixed_space, score
-from tests.test_engine import Outcome, ShuffledExecutor, facts, run
+from evogan.trial import FRESH, STATE, Evaluation, Trial
+from tests.conftest import TASK, evaluate, mixed_space, score
+from tests.test_engine import Outcome, ShuffledExecutor, document, facts, run
 
 
 def noisy(trial: Trial) -> Evaluation:
@@ -152,6 +154,45 @@ def test_progress_is_what_was_spent() -> None:
         run(LocalExecutor(by_fidelity), strategy=Ladder(LINE, 0), space=LINE, evaluations=10, listener=progress)
     assert said.getvalue().splitlines()[0].startswith("1/10 3 evaluated")
     assert said.getvalue().splitlines()[-1].startswith("10/10 30 evaluated, 0 cached, 0 failed, best value")
+
+
+def test_whoever_looks_on_has_the_account_of_the_run() -> None:
+    """The loop keeps it by what it asks, a listener by what it hears, the history by what was recorded."""
+
+    def with_failures(trial: Trial) -> Evaluation:
+        return replace(noisy(trial), cost={"seconds": 1.0 + trial.seed % 7})
+
+    store, tally = Store(), Tally()
+    more = {"strategy": "random", "replicates": 2, "race": True, "seed": 3}
+    run(LocalExecutor(with_failures), store=store, evaluations=30, listener=tally.add, **more)  # type: ignore[arg-type]
+    history = RunHistory(store, "run")
+    heard = tally.account
+    assert history.costs[-1] == (heard.spent, heard.seconds, heard.failed.total())
+    assert heard.failed.keys() == {"diverged"} and heard.spent >= 30
+    assert history.costs == sorted(history.costs), "what is spent stays spent"
+    over = run(LocalExecutor(with_failures), evaluations=30, total_seconds=history.seconds[9], **more)  # type: ignore[arg-type]
+    assert over.ended == f"{history.seconds[9]:g} seconds of training"
+    assert 10 <= len(over.history) < 10 + 8, "and those that were under way"
+
+
+def test_a_run_is_carried_out_in_one_order() -> None:
+    """Search, finalists, fresh replicates of these and the references; and what trainings would go on from is gone."""
+    store, heard = Store(), list[Event]()
+
+    def leaving(trial: Trial) -> Evaluation:
+        return replace(by_fidelity(trial), files={STATE: b"where it stopped"} if trial.fidelity < 1 else {})
+
+    store.add_run("run", document(LINE, TASK, Judge("value"), {}) | {"confirm": 2})
+    broker = Broker(store, LocalExecutor(leaving), heard.append)
+    loop = Loop("run", LINE, Ladder(LINE, 0), TASK, Judge("value"), broker, seed=0, evaluations=5, window=4)
+    found = carry_out(loop, 2, 2, [LINE.decode([0.5])])
+    assert [c.name for c in found.confirmations] == ["evolved #2", "evolved #5"]
+    assert [(event.value, event.trial) for event in heard if event.kind == "checking"] == [(6, None)]
+    at = next(i for i, event in enumerate(heard) if event.kind == "checking")
+    checks = [event.trial for event in heard[at:] if event.kind == "evaluated"]
+    assert len(checks) == 6 and all(trial is not None and trial.replicate >= FRESH for trial in checks)
+    assert not any(trial.replicate >= FRESH for event in heard[:at] if (trial := event.trial) is not None)
+    assert not list(store.folder.rglob(STATE))
 
 
 def test_a_small_space_ends_whatever_the_fidelity() -> None:
