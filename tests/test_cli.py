@@ -341,6 +341,7 @@ def test_lists(run: Run) -> None:
     assert "critic_steps" in run("genes").out
     assert json.loads(run("strategies --json").out)["ga"]["population"] == 20
     assert "Goldberg" in run("strategies").out
+    assert "x_r1 + F (x_r2 - x_r3)" in run("strategies de").out
     assert {row["name"] for row in json.loads(run("features list --json").out)} == {"digits", "mnist", "fashion_mnist"}
     assert "digits" in run("features list").out
 

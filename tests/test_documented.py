@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import runpy
 import shlex
@@ -16,6 +17,7 @@ import evogan
 from evogan.cli import app
 from evogan.genes import GENES
 from evogan.space import load_space
+from evogan.strategies import STRATEGIES, explained
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -64,3 +66,14 @@ def test_an_example_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evogan, "search", small)
     runpy.run_path(str(path), run_name="__main__")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_ends_with_an_example_that_runs(name: str) -> None:
+    (example,) = doctest.DocTestFinder(recurse=False).find(STRATEGIES[name].make, name, globs={})
+    said: list[str] = []
+    runner = doctest.DocTestRunner()
+    runner.run(example, out=said.append)
+    assert not runner.failures and runner.tries >= 4, "".join(said)
+    assert explained(name).endswith(f"\n{example.examples[-1].want.strip()}")
+    assert f'strategy="{name}"' in explained(name)

@@ -106,12 +106,21 @@ def genes(
         say(tables.genes(GENES))
 
 
-def strategies(as_json: Json = False) -> None:
-    """List the search strategies and their options."""
+def strategies(
+    name: Annotated[str | None, typer.Argument(help="Of this one: paper, formulas, an example.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the search strategies and their options, or explain one."""
     from evogan.report import tables
-    from evogan.strategies import STRATEGIES, strategy_options
+    from evogan.strategies import STRATEGIES, explained, strategy_options
 
-    if as_json:
+    if name is not None:
+        text = explained(name)
+        if as_json:
+            print_json({name: strategy_options(name)})
+        else:
+            typer.echo(text)
+    elif as_json:
         print_json({name: strategy_options(name) for name in STRATEGIES})
     else:
         say(tables.strategies())

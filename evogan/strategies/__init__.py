@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ __all__ = [
     "Proposal",
     "Strategy",
     "choose",
+    "explained",
     "make_strategy",
     "strategy_options",
 ]
@@ -83,6 +85,14 @@ def strategy_options(name: str) -> dict[str, Any]:
         raise unknown("strategy", name, STRATEGIES)
     parameters = inspect.signature(STRATEGIES[name].make).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def explained(name: str) -> str:
+    """Paper and formulas of a strategy, its options and an example. Errors: UserError for an unknown strategy."""
+    if name not in STRATEGIES:
+        raise unknown("strategy", name, STRATEGIES)
+    make = STRATEGIES[name].make
+    return f"{inspect.getdoc(sys.modules[make.__module__])}\n\n{inspect.getdoc(make)}"
 
 
 def make_strategy(

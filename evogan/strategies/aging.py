@@ -31,7 +31,16 @@ from evogan.strategies.base import (
 
 
 class AgingEvolution(Strategy):
-    """`sample` is the tournament's size, `step` the standard deviation of a number's mutation."""
+    """`sample` is the tournament's size, `step` the standard deviation of a number's mutation.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="aging", options={"population": 10}, evaluations=30, workers=1)
+    >>> sorted({told.row.operator for told in run.history})
+    ['latin hypercube', 'mutation']
+    """
 
     def __init__(self, space: Space, seed: int, *, population: int = 20, sample: int = 5, step: float = 0.2) -> None:
         super().__init__(space, seed)

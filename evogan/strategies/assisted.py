@@ -54,7 +54,16 @@ Cells = tuple[int, ...]  # a genome as the index of each gene's level, or its pl
 
 
 class AssistedEvolution(MultiFidelity):
-    """`initial`: points before the first model. `parents`: how many of the best breed."""
+    """`initial`: points before the first model. `parents`: how many of the best breed.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="assisted", evaluations=15, workers=1)
+    >>> run.best.row.operator
+    'expected improvement'
+    """
 
     title = "assisted"
 

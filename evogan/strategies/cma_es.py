@@ -71,7 +71,16 @@ class _Point(list[float]):
 
 
 class CMAES(Generational):
-    """`sigma` is the first step size, in cube widths; `population` is lambda, 0 stands for 4 + 3 ln n."""
+    """`sigma` is the first step size, in cube widths; `population` is lambda, 0 stands for 4 + 3 ln n.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="cma-es", evaluations=40, workers=1)
+    >>> run.best.value < 0.05
+    True
+    """
 
     def __init__(self, space: Space, seed: int, *, sigma: float = 0.25, population: int = 0) -> None:
         super().__init__(space, seed)

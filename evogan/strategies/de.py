@@ -68,6 +68,14 @@ class DifferentialEvolution(Generational):
     """`weight` is F, `crossover` is CR.
 
     The default variant is the greedy one: at a few hundred evaluations it is far ahead of rand/1/bin, the classic.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="de", options={"variant": "best/1/bin"}, evaluations=40, workers=1)
+    >>> sorted({told.row.operator for told in run.history})
+    ['best/1/bin', 'latin hypercube']
     """
 
     def __init__(

@@ -54,6 +54,14 @@ class DEHB(Hyperband):
     """`eta`: 1 in so many goes on from each rung to the next of the `fidelities`; `weight` is F, `crossover` is CR.
 
     With `eta` 2 the populations of a short ladder are so small (4, 2, 3) that they soon agree on a choice.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes, fidelity):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2 + 0.1 / fidelity
+    >>> run = search(space, objective=bowl, strategy="dehb", options={"eta": 2}, evaluations=20, workers=1)
+    >>> sorted({told.row.fidelity for told in run.history})
+    [0.25, 0.5, 1.0]
     """
 
     title = "dehb"

@@ -139,6 +139,14 @@ class ESPlus(EvolutionStrategy):
     """`parents` is mu, `offspring` lambda; `sigma` the first step size, in cube widths.
 
     `crossover` is the probability that a child has two parents, `blend` how far beyond them it may lie (alpha).
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="es-plus", options={"sigma": 0.3}, evaluations=40, workers=1)
+    >>> run.best.value < 0.1
+    True
     """
 
     title = "es-plus"
@@ -164,7 +172,16 @@ class ESPlus(EvolutionStrategy):
 
 
 class ESComma(EvolutionStrategy):
-    """`parents` is mu, `offspring` lambda, which must be larger; otherwise as `es-plus`."""
+    """`parents` is mu, `offspring` lambda, which must be larger; otherwise as `es-plus`.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="es-comma", evaluations=40, workers=1)
+    >>> run.best.value < 0.1
+    True
+    """
 
     title = "es-comma"
 

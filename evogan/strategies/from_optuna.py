@@ -165,7 +165,16 @@ class FromOptuna(Strategy):
 
 
 class TPE(FromOptuna):
-    """Multivariate tree-structured Parzen estimator: random until `n_startup_trials` have completed."""
+    """Multivariate tree-structured Parzen estimator: random until `n_startup_trials` have completed.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="tpe", options={"n_startup_trials": 5}, evaluations=25, workers=1)
+    >>> run.best.value < 0.1
+    True
+    """
 
     operator = "tpe"
 
@@ -182,7 +191,16 @@ class TPE(FromOptuna):
 
 
 class GP(FromOptuna):
-    """Gaussian process with expected improvement: random until `n_startup_trials` have completed."""
+    """Gaussian process with expected improvement: random until `n_startup_trials` have completed.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="gp", options={"n_startup_trials": 6}, evaluations=8, workers=1)
+    >>> run.best.row.operator
+    'expected improvement'
+    """
 
     operator = "expected improvement"
 
@@ -198,7 +216,16 @@ class GP(FromOptuna):
 
 
 class OptunaCMAES(FromOptuna):
-    """CMA-ES of the `cmaes` package: `popsize` 0 is its own choice, 4 + floor(3 ln dimension)."""
+    """CMA-ES of the `cmaes` package: `popsize` 0 is its own choice, 4 + floor(3 ln dimension).
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="optuna-cma-es", evaluations=25, workers=1)
+    >>> run.best.value < 0.1
+    True
+    """
 
     operator = "sampling"
 
@@ -221,7 +248,16 @@ class OptunaCMAES(FromOptuna):
 
 
 class OptunaNSGA2(FromOptuna):
-    """NSGA-II on one objective: elitist, uniform crossover, mutation redraws a gene at random."""
+    """NSGA-II on one objective: elitist, uniform crossover, mutation redraws a gene at random.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="optuna-nsga2", options={"population_size": 6}, evaluations=25)
+    >>> run.history[-1].row.generation > 0
+    True
+    """
 
     operator = "nsga2"
 
@@ -252,7 +288,16 @@ class OptunaNSGA2(FromOptuna):
 
 
 class OptunaQMC(FromOptuna):
-    """Scrambled Sobol or Halton points: `qmc_type` is 'sobol' or 'halton'."""
+    """Scrambled Sobol or Halton points: `qmc_type` is 'sobol' or 'halton'.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="optuna-qmc", options={"qmc_type": "halton"}, evaluations=20)
+    >>> sorted({told.row.operator for told in run.history})
+    ['halton']
+    """
 
     def __init__(self, space: Space, seed: int, *, qmc_type: str = "sobol") -> None:
         if qmc_type not in ("sobol", "halton"):

@@ -109,7 +109,16 @@ class Variation:
 
 
 class GeneticAlgorithm(Strategy):
-    """`mutation` is the expected number of genes that mutate in a child."""
+    """`mutation` is the expected number of genes that mutate in a child.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="ga", options={"population": 8}, evaluations=40, workers=1)
+    >>> sorted({told.row.operator for told in run.history})
+    ['crossover', 'latin hypercube', 'mutation']
+    """
 
     title: ClassVar[str] = "ga"
 
@@ -186,6 +195,14 @@ class SteadyStateGA(GeneticAlgorithm):
 
     A child that was told takes the place of the worst, if it is no worse. It waits for nothing: while the first
     population is out, the parents are those that have been told, and before the first of them points are uniform.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="ga-steady", evaluations=40, workers=1)
+    >>> run.best.value < 0.1
+    True
     """
 
     title = "ga-steady"

@@ -19,7 +19,16 @@ from evogan.strategies.base import Fitness, Point, Proposal, Strategy, at_least,
 
 
 class GridSearch(Strategy):
-    """`points`: the most points that the grid may have."""
+    """`points`: the most points that the grid may have.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="grid", options={"points": 25}, evaluations=25, workers=1)
+    >>> len({told.row.key for told in run.history})
+    25
+    """
 
     several = True
 

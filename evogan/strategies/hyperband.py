@@ -34,7 +34,16 @@ class Bracket:
 
 
 class Hyperband(MultiFidelity):
-    """`eta`: 1 in so many is promoted from each rung to the next of the `fidelities`."""
+    """`eta`: 1 in so many is promoted from each rung to the next of the `fidelities`.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes, fidelity):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2 + 0.1 / fidelity
+    >>> run = search(space, objective=bowl, strategy="hyperband", evaluations=20, workers=1)
+    >>> sorted({told.row.fidelity for told in run.history})
+    [0.25, 0.5, 1.0]
+    """
 
     title = "hyperband"
 

@@ -57,7 +57,16 @@ class Member:
 
 
 class NSGA2(Generational):
-    """`mutation` is the expected number of genes that mutate in a child."""
+    """`mutation` is the expected number of genes that mutate in a child.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("two bowls", [Gene(name="x", kind="float", low=-2.0, high=2.0)])
+    >>> def bowls(genes):
+    ...     return {"left": (genes["x"] + 1) ** 2, "right": (genes["x"] - 1) ** 2}
+    >>> run = search(space, objective=bowls, fitness="left,right", strategy="nsga2", evaluations=24, workers=1)
+    >>> len(run.front) > 5
+    True
+    """
 
     several = True
 

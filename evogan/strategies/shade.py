@@ -40,7 +40,16 @@ def lehmer(values: Sequence[float], weights: Sequence[float]) -> float:
 
 
 class SHADE(Generational):
-    """`memory` is H."""
+    """`memory` is H.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="shade", evaluations=40, workers=1)
+    >>> run.history[-1].row.operator
+    'current-to-pbest/1/bin'
+    """
 
     def __init__(self, space: Space, seed: int, *, population: int = 10, memory: int = 5) -> None:
         super().__init__(space, seed)
@@ -127,6 +136,14 @@ class LSHADE(SHADE):
     """`evaluations` is the budget, over which the population shrinks to 4; `memory` is H.
 
     `population` 0 is the paper's 18 x dimension, but no more than a tenth of the budget.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="l-shade", options={"evaluations": 40}, evaluations=40, workers=1)
+    >>> run.best.value < 0.1
+    True
     """
 
     def __init__(

@@ -17,6 +17,17 @@ BLOCK = 64
 
 
 class SobolSearch(Strategy):
+    """It has no options.
+
+    >>> from evogan import Gene, Space, search
+    >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
+    >>> def bowl(genes):
+    ...     return genes["x"] ** 2 + genes["y"] ** 2
+    >>> run = search(space, objective=bowl, strategy="sobol", evaluations=20, workers=1)
+    >>> run.best.value < 0.2
+    True
+    """
+
     several = True
 
     def __init__(self, space: Space, seed: int) -> None:
