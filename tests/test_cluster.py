@@ -219,7 +219,7 @@ def test_before_anything_is_known_of_their_memory_trials_have_a_gpu_alone(cluste
     for trial in trials(4):
         executor.submit(trial)
     running = [worker for worker in executor._workers.all if worker.job is not None]
-    assert len({worker.home.gpus for worker in running if worker.home}) == len(running) == 2
+    assert len({worker.location.gpus for worker in running if worker.location}) == len(running) == 2
     assert set(executor._placement._holds.values()) == {ALONE}
     assert executor.limits().memory == pytest.approx(ray_workers.GPU * psutil.virtual_memory().total / 2)
     executor.close()
