@@ -25,10 +25,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional
 
-from evogan.data import DATASETS, DataSpec, load_dataset
+from evogan.data import DATASETS, Dataset, DataSpec, load_dataset
+from evogan.data.dataset import image_dataset
 from evogan.data.image import SUFFIXES, read_image
 from evogan.data.resize import resize
 from evogan.errors import UserError
+from evogan.families import Field
 from evogan.settings import GANSettings
 
 
@@ -716,3 +718,28 @@ def test_global_random_states_are_left_alone(mnist_root: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]
+
+
+# --- named fields
+
+
+def test_what_does_not_belong_together_is_one_clear_line() -> None:
+    images, labels = np.zeros((5, 1, 8, 8), np.uint8), np.arange(5)
+    with pytest.raises(UserError) as said:
+        image_dataset("mine", images, labels[:4], images, labels)
+    assert str(said.value) == "data set 'mine': as many of each are needed, not 5 images, 4 labels"
+    with pytest.raises(UserError, match="data set 'mine': what is held out has other fields than what is trained on"):
+        image_dataset("mine", images, labels, images, None)
+
+
+def test_fields_say_what_a_gan_is_built_for() -> None:
+    images, labels = np.zeros((5, 3, 8, 8), np.uint8), np.arange(5)
+    attributes = np.array([[0, 1]] * 5)
+    points = np.zeros((7, 2), np.float32)
+    split = {"images": {"images": images, "labels": labels}, "points": {"points": points}}
+    data = Dataset("mine", split, split)
+    assert data.fields == {"images": Field((3, 8, 8)), "labels": Field((), 5), "points": Field((2,))}
+    assert data.kinds == {"labels"}
+    assert image_dataset("mine", images, attributes, images, attributes).fields["labels"] == Field((2,), 2)
+    assert image_dataset("mine", images, None, images, None).kinds == set()
+    assert data.fingerprint != image_dataset("mine", images, labels, images, labels).fingerprint

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from evogan import shipped
 from evogan.api import GANSettings
 from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data.dataset import image_dataset
 from evogan.errors import UserError
 from evogan.evaluation.flags import RULES, explain, flags_of
 from evogan.families import image_fields
@@ -185,7 +186,7 @@ def test_memorisation_is_not_measured_by_copies() -> None:
 )  # fmt: skip
 def test_images_that_are_all_the_same_are_no_measure(images: np.ndarray, error: str) -> None:
     with pytest.raises(UserError, match=error):
-        Scorer(Dataset("flat", images, None, images[:2], None), load_features("digits"))
+        Scorer(image_dataset("flat", images, None, images[:2], None), load_features("digits"))
 
 
 def test_what_a_scorer_holds_is_small(digits: Dataset) -> None:

@@ -8,7 +8,6 @@ import pickle
 import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data.dataset import changed, image_dataset
 from evogan.errors import UserError
 from evogan.fitness import (
     METRICS,
@@ -208,7 +208,7 @@ def test_shipped_networks_are_as_recorded(name: str) -> None:
         pytest.skip(f"EVOGAN_DATA names no folder with the real {folder} files")
     dataset = load_dataset(DataSpec(name))
     if folder:  # the whole of it takes half a minute
-        dataset = replace(dataset, images=dataset.images[:2], labels=dataset.labels[:2])
+        dataset = changed(dataset, images=dataset.images[:2], labels=dataset.labels[:2])
     network = load_features(name)
     assert isinstance(network, FeatureNet)
     again = measure(network, dataset)
@@ -255,7 +255,7 @@ def test_networks_of_equal_seeds_are_equal() -> None:
 
 
 def test_training_saving_loading(digits: Dataset, tmp_path: Path) -> None:
-    few = replace(digits, images=digits.images[:600], labels=digits.labels[:600])
+    few = changed(digits, images=digits.images[:600], labels=digits.labels[:600])
     heard: list[int] = []
     networks = [train_features(few, epochs=4, progress=lambda epoch, *_: heard.append(epoch)) for _ in "12"]
     assert heard == [1, 2, 3, 4] * 2
@@ -273,7 +273,7 @@ def test_training_saving_loading(digits: Dataset, tmp_path: Path) -> None:
 
 def test_training_needs_classes(digits: Dataset) -> None:
     for dataset in (
-        replace(digits, labels=None, held_out_labels=None),
+        changed(digits, labels=None, held_out_labels=None),
         load_dataset(DataSpec("digits", classes=(4,))),
     ):
         with pytest.raises(UserError, match=r"'digits'.*at least 2 classes"):
@@ -323,7 +323,7 @@ def test_scores_follow_from_the_features(digits: Dataset, scorer: Scorer) -> Non
 
 def test_two_images_are_enough(digits: Dataset) -> None:
     """Two to compare with, two held out, two made."""
-    two = Dataset("two", digits.images[:2], None, digits.held_out[:2], None)
+    two = image_dataset("two", digits.images[:2], None, digits.held_out[:2], None)
     found = Scorer(two, load_features("digits"), 2).score([held_out_images(digits)[2:4]])
     assert set(found) == {"fid", "kid", "class_distance", "coverage", "diversity", "collision", "memorisation"}
     assert np.isfinite(list(found.values())).all()
@@ -351,7 +351,7 @@ def test_worse_images_score_worse(digits: Dataset, scorer: Scorer) -> None:
 def test_read_only_images_as_an_object_store_gives_them(digits: Dataset, scorer: Scorer) -> None:
     images = digits.images.copy()
     images.setflags(write=False)
-    again = Scorer(replace(digits, images=images), load_features("digits"), samples=300)
+    again = Scorer(changed(digits, images=images), load_features("digits"), samples=300)
     fake = [held_out_images(digits)[:300]]
     assert again.score(fake) == scorer.score(fake)
 
@@ -378,7 +378,7 @@ def test_global_random_states_are_left_alone(digits: Dataset, scorer: Scorer, tm
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     scorer.score([held_out_images(digits)[:300]])
     save_network(
-        train_features(replace(digits, images=digits.images[:200], labels=digits.labels[:200]), epochs=1),
+        train_features(changed(digits, images=digits.images[:200], labels=digits.labels[:200]), epochs=1),
         tmp_path / "own.safetensors",
     )
     load_features(str(tmp_path / "own.safetensors"))
@@ -519,7 +519,7 @@ def extractions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def few(digits: Dataset, n: int = 400) -> Dataset:
-    return replace(digits, images=digits.images[:n], labels=None, held_out=digits.held_out[:60], held_out_labels=None)
+    return changed(digits, images=digits.images[:n], labels=None, held_out=digits.held_out[:60], held_out_labels=None)
 
 
 def scores(dataset: Dataset, network: Features | None = None) -> dict[str, float]:
@@ -534,7 +534,7 @@ def test_with_and_without_the_cache_scores_are_equal(digits: Dataset, cache: Pat
     assert first == again
     assert len(list(cache.iterdir())) == 1
     scores(few(digits, 399))
-    scores(replace(few(digits), held_out=digits.held_out[1:61]))
+    scores(changed(few(digits), held_out=digits.held_out[1:61]))
     scores(few(digits), FeatureNet(read_record(NETWORKS / "digits.safetensors"), torch.Generator().manual_seed(0)))
     assert len(list(cache.iterdir())) == 4
     assert len(extractions) == 4 + 3 * 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evogan.data.dataset import Dataset, DataSpec, Images, Labels
+from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
 from evogan.errors import UserError
 from evogan.files import expand
 from evogan.stable import derive_seed
@@ -52,14 +52,14 @@ def _digits() -> Dataset:
     for label in range(10):
         members = np.flatnonzero(labels == label)
         out[members[np.argsort(rng.random(len(members)))[: len(members) // 5]]] = True
-    return Dataset("digits", images[~out], labels[~out], images[out], labels[out], DIGITS)
+    return image_dataset("digits", images[~out], labels[~out], images[out], labels[out], DIGITS)
 
 
 def _torchvision(spec: DataSpec) -> Dataset:
     root = expand(spec.data_dir or os.environ.get("EVOGAN_DATA") or "data")
     train_images, train_labels, names = _split(spec, root, train=True)
     test_images, test_labels, _ = _split(spec, root, train=False)
-    return Dataset(spec.name, train_images, train_labels, test_images, test_labels, names)
+    return image_dataset(spec.name, train_images, train_labels, test_images, test_labels, names)
 
 
 def _split(spec: DataSpec, root: Path, train: bool) -> tuple[Images, Labels, tuple[str, ...]]:

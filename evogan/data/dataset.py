@@ -13,7 +13,7 @@ import numpy.typing as npt
 import psutil
 
 from evogan.errors import UserError, one_line
-from evogan.families import Field, image_fields
+from evogan.families import Field
 from evogan.stable import derive_seed
 
 Images = npt.NDArray[np.uint8]  # (N, C, H, W), 0..255
@@ -43,19 +43,44 @@ class DataSpec:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Square images in memory: `images` to train on, `held_out` ones that no training sees.
+    """Rows in memory, in two splits: `train`, and `unseen`, which no training sees.
 
-    Images are uint8 of shape (N, C, H, W) with C in {1, 3}; labels int64 of shape (N,), or None. `class_names`: of
-    label 0, 1, ... `notes`: what was made of what was found, as far as it does not go without saying.
+    A split has streams, a stream has fields that belong together row by row: images, uint8 (N, C, H, W) with C in
+    {1, 3}; labels, where there are any, int64 (N,), or of K attributes (N, K). `class_names`: of label 0, 1, ...
+    `notes`: what was made of what was found, as far as it does not go without saying.
+    Errors: UserError for fields of a stream that differ in length, and for splits that differ in fields.
     """
 
     name: str
-    images: Images
-    labels: Labels | None
-    held_out: Images
-    held_out_labels: Labels | None
+    train: Split
+    unseen: Split
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if _names(self.train) != _names(self.unseen):
+            raise UserError(f"data set '{self.name}': what is held out has other fields than what is trained on")
+        for stream in (*self.train.values(), *self.unseen.values()):
+            lengths = {field: len(rows) for field, rows in stream.items()}
+            if len(set(lengths.values())) > 1:
+                rows = ", ".join(f"{n:,} {field}" for field, n in lengths.items())
+                raise UserError(f"data set '{self.name}': as many of each are needed, not {rows}")
+
+    @property
+    def images(self) -> Images:
+        return self.train["images"]["images"]
+
+    @property
+    def labels(self) -> Labels | None:
+        return self.train["images"].get("labels")
+
+    @property
+    def held_out(self) -> Images:
+        return self.unseen["images"]["images"]
+
+    @property
+    def held_out_labels(self) -> Labels | None:
+        return self.unseen["images"].get("labels")
 
     @property
     def image_size(self) -> int:
@@ -68,30 +93,24 @@ class Dataset:
     @cached_property
     def class_count(self) -> int | None:
         """The labels are 0 .. class_count-1; None without labels."""
-        if self.labels is None or self.held_out_labels is None:
-            return None
-        return 1 + int(max(self.labels.max(), self.held_out_labels.max()))
+        field = self.fields.get("labels")
+        return None if field is None else field.values
 
-    @property
-    def train(self) -> Split:
-        """What is trained on."""
-        return _images(self.images, self.labels)
-
-    @property
-    def unseen(self) -> Split:
-        """What is held out: the same streams and fields."""
-        return _images(self.held_out, self.held_out_labels)
-
-    @property
+    @cached_property
     def fields(self) -> dict[str, Field]:
         """What a GAN is built for."""
-        found = image_fields(self.image_size, self.channels)
-        return found if self.class_count is None else {**found, "labels": Field((), self.class_count)}
+        found = {}
+        for stream, fields in self.train.items():
+            for name, rows in fields.items():
+                whole = rows.dtype.kind in "iu" and rows.dtype != np.uint8  # of bytes, pixels are made
+                most = max(int(part.max(initial=0)) for part in (rows, self.unseen[stream][name])) if whole else 0
+                found[name] = Field(rows.shape[1:], most + 1 if whole else None)
+        return found
 
     @property
     def kinds(self) -> frozenset[str]:
         """Of data, beyond rows of their own, that a family may need."""
-        return frozenset() if self.class_count is None else frozenset({"labels"})
+        return frozenset({"labels"} & set(self.fields))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -101,8 +120,11 @@ class Dataset:
             if array is None:
                 sha.update(b"none")
             else:
-                sha.update(f"{array.dtype.str}{array.shape}".encode())
-                sha.update(np.ascontiguousarray(array).data)
+                _add(sha, array)
+        for stream, field in sorted(_names(self.train) - {("images", "images"), ("images", "labels")}):
+            for split in (self.train, self.unseen):
+                sha.update(f"{stream}.{field}".encode())
+                _add(sha, split[stream][field])
         return sha.hexdigest()[:16]
 
     def describe(self) -> str:
@@ -120,8 +142,36 @@ class Dataset:
         yield f"{len(found):,} class{'es' if len(found) > 1 else ''}: {', '.join(found[:SHOWN])}{more}"
 
 
-def _images(images: Images, labels: Labels | None) -> Split:
+def image_dataset(
+    name: str,
+    images: Images,
+    labels: Labels | None,
+    held_out: Images,
+    held_out_labels: Labels | None,
+    class_names: tuple[str, ...] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """Images, with labels or without: one stream."""
+    return Dataset(name, _stream(images, labels), _stream(held_out, held_out_labels), class_names, notes)
+
+
+def changed(dataset: Dataset, **fields: npt.NDArray[Any] | None) -> Dataset:
+    """With other `images`, `labels`, `held_out` or `held_out_labels`."""
+    now = {name: getattr(dataset, name) for name in ("images", "labels", "held_out", "held_out_labels")} | fields
+    return image_dataset(dataset.name, **now, class_names=dataset.class_names, notes=dataset.notes)
+
+
+def _stream(images: Images, labels: Labels | None) -> Split:
     return {"images": {"images": images} if labels is None else {"images": images, "labels": labels}}
+
+
+def _names(split: Split) -> set[tuple[str, str]]:
+    return {(stream, field) for stream, fields in split.items() for field in fields}
+
+
+def _add(sha: Any, array: npt.NDArray[Any]) -> None:
+    sha.update(f"{array.dtype.str}{array.shape}".encode())
+    sha.update(np.ascontiguousarray(array).data)
 
 
 def hold_out(
@@ -149,8 +199,8 @@ def split(
 ) -> Dataset:
     """Hold out the images where `out` is true."""
     if labels is None:
-        return Dataset(name, images[~out], None, images[out], None, None, notes)
-    return Dataset(name, images[~out], labels[~out], images[out], labels[out], class_names, notes)
+        return image_dataset(name, images[~out], None, images[out], None, None, notes)
+    return image_dataset(name, images[~out], labels[~out], images[out], labels[out], class_names, notes)
 
 
 def check_fits(what: str, size: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from evogan.data.builtin import DATASETS, load_builtin
-from evogan.data.dataset import Dataset, DataSpec, Images, Labels
+from evogan.data.dataset import Dataset, DataSpec, Images, Labels, changed
 from evogan.data.folder import load_folder
 from evogan.data.npz import load_npz
 from evogan.data.resize import resize
@@ -45,7 +45,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
         images, held_out = resize(images, spec.image_size), resize(held_out, spec.image_size)
     if all(np.array_equal(images[0], image) for image in images):
         raise UserError(f"data set '{spec.name}': all {len(images):,} images to train on are equal")
-    return replace(dataset, images=np.ascontiguousarray(images), held_out=np.ascontiguousarray(held_out))
+    return changed(dataset, images=np.ascontiguousarray(images), held_out=np.ascontiguousarray(held_out))
 
 
 def _read(spec: DataSpec) -> Dataset:
@@ -94,14 +94,8 @@ def _choose(dataset: Dataset, classes: tuple[str | int, ...]) -> Dataset:
     images, labels = _keep(chosen, dataset.images, dataset.labels)
     held_out, held_out_labels = _keep(chosen, dataset.held_out, dataset.held_out_labels)
     names = tuple(dataset.class_names[label] for label in chosen)
-    return replace(
-        dataset,
-        images=images,
-        labels=labels,
-        held_out=held_out,
-        held_out_labels=held_out_labels,
-        class_names=names,
-    )
+    kept = changed(dataset, images=images, labels=labels, held_out=held_out, held_out_labels=held_out_labels)
+    return replace(kept, class_names=names)
 
 
 def _keep(classes: list[int], images: Images, labels: Labels) -> tuple[Images, Labels]:
