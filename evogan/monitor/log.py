@@ -117,7 +117,7 @@ def facts_of(event: Event, judge: Judge) -> dict[str, Any]:
         facts |= {"status": evaluation.status, "flags": list(evaluation.flags), "reached": evaluation.fidelity}
         facts |= {"scores": numbers({name: point.get(name) for name in judge.metrics})}
         facts |= numbers({"seconds": evaluation.cost.get("seconds")})
-    if event.kind == "told":
+    if event.kind in ("told", "checking"):
         facts["value"] = event.value
     if event.where:
         facts["where"] = event.where

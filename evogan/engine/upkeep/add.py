@@ -25,8 +25,8 @@ def add(store: Callable[[], Store], other: Store, heard: Callable[[int, int], No
 
     What is known here stands: another attempt is taken in only where it went on longer, had more memory, measured more,
     or kept the weights of another checkpoint. All of `other` is read before `store` is opened, so that one which is
-    damaged adds nothing. `heard` is told
-    how many evaluations of how many are done. Errors: UserError for a damaged store, or the same one.
+    damaged adds nothing. `heard` is told how many evaluations of how many are done.
+    Errors: UserError for a damaged store, or the same one.
     """
     tasks, count = other.tasks(), 0
     for identity, _, evaluation in other.evaluations():
