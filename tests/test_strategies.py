@@ -22,7 +22,7 @@ from evogan.strategies.cma_es import CMAES, with_margin
 from evogan.strategies.de import VARIANTS, DifferentialEvolution, binomial, mutant
 from evogan.strategies.es import ESComma, ESPlus
 from evogan.strategies.fidelity import MultiFidelity
-from evogan.strategies.ga import SteadyStateGA, Variation
+from evogan.strategies.ga import GeneticAlgorithm, SteadyStateGA
 from evogan.strategies.grid import GridSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
@@ -274,7 +274,7 @@ def test_the_ga_keeps_its_elite_and_never_copies_failures() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_choices_mutate_to_another_value(seed: int) -> None:
     space = SPACES["choice"]
-    variation = Variation("ga", space, crossover=0.0, mutation=3.0, crossover_eta=5.0, mutation_eta=5.0)
+    variation = GeneticAlgorithm(space, 0, crossover=0.0, mutation=3.0)
     parent, other = (Individual(vector, Fitness(False, 1.0)) for vector in ((0.1, 0.4, 0.9), (0.6, 0.6, 0.6)))
     with DEAPRandom(seed).installed():
         child, _ = variation.children((parent, other))

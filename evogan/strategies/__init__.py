@@ -80,11 +80,14 @@ MODEL_BASED = frozenset({"assisted", "tpe", "gp", "optuna-cma-es", "optuna-nsga2
 
 
 def strategy_options(name: str) -> dict[str, Any]:
-    """The options of a strategy and their defaults. Errors: UserError for an unknown strategy."""
+    """The options of a strategy and their defaults, its own first. Errors: UserError for an unknown strategy."""
     if name not in STRATEGIES:
         raise unknown("strategy", name, STRATEGIES)
-    parameters = inspect.signature(STRATEGIES[name].make).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    make = STRATEGIES[name].make
+    parameters = inspect.signature(make).parameters.values()
+    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    fields = [field for one in make.__mro__ for field in inspect.get_annotations(one) if field in options]
+    return {option: options[option] for option in dict.fromkeys([*fields, *options])}
 
 
 def explained(name: str) -> str:

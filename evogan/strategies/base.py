@@ -79,19 +79,22 @@ def imputed(told: Sequence[Fitness]) -> list[float]:
     return [penalty if fitness.failed else fitness.value for fitness in told]
 
 
+@dataclass(eq=False, repr=False)
 class Strategy(ABC):
-    """Subclasses give `_ask` and `tell`; options are keyword parameters of their constructors.
+    """Subclasses give `_ask` and `tell`; options are keyword parameters of their constructors, or fields.
 
     `tell` may bring another vector than was asked: the engine moves proposals that keep repeating.
     `several`: it takes several objectives. `fidelities`: those it asks for.
     """
 
     several: ClassVar[bool] = False
-    fidelities: tuple[float, ...] = (1.0,)
 
-    def __init__(self, space: Space, seed: int) -> None:
-        self.space = space
-        self.rng = np.random.default_rng(derive_seed(seed, "strategy"))
+    space: Space
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(derive_seed(self.seed, "strategy"))
+        self.fidelities: tuple[float, ...] = (1.0,)
         self._asked = 0
 
     def ask(self) -> Proposal | None:
@@ -148,8 +151,8 @@ class Generational(Strategy):
     `_breed` is given the last generation in the order in which it proposed it; nothing before the first one.
     """
 
-    def __init__(self, space: Space, seed: int) -> None:
-        super().__init__(space, seed)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._generation = -1
         self._offspring: list[Point] = []
         self._told: dict[int, Individual] = {}

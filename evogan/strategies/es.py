@@ -24,11 +24,11 @@ import math
 import random
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from deap import tools
 
-from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import (
     DEAPRandom,
@@ -47,32 +47,39 @@ from evogan.strategies.base import (
     within,
 )
 
+StrategyParameters = tuple[list[float], float]  # of an individual: a step size each number, and the rate of choices
 
-class Steps(list[float]):
-    """Numeric genes with a step size each in `strategy`, as DEAP's operators want them."""
+
+class ObjectVariables(list[float]):
+    """Numbers with a step size each in `strategy`, as DEAP's operators want them."""
 
     def __init__(self, units: Iterable[float], strategy: Iterable[float]) -> None:
         super().__init__(units)
         self.strategy = list(strategy)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class EvolutionStrategy(Generational):
     title: ClassVar[str]
 
-    def _set_up(self, seed: int, parents: int, offspring: int, sigma: float, crossover: float, blend: float) -> None:
-        at_least(self.title, "parents", parents, 1)
-        at_least(self.title, "offspring", offspring, 1)
-        within(self.title, "sigma", sigma, 1)
-        share(self.title, "crossover", crossover)
-        at_least(self.title, "blend", blend, 0)
-        self.parents, self.offspring, self.sigma = parents, offspring, sigma
-        self.crossover, self.blend = crossover, blend
+    parents: int
+    offspring: int
+    sigma: float = 0.15
+    crossover: float = 0.7
+    blend: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self.title, "parents", self.parents, 1)
+        at_least(self.title, "offspring", self.offspring, 1)
+        within(self.title, "sigma", self.sigma, 1)
+        share(self.title, "crossover", self.crossover)
+        at_least(self.title, "blend", self.blend, 0)
         self._numbers, self._choices = numbers(self.space), choices(self.space)
         self._least = [0.25 * self.space.genes[i].cells.width for i in self._numbers]
-        self._random = DEAPRandom(derive_seed(seed, self.title))
-        # what a child carries beside its vector: its step sizes and its rate of choice mutation
-        self._carried: list[tuple[list[float], float]] = []
-        self._selected: list[tuple[Individual, tuple[list[float], float]]] = []
+        self._random = DEAPRandom(derive_seed(self.seed, self.title))
+        self._carried: list[StrategyParameters] = []  # by the last offspring
+        self._selected: list[tuple[Individual, StrategyParameters]] = []
 
     def _breed(self, told: list[Individual]) -> list[Point]:
         if not told:
@@ -80,26 +87,28 @@ class EvolutionStrategy(Generational):
             start = [self._kept_step(j, self.sigma) for j in range(len(self._numbers))]
             self._carried = [(start, self._kept_rate(1.0))] * count
             return latin_hypercube(self.rng, count, self.space.dimension)
-        rivals = self._rivals(list(zip(told, self._carried, strict=True)))
-        self._selected = sorted(rivals, key=lambda one: one[0].fitness.order)[: self.parents]
+        pool = self._selection_pool(list(zip(told, self._carried, strict=True)))
+        self._selected = sorted(pool, key=lambda one: one[0].fitness.order)[: self.parents]
         with self._random.installed():
             bred = [self._child() for _ in range(self.offspring)]
         self._carried = [carried for _, carried in bred]
         return [child for child, _ in bred]
 
     @abstractmethod
-    def _rivals(
-        self, told: list[tuple[Individual, tuple[list[float], float]]]
-    ) -> list[tuple[Individual, tuple[list[float], float]]]:
+    def _selection_pool(
+        self, told: list[tuple[Individual, StrategyParameters]]
+    ) -> list[tuple[Individual, StrategyParameters]]:
         """Those of whom the best become the next parents."""
 
-    def _child(self) -> tuple[Point, tuple[list[float], float]]:
+    def _child(self) -> tuple[Point, StrategyParameters]:
         one, (steps, rate) = random.choice(self._selected)
-        vector, child = list(one.vector), Steps((one.vector[i] for i in self._numbers), steps)
+        vector, child = list(one.vector), ObjectVariables((one.vector[i] for i in self._numbers), steps)
         operator, parents = "mutation", numbers_of(one)
         if random.random() < self.crossover:
             two, (steps, other_rate) = random.choice(self._selected)
-            tools.cxESBlend(child, Steps((two.vector[i] for i in self._numbers), copy.copy(steps)), self.blend)
+            tools.cxESBlend(
+                child, ObjectVariables((two.vector[i] for i in self._numbers), copy.copy(steps)), self.blend
+            )
             operator, parents = "crossover", numbers_of(one, two)
             child.strategy = [self._kept_step(j, step) for j, step in enumerate(child.strategy)]
             rate = (rate + other_rate) / 2
@@ -135,6 +144,7 @@ class EvolutionStrategy(Generational):
         return min(max(rate, 1 / (3 * m)), 0.5)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ESPlus(EvolutionStrategy):
     """`parents` is mu, `offspring` lambda; `sigma` the first step size, in cube widths.
 
@@ -149,28 +159,18 @@ class ESPlus(EvolutionStrategy):
     True
     """
 
-    title = "es-plus"
+    title: ClassVar[str] = "es-plus"
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int,
-        *,
-        parents: int = 5,
-        offspring: int = 10,
-        sigma: float = 0.15,
-        crossover: float = 0.7,
-        blend: float = 0.1,
-    ) -> None:
-        super().__init__(space, seed)
-        self._set_up(seed, parents, offspring, sigma, crossover, blend)
+    parents: int = 5
+    offspring: int = 10
 
-    def _rivals(
-        self, told: list[tuple[Individual, tuple[list[float], float]]]
-    ) -> list[tuple[Individual, tuple[list[float], float]]]:
+    def _selection_pool(
+        self, told: list[tuple[Individual, StrategyParameters]]
+    ) -> list[tuple[Individual, StrategyParameters]]:
         return told + self._selected  # children first: of equals, the younger stay
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ESComma(EvolutionStrategy):
     """`parents` is mu, `offspring` lambda, which must be larger; otherwise as `es-plus`.
 
@@ -183,24 +183,16 @@ class ESComma(EvolutionStrategy):
     True
     """
 
-    title = "es-comma"
+    title: ClassVar[str] = "es-comma"
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int,
-        *,
-        parents: int = 3,
-        offspring: int = 14,
-        sigma: float = 0.15,
-        crossover: float = 0.7,
-        blend: float = 0.1,
-    ) -> None:
-        super().__init__(space, seed)
-        self._set_up(seed, parents, offspring, sigma, crossover, blend)
-        at_least(self.title, "offspring - parents", offspring - parents, 1)
+    parents: int = 3
+    offspring: int = 14
 
-    def _rivals(
-        self, told: list[tuple[Individual, tuple[list[float], float]]]
-    ) -> list[tuple[Individual, tuple[list[float], float]]]:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self.title, "offspring - parents", self.offspring - self.parents, 1)
+
+    def _selection_pool(
+        self, told: list[tuple[Individual, StrategyParameters]]
+    ) -> list[tuple[Individual, StrategyParameters]]:
         return told

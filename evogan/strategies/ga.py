@@ -14,13 +14,12 @@ parents' generation or of its own is mutated again.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from deap import tools
 
 from evogan.genome import Genome
-from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import (
     DEAPRandom,
@@ -42,30 +41,28 @@ from evogan.strategies.base import (
 AGAIN = 10  # mutations of a child that is known, at most: a space may be smaller than a population
 
 
-class Variation:
-    """Crossover and mutation of vectors, as the module says; to be used where DEAP's random state is installed.
+@dataclass(eq=False, repr=False, kw_only=True)
+class Variation(Strategy):
+    """What breeds by crossover and mutation, as the module says, while DEAP's random state is installed.
 
     `mutation` is the expected number of genes that mutate in a child.
     """
 
-    def __init__(
-        self,
-        strategy: str,
-        space: Space,
-        *,
-        crossover: float,
-        mutation: float,
-        crossover_eta: float,
-        mutation_eta: float,
-    ) -> None:
-        at_least(strategy, "mutation", mutation, 0)
-        at_least(strategy, "crossover_eta", crossover_eta, 0)
-        at_least(strategy, "mutation_eta", mutation_eta, 0)
-        share(strategy, "crossover", crossover)
-        self.space = space
-        self.crossover, self.mutation = crossover, min(1.0, mutation / space.dimension)
-        self.crossover_eta, self.mutation_eta = crossover_eta, mutation_eta
-        self._choices, self._numeric = choices(space), numbers(space)
+    title: ClassVar[str]
+
+    crossover: float = 0.9
+    mutation: float = 1.5
+    crossover_eta: float = 5.0
+    mutation_eta: float = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self.title, "mutation", self.mutation, 0)
+        at_least(self.title, "crossover_eta", self.crossover_eta, 0)
+        at_least(self.title, "mutation_eta", self.mutation_eta, 0)
+        share(self.title, "crossover", self.crossover)
+        self._rate = min(1.0, self.mutation / self.space.dimension)  # of mutation, of a gene
+        self._choices, self._numeric = choices(self.space), numbers(self.space)
 
     def children(self, parents: tuple[Individual, Individual]) -> tuple[Point, Point]:
         """Two children of two parents; without crossover each of one."""
@@ -98,17 +95,18 @@ class Variation:
 
     def mutate(self, child: list[float]) -> None:
         units = [child[i] for i in self._numeric]
-        tools.mutPolynomialBounded(units, self.mutation_eta, 0.0, 1.0, self.mutation)
+        tools.mutPolynomialBounded(units, self.mutation_eta, 0.0, 1.0, self._rate)
         for i, u in zip(self._numeric, units, strict=True):
             child[i] = u
         for i in self._choices:
             gene = self.space.genes[i]
             others = [k for k in range(len(gene.grid)) if k != cell(gene, child[i])]
-            if others and random.random() < self.mutation:
+            if others and random.random() < self._rate:
                 child[i] = centre(gene, random.choice(others))
 
 
-class GeneticAlgorithm(Strategy):
+@dataclass(eq=False, repr=False, kw_only=True)
+class GeneticAlgorithm(Variation):
     """`mutation` is the expected number of genes that mutate in a child.
 
     >>> from evogan import Gene, Space, search
@@ -122,39 +120,22 @@ class GeneticAlgorithm(Strategy):
 
     title: ClassVar[str] = "ga"
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int,
-        *,
-        population: int = 20,
-        elites: int = 2,
-        tournament: int = 3,
-        crossover: float = 0.9,
-        mutation: float = 1.5,
-        crossover_eta: float = 5.0,
-        mutation_eta: float = 5.0,
-    ) -> None:
-        super().__init__(space, seed)
-        at_least(self.title, "population", population, 2)
-        at_least(self.title, "elites", elites, 0)
-        at_least(self.title, "population - elites", population - elites, 1)
-        at_least(self.title, "tournament", tournament, 1, 1000)
-        self.population, self.elites, self.tournament = population, elites, tournament
-        self._variation = Variation(
-            self.title,
-            space,
-            crossover=crossover,
-            mutation=mutation,
-            crossover_eta=crossover_eta,
-            mutation_eta=mutation_eta,
-        )
-        self._random = DEAPRandom(derive_seed(seed, "ga"))
-        self._queue = latin_hypercube(self.rng, population, space.dimension)
+    population: int = 20
+    elites: int = 2
+    tournament: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self.title, "population", self.population, 2)
+        at_least(self.title, "elites", self.elites, 0)
+        at_least(self.title, "population - elites", self.population - self.elites, 1)
+        at_least(self.title, "tournament", self.tournament, 1, 1000)
+        self._random = DEAPRandom(derive_seed(self.seed, "ga"))
+        self._queue = latin_hypercube(self.rng, self.population, self.space.dimension)
         self._generation = 0
         self._parents: list[Individual] = []
         self._told: list[Individual] = []
-        self._expected = population
+        self._expected = self.population
 
     def _ask(self) -> Point | None:
         if not self._queue and len(self._told) >= self._expected:
@@ -174,7 +155,7 @@ class GeneticAlgorithm(Strategy):
         known = self._known()
         with self._random.installed():
             while len(children) < count:
-                children += (self._variation.renewed(child, known) for child in self._mate())
+                children += (self.renewed(child, known) for child in self._mate())
         self._queue = children[:count]
         self._expected = count
 
@@ -183,13 +164,14 @@ class GeneticAlgorithm(Strategy):
         return {self.space.decode(parent.vector) for parent in self._parents}
 
     def _mate(self) -> tuple[Point, Point]:
-        return self._variation.children((self._select(), self._select()))
+        return self.children((self._select(), self._select()))
 
     def _select(self) -> Individual:
         contest = [random.choice(self._parents) for _ in range(self.tournament)]
         return min(contest, key=lambda one: one.fitness.order)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SteadyStateGA(GeneticAlgorithm):
     """Steady state (Whitley, GENITOR, ICGA 1989): every child has its parents from the population as it is now.
 
@@ -205,31 +187,10 @@ class SteadyStateGA(GeneticAlgorithm):
     True
     """
 
-    title = "ga-steady"
+    title: ClassVar[str] = "ga-steady"
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int,
-        *,
-        population: int = 10,
-        tournament: int = 3,
-        crossover: float = 0.9,
-        mutation: float = 1.5,
-        crossover_eta: float = 5.0,
-        mutation_eta: float = 5.0,
-    ) -> None:
-        super().__init__(
-            space,
-            seed,
-            population=population,
-            elites=0,
-            tournament=tournament,
-            crossover=crossover,
-            mutation=mutation,
-            crossover_eta=crossover_eta,
-            mutation_eta=mutation_eta,
-        )
+    population: int = 10
+    elites: int = field(default=0, init=False)
 
     def _ask(self) -> Point:
         if self._queue:
@@ -237,7 +198,7 @@ class SteadyStateGA(GeneticAlgorithm):
         if not self._parents:
             return self._uniform()
         with self._random.installed():
-            return self._variation.renewed(self._mate()[0], self._known())
+            return self.renewed(self._mate()[0], self._known())
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         child = Individual.told(proposal, fitness)

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from deap import tools
 
-from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, Point, at_least, latin_hypercube
 from evogan.strategies.ga import Variation
@@ -56,7 +56,8 @@ class Member:
     fitness: Objectives
 
 
-class NSGA2(Generational):
+@dataclass(eq=False, repr=False, kw_only=True)
+class NSGA2(Variation, Generational):
     """`mutation` is the expected number of genes that mutate in a child.
 
     >>> from evogan import Gene, Space, search
@@ -68,31 +69,15 @@ class NSGA2(Generational):
     True
     """
 
-    several = True
+    title: ClassVar[str] = "nsga2"
+    several: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int,
-        *,
-        population: int = 12,
-        crossover: float = 0.9,
-        mutation: float = 1.5,
-        crossover_eta: float = 5.0,
-        mutation_eta: float = 5.0,
-    ) -> None:
-        super().__init__(space, seed)
-        at_least("nsga2", "population", population, 4)
-        self.population = population
-        self._variation = Variation(
-            "nsga2",
-            space,
-            crossover=crossover,
-            mutation=mutation,
-            crossover_eta=crossover_eta,
-            mutation_eta=mutation_eta,
-        )
-        self._random = DEAPRandom(derive_seed(seed, "nsga2"))
+    population: int = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self.title, "population", self.population, 4)
+        self._random = DEAPRandom(derive_seed(self.seed, "nsga2"))
         self._parents: list[Member] = []
 
     def _breed(self, told: list[Individual]) -> list[Point]:
@@ -109,6 +94,6 @@ class NSGA2(Generational):
         known = {self.space.decode(parent.individual.vector) for parent in self._parents}
         children: list[Point] = []
         for one, two in zip(winners[::2], winners[1::2], strict=True):
-            pair = self._variation.children((one.individual, two.individual))
-            children += [self._variation.renewed(child, known) for child in pair]
+            pair = self.children((one.individual, two.individual))
+            children += [self.renewed(child, known) for child in pair]
         return children[: self.population]
