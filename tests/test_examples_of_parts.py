@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-PARTS = ("", ".layers", ".losses", ".divergences", ".memory", ".number")
+PARTS = ("", ".layers", ".losses", ".divergences", ".latents", ".memory", ".number")
 
 
 @pytest.mark.parametrize("part", PARTS)

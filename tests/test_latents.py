@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from evogan.zoo.latents import draw_latents, truncated
+from evogan.zoo.latents import Prior, draw_latents, truncated
 
 N, LATENT = 4000, 8
 
@@ -17,14 +17,14 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def genes(prior: str = "normal", **more: float) -> dict[str, object]:
-    return {"latent": LATENT, "latent_prior": prior, **more}
+def prior_of(kind: str = "normal", truncation: float = 0.0) -> Prior:
+    return Prior(LATENT, kind, truncation)
 
 
 def test_the_old_priors_are_bit_for_bit_torchs() -> None:
-    assert torch.equal(draw_latents(genes(), 5, rng(3)), torch.randn((5, LATENT), generator=rng(3)))
+    assert torch.equal(draw_latents(prior_of(), 5, rng(3)), torch.randn((5, LATENT), generator=rng(3)))
     expected = torch.rand((5, LATENT), generator=rng(3)) * 2 - 1
-    assert torch.equal(draw_latents(genes("uniform"), 5, rng(3)), expected)
+    assert torch.equal(draw_latents(prior_of("uniform"), 5, rng(3)), expected)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_old_priors_are_bit_for_bit_torchs() -> None:
     ],
 )
 def test_moments_and_support(prior: str, mean: float, std: float, low: float, high: float) -> None:
-    z = draw_latents(genes(prior), N, rng())
+    z = draw_latents(prior_of(prior), N, rng())
     assert z.shape == (N, LATENT) and z.dtype == torch.float32
     assert abs(float(z.mean()) - mean) < 4 * std / math.sqrt(z.numel())
     assert math.isclose(float(z.std()), std, rel_tol=0.02)
@@ -47,17 +47,18 @@ def test_moments_and_support(prior: str, mean: float, std: float, low: float, hi
 
 
 def test_distributions() -> None:
-    assert stats.kstest(draw_latents(genes(), N, rng(1)).flatten().numpy(), "norm").pvalue > 0.001
-    assert stats.kstest(draw_latents(genes("uniform"), N, rng(1)).flatten().numpy(), "uniform", (-1, 2)).pvalue > 0.001
-    assert draw_latents(genes("bernoulli"), N, rng(1)).unique().tolist() == [0.0, 1.0]
-    censored = draw_latents(genes("censored_normal"), N, rng(1)).flatten()
+    assert stats.kstest(draw_latents(prior_of(), N, rng(1)).flatten().numpy(), "norm").pvalue > 0.001
+    uniform = draw_latents(prior_of("uniform"), N, rng(1)).flatten().numpy()
+    assert stats.kstest(uniform, "uniform", (-1, 2)).pvalue > 0.001
+    assert draw_latents(prior_of("bernoulli"), N, rng(1)).unique().tolist() == [0.0, 1.0]
+    censored = draw_latents(prior_of("censored_normal"), N, rng(1)).flatten()
     assert stats.binomtest(int((censored == 0).sum()), len(censored), 0.5).pvalue > 0.001
     assert stats.kstest(censored[censored > 0].numpy(), "halfnorm").pvalue > 0.001
 
 
 @pytest.mark.parametrize("threshold", [0.001, 0.5, 1.0, 2.0, 4.0])
 def test_truncated_is_the_truncated_normal(threshold: float) -> None:
-    z = truncated(genes(truncation=threshold), N, rng(2))
+    z = truncated(prior_of(truncation=threshold), N, rng(2))
     assert z.shape == (N, LATENT) and z.dtype == torch.float32
     assert z.abs().max() <= threshold * (1 + 1e-6)
     assert stats.kstest(z.flatten().numpy(), stats.truncnorm(-threshold, threshold).cdf).pvalue > 0.001
@@ -66,12 +67,12 @@ def test_truncated_is_the_truncated_normal(threshold: float) -> None:
 @pytest.mark.parametrize("prior", ["normal", "uniform", "bernoulli", "censored_normal"])
 def test_without_truncation_samples_come_from_the_prior(prior: str) -> None:
     off = {"truncation": 0.0} if prior == "normal" else {}  # the other priors know no such gene
-    assert torch.equal(truncated(genes(prior, **off), 5, rng()), draw_latents(genes(prior), 5, rng()))
+    assert torch.equal(truncated(prior_of(prior, **off), 5, rng()), draw_latents(prior_of(prior), 5, rng()))
 
 
 @pytest.mark.parametrize("prior", ["normal", "uniform", "bernoulli", "censored_normal", "truncated"])
 def test_a_shorter_draw_is_the_beginning_of_a_longer_one(prior: str) -> None:
     """Of normals where torch fills whole blocks of 16."""
     draw = truncated if prior == "truncated" else draw_latents
-    given = genes(truncation=1.0) if prior == "truncated" else genes(prior)
+    given = prior_of(truncation=1.0) if prior == "truncated" else prior_of(prior)
     assert torch.equal(draw(given, 6, rng()), draw(given, 60, rng())[:6])

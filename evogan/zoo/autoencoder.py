@@ -22,10 +22,10 @@ class Autoencoder(Network):
 
     sign = -1
 
-    def __init__(self, genes: Mapping[str, Any], encoder: Critic, decoder: Generator) -> None:
+    def __init__(self, encoder: Critic, decoder: Generator, norm: str | int) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self._norm: str | int = genes.get("reconstruction_norm", "l2")
+        self._norm = norm  # of `reconstruction_energy`
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.encoder.draws(n, rng)

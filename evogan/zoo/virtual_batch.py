@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from evogan.zoo.gan import Draws, Network
 from evogan.zoo.generator import Generator
-from evogan.zoo.latents import draw_latents
+from evogan.zoo.latents import Prior, draw_latents
 from evogan.zoo.layers import REFERENCES
 
 
@@ -22,14 +19,13 @@ class WithReference(Network):
 
     references: Tensor
 
-    def __init__(self, genes: Mapping[str, Any], generator: Generator) -> None:
+    def __init__(self, prior: Prior, generator: Generator) -> None:
         super().__init__()
-        self.generator = generator
-        self._genes = genes
-        self.register_buffer("references", torch.empty(REFERENCES, genes["latent"]))
+        self.generator, self._prior = generator, prior
+        self.register_buffer("references", torch.empty(REFERENCES, prior.size))
 
     def reset(self, rng: torch.Generator) -> None:
-        self.references.copy_(draw_latents(self._genes, len(self.references), rng))
+        self.references.copy_(draw_latents(self._prior, len(self.references), rng))
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.generator.draws(n, rng)

@@ -24,7 +24,7 @@ from evogan.stable import derive_seed
 from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation
 from evogan.zoo.average import HistoricalAverage, MovingAverage
-from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks
+from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks, prior_of
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
@@ -111,7 +111,7 @@ class PlainGAN:
         self.rows = {"critic": size, "generator": size * int(genes["batch_ratio"])}
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
         self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
-        self.genes, self._image = genes, image
+        self.genes, self._image, self._prior = genes, image, prior_of(genes)
         self._numbers = from_genes.numbers_of(genes)
         self._numbers[OBJECTIVE] = Number(0.0)
         numbers = cast(Mapping[str, Number], self._numbers)
@@ -171,7 +171,7 @@ class PlainGAN:
             draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
             draws |= self._regularizers.draw(critic, data[IMAGES], rng)
-        draws[LATENT] = (draw_latents(self.genes, n, rng),)
+        draws[LATENT] = (draw_latents(self._prior, n, rng),)
         return Batch({name: data[name] for name in self.needs(player)}, draws)
 
     # --- losses
@@ -253,7 +253,7 @@ class PlainGAN:
         return self.players["generator"] if self._average is None else self._average.network
 
     def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
-        return {LATENT: truncated(self.genes, n, rng)}
+        return {LATENT: truncated(self._prior, n, rng)}
 
     @torch.no_grad()
     def sample(self, prompt: Prompt) -> Tensor:

@@ -13,6 +13,7 @@ from evogan.zoo.backbones.sizes import stages
 from evogan.zoo.critic import Critic
 from evogan.zoo.gan import Network
 from evogan.zoo.generator import Generator
+from evogan.zoo.latents import Prior
 from evogan.zoo.layers import without_statistics
 from evogan.zoo.virtual_batch import WithReference
 
@@ -66,6 +67,11 @@ def attention_fits(genes: Genes, size: int) -> bool:
     return _doubled(size) and side in resnet.generator_sides(size) and side in resnet.critic_sides(size)
 
 
+def prior_of(genes: Genes) -> Prior:
+    """What the genes say of latents; truncation is a gene of the normal prior alone."""
+    return Prior(genes["latent"], genes["latent_prior"], genes.get("truncation", 0.0))
+
+
 def make_networks(genes: Genes, size: int, channels: int) -> tuple[Network, Network]:
     """Generator and critic without weights: to be called where `torch.device("meta")` is the default.
 
@@ -76,6 +82,8 @@ def make_networks(genes: Genes, size: int, channels: int) -> tuple[Network, Netw
     encoder = backbone.critic(genes, size, channels)
     critic: Network = encoder
     if genes["loss"] in AUTOENCODING:
-        critic = Autoencoder(genes, encoder, backbone.generator(decoder_genes(genes), size, channels))
+        norm = genes.get("reconstruction_norm", "l2")
+        critic = Autoencoder(encoder, backbone.generator(decoder_genes(genes), size, channels), norm)
     without_statistics(critic)  # it always judges a batch, and a gradient penalty could not pass their update
-    return WithReference(genes, generator) if genes.get("generator_norm") == "virtual_batch" else generator, critic
+    refers = genes.get("generator_norm") == "virtual_batch"
+    return WithReference(prior_of(genes), generator) if refers else generator, critic

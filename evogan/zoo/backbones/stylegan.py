@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from evogan.zoo.backbones import progressive
 from evogan.zoo.backbones.progressive import with_gain
 from evogan.zoo.gan import Draws
-from evogan.zoo.latents import draw_latents
+from evogan.zoo.latents import Prior, draw_latents
 from evogan.zoo.layers import LeakyReLU, PixelNorm, resize
 
 MAPPING_SLOPE = 0.2
@@ -87,7 +87,10 @@ class Generator(progressive.GrowingGenerator):
 
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes, size, channels)
-        self._genes, latent = genes, genes["latent"]
+        latent = genes["latent"]
+        self._prior = Prior(latent, genes["latent_prior"])
+        self._mixing: float = genes["style_mixing"]
+        self._truncation: float = genes["style_truncation"]
         mapping: list[nn.Module] = [PixelNorm()]
         for _ in range(genes["mapping_layers"]):
             mapping += [SlowLinear(latent, latent, genes["mapping_lr"]), nn.LeakyReLU(MAPPING_SLOPE)]
@@ -111,9 +114,9 @@ class Generator(progressive.GrowingGenerator):
         level, fade = self.growth.now()
         in_use = 2 * (level + math.ceil(fade)) + 2
         change = torch.randint(1, in_use, (n,), generator=rng, device=rng.device)
-        mixed = torch.rand(n, generator=rng, device=rng.device) < self._genes["style_mixing"]
+        mixed = torch.rand(n, generator=rng, device=rng.device) < self._mixing
         return (
-            draw_latents(self._genes, n, rng),
+            draw_latents(self._prior, n, rng),
             torch.where(mixed, change, len(self._levels)),
             *(torch.randn((n, 1, m, m), generator=rng, device=rng.device) for m in map(self._side, self._levels)),
         )
@@ -128,7 +131,7 @@ class Generator(progressive.GrowingGenerator):
             styles = [torch.where((i < change)[:, None], w, mixed) for i in range(len(self._levels))]
         else:
             noise = [None] * len(self._levels)
-            w = self.mean_style + self._genes["style_truncation"] * (w - self.mean_style)
+            w = self.mean_style + self._truncation * (w - self.mean_style)
             styles = [w] * len(self._levels)
 
         def block(s: int, x: Tensor) -> Tensor:
