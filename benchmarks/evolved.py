@@ -23,6 +23,7 @@ from evogan import shipped
 from evogan.engine import Broker, LocalExecutor, Store
 from evogan.errors import UserError
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.trial import Trial
 
@@ -51,7 +52,7 @@ def settings(data: str, size: int | None, kimg: float) -> GANSettings:
 
 def published(gan: GANSettings) -> list[tuple[str, list[float]]]:
     """Names and fresh FIDs of the published genomes that did best in one training each."""
-    task, evaluate = gan.prepare()
+    task, evaluate = GANProblem(gan).prepare()
     store = Store(RUNS)
     broker = Broker(store, LocalExecutor(evaluate))
     genomes = {name: shipped.read_genome(name).genome for name in shipped.names("genomes") if name not in LEFT_OUT}
@@ -105,7 +106,7 @@ def main(data: str, size: int | None, kimg: float) -> None:
     ours, theirs = evolved(gan, name), published(gan)
     (best, fids), *_ = theirs
     outcome = {
-        "image size": gan.dataset.image_size,
+        "image size": GANProblem(gan).dataset.image_size,
         "kimg": kimg,
         "space": SPACE,
         "evaluations of the search": EVALUATIONS,

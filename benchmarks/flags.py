@@ -23,6 +23,7 @@ from evogan import shipped
 from evogan.engine import Store
 from evogan.evaluation.flags import explain, flags_of
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.trial import Evaluation, Trial
 
@@ -62,7 +63,7 @@ def train(names: list[str]) -> None:
 
 def recorded(kimg: float) -> dict[tuple[str, int], Evaluation]:
     """By genome and replicate."""
-    task, _ = settings(kimg).prepare()
+    task, _ = GANProblem(settings(kimg)).prepare()
     store = Store(RUNS)
     found = {}
     for name in shipped.names("genomes"):

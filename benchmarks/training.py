@@ -38,6 +38,7 @@ from evogan.fitness import load_features
 from evogan.fitness.scorer import extract
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.space import load_space
 from evogan.training import Trainer, diagnose
@@ -48,6 +49,7 @@ from evogan.trial import CHECKPOINTS, Trial
 BLOCKS = 7
 REPLICATES = 5
 DEFAULT = GANSettings()
+DIGITS = GANProblem(DEFAULT)
 FID_KIMG = 10.0
 FID_GENOME = {  # one that trains well
     "filters": 32,
@@ -81,7 +83,7 @@ def subjects() -> dict[str, tuple[Genome, int]]:
 
 def images_of(size: int) -> torch.Tensor:
     if size == 8:
-        return torch.tensor(DEFAULT.dataset.images)
+        return torch.tensor(DIGITS.dataset.images)
     return torch.randint(0, 256, (2000, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -170,7 +172,7 @@ def speed() -> dict[str, Any]:
 
 def besides_training(genome: Genome, precision: Any) -> float:
     """Seconds of a trial that do not depend on its budget: it is built, its operations are counted, it is scored."""
-    task, evaluate = GANSettings(kimg=1.0, precision=precision).prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=1.0, precision=precision)).prepare()
     trial = Trial(genome, GENES.key(genome), task)
     scoring = statistics.median(evaluate(trial).cost["scoring_seconds"] for _ in range(3))
     setup = {
@@ -200,7 +202,7 @@ def moments(features: torch.Tensor) -> tuple[Any, Any]:
 
 def fid() -> dict[str, Any]:
     """FIDs of both loops on digits after `FID_KIMG`, fresh seeds: they should differ by chance alone."""
-    _, evaluate = GANSettings(kimg=FID_KIMG).prepare()
+    _, evaluate = GANProblem(GANSettings(kimg=FID_KIMG)).prepare()
     scorer, genome = evaluate._scorer, GENES.read(FID_GENOME)
     images, n = images_of(8), iterations(genome, FID_KIMG)
     found: dict[str, list[float]] = {"plain": [], **{precision: [] for precision in PRECISIONS}}
@@ -230,8 +232,8 @@ def fid() -> dict[str, Any]:
 
 def scoring() -> dict[str, Any]:
     """Seconds of each part of one checkpoint on digits, and the share of a default trial that four of them take."""
-    task, evaluate = DEFAULT.prepare()
-    scorer, held_out = evaluate._scorer, DEFAULT.dataset.unseen
+    task, evaluate = DIGITS.prepare()
+    scorer, held_out = evaluate._scorer, DIGITS.dataset.unseen
     results: dict[str, Any] = {}
     for name, (genome, size) in subjects().items():
         if size != 8:

@@ -29,12 +29,13 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from evogan import shipped
-from evogan.api import GANSettings
 from evogan.engine import Broker, LocalExecutor, Store
 from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
 from evogan.training import Trainer
 from evogan.training.feed import of_images
 from evogan.trial import Evaluation, GANTask, Trial
@@ -116,7 +117,7 @@ def trial(genome: Genome, task: GANTask, replicate: int) -> Trial:
 
 def train(data: str) -> None:
     """All replicates of all genomes that the store does not know yet: a first replicate of each first."""
-    task, evaluate = settings(data).prepare()
+    task, evaluate = GANProblem(settings(data)).prepare()
     store = Store(STORE)
     store.keep_task_file(task.key, "real.png", evaluate.real_grid())
     broker = Broker(store, LocalExecutor(evaluate))
@@ -134,7 +135,7 @@ def train(data: str) -> None:
 
 def found(data: str) -> tuple[dict[str, list[Evaluation]], dict[str, Path], Path]:
     """What the store knows: evaluations by name, the sample grid of each one's best replicate, the reals' grid."""
-    dataset = settings(data).dataset
+    dataset = GANProblem(settings(data)).dataset
     store = Store.existing(STORE)
     evaluations: dict[str, list[Evaluation]] = {}
     grids: dict[str, Path] = {}
@@ -276,7 +277,7 @@ def precision_fids() -> dict[str, Any]:
     results: dict[str, Any] = {}
     for precision in ("bf16", "fp32"):
         gan = GANSettings.of(data="mnist", image_size=IMAGE_SIZE, kimg=KIMG, precision=precision)
-        task, evaluate = gan.prepare()
+        task, evaluate = GANProblem(gan).prepare()
         broker = Broker(Store(STORE), LocalExecutor(evaluate))
         for name in ("wgan_gp", "sngan"):
             genome = subjects()[name]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from evogan.version import __version__
 
 if TYPE_CHECKING:
-    from evogan.api import Run, load, open_run, resume, search, train
+    from evogan.api import load, open_run, resume, search, train
     from evogan.bench.bench import collect_tables, run_bench
     from evogan.bench.surrogate import load_table
     from evogan.campaigns.carry_out import report_campaign, run_campaign
     from evogan.errors import UserError
     from evogan.genome import Gene, Genome
+    from evogan.runs.run import Run
     from evogan.space import Space, load_space
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
 _HOME = {
     "Gene": "genome",
     "Genome": "genome",
+    "Run": "runs.run",
     "Space": "space",
     "UserError": "errors",
     "collect_tables": "bench.bench",

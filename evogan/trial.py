@@ -15,6 +15,7 @@ Failure = Literal["diverged", "out_of_memory", "timed_out", "crashed"]
 Status = Literal["completed", Failure]
 Identity = tuple[str, str, float, int]
 
+FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
 FRESH = 1000  # replicates from here on are never used by search: they check winners
 RECIPE = 3  # rises when the same genome would train differently

@@ -33,6 +33,9 @@ SPACE = Space(
 )
 DOCUMENT = {
     "space": SPACE.document(),
+    "strategy": "hyperband",
+    "seed": 0,
+    "evaluations": 20,
     "fitness": "value",
     "score": "best",
     "average": "mean",

@@ -29,6 +29,7 @@ from evogan.genome import Genome
 from evogan.optuna import suggest
 from evogan.runs.launch import Outside
 from evogan.runs.place import Place
+from evogan.settings import BenchSettings
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy
 from evogan.trial import CHECKPOINTS, Evaluation, GANTask, Trial
@@ -77,7 +78,8 @@ def recorded(space: Space, name: str, strategy: str, evaluations: int, replicate
 
     store = Store()
     gan = {"data": "digits", "kimg": 10.0, "samples": 5000}
-    document = {"fitness": "fid", "score": "best", "average": "mean", "strategy": strategy, "space": space.document()}
+    document = {"fitness": "fid", "strategy": strategy, "space": space.document()}
+    document |= {"seed": 0, "evaluations": evaluations, "confirm": 0}
     store.add_run(name, document | {"gan": gan, "data": "digits", "task": TASK.key})
     broker = Broker(store, LocalExecutor(train))
     made = make_strategy(strategy, space, 0)
@@ -447,7 +449,7 @@ def test_a_real_search_that_crashes_stops_no_other(
 
     monkeypatch.setattr("evogan.bench.bench.launch", launch)
     table = Table.read(written)
-    settings = [_settings(table, "random", seed, 5, "live", "fid", 1) for seed in (0, 1)]
+    settings = [_settings(table, "random", seed, BenchSettings(evaluations=5, kind="live")) for seed in (0, 1)]
     replays = [Replay(str(written), "live", table.fingerprint, "random", each) for each in settings]
     found = [why for _, why in _train(Place(tmp_path), replays, Outside())]
     assert found == ["ZeroDivisionError: division by zero", ""]
@@ -467,7 +469,11 @@ def test_who_stops_listening_stops_the_searches(written: Path, tmp_path: Path) -
     table = Table.read(written)
     replays = [
         Replay(
-            str(written), "surrogate", table.fingerprint, "ga", _settings(table, "ga", s, 100, "surrogate", "fid", 1)
+            str(written),
+            "surrogate",
+            table.fingerprint,
+            "ga",
+            _settings(table, "ga", s, BenchSettings(evaluations=100)),
         )
         for s in range(60)
     ]

@@ -68,9 +68,10 @@ def mistake(result: Result, *parts: str) -> None:
         assert part in result.err
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("command", [[], ["search"]])
+def test_help_imports_nothing_heavy(command: list[str]) -> None:
     code = (
-        "import sys; sys.argv = ['evogan', '--help']\n"
+        f"import sys; sys.argv = {['evogan', *command, '--help']}\n"
         "from evogan.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'ray', 'sqlalchemy', 'pandas', 'optuna', 'deap', 'pydantic'} & set(sys.modules)\n"
@@ -78,7 +79,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "Evolve GANs that work" in done.stdout
+    assert "Evolve " in done.stdout
 
 
 @pytest.mark.parametrize("command", ["", "campaign", "features", "bench"])

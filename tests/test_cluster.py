@@ -24,9 +24,9 @@ import evogan
 from evogan.engine.executors import on_ray, ray_workers
 from evogan.engine.executors.on_ray import RayExecutor
 from evogan.engine.executors.placement import ALONE
-from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError
 from evogan.genome import Genome
+from evogan.settings.resources import Resources
 from evogan.trial import Evaluation, Task, Trial
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -261,7 +261,7 @@ def test_a_search_that_asks_for_more_gpus_than_exist_is_one_line_and_leaves_noth
 SCRIPT = """
 import sys, time
 from evogan.engine.executors.on_ray import RayExecutor
-from evogan.engine.executors.resources import Resources
+from evogan.settings.resources import Resources
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Task, Trial
 

@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from evogan.api import GANSettings
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
 from evogan.training import Diverged, State, Trainer
 from evogan.training.feed import of_images
 from evogan.trial import STATE, Evaluation, GANTask, Trial
@@ -58,7 +59,7 @@ def _one_thread() -> Iterator[None]:
 
 @cache
 def prepared(precision: str = "fp32") -> tuple[GANTask, GANEvaluator]:
-    return GANSettings(kimg=1.0, samples=200, precision=precision).prepare()
+    return GANProblem(GANSettings(kimg=1.0, samples=200, precision=precision)).prepare()
 
 
 def train(

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from evogan import shipped
-from evogan.api import GANSettings
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.dataset import image_dataset
 from evogan.errors import UserError
@@ -28,6 +27,8 @@ from evogan.families.build import build
 from evogan.families.plain.diagnostics import forced_choice
 from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import of_images
 from evogan.trial import Evaluation, Trial
@@ -342,7 +343,7 @@ def test_a_training_ends_the_same_with_diagnostics_and_without(name: str) -> Non
 
 
 def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, evaluate = GANSettings(kimg=0.6, samples=100).prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=0.6, samples=100)).prepare()
     trial = Trial(GENES.read(SMALL), GENES.key(GENES.read(SMALL)), task)
     evaluation = evaluate(trial)
     assert len(evaluation.diagnostics) == len(evaluation.scores) == 4

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from evogan.errors import UserError, one_line, public_url
 from evogan.files import expand, file_name, half_of, read_small, write_whole
 from evogan.files.documents import DEEPEST, parse_json, parse_toml, read_json, read_toml
-from evogan.options import check_options, number
+from evogan.options import check_options, option
 
 # --- documents
 
@@ -142,8 +142,8 @@ def test_a_url_still_says_where() -> None:
 
 @dataclass(frozen=True)
 class Some:
-    n: int = number(3, low=1, high=10)
-    share: float | Literal["auto"] | None = number(None, above=0)
+    n: int = option(3, low=1, high=10)
+    share: float | Literal["auto"] | None = option(None, above=0)
     way: Literal["a", "b"] | None = "a"
     flag: bool = False
     name: str = "x"

@@ -89,6 +89,10 @@ def document(space: Space, task: Task, judge: Judge, more: dict[str, object]) ->
     """What the history of a run needs to know of it."""
     return {
         "space": space.document(),
+        "strategy": "of the test",
+        "seed": 0,
+        "evaluations": 1,
+        "confirm": 0,
         "fitness": ",".join(judge.metrics),
         "score": judge.score,
         "average": judge.average,

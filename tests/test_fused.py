@@ -15,6 +15,7 @@ from evogan.engine.executors import Report
 from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.trial import Evaluation, Stopped, Task, Trial
 
@@ -150,7 +151,7 @@ def test_a_trial_that_is_not_wanted_any_longer_does_not_end_the_others() -> None
 
 def test_gans_that_are_evaluated_together_are_scored_as_alone() -> None:
     """At the start of a training rounding has not grown yet."""
-    task, evaluate = GANSettings(kimg=0.2, samples=200).prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=0.2, samples=200)).prepare()
     base = {"filters": 8, "batch_size": 16, "latent": 8}
     genomes = [{**base, "learning_rate": rate} for rate in (1e-4, 1e-5)] + [
         {**base, "loss": "hinge", "critic_steps": 2}
@@ -180,7 +181,7 @@ def test_gans_that_are_evaluated_together_are_scored_as_alone() -> None:
 
 
 def test_one_of_several_may_come_to_harm_or_be_stopped() -> None:
-    task, evaluate = GANSettings(kimg=0.4, samples=200).prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=0.4, samples=200)).prepare()
     base = {"loss": "least_squares", "filters": 8, "batch_size": 16, "latent": 8, "critic_constraint": "none"}
     base |= {"critic_norm": "none", "critic_optimizer": "sgd", "generator_optimizer": "sgd", "init_std": 1.0}
     rates = ((1e-5, 1.0), (1e-5, 1.0), (1.0, 100.0))

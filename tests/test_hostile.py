@@ -12,7 +12,7 @@ import pytest
 
 import evogan
 from evogan import Gene, Space, UserError
-from evogan.engine import Resources
+from evogan.settings import Resources
 from tests.test_cli import Run, mistake, run  # noqa: F401  (a fixture)
 
 HUGE, LONG = 10**400, "9" * 5000

@@ -14,17 +14,8 @@ import evogan
 
 ROOT = Path(evogan.__file__).parent
 GROUND = {
-    "errors",
-    "extremes",
-    "files",
-    "options",
-    "stable",
-    "version",
-    "genome",
-    "families",
-    "genes",
-    "shipped",
-    "trial",
+    *("errors", "extremes", "files", "options", "settings", "stable", "version"),
+    *("genome", "families", "genes", "shipped", "trial"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -38,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": {"errors", "genome"},
     "shipped": {"errors", "files", "genes", "genome"},
     "trial": {"genome", "stable"},
+    "settings": {"errors", "files", "genome", "options", "trial"},
     "space": GROUND,
     "strategies": GROUND | {"space"},
     "optuna": GROUND | {"space", "strategies"},
@@ -51,17 +43,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": GROUND | {"space", "engine"},
     "monitor": GROUND | {"engine"},
     "report": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "evaluation"},
-    "settings": GROUND | {"engine", "data", "fitness", "evaluation"},
-    "runs": GROUND | {"space", "strategies", "engine", "monitor", "fitness", "settings"},
-    "api": GROUND
-    | {"space", "strategies", "engine", "data", "fitness", "models", "evaluation", "report", "settings", "runs"},
-    "campaigns": GROUND  # beside api: it checks and launches many runs as api does one
-    | {"space", "strategies", "engine", "comparison", "monitor", "report", "settings", "runs", "api"},
-    "bench": GROUND  # beside campaigns: it collects with one, and replays as api searches
-    | {"space", "strategies", "engine", "comparison", "campaigns", "settings", "runs", "api"},
+    "runs": GROUND  # where the two wings are joined
+    | {"space", "strategies", "engine", "monitor", "report", "data", "fitness", "models", "evaluation"},
+    "api": GROUND | {"space", "engine", "fitness", "models", "evaluation", "report", "runs"},
+    "campaigns": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "report", "runs"},
+    "bench": GROUND | {"space", "strategies", "engine", "comparison", "campaigns", "runs"},
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"api", "bench", "campaigns", "errors", "genome", "space", "version"},
+    "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "space", "version"},
 }
 MODELS = ("build", "model", "diagnostics")
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor")

@@ -29,9 +29,9 @@ from evogan.engine.executors import Executor, Report, cluster, on_ray, ray_worke
 from evogan.engine.executors.fused import EvaluateBundles, FusingExecutor
 from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
-from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError
 from evogan.genome import Genome
+from evogan.settings.resources import Resources
 from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
 from tests.conftest import NARROW, mixed_space, score
 from tests.test_engine import facts, run
@@ -138,12 +138,13 @@ def test_an_objective_of_the_users_own_runs_on_ray() -> None:
 def test_the_evaluator_and_its_data_are_put_into_the_object_store_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from evogan.runs.gans import GANProblem
     from evogan.settings import GANSettings
 
     puts: list[object] = []
     put = ray.put
     monkeypatch.setattr(ray, "put", lambda value: (puts.append(value), put(value))[1])
-    task, evaluate = GANSettings(kimg=0.1, samples=100).prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=0.1, samples=100)).prepare()
     executor = RayExecutor(evaluate, TWO)
     found = answers(executor, [Trial(Genome({"filters": 8, "critic_steps": i}), f"k{i}", task) for i in range(1, 5)])
     assert puts == [evaluate]
@@ -509,7 +510,7 @@ SCRIPT = """
 import os, signal, sys, time
 from evogan.engine.executors.local_cluster import Folder
 from evogan.engine.executors.on_ray import RayExecutor
-from evogan.engine.executors.resources import Resources
+from evogan.settings.resources import Resources
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Task, Trial
 

@@ -378,7 +378,7 @@ def test_a_reference_that_another_run_checked_is_not_the_best_of_this_one(tmp_pa
     one = make_run(Store(tmp_path), space, fake_gan, evaluations=9)
     assert any(standing.best for standing in facts.standings(one))
     other = make_run(one.store, space, fake_gan, evaluations=9, name="other", fresh=0)
-    other.document["confirm"] = 3  # its winners are not checked yet
+    other.settings = replace(other.settings, confirm=3)  # its winners are not checked yet
     assert [standing.best for standing in facts.standings(other)] == [False]
 
 
@@ -386,7 +386,8 @@ def test_a_page_says_what_a_run_was_told_by(tmp_path: Path) -> None:
     run = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=9)
     page = write_report(run, tmp_path / "one").read_text()
     assert "never on the number of workers" in page and "evogan resume" in page
-    run.document.update(order="completion", table="digits-wdcgan", kind="surrogate")
+    run.settings = replace(run.settings, order="completion")
+    run.facts = replace(run.facts, table="digits-wdcgan", kind="surrogate")
     page = write_report(run, tmp_path / "other").read_text()
     assert "which trials were fast" in page and "on table <code>digits-wdcgan</code>" in page
     assert "evogan resume" not in page

@@ -9,13 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evogan.api import GANSettings
 from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
 from evogan.training import Diverged, Plan, Trainer
 from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
@@ -27,7 +28,7 @@ SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[GANTask, GANEvaluator]:
-    return GANSettings(kimg=0.6, samples=200).prepare()
+    return GANProblem(GANSettings(kimg=0.6, samples=200)).prepare()
 
 
 def trial(task: GANTask, genome: dict | None = None, fidelity: float = 1.0, replicate: int = 0) -> Trial:
@@ -273,7 +274,7 @@ def test_optimisers_follow_their_genes() -> None:
 
 
 def test_bf16_is_another_task_and_trains(digits: tuple[GANTask, GANEvaluator]) -> None:
-    task, evaluate = GANSettings(kimg=0.3, samples=200, precision="bf16").prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=0.3, samples=200, precision="bf16")).prepare()
     assert task.key != digits[0].key
     assert evaluate(trial(task)).status == "completed"
 

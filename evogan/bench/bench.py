@@ -9,34 +9,35 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from itertools import groupby, product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-from evogan.api import settle
-from evogan.bench.surrogate import KINDS, Surrogate, load_table
+from evogan.bench.surrogate import Surrogate, load_table
 from evogan.bench.table import Table, tabulate
 from evogan.campaigns.carry_out import run_campaign
 from evogan.campaigns.plan import PlannedRun, plain, read_campaign
 from evogan.comparison import Comparison
-from evogan.engine import Broker, Judge, Listener, Loop, Resources, Store, carry_out
+from evogan.engine import Broker, Judge, Listener, Loop, Store, carry_out
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
-from evogan.errors import UserError, unknown
+from evogan.errors import UserError
 from evogan.files import check_folder, expand, file_name
 from evogan.genes import GENES
-from evogan.options import bounds, read_option
+from evogan.runs.gans import GANProblem
 from evogan.runs.launch import Outside, check, cores, launch
 from evogan.runs.place import Place
-from evogan.settings import GANSettings, SearchSettings
+from evogan.runs.plan import Plan, settle_search
+from evogan.settings import BenchSettings, GANSettings, Resources, SearchSettings, doors
+from evogan.settings.signature import takes
 from evogan.space import Space
 from evogan.stable import digest
 from evogan.strategies import make_strategy
 from evogan.trial import Task, Trial
 
-LIVE = "live"
 FINALISTS, FRESH = 3, 5  # of a replay: winners that are checked, and on how many fresh replicates
 LEAST = 10  # genomes that completed, below which nothing is said of a model
 HERE = ("data_dir", "download", "device")  # of the settings: what is said of a machine, not of a table
@@ -90,9 +91,9 @@ def _problem_of(run: PlannedRun) -> tuple[str, str]:
 
 def _write(runs: Sequence[RunHistory], path: Path) -> Path:
     rows = tabulate(runs)
-    document = runs[0].document
-    gan = GANSettings.recorded(document["gan"])
-    task, _ = gan.prepare()
+    gan = runs[0].settings.gan
+    assert gan is not None
+    task, _ = GANProblem(gan).prepare()
     settings = {name: value for name, value in asdict(gan).items() if name not in HERE}
     if gan.features and Path(gan.features).suffix:
         settings["features"] = os.path.relpath(gan.features, path.parent)
@@ -100,7 +101,7 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
         str(sorted(e.provenance.items())): e.provenance for run in runs for t in run.history for e in t.evaluations
     }
     facts = {
-        "data": document["data"],
+        "data": runs[0].facts.data,
         "gan": settings,
         "task": task.identity,
         "provenance": list(provenance.values()),
@@ -124,49 +125,40 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
 # --- replays
 
 
+@takes(doors.BENCH)
 def run_bench(
     tables: str | Path | Sequence[str | Path],
     strategies: str | Sequence[str],
     *,
-    seeds: int = 20,
-    evaluations: int = 200,
-    kind: str = "surrogate",
-    fitness: str = "fid",
-    workers: int = 1,
     runs: str | Path = "runs/bench",
-    target: float | None = None,
     say: Callable[[str], None] = lambda line: None,
     listener: Listener | None = None,
+    **asked: Any,
 ) -> Comparison:
     """Compare strategies on tables: each of them searches each once a seed, and its winners get fresh replicates.
 
-    tables: shipped ones by name, parquet files. kind: `surrogate` asks a model of the table, `table` the
-    recorded trainings themselves, `live` trains. workers: that trainings would have had, on a simulated clock (`live`:
-    that they have). target: as of `Comparison`. say: is told the name of each search as it ends; listener: hears what
+    tables: shipped ones by name, parquet files. say: is told the name of each search as it ends; listener: hears what
     happens within those that train. The runs are kept in `runs`, and are not made again.
     Errors: UserError for whatever does not exist or does not fit.
     """
-    if kind not in (*KINDS, LIVE):
-        raise unknown("kind", kind, (*KINDS, LIVE))
-    seeds = read_option("seeds", seeds, int, low=1, high=10_000)
-    workers = read_option("workers", workers, int, **bounds(Resources, "workers"))
-    Comparison([], target)  # a target that is none is told of now
+    Comparison([], asked.get("target"))  # one that is none is told of now
+    bench = BenchSettings(**asked)
     given = dict.fromkeys(map(str, [tables] if isinstance(tables, str | Path) else tables))
     chosen = dict.fromkeys([strategies] if isinstance(strategies, str) else strategies)
     if not given or not chosen:
         raise UserError("name at least one table and one strategy")
     read, place = {name: Table.read(name) for name in given}, Place(expand(runs))
     replays = []
-    for seed, (name, table), strategy in product(range(seeds), read.items(), chosen):
-        settings = _settings(table, strategy, seed, evaluations, kind, fitness, workers)
-        replays.append(Replay(name, kind, table.fingerprint, strategy, settings))
-        check(replays[-1].name, settings, table.space)
+    for seed, (name, table), strategy in product(range(bench.seeds), read.items(), chosen):
+        settings = _settings(table, strategy, seed, bench)
+        replays.append(Replay(name, bench.kind, table.fingerprint, strategy, settings))
+        check(replays[-1].name, replays[-1].plan(table.space))
     for name, table in read.items():  # what does not fit is told of before anything is written
-        if kind == LIVE:
+        if bench.kind == "live":
             _check_task(table)
-        elif isinstance(ground := load_table(name, kind, fitness), Surrogate):
+        elif isinstance(ground := load_table(name, bench.kind, bench.fitness), Surrogate):
             ground.check()
-    carried_out = _train(place, replays, Outside(listener)) if kind == LIVE else _spread(place, replays)
+    carried_out = _train(place, replays, Outside(listener)) if bench.kind == "live" else _spread(place, replays)
     crashed: dict[str, str] = {}
     for name, why in carried_out:
         crashed |= {name: f"crashed: {why}"} if why else {}
@@ -174,33 +166,26 @@ def run_bench(
     kept = place.existing()
     found = Comparison(
         [RunHistory(kept, replay.name) for replay in replays if replay.name not in crashed],
-        target,
+        bench.target,
         {replay.name: (read[replay.table].name, replay.strategy) for replay in replays},
     )
     found.left_out.update(crashed)
     return found
 
 
-def _settings(
-    table: Table, strategy: str, seed: int, evaluations: int, kind: str, fitness: str, workers: int
-) -> SearchSettings:
+def _settings(table: Table, strategy: str, seed: int, bench: BenchSettings) -> SearchSettings:
     """Cells have the replicates that they have: none that is fresh."""
-    settings, _ = settle(
-        table.space,
-        None,
-        Place(None),
-        strategy=strategy,
-        options={},
-        evaluations=evaluations,
-        fitness=fitness,
-        seed_genomes=(),
-        seed=seed,
-        window=max(8, 2 * workers),
-        finalists=FINALISTS,
-        confirm=0 if kind == "table" else FRESH,
-        resources=Resources(workers=workers),
-    )
-    return replace(settings, gan=_gan(table))
+    asked = {
+        "strategy": strategy,
+        "evaluations": bench.evaluations,
+        "fitness": bench.fitness,
+        "seed": seed,
+        "window": max(8, 2 * bench.workers),
+        "finalists": FINALISTS,
+        "confirm": 0 if bench.kind == "table" else FRESH,
+    }
+    resources = Resources(workers=bench.workers)
+    return settle_search(table.space, Place(None), asked, early=True, gan=_gan(table), resources=resources)
 
 
 def _gan(table: Table) -> GANSettings:
@@ -212,7 +197,7 @@ def _gan(table: Table) -> GANSettings:
 
 def _check_task(table: Table) -> None:
     """Errors: UserError if what would be trained here is something else than what the table has."""
-    task, _ = _gan(table).prepare()
+    task, _ = GANProblem(_gan(table)).prepare()
     recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
     for name, value in task.identity.items():
         if recorded.get(name) != value:
@@ -224,7 +209,7 @@ def _train(place: Place, replays: Sequence[Replay], outside: Outside) -> Iterato
     for replay in replays:
         try:
             space = Space.from_document(replay.settings.space, GENES)
-            launch(place, replay.name, replay.settings, space, outside).close()
+            launch(place, replay.name, replay.plan(space), outside).close()
         except UserError:
             raise
         except Exception as error:
@@ -269,6 +254,11 @@ class Replay:
         """Whatever its outcome depends on is in it."""
         all_else = digest([self.fingerprint, self.kind, asdict(self.settings)])[:6]
         return f"{plain(self.table)}-{self.strategy}-s{self.settings.seed}.{all_else}"
+
+    def plan(self, space: Space) -> Plan:
+        """To train for real what the table has recorded."""
+        assert self.settings.gan is not None
+        return Plan(self.settings, space, GANProblem(self.settings.gan))
 
     def carry_out(self, place: Place) -> None:
         """On a simulated clock, in memory, and then kept; not again if it was."""

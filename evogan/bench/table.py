@@ -49,7 +49,7 @@ def tabulate(runs: Sequence[RunHistory]) -> pd.DataFrame:
             for replicate, evaluation in enumerate(told.evaluations):
                 key, _, fidelity, _ = told.identity(replicate)
                 if fidelity == 1.0 and (key, replicate) not in rows:
-                    origin = {"key": key, "replicate": replicate, "origin": run.document["strategy"]}
+                    origin = {"key": key, "replicate": replicate, "origin": run.settings.strategy}
                     genes = {f"gene.{gene.name}": told.row.genome.get(gene.name) for gene in run.space.genes}
                     rows[key, replicate] = origin | genes | _measured(evaluation)
     if not rows:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evogan.api import Run, settle
 from evogan.campaigns.plan import Campaign, PlannedRun, read_campaign
 from evogan.campaigns.status import CampaignStatus, RunState
-from evogan.engine import Resources
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
 from evogan.monitor import read_status
+from evogan.runs.gans import GANProblem
 from evogan.runs.launch import Outside, check, check_same, launch
 from evogan.runs.place import Place
-from evogan.settings import GANSettings, SearchSettings
-from evogan.space import Space
+from evogan.runs.plan import Plan, settle
+from evogan.runs.run import Run
+from evogan.settings import GANSettings, Resources
 from evogan.strategies import AUTO, strategy_options
 from evogan.trial import Task
 
@@ -48,16 +48,16 @@ def run_campaign(
     each data set, and one as a run ends. Errors: UserError, before anything is trained, for every mistake in the file.
     """
     campaign, place = read_campaign(path), Place.of(runs, store)
-    resources = campaign.resources if workers is None else Resources(**vars(campaign.resources) | {"workers": workers})
+    resources = campaign.resources if workers is None else replace(campaign.resources, workers=workers)
     try:
         settled = _settle(campaign, place, resources)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    for line in dict.fromkeys(settings.gan.dataset.describe() for settings, _ in settled.values() if settings.gan):
+    for line in dict.fromkeys(plan.problem.contents for plan in settled.values()):
         say(line)
     for planned in campaign.runs:
         if planned.name in settled:
-            _carry_out(place, planned, *settled[planned.name])
+            _carry_out(place, planned.name, settled[planned.name])
             say(campaign_status(campaign, place).line(planned.name))
     status = campaign_status(campaign, place)
     done: list[Run] = []
@@ -126,26 +126,25 @@ def _why(crash: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "for a reason that is not known")
 
 
-def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, tuple[SearchSettings, Space]]:
+def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, Plan]:
     """All that is not finished, checked as far as it can be without training."""
     store = place.existing() if place.has_store else None
     known = store.names() if store else []
-    judged_on: dict[str, tuple[GANSettings, Task]] = {}
+    judged_on: dict[str, tuple[GANProblem, Task]] = {}
     found = {}
     for run in campaign.runs:
         if run.data not in judged_on:
-            gan = GANSettings.of(**run.gan)
-            judged_on[run.data] = gan, gan.prepare(here=resources.ray is None)[0]
-        gan, task = judged_on[run.data]
+            problem = GANProblem(GANSettings.of(**run.gan))
+            judged_on[run.data] = problem, problem.prepare(here=resources.ray is None)[0]
+        problem, task = judged_on[run.data]
         before = store.run(run.name) if store and run.name in known else None
-        search = dict(run.search) | _begun_with(run, before)
-        settings, space = settle(run.space, gan, place, resources=resources, **search)
-        check(run.name, settings, space)
+        plan = settle(run.space, problem, place, resources, dict(run.search) | _begun_with(run, before))
+        check(run.name, plan)
         if store is not None and before is not None:
-            check_same(store, run.name, before | asdict(settings) | {"task": task.key})
-        grown = before is not None and before.get("total_seconds") != settings.total_seconds
+            check_same(store, run.name, before | asdict(plan.settings) | {"task": task.key})
+        grown = before is not None and before.get("total_seconds") != plan.settings.total_seconds
         if before is None or grown or not _state(run, place).is_done:
-            found[run.name] = settings, space
+            found[run.name] = plan
     return found
 
 
@@ -161,12 +160,12 @@ def _begun_with(run: PlannedRun, before: Mapping[str, Any] | None) -> dict[str, 
     return {"options": {"evaluations": before["options"].get("evaluations", run.evaluations)} | options}
 
 
-def _carry_out(place: Place, run: PlannedRun, settings: SearchSettings, space: Space) -> None:
+def _carry_out(place: Place, name: str, plan: Plan) -> None:
     """Whatever ends a run but the user is kept beside it, and the next run's turn comes."""
-    crash = place.status(run.name).with_name(CRASHED)
+    crash = place.status(name).with_name(CRASHED)
     crash.unlink(missing_ok=True)
     try:
-        launch(place, run.name, settings, space, Outside()).close()
+        launch(place, name, plan, Outside()).close()
     except Exception as error:
         why = str(error) if isinstance(error, UserError) else traceback.format_exc()
         write_whole(crash, without_passwords(why.strip()).encode())

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from evogan.engine.executors.resources import Resources
 from evogan.errors import UserError, unknown
 from evogan.files import expand, file_name
 from evogan.files.documents import read_toml
 from evogan.genes import GENES
+from evogan.options import Option, options_of, texts_for_words
+from evogan.settings import Resources, doors
+from evogan.settings.search import checks
 from evogan.space import Space, load_space
 
-GB = 1e9
 MOST_SEEDS = 10_000
-STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class PlannedRun:
     @property
     def checks(self) -> int:
         """Full trainings that check the winners and the published references."""
-        return int(self.search["confirm"] * (self.search["finalists"] + len(self.space.reference)))
+        return checks(self.search["finalists"], len(self.space.reference), self.search["confirm"])
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,15 @@ def read_campaign(path: str | Path) -> Campaign:
     path = expand(path)
     document = read_toml(path)
     try:
-        file = _File.model_validate({"name": path.stem} | document)
-        return Campaign(path, file.name, _runs(path, file), file.resources.read())
+        file: Any = _File.model_validate({"name": path.stem} | document)
+        return Campaign(path, file.name, _runs(path, file), _resources(file))
     except ValidationError as error:
         raise UserError(f"{path}: {_one_line(error)}") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
+def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
     spaces = {name: load_space(_beside(path, name), GENES) for name in file.spaces}
     found: dict[str, tuple[object, ...]] = {}
     runs = []
@@ -93,8 +93,8 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
         found[name] = point
         of_data = file.data[data].model_dump(exclude_unset=True)
         chosen = file.strategies[strategy]
-        search = file.model_dump(include=set(_Search.model_fields))
-        search |= chosen.model_dump(include=set(_Search.model_fields), exclude_unset=True)
+        search = file.model_dump(include=set(_SEARCH))
+        search |= chosen.model_dump(include=set(_SEARCH), exclude_unset=True)
         search |= {"strategy": chosen.strategy or strategy, "options": dict(chosen.model_extra or {}), "seed": seed}
         search["seed_genomes"] = [_beside(path, genome) for genome in search["seed_genomes"]]
         gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True) | of_data
@@ -109,7 +109,13 @@ def _runs(path: Path, file: _File) -> tuple[PlannedRun, ...]:
     return tuple(runs)
 
 
-def _trainings(file: _File, chosen: _Strategy, kimg: float | None) -> int:
+def _resources(file: Any) -> Resources:
+    units = {name: one.unit for name, one in options_of(Resources).items() if one.unit != 1}
+    given = file.resources.model_dump(exclude_unset=True)
+    return Resources(**given | {name: given[name] * unit for name, unit in units.items() if name in given})
+
+
+def _trainings(file: Any, chosen: Any, kimg: float | None) -> int:
     """The full trainings in a budget of kimg."""
     if "evaluations" in file.model_fields_set | chosen.model_fields_set:
         raise UserError("total_kimg: evaluations are given, too; one of them is the budget")
@@ -173,69 +179,12 @@ def _seeds(given: Any) -> Any:
     return _several(given)
 
 
-class _GAN(BaseModel):
-    """How GANs are trained and judged, on all data sets or on one."""
-
-    model_config = STRICT
-    kimg: float | None = None
-    image_size: int | None = None
-    classes: str | list[Any] | None = None
-    data_dir: str | None = None
-    download: bool = False
-    features: str | None = None
-    samples: int | None = None
-    precision: str | None = None
-    device: str | None = None
-
-
-class _DataSet(_GAN):
-    data: str | None = None
-
-
-class _Search(BaseModel):
-    """What every run has in common. The defaults are those of `evogan.search`."""
-
-    model_config = STRICT
-    evaluations: int = 100
-    total_seconds: float | None = None
-    fitness: str = "fid"
-    score: str = "best"
-    window: int = 8
-    order: str = "number"
-    pruner: str | None = None
-    replicates: int = 1
-    average: str = "mean"
-    race: bool = False
-    seed_genomes: list[str] = []
-    finalists: int = 3
-    confirm: int = 3
-
-
-class _Strategy(_Search):
-    """What its runs do otherwise than all. Further keys are its options."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    strategy: str | None = None
-
-
-class _Resources(BaseModel):
-    """As the options of `evogan search`, memory in GB; threads belong to the task."""
-
-    model_config = STRICT
-    workers: int | None = None
-    ray: str | None = None
-    gpus_per_trial: float | Literal["auto"] = 0.0
-    fuse: int | Literal["auto"] = "auto"
-    memory_per_trial: float | None = None
-    time_limit: float | None = None
-    stall_limit: float | None = None
-    retries: int = 2
-
-    def read(self) -> Resources:
-        given = self.model_dump(exclude_unset=True)
-        if self.memory_per_trial is not None:
-            given["memory_per_trial"] = GB * self.memory_per_trial
-        return Resources(**given)
+def _keys(options: Iterable[Option]) -> dict[str, Any]:
+    """What a file may say, for pydantic: types, and the defaults that a search has."""
+    return {
+        one.name: (one.written or texts_for_words(one.kind), [] if one.written == list[str] else one.default)
+        for one in options
+    }
 
 
 def _name(given: str) -> str:
@@ -245,14 +194,33 @@ def _name(given: str) -> str:
     return given
 
 
-class _File(_GAN, _Search):
-    name: Annotated[str, AfterValidator(_name)]
-    total_kimg: float | None = None
-    data: Annotated[dict[str, _DataSet], BeforeValidator(_table)]
-    spaces: Annotated[list[str], BeforeValidator(_several)]
-    strategies: Annotated[dict[str, _Strategy], BeforeValidator(_table)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds)]
-    resources: _Resources = _Resources()
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Open(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+# how GANs are trained and judged, on all data sets or on one
+_GAN = create_model("_GAN", __base__=_Strict, **_keys(doors.FILE_GAN))
+_DataSet = create_model("_DataSet", __base__=_GAN, data=(str | None, None))
+# what every run has in common, and what those of a strategy do otherwise; further keys of it are its options
+_SEARCH = _keys(doors.FILE_SEARCH)
+_Strategy = create_model("_Strategy", __base__=_Open, strategy=(str | None, None), **_SEARCH)
+# as the options of `evogan search`, memory in GB
+_Resources = create_model("_Resources", __base__=_Strict, **_keys(options_of(Resources).values()))
+
+_COMBINED: dict[str, Any] = {
+    "name": Annotated[str, AfterValidator(_name)],
+    "total_kimg": (float | None, None),
+    "data": Annotated[dict[str, _DataSet], BeforeValidator(_table)],  # type: ignore[valid-type]
+    "spaces": Annotated[list[str], BeforeValidator(_several)],
+    "strategies": Annotated[dict[str, _Strategy], BeforeValidator(_table)],  # type: ignore[valid-type]
+    "seeds": Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds)],
+    "resources": (_Resources, _Resources()),
+}
+_File = create_model("_File", __base__=_GAN, **_SEARCH, **_COMBINED)
 
 
 def _one_line(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from evogan.cli import bench, campaigns, comparing, reading, searching, stores, training
+from evogan.cli.options import Grouped
 from evogan.cli.streams import finish, open_closed
 from evogan.errors import NothingCompleted, UserError, one_line
 
@@ -21,17 +22,17 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # half the time of `--help`
 )
-app.command()(searching.search)
-app.command()(searching.resume)
+app.command(cls=Grouped)(searching.search)
+app.command(cls=Grouped)(searching.resume)
 app.command()(searching.status)
 app.command(name="runs")(reading.list_runs)
 app.command()(reading.show)
 app.command()(reading.report)
 app.command()(comparing.compare)
 app.command()(comparing.export)
-app.command()(training.train)
+app.command(cls=Grouped)(training.train)
 app.command()(training.sample)
-app.command()(training.evaluate)
+app.command(cls=Grouped)(training.evaluate)
 app.command()(reading.zoo)
 app.command()(reading.spaces)
 app.command()(reading.genes)
@@ -39,7 +40,7 @@ app.command()(reading.strategies)
 
 features_app = typer.Typer(help="Feature networks that FID is computed on.", no_args_is_help=True)
 features_app.command(name="list")(training.list_features)
-features_app.command(name="train")(training.train_features)
+features_app.command(name="train", cls=Grouped)(training.train_features)
 app.add_typer(features_app, name="features")
 
 campaign_app = typer.Typer(help="Many runs from one file.", no_args_is_help=True)
@@ -50,7 +51,7 @@ app.add_typer(campaign_app, name="campaign")
 
 bench_app = typer.Typer(help="Tables of recorded trainings, to compare strategies on.", no_args_is_help=True)
 bench_app.command(name="list")(bench.list_tables)
-bench_app.command(name="run")(bench.run)
+bench_app.command(name="run", cls=Grouped)(bench.run)
 bench_app.command(name="collect")(bench.collect)
 app.add_typer(bench_app, name="bench")
 

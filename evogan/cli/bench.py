@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, StoreURL, console, print_json, say
-from evogan.cli.common import Runs as RunsFolder
+from evogan.cli.common import Json, Runs, StoreURL, Workers, console, print_json, say
+from evogan.cli.options import takes
+from evogan.settings.doors import BENCH
 
 if TYPE_CHECKING:
     from evogan.engine import Event
@@ -20,8 +21,8 @@ STRATEGIES = "random,ga,es-plus,de,cma-es,dehb,tpe,auto"
 def collect(
     file: Annotated[Path, typer.Argument(help="A campaign file (TOML); docs/bench.md says what makes a good one.")],
     to: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path(),
-    workers: Annotated[int | None, typer.Option(help="Trials at once, in place of the file's.")] = None,
-    runs: RunsFolder = Path("runs"),
+    workers: Workers = None,
+    runs: Runs = None,
     store: StoreURL = None,
 ) -> None:
     """Carry out a campaign, or go on with it, and make tables of its trainings, one for each data set and space."""
@@ -41,18 +42,14 @@ def collect(
     raise typer.Exit(1 if found.crashed else 0)
 
 
+@takes(BENCH)
 def run(
     tables: Annotated[list[str], typer.Argument(help="Shipped tables (`evogan bench list`), or .parquet files.")],
     strategies: Annotated[str, typer.Option(help="Strategies, with commas between.")] = STRATEGIES,
-    seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 20,
-    evaluations: Annotated[int, typer.Option(help="Budget of each search, in full trainings.")] = 200,
-    kind: Annotated[str, typer.Option(help="surrogate, table (the recorded cells) or live (trains).")] = "surrogate",
-    fitness: Annotated[str, typer.Option(help="Metric to minimise, a positive one.")] = "fid",
-    workers: Annotated[int, typer.Option(help="Workers that trainings would have, on a simulated clock.")] = 1,
-    target: Annotated[float | None, typer.Option(help="Fitness to reach; default: that of random search.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write it: .md, or .html for one page with figures.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder where the searches are kept.")] = Path("runs/bench"),
     as_json: Json = False,
+    **asked: Any,
 ) -> None:
     """Compare strategies on tables of recorded trainings, in minutes instead of days."""
     from rich.markup import escape
@@ -66,26 +63,14 @@ def run(
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         said = escape(", ".join(tables))
-        bar = progress.add_task(said, total=seeds * len(dict.fromkeys(names)) * len(dict.fromkeys(tables)))
+        bar = progress.add_task(said, total=asked["seeds"] * len(dict.fromkeys(names)) * len(dict.fromkeys(tables)))
         trained: Counter[str] = Counter()
 
         def hear(event: Event) -> None:
             trained[event.kind] += 1
             progress.update(bar, description=f"{said}, {trained['evaluated']} trainings")
 
-        found = run_bench(
-            tables,
-            names,
-            seeds=seeds,
-            evaluations=evaluations,
-            kind=kind,
-            fitness=fitness,
-            workers=workers,
-            runs=runs,
-            target=target,
-            say=lambda name: progress.advance(bar),
-            listener=hear,
-        )
+        found = run_bench(tables, names, runs=runs, say=lambda name: progress.advance(bar), listener=hear, **asked)
     tell_comparison(found, out, as_json)
     raise typer.Exit(1 if any(why.startswith("crashed") for why in found.left_out.values()) else 0)
 

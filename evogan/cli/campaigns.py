@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evogan.cli.common import Json, Runs, StoreURL, console, output, print_json, say, teller
+from evogan.cli.common import Json, Runs, StoreURL, Workers, console, output, print_json, say, teller
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 File = Annotated[Path, typer.Argument(help="A campaign file (TOML); docs/campaigns.md has what it may say.")]
-Workers = Annotated[int | None, typer.Option(help="Trials at once, in place of the file's; 1 needs no Ray.")]
 EVERY = 2.0  # seconds between two looks
 BETWEEN = 60.0  # seconds that may lie between two runs, in which none is going
 
@@ -31,9 +30,7 @@ def looking(look: Callable[[], RenderableType]) -> Iterator[Callable[[str], None
         yield teller(terminal)
 
 
-def run(
-    file: File, workers: Workers = None, runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False
-) -> None:
+def run(file: File, workers: Workers = None, runs: Runs = None, store: StoreURL = None, as_json: Json = False) -> None:
     """Carry out a campaign, or go on with it: what is finished is left alone, what is new in the file is added."""
     from evogan.campaigns.carry_out import campaign_status, run_campaign
     from evogan.campaigns.plan import read_campaign
@@ -53,7 +50,7 @@ def run(
 def status(
     file: File,
     watch: Annotated[bool, typer.Option("--watch", help="Go on looking while it runs.")] = False,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     as_json: Json = False,
 ) -> None:
     """Show how far a campaign is, from any terminal: runs done, going and waiting, best so far, crashes, time left."""
@@ -85,7 +82,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the page; default: the campaign's name, in --runs.")
     ] = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     store: StoreURL = None,
 ) -> None:
     """Write the HTML report of a campaign, as far as it is, with a page of each run."""

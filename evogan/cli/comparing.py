@@ -22,7 +22,7 @@ def compare(
         typer.Option(help="Fitness to reach; default: what the median run of random search had in the end."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write it: .md, or .html for one page with figures.")] = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     store: StoreURL = None,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +75,7 @@ def export(
     artifacts: Annotated[
         Path | None, typer.Option(help="optuna: folder for sample grids; optuna-dashboard takes it as --artifact-dir.")
     ] = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     store: StoreURL = None,
 ) -> None:
     """Write a run as a table (csv, parquet, json), or as an Optuna study for its plots and dashboard."""

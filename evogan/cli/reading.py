@@ -11,17 +11,17 @@ from evogan.cli.common import Json, Runs, StoreURL, print_json, say
 from evogan.errors import UserError
 
 
-def list_runs(runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False) -> None:
+def list_runs(runs: Runs = None, store: StoreURL = None, as_json: Json = False) -> None:
     """List the runs in the store; what is damaged is named after the others."""
-    from evogan import api
     from evogan.report import tables
     from evogan.runs.place import Place
+    from evogan.runs.run import Run
 
     kept = Place.of(runs, store).existing()
     found, documents, damaged = [], [], []
     for name in kept.names():
         try:
-            run = api.Run(kept, name)
+            run = Run(kept, name)
             documents.append(tables.as_document(run))
             found.append(run)
         except UserError as error:
@@ -34,7 +34,7 @@ def list_runs(runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json =
         raise UserError("; ".join(damaged))
 
 
-def show(name: str, runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False) -> None:
+def show(name: str, runs: Runs = None, store: StoreURL = None, as_json: Json = False) -> None:
     """Show a run: its best genomes, how they held on fresh replicates, and why others failed."""
     from evogan import api
     from evogan.report import tables
@@ -53,7 +53,7 @@ def show(name: str, runs: Runs = Path("runs"), store: StoreURL = None, as_json: 
 def report(
     name: str,
     out: Annotated[Path | None, typer.Option(help="Folder of the page; default: the run's, in --runs.")] = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     store: StoreURL = None,
 ) -> None:
     """Write the HTML report of a run."""

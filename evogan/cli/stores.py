@@ -15,7 +15,7 @@ from evogan.files import expand
 def add(
     other: Annotated[str, typer.Argument(help="Folder of another store, or its PostgreSQL URL.")],
     files: Annotated[Path | None, typer.Option(help="Where the files of a store by URL lie.")] = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     store: StoreURL = None,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +46,7 @@ def add(
 
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, and say what would be freed.")] = False,
-    runs: Runs = Path("runs"),
+    runs: Runs = None,
     store: StoreURL = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +65,7 @@ def prune(
         )
 
 
-def check(runs: Runs = Path("runs"), store: StoreURL = None, as_json: Json = False) -> None:
+def check(runs: Runs = None, store: StoreURL = None, as_json: Json = False) -> None:
     """Find rows and files that do not fit, and say each in a line; exit code 1 if there are any."""
     from evogan.engine import upkeep
     from evogan.runs.place import Place

@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from evogan.cli.common import (
-    Classes,
-    Data,
-    DataDir,
-    Device,
-    Download,
-    Features,
-    ImageSize,
-    Json,
-    Kimg,
-    Precision,
-    Runs,
-    Samples,
-    StoreURL,
-    console,
-    pairs,
-    print_json,
-    say,
-    teller,
-)
+from evogan.cli.common import Json, console, print_json, say, teller
+from evogan.cli.options import takes
 from evogan.errors import UserError
+from evogan.settings import GANSettings
+from evogan.settings.doors import EVALUATE, FEATURES, TRAIN
+from evogan.settings.reading import read_pairs
 
 
+@takes(TRAIN)
 def train(
     genome: Annotated[str, typer.Argument(help="A published genome (`evogan zoo`) or a TOML file.")],
-    data: Data = "digits",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
     replicate: int = 0,
-    kimg: Kimg = 20.0,
-    image_size: ImageSize = None,
-    classes: Classes = None,
-    data_dir: DataDir = None,
-    download: Download = False,
-    features: Features = None,
-    samples: Samples = 5000,
-    precision: Precision = "fp32",
-    device: Device = "cpu",
-    runs: Runs = Path("runs"),
-    store: StoreURL = None,
     as_json: Json = False,
+    **asked: Any,
 ) -> None:
     """Train one genome and score it; trained before, it is looked up."""
     from rich.text import Text
@@ -55,24 +30,9 @@ def train(
     from evogan.report import facts, tables
 
     terminal = console()
-    with terminal.status(Text(f"training {genome} on {data} for {kimg:g} kimg")):
-        evaluation, folder = api.train(
-            dict(shipped.read_genome(genome).genome) | pairs("gene", set_ or []),
-            data,
-            replicate=replicate,
-            runs=runs,
-            store=store,
-            say=teller(terminal),
-            kimg=kimg,
-            image_size=image_size,
-            classes=classes,
-            data_dir=data_dir,
-            download=download,
-            features=features,
-            samples=samples,
-            precision=precision,
-            device=device,
-        )
+    genes = dict(shipped.read_genome(genome).genome) | read_pairs("gene", set_ or [])
+    with terminal.status(Text(f"training {genome} on {asked['data']} for {asked['kimg']:g} kimg")):
+        evaluation, folder = api.train(genes, replicate=replicate, say=teller(terminal), **asked)
     if as_json:
         print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})
         return
@@ -106,33 +66,17 @@ def sample(
     say(str(output))
 
 
+@takes(EVALUATE)
 def evaluate(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
-    data: Data = "digits",
-    image_size: ImageSize = None,
-    classes: Classes = None,
-    data_dir: DataDir = None,
-    download: Download = False,
-    features: Features = None,
-    samples: Samples = 5000,
     seed: Annotated[int, typer.Option(help="Seed of the latent noise.")] = 0,
     as_json: Json = False,
+    **asked: Any,
 ) -> None:
     """Score a trained generator on a data set."""
     from evogan import api
 
-    found = api.evaluate(
-        generator,
-        data,
-        seed=seed,
-        say=teller(console()),
-        image_size=image_size,
-        classes=classes,
-        data_dir=data_dir,
-        download=download,
-        features=features,
-        samples=samples,
-    )
+    found = api.evaluate(generator, seed=seed, say=teller(console()), **asked)
     if as_json:
         print_json(found)
     else:
@@ -154,22 +98,21 @@ def list_features(as_json: Json = False) -> None:
         say(tables.features(records))
 
 
+@takes(FEATURES)
 def train_features(
     data: Annotated[str, typer.Argument(help="A labelled data set.")],
     output: Annotated[Path, typer.Option("-o", help="The .safetensors to write.")] = Path("features.safetensors"),
     epochs: Annotated[int, typer.Option(min=1, max=10_000)] = 15,
     seed: int = 0,
-    image_size: ImageSize = None,
-    data_dir: DataDir = None,
-    download: Download = False,
+    **asked: Any,
 ) -> None:
     """Train a feature network for a data set of yours."""
-    from evogan.data import DataSpec, load_dataset
     from evogan.fitness import save_network
     from evogan.fitness import train_features as train_network
+    from evogan.runs.gans import GANProblem
 
     output = _output(output, ".safetensors")
-    dataset = load_dataset(DataSpec(data, image_size, None, data_dir, download))
+    dataset = GANProblem(GANSettings(data=data, **asked)).dataset
     say(dataset.describe())
 
     def progress(epoch: int, epochs: int, loss: float) -> None:

@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def seed(self) -> int:
-        return int(self.run.document["seed"])
+        return self.run.settings.seed
 
 
 class Comparison:
@@ -91,7 +91,7 @@ class Comparison:
 
     def budget(self, problem: str) -> int:
         """The evaluations at which the runs of a problem are compared."""
-        return min(int(entry.run.document["evaluations"]) for entry in self.select(problem))
+        return min(entry.run.settings.evaluations for entry in self.select(problem))
 
     # --- what they say
 
@@ -102,7 +102,7 @@ class Comparison:
     def basis(self, problem: str) -> str:
         """What a problem's runs are finally judged on: fresh replicates, if all had one budget and have them."""
         runs = [entry.run for entry in self.select(problem)]
-        one_budget = len({run.document["evaluations"] for run in runs}) == 1
+        one_budget = len({run.settings.evaluations for run in runs}) == 1
         return FRESH if one_budget and all(map(_is_checked, runs)) else SEARCH
 
     @cached_property
@@ -133,7 +133,7 @@ class Comparison:
 
     def baseline(self, problem: str) -> str | None:
         """What random search is called there; None if it did not search this problem."""
-        return next((e.strategy for e in self.select(problem) if e.run.document["strategy"] == RANDOM), None)
+        return next((e.strategy for e in self.select(problem) if e.run.settings.strategy == RANDOM), None)
 
     def target(self, problem: str) -> float | None:
         """The fitness to reach: as given, or what the median run of random search had at the end of the common budget.
@@ -261,33 +261,36 @@ class Comparison:
 
 
 def _problem(run: RunHistory) -> str:
-    document = run.document
-    return document["data"] if document["gan"] is None else f"{document['data']}/{document['space']['name']}"
+    return run.facts.data if run.settings.gan is None else f"{run.facts.data}/{run.settings.space['name']}"
 
 
 def _strategy(run: RunHistory) -> str:
-    return str(run.document["strategy"])
+    return run.settings.strategy
 
 
 def _problem_facts(run: RunHistory) -> dict[str, Any]:
     """What tells problems of one name apart, the plainest first."""
-    document = run.document
-    facts = {"fitness": document["fitness"], "score": document["score"], "kimg": (document["gan"] or {}).get("kimg")}
-    facts |= {"task": document.get("table") or document["task"][:6], "space": digest(document["space"])[:6]}
-    facts |= {name: document.get(name) for name in ("kind", "fingerprint", "total_seconds")}
-    return facts
+    settings, found = run.settings, run.facts
+    return {
+        "fitness": settings.fitness,
+        "score": settings.score,
+        "kimg": settings.gan and settings.gan.kimg,
+        "task": found.table or found.task[:6],
+        "space": digest(settings.space)[:6],
+        "kind": found.kind or None,
+        "fingerprint": found.fingerprint or None,
+        "total_seconds": settings.total_seconds,
+    }
 
 
 def _strategy_facts(run: RunHistory) -> dict[str, Any]:
     """What tells strategies of one name apart."""
-    document = run.document
-    facts = {
-        name: value for name, value in document["options"].items() if name != "evaluations"
-    }  # it follows the budget
+    settings = run.settings
+    facts = {name: value for name, value in settings.options.items() if name != "evaluations"}  # it follows the budget
     for name in ("pruner", "replicates", "average", "race", "window", "order"):
-        facts[name] = document.get(name)
-    if document.get("seed_genomes"):
-        facts["seed_genomes"] = digest(document["seed_genomes"])[:4]
+        facts[name] = getattr(settings, name)
+    if settings.seed_genomes:
+        facts["seed_genomes"] = digest(settings.seed_genomes)[:4]
     return facts
 
 
@@ -324,9 +327,9 @@ def _at_budget(run: RunHistory, budget: float) -> float:
 def _is_checked(run: RunHistory) -> bool:
     """Whether its finalists have all fresh replicates, or nothing could be checked."""
     if not run.ranking:
-        return bool(run.document["confirm"])
+        return bool(run.settings.confirm)
     finalists = _finalists(run)
-    return bool(finalists) and all(len(c.evaluations) == run.document["confirm"] for c in finalists)
+    return bool(finalists) and all(len(c.evaluations) == run.settings.confirm for c in finalists)
 
 
 def _confirmed(run: RunHistory) -> float:

@@ -34,8 +34,8 @@ def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
         return list(np.maximum.accumulate(ends))
     if against == "seconds":
         return run.seconds
-    gan = run.document["gan"]
-    one = 1.0 if against == "evaluations" else math.nan if gan is None else float(gan["kimg"])
+    gan = run.settings.gan
+    one = 1.0 if against == "evaluations" else math.nan if gan is None else gan.kimg
     return [one * spent for spent in run.spent]
 
 

@@ -5,10 +5,9 @@ from evogan.engine.broker import Broker, Event, Interrupted, Listener
 from evogan.engine.carry_out import carry_out
 from evogan.engine.confirm import Confirmation, confirm
 from evogan.engine.executors import Evaluate, Executor, LocalExecutor
-from evogan.engine.executors.resources import Resources
 from evogan.engine.judge import Average, Judge, Replication
-from evogan.engine.loop import Loop, Order, Told
-from evogan.engine.pruner import Pruner, Rule
+from evogan.engine.loop import Loop, Told
+from evogan.engine.pruner import Pruner
 from evogan.engine.store import ProposalRow, Store
 
 __all__ = [
@@ -24,12 +23,9 @@ __all__ = [
     "Listener",
     "LocalExecutor",
     "Loop",
-    "Order",
     "ProposalRow",
     "Pruner",
     "Replication",
-    "Resources",
-    "Rule",
     "Store",
     "Told",
     "carry_out",

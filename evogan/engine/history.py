@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,7 @@ from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.settings import SearchSettings
 from evogan.space import Space
 from evogan.trial import FRESH, Evaluation, Identity
 
@@ -44,15 +46,28 @@ class Cost(NamedTuple):
     failed: int
 
 
-class _Document(dict[str, Any]):
-    """What a run was started with. An older one may lack parts: `wrong` makes the error for whoever wants them."""
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run found when it began, beside what it was asked to do.
 
-    def __init__(self, document: dict[str, Any], wrong: Callable[[str], UserError]) -> None:
-        super().__init__(document)
-        self._wrong = wrong
+    `task`: its key. `data`: what the task is called. `contents`: a line about the data. `reference`: name, key and
+    genes of the published genomes that winners are compared with. Of a replay: `table`, how it answers, and its
+    fingerprint.
+    """
 
-    def __missing__(self, part: str) -> Any:
-        raise self._wrong(f"{part} is missing")
+    task: str
+    data: str
+    contents: str = ""
+    reference: tuple[tuple[str, str, Genome], ...] = ()
+    table: str = ""
+    kind: str = ""
+    fingerprint: str = ""
+
+    @classmethod
+    def recorded(cls, document: Mapping[str, Any]) -> RunFacts:
+        known = {fact.name: document[fact.name] for fact in fields(cls) if document.get(fact.name) is not None}
+        reference = tuple((name, key, Genome(genes)) for name, key, genes in known.get("reference", ()))
+        return cls(**known | {"reference": reference})
 
 
 class RunHistory:
@@ -66,10 +81,9 @@ class RunHistory:
         document = store.run(name)
         with self._naming_the_run():
             fit(RunDocument, document)
-        self.document = _Document(document, self._wrong)
-        judged = [self.document[part] for part in ("fitness", "score", "average")]
-        with self._naming_the_run():
-            self.judge = Judge.of(*judged)
+            self.settings, self.facts = SearchSettings.recorded(document), RunFacts.recorded(document)
+            self.judge = Judge.of(self.settings.fitness, self.settings.score, self.settings.average)
+        self.document = document
 
     @contextmanager
     def _naming_the_run(self) -> Iterator[None]:
@@ -84,9 +98,8 @@ class RunHistory:
     @cached_property
     def space(self) -> Space:
         """The space it searched, as recorded: for bounds and names, not for keys."""
-        document = self.document["space"]
         with self._naming_the_run():
-            return Space.from_document(document)
+            return Space.from_document(self.settings.space)
 
     @cached_property
     def history(self) -> list[Told]:
@@ -127,11 +140,11 @@ class RunHistory:
     @cached_property
     def unfinished(self) -> str:
         """How far the search is; empty if it is over. One that searched its whole space is over early."""
-        spent, budget = (self.spent[-1] if self.spent else 0.0), self.document["evaluations"]
-        limit = self.document.get("total_seconds")
+        spent, budget = (self.spent[-1] if self.spent else 0.0), self.settings.evaluations
+        limit = self.settings.total_seconds
         if spent >= budget - 1e-9 or (limit is not None and self.seconds and self.seconds[-1] >= limit):
             return ""
-        space = Space.from_document(self.document["space"], GENES if self.document["gan"] else None)
+        space = Space.from_document(self.settings.space, GENES if self.settings.gan else None)
         if len({told.row.key for told in self.history if told.row.fidelity == 1.0}) >= space.size:
             return ""
         return f"not finished: {spent:g} of {budget} evaluations"
@@ -139,7 +152,7 @@ class RunHistory:
     @property
     def is_through(self) -> bool:
         """Whether the search is over, and its finalists are named, if there are to be any."""
-        wanted = self.document["finalists"] and self.document["confirm"] and self.ranking
+        wanted = self.settings.finalists and self.settings.confirm and self.ranking
         return not self.unfinished and (not wanted or bool(self.store.finalists(self.name)))
 
     @cached_property
@@ -190,17 +203,14 @@ class RunHistory:
             for told in self.ranking
             if told.row.key in finalists
         ]
-        named += [
-            (name, Genome(genome), key) for name, key, genome in self.document["reference"] if key not in finalists
-        ]
+        named += [(name, genome, key) for name, key, genome in self.facts.reference if key not in finalists]
         judged = [Confirmation(*one, self.judge, tuple(self._fresh(one[2]).values())) for one in named]
         return [confirmation for confirmation in judged if confirmation.evaluations]
 
     def _fresh(self, key: str) -> dict[Identity, Evaluation]:
         """This run's fresh replicates of a genome, as far as they are done."""
-        return self.store.replicates(
-            key, self.document["task"], range(FRESH, FRESH + self.document["confirm"]), self.judge.choice
-        )
+        fresh = range(FRESH, FRESH + self.settings.confirm)
+        return self.store.replicates(key, self.facts.task, fresh, self.judge.choice)
 
     @property
     def best(self) -> Told | None:

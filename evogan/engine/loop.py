@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from evogan.engine.account import Account
 from evogan.engine.broker import Broker, Event
@@ -25,6 +25,7 @@ from evogan.engine.store import ProposalRow, TellRow
 from evogan.errors import UserError, unknown
 from evogan.extremes import tamed
 from evogan.genome import Genome
+from evogan.settings import Order
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy
@@ -33,7 +34,6 @@ from evogan.trial import Evaluation, Identity, Task, Trial
 REPEATS = 10  # known genomes proposed in a row before the engine moves one to a new neighbour
 PAGE = 500  # recorded rows that are read at a time
 
-Order = Literal["number", "completion"]
 Row = TypeVar("Row")
 
 

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 from evogan.engine.judge import Judge
 from evogan.extremes import median
+from evogan.settings import Rule
 from evogan.trial import FRESH, Evaluation, Identity, Trial
 
-Rule = Literal["median", "halving"]
 LEAST = 4  # other trials at a checkpoint before one is stopped there
 ETA = 3
 

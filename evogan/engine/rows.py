@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Required,  # pydantic's for Python 3.11
+)
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, with_config
-from typing_extensions import TypedDict  # pydantic's for Python 3.11
+from typing_extensions import TypedDict
 
 from evogan.errors import UserError
 from evogan.files.shapes import fit
@@ -124,27 +129,27 @@ class GANFacts(Row):
 
 @with_config(ConfigDict(strict=True))
 class RunDocument(TypedDict, total=False):
-    """What a run was started with, as far as its readers rely on it; what is missing is told of when wanted."""
+    """What a run was started with, as far as its readers rely on it; a setting that is missing has its default."""
 
-    space: Named
-    data: str
-    task: str
-    strategy: str
+    space: Required[Named]
+    data: Required[str]
+    task: Required[str]
+    strategy: Required[str]
     options: dict[str, Any]
-    seed: int
+    seed: Required[int]
     window: Positive
     order: str
     pruner: str | None
-    fitness: str
+    fitness: Required[str]
     score: Literal["best", "last"]
-    evaluations: Positive
+    evaluations: Required[Positive]
     total_seconds: Annotated[Finite, Field(gt=0)] | None
     replicates: Positive
     average: Literal["mean", "median"]
     race: bool
     seed_genomes: list[dict[str, Value]]
     finalists: Count
-    confirm: Count
+    confirm: Required[Count]
     reference: list[Annotated[tuple[str, str, dict[str, Value]], Field(strict=False)]]
     gan: GANFacts | None
     resources: dict[str, Any]

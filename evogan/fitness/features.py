@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, asdict, dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch.nn import functional
 from evogan.errors import UserError
 from evogan.files import check_file
 from evogan.files.documents import parse_json
-from evogan.options import check_options, number
+from evogan.options import check_options, option
 
 SHIPPED = ("digits", "mnist", "fashion_mnist")
 NETWORKS = Path(__file__).parent / "networks"
@@ -58,9 +58,9 @@ class FeatureRecord:
 
     name: str
     fingerprint: str
-    image_size: int = number(MISSING, low=1, high=2**31)
-    channels: int = number(MISSING, low=1, high=2**31)
-    classes: int = number(MISSING, low=1, high=2**31)
+    image_size: int = option(low=1, high=2**31)
+    channels: int = option(low=1, high=2**31)
+    classes: int = option(low=1, high=2**31)
     accuracy: float = 0.0
     floor: float = 0.0
     noise: tuple[tuple[int, float, float], ...] = ()

@@ -32,8 +32,8 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
     """
     number = comparison.problems.index(problem)
     entries = comparison.select(problem)
-    gan = entries[0].run.document["gan"]
-    workers = {entry.run.document.get("resources", {}).get("workers") for entry in entries}
+    gan = entries[0].run.settings.gan
+    workers = {entry.run.settings.resources.workers or 1 for entry in entries}
     for against, axis in AXES.items():
         if against == "clock" and workers == {1}:  # it is that of the summed seconds
             continue
@@ -63,7 +63,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
             figure.legend(loc="outside upper center", ncols=3 if max(map(len, comparison.strategies)) < 14 else 1)
             caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."
             if gan and against == "evaluations":
-                caption += f" An evaluation is {gan['kimg']:g} kimg."
+                caption += f" An evaluation is {gan.kimg:g} kimg."
             if against == "clock":
                 caption += f" The clock has {', '.join(map(str, sorted(workers)))} workers."
             yield Drawn(_svg(figure, f"anytime-{against}-{number}", caption), caption)

@@ -138,9 +138,10 @@ def _check_told(run: RunHistory) -> None:
 
 
 def _study_facts(run: RunHistory) -> dict[str, Any]:
-    document = run.document
-    facts = {name: document[name] for name in ("data", "strategy", "options", "seed", "fitness", "score")}
-    return facts | {"space": document["space"]["name"], "fixed": dict(run.space.fixed), "step": _steps(run)[0]}
+    settings = run.settings
+    facts = {name: getattr(settings, name) for name in ("strategy", "options", "seed", "fitness", "score")}
+    facts |= {"data": run.facts.data, "space": settings.space["name"]}
+    return facts | {"fixed": dict(run.space.fixed), "step": _steps(run)[0]}
 
 
 def _trials(run: RunHistory, grids: Mapping[int, tuple[str, Path]]) -> list[FrozenTrial]:
@@ -215,6 +216,6 @@ def _points(run: RunHistory, evaluation: Evaluation) -> Iterable[tuple[float, fl
 def _steps(run: RunHistory) -> tuple[str, dict[float, int]]:
     """What Optuna's steps, which are whole numbers, mean; and the step of every place where something was measured."""
     places = sorted({place for told in run.history for place, _ in _points(run, told.evaluation)})
-    if run.document["gan"] is not None and all(place.is_integer() for place in places):
+    if run.settings.gan is not None and all(place.is_integer() for place in places):
         return "kimg", {place: int(place) for place in places}
     return "checkpoint", {place: number for number, place in enumerate(places, 1)}

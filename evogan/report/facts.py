@@ -151,7 +151,7 @@ def duration(seconds: float) -> str:
 
 def phenotype(run: RunHistory, genome: Mapping[str, Value]) -> dict[str, Value]:
     """All active genes: of a GAN the defaults too, so that a published genome compares with an evolved one."""
-    return dict(genome) if run.document["gan"] is None else GENES.complete(genome)
+    return dict(genome) if run.settings.gan is None else GENES.complete(genome)
 
 
 def differences(run: RunHistory, genome: Genome, other: Genome | None) -> str:
@@ -183,7 +183,7 @@ def _best_first(confirmations: Iterable[Confirmation]) -> list[Confirmation]:
 
 
 def _references(run: RunHistory) -> set[str]:
-    return {key for _, key, _ in run.document["reference"]}
+    return {key for _, key, _ in run.facts.reference}
 
 
 def checked_best(run: RunHistory) -> Confirmation | None:
@@ -262,7 +262,7 @@ def verdict(run: RunHistory) -> str:
 
 def trainings(run: RunHistory) -> str:
     """How many a genome of the search was judged on."""
-    most = run.document["replicates"]
+    most = run.settings.replicates
     return "one training" if most == 1 else f"up to {most} trainings"
 
 

@@ -109,9 +109,7 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         axes.set_xlabel("proposal")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper center", ncols=4)
-        trainings = (
-            "one training" if run.document["replicates"] == 1 else f"up to {run.document['replicates']} trainings"
-        )
+        trainings = "one training" if run.settings.replicates == 1 else f"up to {run.settings.replicates} trainings"
         caption = f"A dot is a proposal, judged on {trainings}; the step line is the best so far."
         if reference is not None and reference.values:
             caption += f" The band is {reference.name} on fresh replicates: mean and spread."

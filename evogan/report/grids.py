@@ -34,15 +34,15 @@ class Grid:
 def sample_grids(run: RunHistory) -> Iterator[Grid]:
     """Real images, the published GANs' and the best genome's, as far as there are any."""
     yield from real_grid(run)
-    for name, key, _ in run.document["reference"]:
+    for name, key, _ in run.facts.reference:
         yield from reference_grid(run, name, key)
     yield from best_grid(run)
 
 
 def real_grid(run: RunHistory) -> Iterator[Grid]:
-    path = run.store.task_file(run.document["task"], "real.png")
+    path = run.store.task_file(run.facts.task, "real.png")
     if path.is_file():
-        yield Grid("real", "real", run.document["data"], read_small(path, LARGEST_FILE))
+        yield Grid("real", "real", run.facts.data, read_small(path, LARGEST_FILE))
 
 
 def reference_grid(run: RunHistory, name: str, key: str) -> Iterator[Grid]:

@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from evogan.report import facts, figures
 from evogan.report.grids import Grid, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.tables import TOP, varying_genes
+from evogan.settings import GANSettings
 from evogan.trial import Evaluation
 
 
@@ -68,7 +69,8 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
         .get_template("page.html.j2")
         .render(
             run=run,
-            document=run.document,
+            settings=run.settings,
+            facts=run.facts,
             counts=facts.counts(run),
             verdict=facts.verdict(run),
             standings=facts.standings(run),
@@ -94,7 +96,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
                 if time.seconds
             ],
             best_toml=genome_toml(run.name, best.row.number, best.row.genome) if best else "",
-            train_command=_train_command(run.document["gan"]) if run.document["gan"] else "",
+            train_command=_train_command(run.settings.gan) if run.settings.gan else "",
             provenance=_provenance([*searched, *checked]),
         )
     )
@@ -119,11 +121,11 @@ def _toml_key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
-def _train_command(gan: Mapping[str, Any]) -> str:
+def _train_command(gan: GANSettings) -> str:
     """The protocol under which the run judged its genomes."""
     words = ["evogan", "train", "best.toml"]
     for option in ("data", "data_dir", "image_size", "classes", "kimg", "features", "samples", "precision"):
-        value = gan.get(option)
+        value = getattr(gan, option)
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)
             if option == "classes":

@@ -29,14 +29,14 @@ TOP = 10  # genomes that tables and figures show
 
 def as_document(run: RunHistory) -> dict[str, Any]:
     """A run and its outcome as plain JSON data; what is not a number is None."""
-    document, best = run.document, run.best
+    settings, best = run.settings, run.best
     return {
         "name": run.name,
-        "data": document["data"],
-        "space": document["space"]["name"],
-        "strategy": document["strategy"],
-        "seed": document["seed"],
-        "fitness": document["fitness"],
+        "data": run.facts.data,
+        "space": settings.space["name"],
+        "strategy": settings.strategy,
+        "seed": settings.seed,
+        "fitness": settings.fitness,
         "counts": facts.counts(run),
         "flags": {flag: found.count for flag, found in facts.flagged(facts.evaluations(run)).items()},
         "best": best
@@ -170,17 +170,17 @@ def runs(found: Iterable[RunHistory]) -> Table:
     columns = ("name", "data", "space", "strategy", "seed", "evaluations", "failed", "fitness", "best")
     rows = []
     for run in found:
-        document, counted = run.document, facts.counts(run)
+        settings, counted = run.settings, facts.counts(run)
         rows.append(
             (
                 run.name,
-                document["data"],
-                document["space"]["name"],
-                document["strategy"],
-                document["seed"],
-                f"{counted['spent']:g}/{document['evaluations']}",
+                run.facts.data,
+                settings.space["name"],
+                settings.strategy,
+                settings.seed,
+                f"{counted['spent']:g}/{settings.evaluations}",
                 counted["failed"],
-                metric_name(document["fitness"]),
+                metric_name(settings.fitness),
                 _number(run.best.value) if run.best else "",
             )
         )

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from evogan import shipped
 from evogan.engine import (
     Broker,
     Evaluate,
@@ -21,26 +20,23 @@ from evogan.engine import (
     LocalExecutor,
     Loop,
     Pruner,
-    Resources,
     Store,
     carry_out,
 )
 from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
-from evogan.engine.executors.resources import FUSE
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
-from evogan.runs.objective import Objective, ObjectiveEvaluator, takes_fidelity
+from evogan.runs.objective import ObjectiveEvaluator
 from evogan.runs.place import Place
+from evogan.runs.plan import Plan
 from evogan.runs.signals import stopping_on_signals
-from evogan.settings import GANSettings, SearchSettings
-from evogan.space import Space
+from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
 from evogan.trial import Task
 
 LONGEST_NAME = 200  # of a run: folders are named by it
-MAY_CHANGE = ("evaluations", "total_seconds", "confirm", "resources")  # of a run that goes on
 
 
 @dataclass(frozen=True)
@@ -59,31 +55,15 @@ class Outside:
             TensorBoard.check()
 
 
-def launch(
-    place: Place,
-    name: str,
-    settings: SearchSettings,
-    space: Space,
-    outside: Outside,
-    *,
-    objective: Objective | None = None,
-    task_name: str | None = None,
-) -> Store:
+def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     """Search, or go on with a search; the store, which has the run. A mistake leaves nothing behind."""
     outside.check()
-    judge, strategy = check(name, settings, space, objective)
-    references: list[tuple[str, Genome]] = []
-    real_grid, contents = b"", ""
-    task: Task
-    evaluate: Evaluate
-    if objective is not None:
-        task, evaluate = Task(name=f"{task_name or 'objective'} on {space.name}"), ObjectiveEvaluator(objective)
-    else:
-        assert settings.gan is not None
-        task, evaluate, real_grid = _prepare_gans(settings.gan, settings.resources)
-        contents = settings.gan.dataset.describe()
-        references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference]
-    facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": contents}
+    settings, space, problem = plan.settings, plan.space, plan.problem
+    judge, strategy = check(name, plan)
+    task, evaluate = problem.prepare(here=settings.resources.ray is None)
+    real_grid = b"" if isinstance(evaluate, ObjectiveEvaluator) else evaluate.real_grid()
+    references = problem.references(space)
+    facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
     with ExitStack() as stack:
         executor, learn = _make_executor(evaluate, settings)
         stack.callback(executor.close)
@@ -98,8 +78,8 @@ def launch(
         learn(store, task)
         stopping = stack.enter_context(stopping_on_signals())
         hear = _listeners(stack, store, name, settings, judge, len(references), outside)
-        if contents:
-            hear(Event("data", None, reason=contents))
+        if problem.contents:
+            hear(Event("data", None, reason=problem.contents))
         store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         loop = Loop(
@@ -123,16 +103,16 @@ def launch(
     return store
 
 
-def check(
-    name: str, settings: SearchSettings, space: Space, objective: Objective | None = None
-) -> tuple[Judge, Strategy]:
+def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     """Whatever can be known before data are read and anything is written. Errors: UserError."""
     check_name(name)
+    settings = plan.settings
     judge = Judge.of(settings.fitness, settings.score, settings.average)
-    strategy = make_strategy(settings.strategy, space, settings.seed, settings.options, objectives=len(judge.metrics))
-    _check_fit(strategy, settings, objective)
+    options, objectives = settings.options, len(judge.metrics)
+    strategy = make_strategy(settings.strategy, plan.space, settings.seed, options, objectives=objectives)
+    _check_fit(strategy, plan)
     _allotted(settings)
-    if objective is None:
+    if plan.problem.gan is not None:
         from evogan.fitness import METRICS, RETIRED
 
         for metric in judge.metrics:
@@ -146,8 +126,9 @@ def check(
 def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
     """Errors: UserError naming what differs, if it is more than what may change of a run that goes on; and for a
     smaller budget than it has spent, since no comparison would be with equals."""
-    known = store.run(name)
-    before, now = _what_counts(known), _what_counts(json.loads(json.dumps(document)))
+    known, run = store.run(name), RunHistory(store, name)
+    before = _what_counts(_as_json(known | asdict(run.settings)))  # what it lacks has its default
+    now = _what_counts(_as_json(document))
     for part in [*now, *before]:
         if part == "gan.classes" and known.get("task") == document.get("task"):
             continue  # the same ones, called otherwise
@@ -156,14 +137,14 @@ def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
                 f"run '{name}' was started with another {part}: {before.get(part)}, not {now.get(part)}; "
                 "choose another name"
             )
-    _check_budget(RunHistory(store, name), document)
+    _check_budget(run, document)
 
 
 def _check_budget(run: RunHistory, document: Mapping[str, Any]) -> None:
     """A search ends with the step that spends the last of its budget: the one before lies within."""
     for budget, spent, of in (("evaluations", run.spent, ""), ("total_seconds", run.seconds, " of training")):
-        limit = document[budget]
-        if limit is not None and limit != run.document[budget] and len(spent) > 1 and spent[-2] >= limit - 1e-9:
+        limit, before = document[budget], getattr(run.settings, budget)
+        if limit is not None and limit != before and len(spent) > 1 and spent[-2] >= limit - 1e-9:
             raise UserError(f"run '{run.name}' has spent {spent[-1]:.6g} {budget}{of} already: no budget of {limit:g}")
 
 
@@ -177,21 +158,16 @@ def check_name(name: str) -> None:
         raise UserError(f"run name '{name}' is taken by the store itself")
 
 
-def _check_fit(strategy: Strategy, settings: SearchSettings, objective: Objective | None) -> None:
-    early = min(strategy.fidelities) < 1
-    if objective is not None and early and not takes_fidelity(objective):
+def _check_fit(strategy: Strategy, plan: Plan) -> None:
+    settings, problem, early = plan.settings, plan.problem, min(strategy.fidelities) < 1
+    if early and not problem.early:
         raise UserError(
             f"strategy '{settings.strategy}' asks for fidelities below 1: give the objective a parameter 'fidelity'"
         )
-    if settings.pruner and objective is not None:
+    if settings.pruner and problem.gan is None:
         raise UserError("an objective has no learning curve that a pruner could look at")
     if settings.pruner and early:
         raise UserError(f"strategy '{settings.strategy}' stops trials early by itself: no pruner beside it")
-
-
-def _prepare_gans(gan: GANSettings, resources: Resources) -> tuple[Task, Evaluate, bytes]:
-    task, evaluate = gan.prepare(here=resources.ray is None)
-    return task, evaluate, evaluate.real_grid()
 
 
 def _make_executor(evaluate: Evaluate, settings: SearchSettings) -> tuple[Executor, Callable[[Store, Task], None]]:
@@ -259,7 +235,7 @@ def _listeners(
     hear: list[Listener] = [outside.listener] if outside.listener else []
     if not store.in_memory:
         folder = store.folder / name
-        checks = (settings.finalists + references) * settings.confirm
+        checks = settings.checks(references)
         hear += [
             stack.enter_context(Log(folder / "log.jsonl", name, judge, outside.log_level)),
             stack.enter_context(
@@ -273,7 +249,7 @@ def _listeners(
 
 def _register(store: Store, name: str, document: dict[str, Any]) -> None:
     """A new run, or the same one again, with another budget if so; UserError if something else differs."""
-    document = json.loads(json.dumps(document))
+    document = _as_json(document)
     if name not in store.names():
         store.add_run(name, document)
         return
@@ -282,6 +258,12 @@ def _register(store: Store, name: str, document: dict[str, Any]) -> None:
     changed = {part: document[part] for part in MAY_CHANGE}
     if changed != {part: known.get(part) for part in MAY_CHANGE}:
         store.extend_run(name, changed)
+
+
+def _as_json(document: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is read back."""
+    read: dict[str, Any] = json.loads(json.dumps(document))
+    return read
 
 
 def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]:

@@ -12,7 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from evogan.errors import UserError, shown
-from evogan.trial import Evaluation, Trial
+from evogan.genome import Genome
+from evogan.space import Space
+from evogan.trial import Evaluation, Task, Trial
 
 Objective = Callable[..., float | Mapping[str, float]]
 
@@ -48,6 +50,27 @@ def _signature(objective: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(objective)
     except (TypeError, ValueError):  # of some built-in functions
         return None
+
+
+class ObjectiveProblem:
+    """Find the best value of a user's own objective. `name`: what it measures, by which results are remembered."""
+
+    gan = None
+    contents = ""
+
+    def __init__(self, objective: Objective, name: str) -> None:
+        self.objective, self.early, self._name = objective, takes_fidelity(objective), name
+
+    def prepare(self, here: bool = True) -> tuple[Task, ObjectiveEvaluator]:
+        return Task(name=self._name), ObjectiveEvaluator(self.objective)
+
+    def fitting(self, space: Space) -> Space:
+        """As it is."""
+        return space
+
+    def references(self, space: Space) -> list[tuple[str, Genome]]:
+        """None: nobody published a genome for it."""
+        return []
 
 
 class ObjectiveEvaluator:

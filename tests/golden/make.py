@@ -24,6 +24,7 @@ from evogan import Gene, Run, Space, load_space, load_table, open_run, search
 from evogan.engine.store import ProposalRow
 from evogan.fitness import SHIPPED, load_features
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.shipped import names, read_genome
 from evogan.trial import GANTask, Task, Trial
@@ -87,8 +88,8 @@ def tasks() -> dict[str, str]:
     """Made-up ones, each with another fact changed; those of digits, and of objectives."""
     found = {"defaults": GANTask(**FACTS).key}
     found |= {fact: GANTask(**{**FACTS, fact: value}).key for fact, value in OTHER.items()}
-    found |= {"digits": GANSettings().prepare()[0].key}
-    found |= {"classes of digits": GANSettings(classes=("3", "5"), image_size=16).prepare()[0].key}
+    found |= {"digits": GANProblem(GANSettings()).prepare()[0].key}
+    found |= {"classes of digits": GANProblem(GANSettings(classes=("3", "5"), image_size=16)).prepare()[0].key}
     return found | {"objective": Task(name="made up").key, "another": Task(name="made up on bowl").key}
 
 

@@ -20,8 +20,8 @@ import ray
 import evogan
 from evogan.engine.executors import ray_private
 from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
-from evogan.engine.executors.resources import Resources, host_and_port
 from evogan.errors import UserError
+from evogan.settings.resources import Resources, host_and_port
 
 ANSWER = 10.0  # seconds that an address has to answer
 RESTART = 30.0  # seconds that a cluster which was joined may be away

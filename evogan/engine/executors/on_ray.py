@@ -17,9 +17,9 @@ from evogan.engine.executors.forecast import Forecast
 from evogan.engine.executors.fused import Bundle, parts
 from evogan.engine.executors.placement import ALONE, Placement
 from evogan.engine.executors.ray_workers import GPU, NODE, PAUSE, Event, Job, RayWorker, RayWorkers, in_a_line
-from evogan.engine.executors.resources import Resources
 from evogan.engine.executors.worker import Location, News, Offer
 from evogan.genome import Genome
+from evogan.settings.resources import Resources
 from evogan.trial import Evaluation, Limits, Trial, share_of
 
 CONTEXT = 0.6e9  # bytes of a GPU that a process takes before it has allocated anything

@@ -15,9 +15,9 @@ from ray.exceptions import RayTaskError
 from evogan.engine.executors import cluster
 from evogan.engine.executors.base import Evaluate, Lost
 from evogan.engine.executors.placement import Device
-from evogan.engine.executors.resources import Resources
 from evogan.engine.executors.worker import Location, Worker
 from evogan.errors import UserError
+from evogan.settings.resources import Resources
 from evogan.trial import Trial
 
 POLL = 5.0  # seconds between looks at which nodes there are

@@ -112,7 +112,7 @@ def _runs(store: Store) -> Iterator[str]:
             yield _short(store, error)
             continue
         training = run.best_training(best.row.key) if through and best else None
-        if training is not None and run.document["gan"] and not run.document.get("table"):
+        if training is not None and run.settings.gan and not run.facts.table:
             folder = store.files(training.identity, training.evaluation)
             if all(path.name == STATE for path in folder.glob(WEIGHTS)):
                 yield f"run '{name}': '{folder}' has no weights of its best training"

@@ -53,12 +53,12 @@ def _needed(store: Store) -> tuple[set[Path], set[tuple[str, str, int]]]:
     going_on: set[tuple[str, str, int]] = set()
     for name in store.names():
         run = RunHistory(store, name)
-        references, most = {key for _, key, _ in run.document["reference"]}, run.document["replicates"]
+        references, most = {key for _, key, _ in run.facts.reference}, run.settings.replicates
         if run.is_through:
             named = references | store.finalists(name) | {told.row.key for told in run.ranking[:1]}
             generators |= {store.files(*training) for key in named for training in run.trainings(key).items()}
         else:
-            fresh = range(FRESH, FRESH + run.document["confirm"])
+            fresh = range(FRESH, FRESH + run.settings.confirm)
             for key in references | {told.row.key for told in run.history}:
-                going_on |= {(key, run.document["task"], replicate) for replicate in (*fresh, *range(most))}
+                going_on |= {(key, run.facts.task, replicate) for replicate in (*fresh, *range(most))}
     return generators, going_on

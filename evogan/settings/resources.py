@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evogan.errors import UserError, public_url, shown
-from evogan.options import check_options, number
+from evogan.options import check_options, option
+from evogan.settings.reading import read_fuse, read_gpus
 
 FUSE = 32
+GROUP = "resources"
 _HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
@@ -25,15 +27,35 @@ class Resources:
     Errors: UserError for what cannot be.
     """
 
-    workers: int | None = number(None, low=1, high=100_000)
-    ray: str | None = None
-    gpus_per_trial: float | Literal["auto"] = number(0.0, low=0, high=1024)
-    threads: int = number(1, low=1, high=1024)
-    fuse: int | Literal["auto"] = number("auto", low=1, high=1024)
-    memory_per_trial: float | None = number(None, above=0, high=1e15)
-    time_limit: float | None = number(None, above=0, high=1e9)
-    stall_limit: float | None = number(None, above=0, high=1e9)
-    retries: int = number(2, low=0, high=1000)
+    workers: int | None = option(
+        None, low=1, high=100_000, group=GROUP, help="Trials at once; default: all cores. 1 needs no Ray."
+    )
+    ray: str | None = option(None, group=GROUP, help="Address of a Ray cluster to join; default: a local one.")
+    gpus_per_trial: float | Literal["auto"] = option(
+        0.0,
+        low=0,
+        high=1024,
+        group=GROUP,
+        help="Share of a GPU, as in 0.125, or auto (by memory).",
+        read=read_gpus,
+    )
+    threads: int = option(1, low=1, high=1024)  # those of the GAN's settings, which are asked for
+    fuse: int | Literal["auto"] = option(
+        "auto",
+        low=1,
+        high=1024,
+        group=GROUP,
+        help="Trials trained as one program, at most: auto (on GPUs only), off, or a number.",
+        read=read_fuse,
+    )
+    memory_per_trial: float | None = option(
+        None, above=0, high=1e15, group=GROUP, help="GB; default: a worker's share.", unit=1e9
+    )
+    time_limit: float | None = option(None, above=0, high=1e9, group=GROUP, help="Seconds that a trial may take.")
+    stall_limit: float | None = option(
+        None, above=0, high=1e9, group=GROUP, help="Seconds without a sign of life before a trial is ended."
+    )
+    retries: int = option(2, low=0, high=1000, group=GROUP, help="Of a trial whose worker was lost.")
 
     def __post_init__(self) -> None:
         check_options(self)

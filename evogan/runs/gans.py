@@ -1,0 +1,90 @@
+"""What GANs are judged on: data, task and evaluator, as settings say."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from evogan import shipped
+from evogan.errors import UserError
+from evogan.families import FAMILIES, family_of
+from evogan.genome import Genome
+from evogan.settings import GANSettings
+from evogan.space import Space
+from evogan.trial import GANTask
+
+if TYPE_CHECKING:  # torch, where it is wanted
+    from evogan.data import Dataset
+    from evogan.evaluation.evaluator import GANEvaluator
+    from evogan.fitness import Features
+
+
+class GANProblem:
+    """Find the GAN that fits a data set. The data are read once, when they are first wanted."""
+
+    early = True  # a training can be judged before its end
+
+    def __init__(self, gan: GANSettings) -> None:
+        self.gan = gan
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        from evogan.data import DataSpec, load_dataset
+
+        gan = self.gan
+        return load_dataset(DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download))
+
+    @property
+    def contents(self) -> str:
+        """A line about the data."""
+        return self.dataset.describe()
+
+    def load_features(self) -> Features:
+        """The network that is named, or that suits the data. Errors: UserError if none is known."""
+        from evogan.fitness import SHIPPED, load_features
+
+        if self.gan.features or self.gan.data in SHIPPED:
+            return load_features(self.gan.features or self.gan.data)
+        if self.dataset.channels == 3:
+            return load_features("inception")
+        raise UserError(
+            f"no feature network is known for '{self.dataset.name}': --features takes {', '.join(SHIPPED)}, "
+            "inception, or a file that `evogan features train` made"
+        )
+
+    def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
+        """Read the data; the task, and what evaluates trials of it. `here`: they run on this machine's devices."""
+        from evogan.evaluation.evaluator import GANEvaluator, check_device
+        from evogan.fitness import Scorer
+
+        gan = self.gan
+        check_device(gan.device, here)
+        dataset, features = self.dataset, self.load_features()
+        task = GANTask(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            image_size=dataset.image_size,
+            channels=dataset.channels,
+            kimg=gan.kimg,
+            features=features.id,
+            samples=gan.samples,
+            precision=gan.precision,
+            threads=gan.threads,
+        )
+        return task, GANEvaluator(dataset, Scorer(dataset, features, gan.samples), gan.device)
+
+    def fitting(self, space: Space) -> Space:
+        """Without what cannot make images of this size. Errors: UserError for a family that these data do not serve."""
+        from evogan.families.build import check, impossible
+
+        data = self.dataset
+        freed = [gene.values for gene in space.genes if gene.name == "family"]
+        for name in freed[0] if freed else [family_of(space.fixed).name]:
+            FAMILIES[str(name)].check_served(data.kinds, data.name)
+        if not any(gene.name == "backbone" for gene in space.genes):
+            check(space.fixed, data.fields)
+        return space.without(impossible(data.fields), f"cannot make images of side {data.image_size}")
+
+    def references(self, space: Space) -> list[tuple[str, Genome]]:
+        """The published genomes that winners are compared with."""
+        return [(name, shipped.read_genome(name).genome) for name in space.reference]

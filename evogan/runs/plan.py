@@ -1,0 +1,71 @@
+"""What a run is to do, settled from what was asked: a fitting space, a strategy for "auto", seeds read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from evogan.errors import unknown
+from evogan.genome import plain
+from evogan.options import expect, options_of, read_as
+from evogan.runs.gans import GANProblem
+from evogan.runs.objective import ObjectiveProblem
+from evogan.runs.place import Place
+from evogan.runs.seeds import read_seeds
+from evogan.settings import Resources, SearchSettings
+from evogan.space import Space
+from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One strategy on one problem in a space, as the run will record it."""
+
+    settings: SearchSettings
+    space: Space
+    problem: GANProblem | ObjectiveProblem
+
+
+def settle(
+    space: Space,
+    problem: GANProblem | ObjectiveProblem,
+    place: Place,
+    resources: Resources,
+    asked: Mapping[str, Any],
+) -> Plan:
+    """`asked`: options of a search by name, seeds as people name them, "auto" for a strategy; the others have defaults.
+
+    Errors: UserError for what does not exist or does not fit.
+    """
+    space = problem.fitting(space)
+    settings = settle_search(space, place, asked, problem.early, gan=problem.gan, resources=resources)
+    return Plan(settings, space, problem)
+
+
+def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: bool, **more: Any) -> SearchSettings:
+    """`early`: whether a training can be judged before its end. `more`: what is settled already."""
+    asked = {name: one.default for name, one in options_of(SearchSettings).items()} | dict(asked)
+    strategy, fitness, evaluations = (
+        read_as(SearchSettings, name, asked[name]) for name in ("strategy", "fitness", "evaluations")
+    )
+    expect("options", asked["options"], (Mapping, NoneType), "a mapping of names to values")
+    options = dict(asked["options"] or {})
+    if strategy == AUTO:
+        strategy, chosen = choose(evaluations=evaluations, objectives=fitness.count(",") + 1, early=early)
+        options = chosen | options
+    elif strategy not in STRATEGIES:
+        raise unknown("strategy", strategy, (AUTO, *STRATEGIES))
+    settled = {
+        "space": space.document(),
+        "strategy": strategy,
+        "options": _planned(strategy, evaluations) | {name: plain(value) for name, value in options.items()},
+        "seed_genomes": tuple(dict(seed.genome) for seed in read_seeds(asked["seed_genomes"], space, place)),
+    }
+    return SearchSettings(**asked | settled | more)
+
+
+def _planned(strategy: str, evaluations: int) -> dict[str, Any]:
+    """A strategy that plans over its budget is told it; an extended run keeps the plan that it began with."""
+    return {"evaluations": max(evaluations, 4)} if "evaluations" in strategy_options(strategy) else {}

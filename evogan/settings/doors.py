@@ -1,0 +1,47 @@
+"""Which options are asked for where: the same from Python and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from typing import Any
+
+from evogan.options import Option, options_of
+from evogan.settings.bench import BenchSettings
+from evogan.settings.gan import GANSettings
+from evogan.settings.output import Output
+from evogan.settings.resources import Resources
+from evogan.settings.search import MAY_CHANGE, SearchSettings
+
+
+def _of(declared: type, but: Container[str] = (), only: Container[str] | None = None) -> list[Option]:
+    return [one for name, one in options_of(declared).items() if name not in but and (only is None or name in only)]
+
+
+def unsaid(option: Option) -> Option:
+    """The same where None means: as before."""
+    return replace(option, default=None, kind=option.kind | None)
+
+
+PLACE = ("runs", "store")
+DATA = ("image_size", "data_dir", "download")
+
+SEARCH = [*_of(SearchSettings), *_of(GANSettings), *_of(Resources), *_of(Output)]
+RESUME = [
+    *map(unsaid, _of(SearchSettings, only=MAY_CHANGE)),
+    *map(unsaid, _of(Resources)),
+    *_of(Output, but=("name",)),
+]
+TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE)]
+GAN = _of(GANSettings)
+EVALUATE = _of(GANSettings, but=("kimg", "precision", "threads", "device"))
+FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
+FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))
+FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources)]
+BENCH = _of(BenchSettings)
+FEATURES = _of(GANSettings, only=DATA)
+
+
+def picked(declared: type, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of a dataclass."""
+    return {name: asked[name] for name in options_of(declared) if name in asked}

@@ -1,0 +1,70 @@
+"""How a genome is judged as a GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from evogan.errors import unknown
+from evogan.options import check_options, option
+from evogan.settings.reading import read_classes
+from evogan.trial import IMAGE_SIZES
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANSettings:
+    """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
+
+    `features`: None takes those that suit the data. `classes`: those to keep, by name (`of` takes numbers for names,
+    too); an int, as in runs that are recorded so, is the label itself.
+    Errors: UserError for a keyword or value that makes no sense.
+    """
+
+    data: str = option("digits", group="data", help="Data set: a built-in name, an image folder or an .npz.")
+    image_size: int | None = option(
+        None, low=IMAGE_SIZES[0], high=IMAGE_SIZES[1], group="data", help="Resize images to this side, in pixels."
+    )
+    classes: tuple[str | int, ...] | None = option(
+        None,
+        group="data",
+        help="Only these classes, by name, as in '5' or 'cat,dog'.",
+        read=read_classes,
+        written=str | list[Any] | None,
+    )
+    data_dir: str | None = option(
+        None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""
+    )
+    download: bool = option(False, group="data", help="Download the data set if it is missing.")
+    kimg: float = option(
+        20.0,
+        above=0,
+        high=1e7,
+        group="budget",
+        help="Budget of a training: thousands of real images shown to the critic.",
+    )
+    features: str | None = option(
+        None, group="judging", help="Feature network of the FID; default: the one that suits the data."
+    )
+    samples: int = option(5000, low=2, high=1_000_000, group="judging", help="Generated images per score.")
+    precision: Literal["fp32", "bf16"] = option("fp32", group="resources", help="fp32, or bf16 (autocast).")
+    threads: int = option(1, low=1, high=1024, group="resources", help="CPU threads of a training; part of the task.")
+    device: str = option("cpu", group="resources", help="cpu, cuda or cuda:N.")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        known = {field.name for field in fields(cls)}
+        for keyword in given:
+            if keyword not in known:
+                raise unknown("keyword", keyword, sorted(known))
+        given["classes"] = read_classes(given.get("classes"))
+        return cls(**given)
+
+    @classmethod
+    def recorded(cls, document: Mapping[str, Any]) -> Self:
+        """Read back what a run recorded."""
+        classes = document.get("classes")
+        return replace(cls.of(**{**document, "classes": None}), classes=None if classes is None else tuple(classes))
