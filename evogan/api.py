@@ -17,6 +17,7 @@ from evogan.files import expand, file_name
 from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
+from evogan.plugins import Plugins
 from evogan.report import facts
 from evogan.runs.gans import GANProblem
 from evogan.runs.launch import Outside, launch
@@ -59,6 +60,7 @@ def search(
     The outcome depends on (seed, window), never on `workers`. A run that exists under `name` goes on.
     Errors: UserError for whatever does not exist or does not fit.
     """
+    plugins = _plugins(asked)
     own = objective is not None
     if own:
         check_objective(objective)
@@ -86,11 +88,12 @@ def search(
         if search.get(option) is None:
             search.pop(option, None)
             search |= {option: value} if own else {}
+    problem: GANProblem | ObjectiveProblem
     if objective is not None:
         problem = ObjectiveProblem(objective, f"{task or 'objective'} on {space.name}")
-        plan = settle(space, problem, place, resources, search)
     else:
-        plan = settle(space, GANProblem(GANSettings.of(data=data, **gan)), place, resources, search)
+        problem = GANProblem(GANSettings.of(data=data, **gan))
+    plan = settle(space, problem, place, resources, search, plugins)
     if name is None:
         what = task or "objective" if own else expand(data).resolve().stem
         name = file_name(f"{what}-{plan.space.name}-{plan.settings.strategy}-s{plan.settings.seed}")
@@ -117,10 +120,11 @@ def resume(
     for part in resources or {}:
         if part not in vars(settings.resources):
             raise unknown("resource", part, vars(settings.resources))
+    plugins = _plugins(asked, run.facts.plugins)
     changed = dict(resources or {}) | _said(picked(Resources, asked))
     settings = replace(settings, resources=replace(settings.resources, **changed))
     settings = replace(settings, **_said(picked(SearchSettings, asked)))
-    plan = Plan(settings, Space.from_document(settings.space, GENES), GANProblem(gan))
+    plan = Plan(settings, Space.from_document(settings.space, GENES), GANProblem(gan), plugins)
     return _told_of(launch(place, name, plan, _outside(listener, asked)), name)
 
 
@@ -144,6 +148,7 @@ def train(
     """
     from evogan.families.build import check
 
+    _plugins(asked)
     expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
     read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
@@ -176,7 +181,8 @@ def evaluate(
     """
     from evogan.fitness import Scorer
 
-    problem = GANProblem(GANSettings.of(data=data, **asked))
+    _plugins(asked)
+    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)))
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator)
     dataset, samples = problem.dataset, problem.gan.samples
@@ -208,6 +214,12 @@ def _told_of(store: Store, name: str) -> Run:
 
 def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _plugins(asked: Mapping[str, Any], recorded: Sequence[str] = ()) -> Plugins:
+    named = asked.get("plugins", ())
+    expect("plugins", named, (list, tuple), "a list of modules and .py files")
+    return Plugins([*recorded, *(read_option("plugins", name, str) for name in named)])
 
 
 def _outside(listener: Listener | None, asked: Mapping[str, Any]) -> Outside:

@@ -20,7 +20,7 @@ from evogan.genome import plain
 
 LARGEST_SEED = 2**63 - 1
 MOST = sys.float_info.max
-GROUPS = ("budget", "strategy", "data", "judging", "resources", "output")  # in which help and docs list options
+GROUPS = ("budget", "strategy", "data", "judging", "resources", "output", "plugins")  # of help and docs, in order
 
 
 class Bounds(NamedTuple):

@@ -14,7 +14,7 @@ import evogan
 
 ROOT = Path(evogan.__file__).parent
 GROUND = {
-    *("errors", "extremes", "files", "options", "settings", "stable", "version"),
+    *("errors", "extremes", "files", "options", "plugins", "settings", "stable", "version"),
     *("genome", "families", "genes", "shipped", "trial"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": {"errors", "genome"},
     "shipped": {"errors", "files", "genes", "genome"},
     "trial": {"genome", "stable"},
+    "plugins": {"errors", "files", "stable"},
     "settings": {"errors", "files", "genome", "options", "trial"},
     "space": GROUND,
     "strategies": GROUND | {"space"},

@@ -138,7 +138,8 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
             judged_on[run.data] = problem, problem.prepare(here=resources.ray is None)[0]
         problem, task = judged_on[run.data]
         before = store.run(run.name) if store and run.name in known else None
-        plan = settle(run.space, problem, place, resources, dict(run.search) | _begun_with(run, before))
+        search = dict(run.search) | _begun_with(run, before)
+        plan = settle(run.space, problem, place, resources, search, campaign.plugins)
         check(run.name, plan)
         if store is not None and before is not None:
             check_same(store, run.name, before | asdict(plan.settings) | {"task": task.key})

@@ -17,6 +17,7 @@ from evogan.files import expand, file_name
 from evogan.files.documents import read_toml
 from evogan.genes import GENES
 from evogan.options import Option, options_of, texts_for_words
+from evogan.plugins import Plugins
 from evogan.settings import Resources, doors
 from evogan.settings.search import checks
 from evogan.space import Space, load_space
@@ -58,6 +59,7 @@ class Campaign:
     name: str
     runs: tuple[PlannedRun, ...]
     resources: Resources
+    plugins: Plugins
 
 
 def read_campaign(path: str | Path) -> Campaign:
@@ -69,7 +71,8 @@ def read_campaign(path: str | Path) -> Campaign:
     document = read_toml(path)
     try:
         file: Any = _File.model_validate({"name": path.stem} | document)
-        return Campaign(path, file.name, _runs(path, file), _resources(file))
+        plugins = Plugins(_beside(path, name) if name.endswith(".py") else name for name in file.plugins)
+        return Campaign(path, file.name, _runs(path, file), _resources(file), plugins)
     except ValidationError as error:
         raise UserError(f"{path}: {_one_line(error)}") from None
     except UserError as error:
@@ -133,7 +136,7 @@ def _trainings(file: Any, chosen: Any, kimg: float | None) -> int:
 
 
 def _is_path(name: str) -> bool:
-    return "/" in name or Path(name).suffix in (".toml", ".npz", ".safetensors")
+    return "/" in name or Path(name).suffix in (".toml", ".npz", ".safetensors", ".py")
 
 
 def _beside(path: Path, name: str) -> str:
@@ -213,6 +216,7 @@ _Resources = create_model("_Resources", __base__=_Strict, **_keys(options_of(Res
 
 _COMBINED: dict[str, Any] = {
     "name": Annotated[str, AfterValidator(_name)],
+    **_keys(doors.FILE_FIRST),
     "total_kimg": (float | None, None),
     "data": Annotated[dict[str, _DataSet], BeforeValidator(_table)],  # type: ignore[valid-type]
     "spaces": Annotated[list[str], BeforeValidator(_several)],

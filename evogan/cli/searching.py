@@ -32,6 +32,7 @@ def search(
     from evogan.engine import Judge
     from evogan.genes import GENES
     from evogan.monitor import SearchProgress
+    from evogan.plugins import Plugins
     from evogan.runs.place import Place
     from evogan.runs.seeds import read_seeds
     from evogan.space import load_space
@@ -39,6 +40,7 @@ def search(
     if (named_space is None) == (space is None):
         raise UserError("name one space to search (`evogan spaces` lists them)")
     space = named_space or space or ""
+    Plugins(asked.get("plugins", ()))
     place = Place.of(asked.get("runs"), asked.get("store"))
     for seed_genome in read_seeds(asked.get("seed_genomes", ()), load_space(space, GENES), place):
         for move in seed_genome.moves:

@@ -51,14 +51,15 @@ class RunFacts:
     """What a run found when it began, beside what it was asked to do.
 
     `task`: its key. `data`: what the task is called. `contents`: a line about the data. `reference`: name, key and
-    genes of the published genomes that winners are compared with. Of a replay: `table`, how it answers, and its
-    fingerprint.
+    genes of the published genomes that winners are compared with. `plugins`: what it imports first. Of a replay:
+    `table`, how it answers, and its fingerprint.
     """
 
     task: str
     data: str
     contents: str = ""
     reference: tuple[tuple[str, str, Genome], ...] = ()
+    plugins: tuple[str, ...] = ()
     table: str = ""
     kind: str = ""
     fingerprint: str = ""
@@ -67,7 +68,7 @@ class RunFacts:
     def recorded(cls, document: Mapping[str, Any]) -> RunFacts:
         known = {fact.name: document[fact.name] for fact in fields(cls) if document.get(fact.name) is not None}
         reference = tuple((name, key, Genome(genes)) for name, key, genes in known.get("reference", ()))
-        return cls(**known | {"reference": reference})
+        return cls(**known | {"reference": reference, "plugins": tuple(known.get("plugins", ()))})
 
 
 class RunHistory:

@@ -153,6 +153,7 @@ class RunDocument(TypedDict, total=False):
     reference: list[Annotated[tuple[str, str, dict[str, Value]], Field(strict=False)]]
     gan: GANFacts | None
     resources: dict[str, Any]
+    plugins: list[str]
     table: str | None
     kind: str | None
     fingerprint: str | None

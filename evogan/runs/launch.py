@@ -28,6 +28,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
+from evogan.plugins import Plugged, Plugins
 from evogan.runs.objective import ObjectiveEvaluator
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan
@@ -64,8 +65,10 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     real_grid = b"" if isinstance(evaluate, ObjectiveEvaluator) else evaluate.real_grid()
     references = problem.references(space)
     facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
+    if plan.plugins and plan.plugins.names:
+        facts["plugins"] = list(plan.plugins.names)
     with ExitStack() as stack:
-        executor, learn = _make_executor(evaluate, settings)
+        executor, learn = _make_executor(evaluate, settings, plan.plugins)
         stack.callback(executor.close)
         store = place.open()
         stack.callback(store.leases.close)
@@ -170,7 +173,9 @@ def _check_fit(strategy: Strategy, plan: Plan) -> None:
         raise UserError(f"strategy '{settings.strategy}' stops trials early by itself: no pruner beside it")
 
 
-def _make_executor(evaluate: Evaluate, settings: SearchSettings) -> tuple[Executor, Callable[[Store, Task], None]]:
+def _make_executor(
+    evaluate: Evaluate, settings: SearchSettings, plugins: Plugins | None
+) -> tuple[Executor, Callable[[Store, Task], None]]:
     """This process for one worker, without the seconds that Ray takes to start; else Ray, and what it learns from.
 
     A cluster that does not answer, or has not what a trial asks for, is told of at once.
@@ -190,7 +195,7 @@ def _make_executor(evaluate: Evaluate, settings: SearchSettings) -> tuple[Execut
 
     if isinstance(evaluate, ObjectiveEvaluator):
         check_sendable(evaluate.objective)
-    executor = RayExecutor(evaluate, resources)
+    executor = RayExecutor(Plugged(plugins, evaluate) if plugins and plugins.names else evaluate, resources)
     if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
         executor.limits()
     return fusing(executor), lambda store, task: executor.learn(store.costs(task.key))
@@ -271,6 +276,7 @@ def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]
     ignored = {
         *MAY_CHANGE,
         "contents",
+        "plugins",
         "space.description",
         "gan.data",
         "gan.data_dir",

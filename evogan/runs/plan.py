@@ -10,6 +10,7 @@ from typing import Any
 from evogan.errors import unknown
 from evogan.genome import plain
 from evogan.options import expect, options_of, read_as
+from evogan.plugins import Plugins
 from evogan.runs.gans import GANProblem
 from evogan.runs.objective import ObjectiveProblem
 from evogan.runs.place import Place
@@ -21,11 +22,12 @@ from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
 
 @dataclass(frozen=True)
 class Plan:
-    """One strategy on one problem in a space, as the run will record it."""
+    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it."""
 
     settings: SearchSettings
     space: Space
     problem: GANProblem | ObjectiveProblem
+    plugins: Plugins | None = None
 
 
 def settle(
@@ -34,6 +36,7 @@ def settle(
     place: Place,
     resources: Resources,
     asked: Mapping[str, Any],
+    plugins: Plugins | None = None,
 ) -> Plan:
     """`asked`: options of a search by name, seeds as people name them, "auto" for a strategy; the others have defaults.
 
@@ -41,7 +44,7 @@ def settle(
     """
     space = problem.fitting(space)
     settings = settle_search(space, place, asked, problem.early, gan=problem.gan, resources=resources)
-    return Plan(settings, space, problem)
+    return Plan(settings, space, problem, plugins)
 
 
 def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: bool, **more: Any) -> SearchSettings:

@@ -4,6 +4,7 @@ Command line, Python signatures, campaign files, the records of runs and docs ta
 """
 
 from evogan.settings.bench import BenchSettings
+from evogan.settings.extensions import Extensions
 from evogan.settings.gan import GANSettings
 from evogan.settings.output import Output
 from evogan.settings.resources import FUSE, Resources
@@ -13,6 +14,7 @@ __all__ = [
     "FUSE",
     "MAY_CHANGE",
     "BenchSettings",
+    "Extensions",
     "GANSettings",
     "Order",
     "Output",

@@ -8,6 +8,7 @@ from typing import Any
 
 from evogan.options import Option, options_of
 from evogan.settings.bench import BenchSettings
+from evogan.settings.extensions import Extensions
 from evogan.settings.gan import GANSettings
 from evogan.settings.output import Output
 from evogan.settings.resources import Resources
@@ -26,18 +27,20 @@ def unsaid(option: Option) -> Option:
 PLACE = ("runs", "store")
 DATA = ("image_size", "data_dir", "download")
 
-SEARCH = [*_of(SearchSettings), *_of(GANSettings), *_of(Resources), *_of(Output)]
+SEARCH = [*_of(SearchSettings), *_of(GANSettings), *_of(Resources), *_of(Output), *_of(Extensions)]
 RESUME = [
     *map(unsaid, _of(SearchSettings, only=MAY_CHANGE)),
     *map(unsaid, _of(Resources)),
     *_of(Output, but=("name",)),
+    *_of(Extensions),
 ]
-TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE)]
-GAN = _of(GANSettings)
-EVALUATE = _of(GANSettings, but=("kimg", "precision", "threads", "device"))
+TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE), *_of(Extensions)]
+GAN = [*_of(GANSettings), *_of(Extensions)]
+EVALUATE = [one for one in GAN if one.name not in ("kimg", "precision", "threads", "device")]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
 FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))
-FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources)]
+FILE_FIRST = _of(Extensions)
+FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources), *FILE_FIRST]
 BENCH = _of(BenchSettings)
 FEATURES = _of(GANSettings, only=DATA)
 

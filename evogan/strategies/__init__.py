@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from evogan.errors import UserError, shown, unknown
 from evogan.options import read_option
+from evogan.plugins import enter
 from evogan.space import Space
 from evogan.strategies.aging import AgingEvolution
 from evogan.strategies.assisted import AssistedEvolution
@@ -37,6 +38,7 @@ __all__ = [
     "Point",
     "Proposal",
     "Strategy",
+    "add_strategy",
     "choose",
     "explained",
     "make_strategy",
@@ -50,7 +52,7 @@ class Entry(NamedTuple):
     source: str
 
 
-STRATEGIES: Mapping[str, Entry] = {
+STRATEGIES: dict[str, Entry] = {
     "ga": Entry(GeneticAlgorithm, "generational genetic algorithm with elitism", "Goldberg 1989; DEAP"),
     "ga-steady": Entry(SteadyStateGA, "steady-state genetic algorithm, asynchronous", "Whitley 1989; DEAP"),
     "de": Entry(DifferentialEvolution, "differential evolution, three variants", "Storn and Price 1997"),
@@ -96,6 +98,11 @@ def explained(name: str) -> str:
         raise unknown("strategy", name, STRATEGIES)
     make = STRATEGIES[name].make
     return f"{inspect.getdoc(sys.modules[make.__module__])}\n\n{inspect.getdoc(make)}"
+
+
+def add_strategy(name: str, make: type[Strategy], meaning: str, source: str = "a plugin") -> None:
+    """For plugins. Errors: UserError for the name of one that is there."""
+    enter(STRATEGIES, "strategy", name, Entry(make, meaning, source))
 
 
 def make_strategy(

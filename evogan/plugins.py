@@ -1,0 +1,86 @@
+"""Plugins: modules of a user's own that enter strategies and data sets into our tables as they are imported.
+
+One is named as a module or as a .py file, or an installed package names it as an entry point of the group
+`evogan.plugins`. They are imported before anything is read, recorded with a run, and imported again by whoever goes on
+with it, and by its workers before they unpickle what they are to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evogan.errors import UserError, summary
+from evogan.files import expand
+from evogan.stable import digest
+
+GROUP = "evogan.plugins"
+Entry = TypeVar("Entry")
+
+
+class Plugins:
+    """Those that are imported, by name, files with their whole path. Unpickled elsewhere, it imports them there."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Errors: UserError for one that does not import, or names what exists."""
+        installed = [entry.module for entry in entry_points(group=GROUP)]
+        self.names = tuple(dict.fromkeys(map(_import, [*installed, *names])))
+
+    def __reduce__(self) -> tuple[type[Plugins], tuple[Any, ...]]:
+        return Plugins, (self.names,)
+
+
+class Plugged:
+    """A function that is unpickled after the plugins that it may need were imported."""
+
+    def __init__(self, plugins: Plugins, function: Callable[..., Any]) -> None:
+        self._plugins, self._function = plugins, function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+    def __reduce__(self) -> tuple[type[Plugged], tuple[Any, ...]]:
+        return Plugged, (self._plugins, self._function)  # in this order
+
+
+def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:
+    """Errors: UserError if the table has an entry of that name."""
+    if name in table:
+        raise UserError(f"{what} '{name}' exists already")
+    table[name] = entry
+
+
+def _import(name: str) -> str:
+    """What it is called from then on."""
+    path = expand(name).resolve() if name.endswith(".py") else None
+    name = str(path) if path else name
+    try:
+        if path is None:
+            importlib.import_module(name)
+        else:
+            _import_file(path)
+    except UserError as error:
+        raise UserError(f"plugin '{name}': {error}") from None
+    except Exception as error:  # whatever its code raises
+        raise UserError(f"plugin '{name}' cannot be imported: {summary(error)}") from None
+    return name
+
+
+def _import_file(path: Path) -> None:
+    """Once, under a name that is the same in every process, so that what it defines can be sent to workers."""
+    called = f"evogan_plugin_{path.stem}_{digest(str(path))[:6]}"
+    if called in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(called, path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[called] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[called]
+        raise
