@@ -28,7 +28,7 @@ import numpy as np
 
 def dots(spec):
     images = np.random.default_rng(0).integers(0, 255, (80, 1, 8, 8), dtype=np.uint8)
-    return Dataset("dots", images[:60], None, images[60:], None)
+    return image_dataset("dots", images[:60], None, images[60:], None)
 
 
 add_dataset("dots", "80 images of noise", dots)
