@@ -14,7 +14,7 @@ from evogan.errors import UserError
 from evogan.families import FAMILIES, Family, family_of, image_fields
 from evogan.families.build import impossible
 from evogan.families.plain.family import PLAIN
-from evogan.genes import GENES
+from evogan.genes import GENES, add_family
 from evogan.genes.gather import gathered
 from evogan.genome import Genome
 from evogan.genome.define import number
@@ -194,6 +194,22 @@ def test_two_families_must_mean_the_same_by_a_gene() -> None:
     other = replace(TOY, genes=(number("clip", 0.0, 1.0, 0.5, "something else", "this test"),))
     with pytest.raises(UserError, match="gene 'clip': families 'plain' and 'toy' define it differently"):
         gathered([PLAIN, other])
+
+
+def test_a_plugin_may_add_a_family() -> None:
+    before = gathered([PLAIN])
+    try:
+        add_family(TOY)
+        assert GENES.read({"family": "toy", "cycle": 2.0})["cycle"] == 2.0
+        assert family_of({"family": "toy"}) is TOY
+        assert GENES.key({"clip": 0.02}) == before.key({"clip": 0.02})
+        with pytest.raises(UserError, match="family 'toy' exists already"):
+            add_family(TOY)
+    finally:
+        FAMILIES.pop("toy", None)
+        GENES.become(before)
+    with pytest.raises(UserError, match="unknown gene 'cycle'"):
+        GENES.read({"cycle": 2.0})
 
 
 def test_data_that_a_family_cannot_use_are_one_clear_line() -> None:

@@ -50,6 +50,10 @@ class GeneTable(Mapping[str, TableGene]):
         self._genes = {gene.name: gene for gene in genes}
         self.conflicts = tuple(conflicts)
 
+    def become(self, other: GeneTable) -> None:
+        """The same as another, for all that know this one."""
+        self._genes, self.conflicts = other._genes, other.conflicts
+
     def __getitem__(self, name: str) -> TableGene:
         try:
             return self._genes[name]
