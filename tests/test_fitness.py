@@ -45,6 +45,7 @@ from evogan.fitness.cache import folder, remembered
 from evogan.fitness.features import NETWORKS, read_record
 from evogan.fitness.normalized_loss import LossName
 from evogan.fitness.scorer import extract, to_unit_range
+from evogan.fitness.threads import threads
 from evogan.fitness.train_features import measure
 
 torch.set_num_threads(1)
@@ -335,6 +336,16 @@ def test_batches_do_not_matter(digits: Dataset, scorer: Scorer) -> None:
     assert scorer.score(iter(images.split(37))) == pytest.approx(whole, rel=1e-4)
     assert pickle.loads(pickle.dumps(scorer)).score([images]) == whole
     assert scorer.score([images]) == whole
+
+
+def test_the_threads_of_a_machine_do_not_matter(digits: Dataset) -> None:
+    """Sums over as many images would be rounded otherwise: a run could not go on elsewhere bit for bit."""
+    images, found = held_out_images(digits)[:200], []
+    for number in (1, 2, 3):
+        with threads(number):
+            scorer = Scorer(digits, load_features("digits"), samples=200)
+        found.append(scorer.score([images]))
+    assert found[0] == found[1] == found[2]
 
 
 def test_worse_images_score_worse(digits: Dataset, scorer: Scorer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 
@@ -14,6 +13,7 @@ from evogan.evaluation.course import Course
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.fitness import Scorer, to_unit_range
+from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
 from evogan.training import Population, Trainer
@@ -42,7 +42,8 @@ class GANEvaluator:
         self._dataset, self._scorer, self._device = dataset, scorer, device
 
     def __call__(self, trial: Trial) -> Evaluation:
-        with _threads(trial.task):
+        assert isinstance(trial.task, GANTask)
+        with threads(trial.task.threads):
             course = Course(trial, self._streams(), self._scoring(trial.task), Clock()).run()
             while True:
                 try:
@@ -63,7 +64,8 @@ class GANEvaluator:
         too little memory.
         """
         task, streams = trials[0].task, self._streams()
-        with _threads(task):
+        assert isinstance(task, GANTask)
+        with threads(task.threads):
             scoring, clock = self._scoring(task), Clock(len(trials))
             courses = [Course(trial, streams, scoring, clock).run() for trial in trials]
             members: dict[int, Trainer] = {}
@@ -96,15 +98,3 @@ class GANEvaluator:
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""
         return grid_png(to_unit_range(torch.from_numpy(self._dataset.images[:GRID])))
-
-
-@contextmanager
-def _threads(task: Task) -> Iterator[None]:
-    """Fixed threads: their number changes sums."""
-    assert isinstance(task, GANTask)
-    before = torch.get_num_threads()
-    torch.set_num_threads(task.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
