@@ -26,10 +26,11 @@ from typing import Any
 import psutil
 from _record import RESULTS, record
 
-from evogan.engine import Broker, Judge, Loop, Resources, Store
+from evogan.engine import Broker, Judge, Loop, Store
 from evogan.engine.executors.forecast import Forecast
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.genome import Gene, Genome
+from evogan.settings import Resources
 from evogan.space import Space
 from evogan.strategies import make_strategy
 from evogan.trial import Evaluation, Task, Trial

@@ -20,6 +20,7 @@ from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.fitness import Scorer
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.trial import STATE, Choice, Evaluation, GANTask, Stopped, Task, Trial
 
@@ -45,7 +46,7 @@ def _opposite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[GANTask, GANEvaluator]:
-    return GANSettings(**GAN).prepare()
+    return GANProblem(GANSettings(**GAN)).prepare()
 
 
 def trial(task: Task, rate: float = 1e-3, **how: Any) -> Trial:

@@ -16,13 +16,14 @@ from evogan.bench.bench import _table_name
 from evogan.campaigns.carry_out import _why
 from evogan.campaigns.plan import read_campaign
 from evogan.comparison import Comparison
-from evogan.engine import Judge, Resources
+from evogan.engine import Judge
 from evogan.errors import UserError
 from evogan.monitor import Log
 from evogan.report.comparison import markdown
 from evogan.report.export import export_table
 from evogan.report.grids import Grid, real_grid
 from evogan.runs.launch import check_name
+from evogan.settings import Resources
 from evogan.space import Space
 from tests import test_cli
 from tests.conftest import mixed_space, score
