@@ -196,10 +196,11 @@ def evaluate(
     return Scorer(dataset, problem.load_features(), samples).score(found.sample(samples, seed).split(500))
 
 
-def load(path: str | Path) -> Generator:
+def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:
     """A trained generator from a .safetensors file, ready to `.sample(n)`. Errors: UserError."""
     from evogan.evaluation.checkpoint import Generator
 
+    _plugins({"plugins": plugins})
     return Generator(expand(path))
 
 

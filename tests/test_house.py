@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
     "genome": {"errors", "stable"},
     "families": {"errors", "genome"},
-    "genes": {"errors", "genome", "families"},
+    "genes": {"errors", "genome", "families", "plugins"},
     "files": {"errors", "genome"},
     "options": {"errors", "genome"},
     "shipped": {"errors", "files", "genes", "genome"},

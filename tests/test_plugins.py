@@ -1,8 +1,9 @@
-"""Plugins: a user's own strategy and data set, for command line, Python and campaigns, for resume and workers."""
+"""Plugins: a user's own parts, for command line, Python and campaigns, for resume and workers."""
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -19,9 +20,10 @@ from evogan.campaigns.plan import read_campaign
 from evogan.data.builtin import DATASETS
 from evogan.plugins import Plugged, Plugins
 from evogan.strategies import STRATEGIES
+from tests import forked
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
-(STRATEGY,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+STRATEGY, BACKBONE = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 DATA = """
 import numpy as np
 
@@ -112,6 +114,17 @@ def test_what_arrives_elsewhere_finds_its_plugin_imported(mine: Path) -> None:
     assert done.stdout == b"42\n", done.stderr
 
 
+FAMILY = """
+from dataclasses import replace
+from evogan.families.plain.family import PLAIN
+from evogan.genes import add_family
+from evogan.genome.define import number
+other = {}
+add_family(replace(PLAIN, **other))
+"""
+OTHERS = FAMILY.replace("{}", "{'name': 'others', 'genes': (number('clip', 0.0, 1.0, 0.5, '', ''),)}")
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -120,6 +133,11 @@ def test_what_arrives_elsewhere_finds_its_plugin_imported(mine: Path) -> None:
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("from evogan.strategies import *\nadd_strategy('ga', Strategy, '')", "strategy 'ga' exists already"),
         ("from evogan.data import add_dataset\nadd_dataset('mnist', '', None)", "data set 'mnist' exists already"),
+        ("from evogan.zoo.backbones import *\nadd_backbone('mlp', None)", "backbone 'mlp' exists already"),
+        ("from evogan.zoo.from_genes import *\nadd_loss('ebgan', None)", "loss 'ebgan' exists already"),
+        ("from evogan.fitness import *\nadd_measure(None, {'kid': ''})", "metric 'kid' exists already"),
+        (FAMILY, "family 'plain' exists already"),
+        (OTHERS, "gene 'clip': families 'plain' and 'others' define it differently"),
     ],
 )
 def test_a_plugin_that_cannot_be_is_one_line(code: str, said: str, tmp_path: Path) -> None:
@@ -154,3 +172,114 @@ def test_a_plugin_that_fails_on_a_worker_is_one_line(tmp_path: Path) -> None:
     done = shell(line, tmp_path)
     assert done.returncode == 2, done.stderr
     assert "plugin" in done.stderr and "ValueError: not here" in done.stderr.splitlines()[-1]
+
+
+# --- parts of GANs. What enters them is imported in processes that end: our own tables stay as they are
+
+TOY = Path(__file__).parent / "toy_family.py"
+SMALLEST = SMALL.replace("--data dots --features digits", "--data digits")
+SPREAD = """
+from evogan.fitness import add_measure
+from evogan.zoo.from_genes import add_loss
+from evogan.zoo.losses import Judgement
+
+
+class Spread:
+    def __init__(self, reference):
+        self.real = float(reference.real.std())
+
+    def measure(self, network, fake):
+        return {"spread": abs(float(fake.std()) - self.real)}
+
+
+add_measure(Spread, {"spread": "difference of the features' standard deviations"})
+add_loss("cubic", lambda: Judgement(lambda r, y: (1 - r).abs() ** 3, lambda f, y: f.abs() ** 3, lambda f: -f))
+"""
+
+
+def forked_shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evogan", *line.split()]
+    return forked.run(command, cwd=folder, text=True, env=os.environ | env)
+
+
+def write_space(folder: Path, **fixed: str) -> str:
+    """Of GANs with these genes and some batch size."""
+    lines = [f"{name} = '{value}'" for name, value in fixed.items()]
+    gene = ["[genes.batch_size]", "kind = 'int'", "low = 4", "high = 8"]
+    (folder / "space.toml").write_text("\n".join(["description = 'small'", "[fixed]", *lines, *gene]))
+    return "space.toml"
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_a_family_is_searched_resumed_reported_and_sampled(tmp_path: Path) -> None:
+    space = write_space(tmp_path, family="toy")
+    begun = forked_shell(f"search {space} --plugin {TOY} --evaluations 2 --name own {SMALLEST}", tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    gone_on = forked_shell("resume own --evaluations 3 --json", tmp_path)
+    assert json.loads(gone_on.stdout)["best"]["genome"]["family"] == "toy", gone_on.stderr
+    (tmp_path / "runs" / "own" / "report.html").unlink()
+    assert forked_shell("report own", tmp_path).returncode == 0
+    assert "toy" in (tmp_path / "runs" / "own" / "report.html").read_text()
+    load = "import evogan; print(*evogan.open_run('own').load_best().sample(3).shape)"
+    assert forked.run([sys.executable, "-c", load], cwd=tmp_path, text=True).stdout == "3 1 8 8\n"
+
+    generator = next(tmp_path.glob("runs/evaluations/*/*/generator.safetensors"))
+    assert forked_shell(f"sample {generator} --plugin {TOY}", tmp_path).returncode == 0
+    said = one_line(forked_shell(f"sample {generator}", tmp_path))
+    assert "gene 'family': 'toy' is not allowed: one of plain (a plugin's? name it: --plugin)" in said
+
+
+def test_a_loss_and_a_measure_are_searched_with(tmp_path: Path) -> None:
+    (tmp_path / "spread.py").write_text(SPREAD)
+    space = write_space(tmp_path, loss="cubic", backbone="mlp")
+    line = f"search {space} --plugin spread.py --fitness spread --evaluations 1 --name own {SMALLEST}"
+    done = forked_shell(line, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best"]["value"] >= 0
+    assert "allowed: fid, " in one_line(forked_shell(line.replace("--fitness spread", "--fitness speed"), tmp_path))
+
+
+def test_what_genomes_may_say_grows_and_their_keys_stay(tmp_path: Path) -> None:
+    (tmp_path / "places.py").write_text(BACKBONE)
+    (tmp_path / "spread.py").write_text(SPREAD)
+    code = """
+import sys
+from evogan.genes import GENES
+from evogan.plugins import Plugins
+from evogan.shipped import names, read_genome
+genomes = [read_genome(name).genome for name in names("genomes")]
+before = [GENES.key(genome) for genome in genomes]
+Plugins(sys.argv[1:])
+assert [GENES.key(genome) for genome in genomes] == before
+print(*(GENES[name].values[-1] for name in ("backbone", "loss", "family")), "brushes" in GENES)
+"""
+    plugins = ["places.py", "spread.py", str(TOY)]
+    done = forked.run([sys.executable, "-c", code, *plugins], cwd=tmp_path, text=True)
+    assert done.stdout == "places cubic toy True\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fixed", "needs", "said"),
+    [
+        ({"family": "toy", "loss": "hinge"}, "", "gene 'loss' applies only when family is plain"),
+        ({"family": "toy"}, "domains", "family 'toy' needs domains, which data set 'digits' does not have"),
+    ],
+)
+def test_what_a_family_cannot_be_is_one_line(fixed: dict[str, str], needs: str, said: str, tmp_path: Path) -> None:
+    line = f"search {write_space(tmp_path, **fixed)} --plugin {TOY} --evaluations 1 {SMALLEST}"
+    assert said in one_line(forked_shell(line, tmp_path, TOY_NEEDS=needs))
+
+
+@pytest.mark.xdist_group("ray")
+def test_workers_know_a_backbone(tmp_path: Path) -> None:
+    (tmp_path / "places.py").write_text(BACKBONE)
+    space = write_space(tmp_path, backbone="places")
+    line = f"search {space} --plugin places.py --evaluations 2 --name own {SMALLEST}"
+    done = shell(line.replace("--workers 1", "--workers 2"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert (counts["evaluations"], counts["failed"]) == (2, 0)

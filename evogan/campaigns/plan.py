@@ -216,7 +216,7 @@ _Resources = create_model("_Resources", __base__=_Strict, **_keys(options_of(Res
 
 _COMBINED: dict[str, Any] = {
     "name": Annotated[str, AfterValidator(_name)],
-    **_keys(doors.FILE_FIRST),
+    **_keys(doors.EXTENSIONS),
     "total_kimg": (float | None, None),
     "data": Annotated[dict[str, _DataSet], BeforeValidator(_table)],  # type: ignore[valid-type]
     "spaces": Annotated[list[str], BeforeValidator(_several)],

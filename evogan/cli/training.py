@@ -11,7 +11,7 @@ from evogan.cli.common import Json, console, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.errors import UserError
 from evogan.settings import GANSettings
-from evogan.settings.doors import EVALUATE, FEATURES, TRAIN
+from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN
 from evogan.settings.reading import read_pairs
 
 
@@ -44,17 +44,19 @@ def train(
         say(f"grid       {folder / 'samples.png'}")
 
 
+@takes(EXTENSIONS)
 def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
     n: Annotated[int, typer.Option("-n", help="How many images, at most a million.")] = 64,
     seed: int = 0,
     output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
+    **asked: Any,
 ) -> None:
     """Draw images from a trained generator."""
     from evogan import api
 
     output = _output(output, ".png", ".npz")
-    images = api.load(generator).sample(n, seed)
+    images = api.load(generator, **asked).sample(n, seed)
     if output.suffix == ".png":
         from evogan.evaluation.grid import grid_png
 

@@ -20,7 +20,8 @@ from evogan.engine.store import Store
 from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genes import GENES
-from evogan.genome import Genome
+from evogan.genome import GeneTable, Genome
+from evogan.plugins import Plugins
 from evogan.settings import SearchSettings
 from evogan.space import Space
 from evogan.trial import FRESH, Evaluation, Identity
@@ -103,6 +104,15 @@ class RunHistory:
             return Space.from_document(self.settings.space)
 
     @cached_property
+    def genes(self) -> GeneTable | None:
+        """The table that its genomes are of, its plugins imported; None of an objective."""
+        if self.settings.gan is None:
+            return None
+        if self.facts.plugins:
+            Plugins(self.facts.plugins)
+        return GENES
+
+    @cached_property
     def history(self) -> list[Told]:
         """What was told so far, in the order of telling: that of the numbers, or of completion."""
         rows = {row.number: row for row in self.store.proposals(self.name)}
@@ -145,7 +155,7 @@ class RunHistory:
         limit = self.settings.total_seconds
         if spent >= budget - 1e-9 or (limit is not None and self.seconds and self.seconds[-1] >= limit):
             return ""
-        space = Space.from_document(self.settings.space, GENES if self.settings.gan else None)
+        space = Space.from_document(self.settings.space, self.genes)
         if len({told.row.key for told in self.history if told.row.fidelity == 1.0}) >= space.size:
             return ""
         return f"not finished: {spent:g} of {budget} evaluations"

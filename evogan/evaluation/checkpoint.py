@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from evogan.errors import UserError
-from evogan.families import image_fields
+from evogan.families import family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
@@ -50,11 +50,11 @@ class Generator:
         header, state = _read(expand(path))
         try:
             self.facts: dict[str, Any] = dict(parse_json(header))
-            self.genome: Genome = GENES.read(dict(self.facts.pop("genome")))
+            self.genome = _genome(self.facts.pop("genome"))
             size = read_option("image_size", self.facts["image_size"], int, low=1, high=LARGEST)
             channels = read_option("channels", self.facts["channels"], int, low=1, high=3)
             fields = image_fields(size, channels)
-            needed = count_parameters(self.genome, fields)["generator"]
+            needed = count_parameters(self.genome, fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
             self._gan = build(self.genome, fields, seed=0)
@@ -74,6 +74,13 @@ class Generator:
         rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
         prompt = self._gan.prompts(n, {}, rng)
         return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
+
+
+def _genome(written: Any) -> Genome:
+    try:
+        return GENES.read(dict(written))
+    except UserError as error:
+        raise UserError(f"{error} (a plugin's? name it: --plugin)") from None
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:

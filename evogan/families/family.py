@@ -35,7 +35,8 @@ class Family:
     `players`: each has the genes of an optimiser beside `genes`. `counted`: whose real rows are the budget. `needs`:
     kinds of data beyond rows of their own: labels, few_labels, pairs, domains, sequences, points. `measures`: names of
     metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
-    built.
+    built. `sampled`: the player whose network, or an average of it, samples come from. `stackable`: whether its GANs
+    are (`zoo.gan.Stackable`).
     """
 
     name: str
@@ -48,6 +49,8 @@ class Family:
     model: str
     conflicts: tuple[Conflict, ...] = ()
     needs: frozenset[str] = frozenset()
+    sampled: str = "generator"
+    stackable: bool = False
 
     def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
         """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""

@@ -13,7 +13,7 @@ from evogan.fitness.features import (
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.load import load_features
-from evogan.fitness.measures import MEASURES, METRICS, RETIRED, Measure, Reference
+from evogan.fitness.measures import MEASURES, METRICS, RETIRED, Measure, Reference, add_measure
 from evogan.fitness.normalized_loss import NormalizedLoss
 from evogan.fitness.scorer import NonFiniteSamples, Scorer, to_unit_range
 from evogan.fitness.train_features import train_features
@@ -34,6 +34,7 @@ __all__ = [
     "NormalizedLoss",
     "Reference",
     "Scorer",
+    "add_measure",
     "feature_table",
     "frechet_distance",
     "kernel_distance",

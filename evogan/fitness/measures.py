@@ -13,6 +13,7 @@ from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
+from evogan.plugins import enter
 from evogan.stable import derive_seed
 
 
@@ -82,3 +83,14 @@ METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for na
 METRICS |= OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
+
+
+def add_measure(make: Callable[[Reference], Measure], metrics: Mapping[str, str]) -> None:
+    """For plugins. `metrics`: those that a search may minimise, with their meaning.
+
+    Errors: UserError for the name of one that is there.
+    """
+    for name in metrics:
+        enter({**METRICS, **RETIRED}, "metric", name, "")
+    METRICS.update(metrics)
+    MEASURES[make] = metrics

@@ -10,18 +10,31 @@ from evogan.errors import UserError
 from evogan.families import FAMILIES, Family
 from evogan.families.shared.losses import AUTOENCODING, LABELLED, SCORED
 from evogan.genes.gather import gathered
+from evogan.plugins import enter
 
-__all__ = ["AUTOENCODING", "GENES", "LABELLED", "SCORED", "add_family"]
+__all__ = ["AUTOENCODING", "GENES", "LABELLED", "SCORED", "add_family", "add_value"]
 
 GENES = gathered(FAMILIES.values())
+ADDED: dict[str, tuple[str, ...]] = {}  # values that plugins gave to genes of ours
 
 
 def add_family(family: Family) -> None:
-    """For plugins: its genes are part of the table from then on; what genomes of other families are called stays.
+    """For plugins; the keys of other genomes stay.
 
-    Errors: UserError for the name of one that is there, and for a gene that another family means otherwise.
+    Errors: UserError for the name of one that is there, and a gene that another family defines differently.
     """
-    if family.name in FAMILIES:
-        raise UserError(f"family '{family.name}' exists already")
-    GENES.become(gathered([*FAMILIES.values(), family]))
+    families = dict(FAMILIES)
+    enter(families, "family", family.name, family)
+    GENES.become(gathered(families.values(), ADDED))
     FAMILIES[family.name] = family
+
+
+def add_value(gene: str, value: str) -> None:
+    """One more that a choice allows; what it means is entered where the others' meanings are.
+
+    Errors: UserError for one that is there.
+    """
+    if value in GENES[gene].values:
+        raise UserError(f"{gene} '{value}' exists already")
+    ADDED[gene] = (*ADDED.get(gene, ()), value)
+    GENES.become(gathered(FAMILIES.values(), ADDED))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from evogan.errors import UserError
@@ -12,13 +12,14 @@ from evogan.genome import GeneTable, TableGene
 from evogan.genome.define import choice
 
 FAMILY = "family"
+NONE: Mapping[str, tuple[str, ...]] = {}
 
 
-def gathered(families: Iterable[Family]) -> GeneTable:
+def gathered(families: Iterable[Family], added: Mapping[str, tuple[str, ...]] = NONE) -> GeneTable:
     """The genes of all families, and the gene `family`, whose default is the first.
 
-    A gene that some families have and others have not applies with those alone. Errors: UserError for a gene that two
-    families define differently.
+    A gene that some families have and others have not applies with those alone. `added`: further values of choices.
+    Errors: UserError for a gene that two families define differently.
     """
     families = list(families)
     names = tuple(family.name for family in families)
@@ -36,5 +37,6 @@ def gathered(families: Iterable[Family]) -> GeneTable:
         gene if len(owners[name]) == len(families) else replace(gene, when={FAMILY: tuple(owners[name]), **gene.when})
         for name, gene in found.items()
     ]
+    genes = [replace(gene, values=(*gene.values, *added[gene.name])) if gene.name in added else gene for gene in genes]
     conflicts = {str(conflict): conflict for family in families for conflict in family.conflicts}  # each once
     return GeneTable([kind, *genes], conflicts.values())

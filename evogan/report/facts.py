@@ -13,7 +13,6 @@ from pathlib import Path
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.evaluation.flags import explain
-from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
 from evogan.trial import TRACEBACK, Evaluation
 
@@ -151,7 +150,7 @@ def duration(seconds: float) -> str:
 
 def phenotype(run: RunHistory, genome: Mapping[str, Value]) -> dict[str, Value]:
     """All active genes: of a GAN the defaults too, so that a published genome compares with an evolved one."""
-    return dict(genome) if run.settings.gan is None else GENES.complete(genome)
+    return dict(genome) if run.genes is None else run.genes.complete(genome)
 
 
 def differences(run: RunHistory, genome: Genome, other: Genome | None) -> str:

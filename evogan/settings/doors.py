@@ -39,8 +39,8 @@ GAN = [*_of(GANSettings), *_of(Extensions)]
 EVALUATE = [one for one in GAN if one.name not in ("kimg", "precision", "threads", "device")]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
 FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))
-FILE_FIRST = _of(Extensions)
-FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources), *FILE_FIRST]
+EXTENSIONS = _of(Extensions)
+FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources), *EXTENSIONS]
 BENCH = _of(BenchSettings)
 FEATURES = _of(GANSettings, only=DATA)
 

@@ -14,7 +14,7 @@ class Extensions:
     plugins: tuple[str, ...] = option(
         (),
         group="plugins",
-        help="Module, or .py file, that enters strategies or data sets of yours (docs/extending.md).",
+        help="Module, or .py file, that enters parts of yours (docs/extending.md).",
         flag="--plugin",
         many=True,
         written=list[str],

@@ -6,13 +6,13 @@ is given one acts in a stack of GANs as it does alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from evogan.genes import GENES
+from evogan.genes import GENES, add_value
 from evogan.zoo.divergences import divergence
 from evogan.zoo.losses import (
     Adversarial,
@@ -34,13 +34,19 @@ from evogan.zoo.weights import Weights
 Genes = Mapping[str, Any]
 Numbers = Mapping[str, Scalar]
 
-PLAIN = {
+PLAIN: dict[str, Callable[[], Judgement]] = {
     "minimax": minimax,
     "non_saturating": non_saturating,
     "wasserstein": wasserstein,
     "hinge": hinge,
     "began": began,
 }
+
+
+def add_loss(name: str, make: Callable[[], Judgement]) -> None:
+    """For plugins. Targets are 1 and 0. Errors: UserError for the name of one that is there."""
+    add_value("loss", name)
+    PLAIN[name] = make
 
 
 def numbers_of(genes: Genes) -> nn.ModuleDict:

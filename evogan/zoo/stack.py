@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from evogan.families import family_of
 from evogan.genes import AUTOENCODING, GENES
 from evogan.zoo.gan import GAN, Batch, Losses, Stackable
 from evogan.zoo.number import Number
@@ -26,7 +27,7 @@ def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Networks that grow change their shape at a time of their own.
     """
-    if genes.get("growing", False):
+    if genes.get("growing", False) or not family_of(genes).stackable:
         return None
     free = {name for name in genes if GENES[name].acts in ("number", "input")}
     if genes["loss"] not in AUTOENCODING:  # scores, of which a stack has several losses

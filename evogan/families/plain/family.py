@@ -50,4 +50,5 @@ PLAIN = Family(
     conflicts=CONFLICTS,
     measures=("fid", "kid", "normalized_loss"),
     model="evogan.families.plain.model",
+    stackable=True,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evogan.genes import AUTOENCODING
+from evogan.genes import AUTOENCODING, add_value
 from evogan.zoo.autoencoder import Autoencoder, decoder_genes
 from evogan.zoo.backbones import autogan, dcgan, infogan, mlp, progressive, resnet, sndcgan, stylegan, wdcgan
 from evogan.zoo.backbones.sizes import stages
@@ -46,7 +46,7 @@ ANY = (_any, "from 1 up")
 BY_FOUR = (_by_four, "divisible by 4")
 DOUBLED = (_doubled, "8, 10, 12, 14 and their doublings (16, 20, 24, 28, 32, ...)")
 
-BACKBONES: Mapping[str, Backbone] = {
+BACKBONES: dict[str, Backbone] = {
     "mlp": Backbone(mlp.Generator, mlp.Critic, *ANY),
     "wdcgan": Backbone(wdcgan.Generator, wdcgan.Critic, *BY_FOUR),
     "infogan": Backbone(infogan.Generator, infogan.Critic, *BY_FOUR),
@@ -57,6 +57,12 @@ BACKBONES: Mapping[str, Backbone] = {
     "progressive": Backbone(progressive.Generator, progressive.Critic, *DOUBLED),
     "stylegan": Backbone(stylegan.Generator, stylegan.Critic, *DOUBLED),
 }
+
+
+def add_backbone(name: str, backbone: Backbone) -> None:
+    """For plugins; the genes that apply to all are its own. Errors: UserError for the name of one that is there."""
+    add_value("backbone", name)
+    BACKBONES[name] = backbone
 
 
 def attention_fits(genes: Genes, size: int) -> bool:
