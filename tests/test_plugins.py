@@ -265,7 +265,7 @@ print(*(GENES[name].values[-1] for name in ("backbone", "loss", "family")), "bru
 @pytest.mark.parametrize(
     ("fixed", "needs", "said"),
     [
-        ({"family": "toy", "loss": "hinge"}, "", "gene 'loss' applies only when family is plain"),
+        ({"family": "toy", "loss": "hinge"}, "", "gene 'loss' never applies: family is toy, not plain"),
         ({"family": "toy"}, "domains", "family 'toy' needs domains, which data set 'digits' does not have"),
     ],
 )

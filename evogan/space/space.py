@@ -100,7 +100,14 @@ class Space:
         self.genes = tuple(genes)
 
     def _add_conditions_of(self, table: GeneTable) -> None:
-        """A gene of the zoo is active only where the zoo says that it applies."""
+        """A gene of the zoo is active only where the zoo says that it applies.
+
+        A fixed one that never is says nothing, unless it is of another family.
+        """
+        for name in self.fixed:
+            family = {parent: options for parent, options in table[name].when.items() if parent == "family"}
+            if never := self._on_searched(family, table)[1]:
+                raise UserError(f"gene '{name}' never applies: {never}")
         for gene in self.genes:
             when, never = self._on_searched(table[gene.name].when, table)
             if never:
