@@ -54,7 +54,12 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine.py"
 
 
-def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evogan", *line.split()]
+    return forked.run(command, cwd=folder, text=True, env=os.environ | env)
+
+
+def shell_with_ray(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "evogan", *line.split()]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
@@ -169,7 +174,7 @@ ON_WORKERS = 'import sys\nif "worker" in sys.argv[0]:\n    raise ValueError("not
 def test_a_plugin_that_fails_on_a_worker_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "shy.py").write_text(ON_WORKERS)
     line = "search wdcgan --plugin shy.py --kimg 0.05 --samples 50 --workers 2 --evaluations 2 --confirm 0"
-    done = shell(line, tmp_path)
+    done = shell_with_ray(line, tmp_path)
     assert done.returncode == 2, done.stderr
     assert "plugin" in done.stderr and "ValueError: not here" in done.stderr.splitlines()[-1]
 
@@ -197,11 +202,6 @@ add_loss("cubic", lambda: Judgement(lambda r, y: (1 - r).abs() ** 3, lambda f, y
 """
 
 
-def forked_shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evogan", *line.split()]
-    return forked.run(command, cwd=folder, text=True, env=os.environ | env)
-
-
 def write_space(folder: Path, **fixed: str) -> str:
     """Of GANs with these genes and some batch size."""
     lines = [f"{name} = '{value}'" for name, value in fixed.items()]
@@ -217,19 +217,19 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_a_family_is_searched_resumed_reported_and_sampled(tmp_path: Path) -> None:
     space = write_space(tmp_path, family="toy")
-    begun = forked_shell(f"search {space} --plugin {TOY} --evaluations 2 --name own {SMALLEST}", tmp_path)
+    begun = shell(f"search {space} --plugin {TOY} --evaluations 2 --name own {SMALLEST}", tmp_path)
     assert begun.returncode == 0, begun.stderr
-    gone_on = forked_shell("resume own --evaluations 3 --json", tmp_path)
+    gone_on = shell("resume own --evaluations 3 --json", tmp_path)
     assert json.loads(gone_on.stdout)["best"]["genome"]["family"] == "toy", gone_on.stderr
     (tmp_path / "runs" / "own" / "report.html").unlink()
-    assert forked_shell("report own", tmp_path).returncode == 0
+    assert shell("report own", tmp_path).returncode == 0
     assert "toy" in (tmp_path / "runs" / "own" / "report.html").read_text()
     load = "import evogan; print(*evogan.open_run('own').load_best().sample(3).shape)"
     assert forked.run([sys.executable, "-c", load], cwd=tmp_path, text=True).stdout == "3 1 8 8\n"
 
     generator = next(tmp_path.glob("runs/evaluations/*/*/generator.safetensors"))
-    assert forked_shell(f"sample {generator} --plugin {TOY}", tmp_path).returncode == 0
-    said = one_line(forked_shell(f"sample {generator}", tmp_path))
+    assert shell(f"sample {generator} --plugin {TOY}", tmp_path).returncode == 0
+    said = one_line(shell(f"sample {generator}", tmp_path))
     assert "gene 'family': 'toy' is not allowed: one of plain (a plugin's? name it: --plugin)" in said
 
 
@@ -237,10 +237,10 @@ def test_a_loss_and_a_measure_are_searched_with(tmp_path: Path) -> None:
     (tmp_path / "spread.py").write_text(SPREAD)
     space = write_space(tmp_path, loss="cubic", backbone="mlp")
     line = f"search {space} --plugin spread.py --fitness spread --evaluations 1 --name own {SMALLEST}"
-    done = forked_shell(line, tmp_path)
+    done = shell(line, tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["best"]["value"] >= 0
-    assert "allowed: fid, " in one_line(forked_shell(line.replace("--fitness spread", "--fitness speed"), tmp_path))
+    assert "allowed: fid, " in one_line(shell(line.replace("--fitness spread", "--fitness speed"), tmp_path))
 
 
 def test_what_genomes_may_say_grows_and_their_keys_stay(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ print(*(GENES[name].values[-1] for name in ("backbone", "loss", "family")), "bru
 )
 def test_what_a_family_cannot_be_is_one_line(fixed: dict[str, str], needs: str, said: str, tmp_path: Path) -> None:
     line = f"search {write_space(tmp_path, **fixed)} --plugin {TOY} --evaluations 1 {SMALLEST}"
-    assert said in one_line(forked_shell(line, tmp_path, TOY_NEEDS=needs))
+    assert said in one_line(shell(line, tmp_path, TOY_NEEDS=needs))
 
 
 @pytest.mark.xdist_group("ray")
@@ -279,7 +279,7 @@ def test_workers_know_a_backbone(tmp_path: Path) -> None:
     (tmp_path / "places.py").write_text(BACKBONE)
     space = write_space(tmp_path, backbone="places")
     line = f"search {space} --plugin places.py --evaluations 2 --name own {SMALLEST}"
-    done = shell(line.replace("--workers 1", "--workers 2"), tmp_path)
+    done = shell_with_ray(line.replace("--workers 1", "--workers 2"), tmp_path)
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)["counts"]
     assert (counts["evaluations"], counts["failed"]) == (2, 0)
