@@ -612,7 +612,10 @@ def test_a_decoder_without_norm_judges_each_image_alone(backbone: str) -> None:
     ids=lambda g: g["backbone"],
 )
 def test_a_stacked_population_is_its_members(genome: dict[str, Any]) -> None:
-    """Values, and gradients for the parameters, under `vmap`."""
+    """Values, and gradients for the parameters, under `vmap`.
+
+    `tie_weights` would leave its tensors in modules that have two names, such as an activation that layers share.
+    """
     members = [[*networks(16, 1, critic_norm="none", **genome)] for _ in range(3)]
     for i, pair in enumerate(members):
         for network in pair:
@@ -624,8 +627,8 @@ def test_a_stacked_population_is_its_members(genome: dict[str, Any]) -> None:
     stacked_draws = tuple(torch.stack(parts) for parts in zip(*draws, strict=True))
 
     def loss(g: Mapping[str, Any], c: Mapping[str, Any], z: Tensor, draws: tuple[Tensor, ...]) -> Tensor:
-        images = functional_call(generators[0], dict(g), (z, draws))
-        critique: Critique = functional_call(critics[0], dict(c), (images,))
+        images = functional_call(generators[0], dict(g), (z, draws), tie_weights=False)
+        critique: Critique = functional_call(critics[0], dict(c), (images,), tie_weights=False)
         return critique.score.square().mean() + critique.features.square().mean()
 
     def state(network: nn.Module) -> dict[str, Tensor]:
