@@ -128,8 +128,11 @@ def resume(
     return _told_of(launch(place, name, plan, _outside(listener, asked)), name)
 
 
-def open_run(name: str, runs: str | Path | None = None, store: str | None = None) -> Run:
-    """A run as the store has it; nothing is trained."""
+def open_run(
+    name: str, runs: str | Path | None = None, store: str | None = None, *, plugins: Sequence[str] = ()
+) -> Run:
+    """A run as the store has it; nothing is trained. plugins: those that its genomes need to be sampled."""
+    _plugins({"plugins": plugins})
     return Run(Place.of(runs, store).existing(), name)
 
 

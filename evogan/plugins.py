@@ -20,6 +20,7 @@ from evogan.files import expand
 from evogan.stable import digest
 
 GROUP = "evogan.plugins"
+_IMPORTED: set[str] = set()
 Entry = TypeVar("Entry")
 
 
@@ -48,6 +49,11 @@ class Plugged:
         return Plugged, (self._plugins, self._function)  # in this order
 
 
+def imported(names: Iterable[str]) -> bool:
+    """Whether all of them were, in this process."""
+    return _IMPORTED.issuperset(names)
+
+
 def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:
     """Errors: UserError if the table has an entry of that name."""
     if name in table:
@@ -68,6 +74,7 @@ def _import(name: str) -> str:
         raise UserError(f"plugin '{name}': {error}") from None
     except Exception as error:  # whatever its code raises
         raise UserError(f"plugin '{name}' cannot be imported: {summary(error)}") from None
+    _IMPORTED.add(name)
     return name
 
 

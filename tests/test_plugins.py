@@ -224,8 +224,11 @@ def test_a_family_is_searched_resumed_reported_and_sampled(tmp_path: Path) -> No
     (tmp_path / "runs" / "own" / "report.html").unlink()
     assert shell("report own", tmp_path).returncode == 0
     assert "toy" in (tmp_path / "runs" / "own" / "report.html").read_text()
-    load = "import evogan; print(*evogan.open_run('own').load_best().sample(3).shape)"
+    load = f"import evogan; print(*evogan.open_run('own', plugins=[{str(TOY)!r}]).load_best().sample(3).shape)"
     assert forked.run([sys.executable, "-c", load], cwd=tmp_path, text=True).stdout == "3 1 8 8\n"
+
+    unnamed = "import evogan; evogan.open_run('own').load_best()"
+    assert "name it: --plugin" in forked.run([sys.executable, "-c", unnamed], cwd=tmp_path, text=True).stderr
 
     generator = next(tmp_path.glob("runs/evaluations/*/*/generator.safetensors"))
     assert shell(f"sample {generator} --plugin {TOY}", tmp_path).returncode == 0

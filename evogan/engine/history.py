@@ -21,7 +21,7 @@ from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
-from evogan.plugins import Plugins
+from evogan.plugins import imported
 from evogan.settings import SearchSettings
 from evogan.space import Space
 from evogan.trial import FRESH, Evaluation, Identity
@@ -105,12 +105,11 @@ class RunHistory:
 
     @cached_property
     def genes(self) -> GeneTable | None:
-        """The table that its genomes are of, its plugins imported; None of an objective."""
-        if self.settings.gan is None:
-            return None
-        if self.facts.plugins:
-            Plugins(self.facts.plugins)
-        return GENES
+        """The table that its genomes are of; None of an objective, and of plugins that nobody imported.
+
+        Reading runs no code that a store names.
+        """
+        return None if self.settings.gan is None or not imported(self.facts.plugins) else GENES
 
     @cached_property
     def history(self) -> list[Told]:

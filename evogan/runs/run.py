@@ -48,5 +48,4 @@ class Run(RunHistory):
                 f"run '{self.name}' is of a version that kept the weights with the best FID, whatever judged",
                 stacklevel=2,
             )
-        _ = self.genes  # of plugins, too
         return Generator(self.store.files(training.identity, training.evaluation) / "generator.safetensors")
