@@ -21,7 +21,7 @@ from evogan.training import Diverged, Plan, Trainer
 from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.trial import GANTask, Trial
-from evogan.zoo.gan import Batch, Losses
+from evogan.zoo.gan import Batch, Data, Losses
 
 SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
 
@@ -168,7 +168,7 @@ def test_every_image_is_shown_once_an_epoch() -> None:
     images = torch.arange(50, dtype=torch.uint8).reshape(50, 1, 1, 1).expand(50, 1, 8, 8)
     run = trainer({**SMALL, "batch_size": 10}, images)
     for _ in range(3):
-        epoch = torch.cat([run._next_reals(10) for _ in range(5)])
+        epoch = torch.cat([run.feed.next(10, ["images"])["images"] for _ in range(5)])
         seen = ((epoch[:, 0, 0, 0] + 1) * 127.5).round().long()
         assert sorted(seen.tolist()) == list(range(50))
 
@@ -345,10 +345,10 @@ def test_reals_that_no_player_looks_at_are_not_taken() -> None:
     shown: list[torch.Tensor] = []
     draw = run.gan.draw
 
-    def watched(player: str, real: torch.Tensor, rng: torch.Generator) -> object:
+    def watched(player: str, n: int, data: Data, rng: torch.Generator) -> object:
         if player == "critic":
-            shown.append(real[:, 0, 0, 0])
-        return draw(player, real, rng)
+            shown.append(data["images"][:, 0, 0, 0])
+        return draw(player, n, data, rng)
 
     run.gan.draw = watched  # type: ignore[method-assign, assignment]
     run.run_to(3)

@@ -301,7 +301,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "another's": ("UPDATE tells SET evaluations = '[2]' WHERE position = 0", "is of another genome or task"),
     "no proposal": ("DELETE FROM proposals WHERE number = 2", "position 2: there is no proposal 2"),
     "no finalist": ("INSERT INTO finalists VALUES ('killed', 'k')", "key 'k': it was never proposed"),
-    "a run": ("UPDATE runs SET document = '{\"score\": 3}'", "table runs, row name 'killed': document: score"),
+    "a run": ("UPDATE runs SET document = '{\"score\": 3}'", "table runs, row name 'killed': document: "),
 }
 
 
