@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from evogan.engine import Broker, Event, Interrupted, Judge, LocalExecutor, Pruner, Store
 from evogan.engine.executors import Report, Watch
+from evogan.engine.executors.base import Lost
 from evogan.engine.history import RunHistory
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
@@ -202,6 +203,16 @@ def test_asked_to_stop_it_finishes_what_runs_and_can_go_on(moment: int) -> None:
     assert facts(run(ShuffledExecutor(3, 2), store=store, strategy="random")) == facts(
         run(LocalExecutor(evaluate), strategy="random")
     )
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_stopped_together_with_its_cluster_has_lost_nothing(asked: bool) -> None:
+    stopping = threading.Event()
+    if asked:
+        stopping.set()
+    broker = Broker(Store(), LocalExecutor(evaluate), stopping=stopping)
+    with pytest.raises(Interrupted if asked else Lost), broker.stopped_together():
+        raise Lost("the cluster is lost")
 
 
 # --- limits

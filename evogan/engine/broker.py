@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from time import monotonic
@@ -83,6 +84,16 @@ class Broker:
         self._pruned: dict[Identity, Evaluation] = {}
         self._withdrawn, self._next_look = False, 0.0
 
+    @contextmanager
+    def stopped_together(self) -> Iterator[None]:
+        """Whoever stops this process may stop what evaluates, too, and that is no loss. Errors: Interrupted."""
+        try:
+            yield
+        except Lost:
+            if self._stopping.is_set():
+                raise Interrupted from None
+            raise
+
     def request(self, trial: Trial) -> None:
         """Make sure that an answer to `trial` is known or under way."""
         identity = trial.identity
@@ -135,12 +146,7 @@ class Broker:
         if arrived:
             return arrived
         if self._in_flight:
-            try:
-                finished = self._executor.wait(self._watch, POLL)
-            except Lost:
-                if self._stopping.is_set():  # whoever stopped this process stopped what evaluates, too
-                    raise Interrupted from None
-                raise
+            finished = self._executor.wait(self._watch, POLL)
             if finished is not None:
                 arrived.append(self._record(*finished))
         else:

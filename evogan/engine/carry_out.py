@@ -17,13 +17,15 @@ def carry_out(loop: Loop, finalists: int, replicates: int, references: Sequence[
     `replicates`: fresh trainings of each. What trainings left to go on from is dropped: nothing will. A run that was
     stopped anywhere goes on here. Errors: Interrupted if the run was asked to stop.
     """
-    loop.go()
-    broker, run = loop.broker, RunHistory(loop.broker.store, loop.run)
-    best = run.leaders(finalists, loop.strategy.estimate)
-    broker.store.set_finalists(run.name, (told.row.key for told in best))
-    genomes = [told.row.genome for told in best] + list(references)
-    broker.listener(Event("checking", None, value=len(genomes) * replicates))
-    confirm(broker, loop.space, loop.task, genomes, replicates)
+    broker = loop.broker
+    with broker.stopped_together():
+        loop.go()
+        run = RunHistory(broker.store, loop.run)
+        best = run.leaders(finalists, loop.strategy.estimate)
+        broker.store.set_finalists(run.name, (told.row.key for told in best))
+        genomes = [told.row.genome for told in best] + list(references)
+        broker.listener(Event("checking", None, value=len(genomes) * replicates))
+        confirm(broker, loop.space, loop.task, genomes, replicates)
     for told in run.history:
         if told.row.fidelity < 1:
             for replicate, evaluation in enumerate(told.evaluations):
