@@ -50,8 +50,11 @@ class Plugged:
 
 
 def imported(names: Iterable[str]) -> bool:
-    """Whether all of them were, in this process."""
-    return _IMPORTED.issuperset(names)
+    """Whether all of them were, in this process; installed ones are at once. No other is imported for it."""
+    names = set(names)
+    if names:
+        Plugins(())
+    return names <= _IMPORTED
 
 
 def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:

@@ -18,7 +18,7 @@ import evogan
 from evogan import Gene, Space, UserError
 from evogan.campaigns.plan import read_campaign
 from evogan.data.builtin import DATASETS
-from evogan.plugins import Plugged, Plugins
+from evogan.plugins import Plugged, Plugins, imported
 from evogan.strategies import STRATEGIES
 from tests import forked
 
@@ -105,7 +105,8 @@ def test_without_plugins_the_record_is_as_it_was() -> None:
 def test_an_entry_point_needs_no_option(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(mine.parent)
     monkeypatch.setattr("evogan.plugins.entry_points", lambda group: [EntryPoint("x", "mine", group)])
-    assert Plugins([]).names == ("mine",)
+    assert imported(["mine"]) and Plugins([]).names == ("mine",)  # whoever reads a run of it, too
+    assert not imported(["mine", "another"])
     assert "centre" in STRATEGIES and "dots" in DATASETS
     sys.modules.pop("mine")
 
