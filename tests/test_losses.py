@@ -77,6 +77,14 @@ CASES: dict[str, tuple[dict[str, Any], Textbook]] = {
             lambda r, f: -np.mean(np.log(sigmoid(f))),
         ),
     ),
+    "maximum_likelihood": (
+        genome("maximum_likelihood"),
+        (
+            lambda r, f, y, n: bce(r, y),
+            lambda r, f, y, n: bce(f, n),
+            lambda r, f: -np.mean(sigmoid(f) / (1 - sigmoid(f))),
+        ),
+    ),
     "least_squares": (
         genome("least_squares"),
         (
@@ -269,7 +277,7 @@ def test_losses_and_gradients_are_finite_at_huge_scores(case: str) -> None:
             assert x.isfinite().all()
 
 
-@pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
+@pytest.mark.parametrize("loss", ["minimax", "non_saturating", "maximum_likelihood"])
 def test_a_confident_critic_keeps_the_small_gradient_it_is_due(loss: str) -> None:
     """Float32: s(t) - 1 = -s(-t) must not be computed as a difference from 1."""
     for t in (18.0, 40.0, 80.0):
@@ -322,6 +330,16 @@ def critic_loss(genes: Mapping[str, Any], score: Callable[[Array], Array]) -> fl
 def test_the_best_critic_of_cross_entropy_measures_the_jensen_shannon_divergence() -> None:
     best = critic_loss(genome("minimax"), lambda x: np.log(P.pdf(x) / Q.pdf(x)))
     assert best == pytest.approx(math.log(4) - 2 * jensen_shannon(), abs=1e-5)
+
+
+def test_against_the_best_critic_the_maximum_likelihood_game_descends_the_kl_divergence() -> None:
+    """KL(P|Q) = log s + (1 + m^2)/(2 s^2) - 1/2 of Q = N(m, s^2): its gradient, where samples are m + s z."""
+    m, s = tensor(0.8).requires_grad_(), tensor(1.1).requires_grad_()
+    x = m + s * tensor((ON_Q - 0.8) / 1.1)
+    best = -x.square() / 2 + ((x - 0.8) / 1.1).square() / 2 + math.log(1.1)  # log p/q, of q as it is
+    loss = adversarial(genome("maximum_likelihood")).generator(best)["generator"]
+    found = [float(g) for g in torch.autograd.grad(loss, (m, s))]
+    assert found == pytest.approx([0.8 / 1.1**2, 1 / 1.1 - (1 + 0.8**2) / 1.1**3], abs=1e-4)
 
 
 def test_the_best_critic_of_hinge_measures_total_variation() -> None:

@@ -162,7 +162,7 @@ def test_published_gans_and_their_neighbours_train_together_as_alone(name: str) 
 
 
 LOSSES: list[dict[str, Any]] = [
-    *({"loss": loss} for loss in ("minimax", "non_saturating", "wasserstein", "hinge")),
+    *({"loss": loss} for loss in ("minimax", "non_saturating", "maximum_likelihood", "wasserstein", "hinge")),
     {"loss": "non_saturating", "label_smoothing": 0.1, "label_noise": 0.1},
     *({"loss": "least_squares", "ls_targets": targets} for targets in ("zero_one", "pearson")),
     *({"loss": "f_divergence", "divergence": kind} for kind in ("kl", "reverse_kl", "js", "hellinger")),

@@ -22,6 +22,7 @@ from evogan.zoo.losses import (
     f_divergence,
     hinge,
     least_squares,
+    maximum_likelihood,
     minimax,
     non_saturating,
     wasserstein,
@@ -37,6 +38,7 @@ Numbers = Mapping[str, Scalar]
 PLAIN: dict[str, Callable[[], Judgement]] = {
     "minimax": minimax,
     "non_saturating": non_saturating,
+    "maximum_likelihood": maximum_likelihood,
     "wasserstein": wasserstein,
     "hinge": hinge,
     "began": began,

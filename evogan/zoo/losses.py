@@ -6,6 +6,7 @@ unless smoothed. Binary cross-entropy of score t and target y is B(t, y) = S(t) 
                      critic                                 generator
     minimax          E B(r, y_r) + E B(f, y_f)              -E S(f)                                1406.2661
     non_saturating   the same                               E S(-f)                                1406.2661
+    maximum_likelihood                                      -E e^f                                 1701.00160
     least_squares    E (r - b)^2/2 + E (f - a)^2/2          E (f - c)^2/2                          1611.04076
                      a, b, c = 0, 1, 1 (zero_one), or -1, 1, 0 (pearson); with targets a + (b - a) y
     wasserstein      E f - E r                              -E f                                   1701.07875
@@ -38,7 +39,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.functional import relu, softplus
 
-from evogan.zoo.divergences import Divergence
+from evogan.zoo.divergences import LARGE, Divergence
 from evogan.zoo.number import Scalar, now
 
 LossTerms = Mapping[str, Tensor]
@@ -65,7 +66,7 @@ class Adversarial:
     {'generator': tensor(-2.)}
 
     Where `needs_real`, the generator's uses the reals' scores too, which carry no gradient:
-    the caller detaches them. Targets matter to minimax, non_saturating and least_squares only.
+    the caller detaches them. Targets matter to the losses of cross-entropies and squares only.
     """
 
     judgement: Judgement
@@ -143,6 +144,11 @@ def minimax() -> Judgement:
 
 def non_saturating() -> Judgement:
     return Judgement(_cross_entropy, _cross_entropy, lambda f: softplus(-f))
+
+
+def maximum_likelihood() -> Judgement:
+    """Against the best critic, e^f = p/q, the gradient is that of KL(p|q). Beyond f = 20 it is 0."""
+    return Judgement(_cross_entropy, _cross_entropy, lambda f: -torch.exp(f.clamp(max=LARGE)))
 
 
 def least_squares(targets: str = "zero_one") -> Judgement:

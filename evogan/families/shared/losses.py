@@ -5,9 +5,9 @@ from __future__ import annotations
 from evogan.families.shared.sources import EDL, IMPROVED
 from evogan.genome.define import choice, number
 
-SCORED = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "f_divergence")
+SCORED = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "f_divergence", "maximum_likelihood")
 AUTOENCODING = ("ebgan", "began")  # the critic is an autoencoder: what it fails to reconstruct is fake
-LABELLED = ("minimax", "non_saturating", "least_squares")
+LABELLED = ("minimax", "non_saturating", "least_squares", "maximum_likelihood")
 
 LOSSES = [
     choice(
@@ -16,7 +16,8 @@ LOSSES = [
         "wasserstein",
         "adversarial loss",
         "minimax, non_saturating arXiv:1406.2661; least_squares arXiv:1611.04076; wasserstein arXiv:1701.07875; "
-        "hinge arXiv:1705.02894; f_divergence arXiv:1606.00709; ebgan arXiv:1609.03126; began arXiv:1703.10717",
+        "hinge arXiv:1705.02894; f_divergence arXiv:1606.00709; maximum_likelihood arXiv:1701.00160; "
+        "ebgan arXiv:1609.03126; began arXiv:1703.10717",
         acts="loss",
     ),
     choice(

@@ -14,7 +14,7 @@ SCHEDULE = [
     number(
         "lr_ratio",
         0.01,
-        100.0,
+        1e5,
         1.0,
         "the generator's learning rate over the critic's",
         "TTUR, arXiv:1706.08500",
