@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, optim
+
+ABOVE_ZERO = 1e-6  # torch's, added to a norm
 
 
 def make_optimizer(player: str, rate: float, genes: Mapping[str, Any], parameters: Iterable[Tensor]) -> optim.Optimizer:
@@ -19,3 +22,14 @@ def make_optimizer(player: str, rate: float, genes: Mapping[str, Any], parameter
             return optim.RMSprop(group, rate, alpha=genes[f"{player}_rms_decay"], foreach=True)
         case _:
             return optim.SGD(group, rate, momentum=genes[f"{player}_momentum"], fused=True)
+
+
+def clipped(gradients: Sequence[Tensor], longest: float) -> Sequence[Tensor]:
+    """All of them times min(1, longest/|g|), |g| being the norm of them together; 0: as they are.
+
+    What `torch.nn.utils.clip_grad_norm_` does in place (Pascanu et al., arXiv:1211.5063).
+    """
+    if longest == 0:
+        return gradients
+    share = (longest / (torch.nn.utils.get_total_norm(gradients) + ABOVE_ZERO)).clamp(max=1)
+    return [gradient * share for gradient in gradients]

@@ -32,7 +32,9 @@ class Population:
         self._members = list(trainers)
         self._stack = Stack([stackable(trainer.gan) for trainer in trainers])
         self._optimizers = {
-            player: StackedOptimizer(player, [trainer.optimizers[player] for trainer in trainers], self._stack)
+            player: StackedOptimizer(
+                player, [t.optimizers[player] for t in trainers], [t.longest[player] for t in trainers], self._stack
+            )
             for player in trainers[0].gan.players
         }
         self._blocks = {player: _Blocks(player, trainers) for player in self._optimizers}

@@ -3,6 +3,8 @@
 adam      m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  w <- w - r/(1 - b1^t) m / (sqrt(v/(1 - b2^t)) + e)
 rmsprop   v <- a v + (1 - a) g^2;  w <- w - r g / (sqrt(v) + e)
 sgd       m <- u m + g;            w <- w - r m
+
+Each after g <- g min(1, c/|g|), where gradients are clipped.
 """
 
 from __future__ import annotations
@@ -12,15 +14,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, optim
 
+from evogan.training.optimizers import ABOVE_ZERO
 from evogan.zoo.stack import Stack
 
 EPSILON = 1e-8  # torch's default
 
 
 class StackedOptimizer:
-    """Takes over `optimizers`, one a member and all of a kind: their states become views of its matrices."""
+    """Takes over `optimizers`, one a member and all of a kind: their states become views of its matrices.
 
-    def __init__(self, player: str, optimizers: Sequence[optim.Optimizer], stack: Stack) -> None:
+    `longest`: of each member's gradients; all are above 0, or none is.
+    """
+
+    def __init__(
+        self, player: str, optimizers: Sequence[optim.Optimizer], longest: Sequence[float], stack: Stack
+    ) -> None:
         self._descend: Callable[..., None]
         weights = stack.parameters[player]
         groups = [optimizer.param_groups[0] for optimizer in optimizers]
@@ -35,6 +43,7 @@ class StackedOptimizer:
                 self._descend, moments = self._sgd, ["momentum_buffer"] if groups[0]["momentum"] else []
                 numbers = {"momentum": [group["momentum"] for group in groups]}
         self._numbers = {name: weights.new_tensor(n, dtype=torch.float64)[:, None] for name, n in numbers.items()}
+        self._longest = weights.new_tensor(longest)[:, None] if longest[0] > 0 else None
         self._moments = {name: torch.zeros_like(weights) for name in moments}
         self._steps = weights.new_zeros((len(groups), len(groups[0]["params"])), dtype=torch.float32)
         for i, optimizer in enumerate(optimizers):
@@ -53,6 +62,9 @@ class StackedOptimizer:
         numbers = {name: number[everything] for name, number in self._numbers.items()}
         moments = {name: moment[everything] for name, moment in self._moments.items()}
         steps = self._steps[everything][:, :1].double()
+        if self._longest is not None:
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            gradient = gradient * (self._longest[everything] / (norm + ABOVE_ZERO)).clamp(max=1)
         self._descend(weights, gradient, rates, steps, *numbers.values(), *moments.values())
         if who is not None:
             for name, moment in moments.items():

@@ -13,7 +13,7 @@ from torch import Tensor
 from evogan.fitness.normalized_loss import LossName, NormalizedLoss
 from evogan.stable import derive_seed
 from evogan.training.feed import Feed, Streams
-from evogan.training.optimizers import make_optimizer
+from evogan.training.optimizers import clipped, make_optimizer
 from evogan.training.state import State
 from evogan.zoo import GAN
 from evogan.zoo.gan import Batch
@@ -64,6 +64,7 @@ class Trainer:
             name: make_optimizer(name, gan.rates[name], genes, parameters)
             for name, parameters in self._parameters.items()
         }
+        self.longest = {name: float(genes[f"{name}_gradient_clip"]) for name in gan.players}
         self._meter = _Meter()
         self.looks_every_iteration = device.type == "cpu"  # elsewhere a look would wait for the device
         self._normalized = NormalizedLoss()
@@ -161,7 +162,7 @@ class Trainer:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         after = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for parameter, gradient in zip(after, gradients, strict=True):
+        for parameter, gradient in zip(after, clipped(gradients, self.longest[player]), strict=True):
             parameter.grad = _laid_out(gradient, parameter).clone()
         optimizer.step()
         return [new.detach() - old.detach() for new, old in zip(after, self._parameters[player], strict=True)]
@@ -187,7 +188,7 @@ class Trainer:
         parameters = self._parameters[player]
         # a network that grows has layers without a part in it yet
         gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        for parameter, gradient in zip(parameters, clipped(gradients, self.longest[player]), strict=True):
             parameter.grad = _laid_out(gradient, parameter)
         self.optimizers[player].step()
         self.gan.after_step(player, batch, losses)

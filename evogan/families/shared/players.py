@@ -1,4 +1,4 @@
-"""Genes that every player has, whatever it is called: those of its optimiser."""
+"""Genes that every player has, whatever it is called: those of its steps."""
 
 from __future__ import annotations
 
@@ -50,5 +50,15 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             acts="input",
             switch=True,
             **only(f"{player}_optimizer", "sgd"),
+        ),
+        number(
+            f"{player}_gradient_clip",
+            0.0,
+            1000.0,
+            0.0,
+            f"longest gradient of the {player}, over all its parameters, that is not shortened to this; 0 = off",
+            "Pascanu et al., arXiv:1211.5063",
+            acts="input",
+            switch=True,
         ),
     )
