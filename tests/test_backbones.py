@@ -15,6 +15,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 
 from evogan.genes import AUTOENCODING, GENES
+from evogan.shipped import read_genome
 from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks
 from evogan.zoo.backbones.sizes import stages
 from evogan.zoo.gan import Critique
@@ -74,6 +75,7 @@ def shake(network: nn.Module) -> None:
         ({"backbone": "infogan", "filters": 64, "latent": 64, "critic_norm": "batch"}, 28, 1, 6_642_241, 6_559_169),
         ({"backbone": "infogan", "filters": 64, "latent": 64, "critic_norm": "batch"}, 32, 3, 8_616_131, 8_527_297),
         ({"backbone": "dcgan", "filters": 64, "critic_norm": "batch"}, 64, 3, 3_576_704, 2_765_568),
+        ({**read_genome("dcgan_48").genome}, 48, 3, 4_768_320, 4_312_000),
         ({"backbone": "sndcgan", "filters": 64, "latent": 128}, 32, 3, 3_813_379, 5_860_865),
         ({"backbone": "sndcgan", "sndcgan_form": "paper", "latent": 128, "filters": 64}, 32, 3, 3_812_355, 2_935_873),
         ({"backbone": "resnet", "filters": 256, "latent": 128, "upsampling": "nearest"}, 32, 3, 4_276_739, 1_053_825),
@@ -86,6 +88,20 @@ def test_parameter_counts_are_the_published_ones(
         genome = {**genome, "upsampling": "transposed"}
     made = on_meta(size, channels, {"critic_norm": "none", **genome})
     assert tuple(map(count, made)) == (generator, critic)
+
+
+def test_dcgan_at_48_has_the_published_layers() -> None:
+    """3x3x512, and four times k5 s2: 256, 128, 64, image; and back. The counts of weights and of norms' two numbers."""
+    strided = 25 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3)
+    assert 100 * 512 * 9 + strided + 2 * (512 + 256 + 128 + 64) == 4_768_320
+    assert strided + 512 * 9 + 2 * (128 + 256 + 512) == 4_312_000
+    generator, critic = on_meta(48, 3, read_genome("dcgan_48").genome)
+    doubling = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    halving = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
+    assert [(m.in_channels, m.out_channels) for m in doubling] == [(512, 256), (256, 128), (128, 64), (64, 3)]
+    assert [(m.in_channels, m.out_channels) for m in halving] == [(3, 64), (64, 128), (128, 256), (256, 512)]
+    assert all((m.kernel_size, m.stride) == ((5, 5), (2, 2)) for m in (*doubling, *halving))
+    assert (generator.dense.out_features, critic.head.in_features) == (512 * 3 * 3, 512 * 3 * 3)
 
 
 def layer_shapes(network: nn.Module) -> list[tuple[int, ...]]:
@@ -113,13 +129,20 @@ PLANS = {
     "infogan": ("F B a F B a m T B a T", "S a S B a f F B a F"),
     "dcgan": ("F m B a T B a T", "S a S B a f F"),
     "sndcgan": ("F m B a T B a T B a C", "C a S B a C B a S B a C B a f F"),
+    "dcgan, odd": ("F m B a O B a O", "S a S B a f F"),
+    "dcgan, average": ("F m B a T B a T", "C P a C P B a f F"),
+    "dcgan, max": ("F m B a T B a T", "C M a C M B a f F"),
+    "wdcgan, average": ("F a m U C B a U C B a C", "C P a C P Z B a C P B a C B a f F"),
+    "wdcgan, max": ("F a m U C B a U C B a C", "C M a C M Z B a C M B a C B a f F"),
     "sndcgan, paper": ("F m T B a T B a C", "C a S B a C B a S B a C B a f F"),
 }
+FORMS = {"paper": "sndcgan_form", "odd": "strided_kernel", **dict.fromkeys(("average", "max"), "critic_downsampling")}
 
 
 def follow(plan: str, network: nn.Module, x: Tensor, slope: float) -> Tensor:
-    """F dense, C convolution, S strided, K with Keras' padding, T transposed, U up, Z padding, B batch norm,
-    a activation, m to maps, f to features; with the network's parameters in their order."""
+    """F dense, C convolution, S strided, K with Keras' padding, T transposed, O that with an odd kernel, U up, P mean
+    and M max of 2x2, Z padding, B batch norm, a activation, m to maps, f to features; with the network's parameters in
+    their order."""
     named = list(network.named_parameters())
 
     def take(what: str) -> Tensor | None:
@@ -134,6 +157,10 @@ def follow(plan: str, network: nn.Module, x: Tensor, slope: float) -> Tensor:
             x = x.flatten(1)
         elif step == "U":
             x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        elif step in "PM":
+            missing = (0, x.shape[3] % 2, 0, x.shape[2] % 2)
+            windows = F.pad(x, missing, value=math.nan).unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).transpose(3, 4)
+            x = windows.flatten(4).nanmean(4) if step == "P" else windows.flatten(4).nan_to_num(-math.inf).amax(4)
         elif step == "Z":
             x = F.pad(x, (0, 1, 0, 1))
         else:
@@ -147,6 +174,10 @@ def follow(plan: str, network: nn.Module, x: Tensor, slope: float) -> Tensor:
                 x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
             elif step == "T":
                 x = F.conv_transpose2d(x, weight, bias, 2, 1)
+            elif step == "O":
+                assert weight.shape[2:] == (3, 3)
+                x = F.conv_transpose2d(x, weight, bias, 2)[:, :, 1:]  # rows 1 to 2H of 2H + 1
+                x = x[:, :, :, 1:]
             else:
                 x = F.pad(x, (0, 1, 0, 1)) if step == "K" else F.pad(x, (1, 1, 1, 1))
                 x = F.conv2d(x, weight, bias, 2)
@@ -157,9 +188,9 @@ def follow(plan: str, network: nn.Module, x: Tensor, slope: float) -> Tensor:
 @pytest.mark.parametrize("backbone", PLANS)
 def test_the_plain_networks_follow_their_plan(backbone: str) -> None:
     plan, critics_plan = PLANS[backbone]
-    up: dict[str, Any] = {"upsampling": "nearest" if backbone == "wdcgan" else "transposed"}
     backbone, _, form = backbone.partition(", ")
-    up |= {"sndcgan_form": form} if form else {}
+    up: dict[str, Any] = {"upsampling": "nearest" if backbone == "wdcgan" else "transposed"}
+    up |= {FORMS[form]: form} if form else {}
     generator, critic = networks(
         16, 3, backbone=backbone, generator_slope=0.1, slope=0.3, mlp_layers=2, critic_norm="batch", **up
     )
@@ -263,6 +294,18 @@ def test_shapes(backbone: str, size: int) -> None:
         assert features.shape == (3, critic.head.in_features)
 
 
+@pytest.mark.parametrize(("size", "side"), [(12, 3), (24, 3), (48, 3), (16, 4), (20, 5), (28, 7)])
+@pytest.mark.parametrize("kernel", ["even", "odd"])
+def test_what_would_begin_with_6_begins_with_3(size: int, side: int, kernel: str) -> None:
+    genome = {**SMALL, "backbone": "dcgan", "upsampling": "transposed", "strided_kernel": kernel}
+    six, three = (on_meta(size, 1, {**genome, "first_side": first}) for first in (6, 3))
+    for (generator, critic), first in ((six, 6 if side == 3 else side), (three, side)):
+        images = generator(torch.empty(2, 6, device="meta"))
+        assert images.shape == (2, 1, size, size) and critic(images).score.shape == (2,)
+        assert generator.dense.out_features == generator.width * first**2
+        assert critic.head.in_features == critic.shapes[-1][0] * first**2
+
+
 @pytest.mark.parametrize("size", [4, 12, 20, 48])
 def test_more_shapes(size: int) -> None:
     for name in FIXED:
@@ -278,7 +321,7 @@ def test_more_shapes(size: int) -> None:
 
 TOKENS = [name for name in GENES if name.startswith("cell")]
 NETWORK_GENES = ["kernel_size", "upsampling", "generator_norm", "critic_norm", "attention", "hierarchical_latent"]
-NETWORK_GENES += ["critic_pooling", "minibatch", *TOKENS]
+NETWORK_GENES += ["strided_kernel", "critic_downsampling", "critic_pooling", "minibatch", *TOKENS]
 
 
 UNSEEN = ("query", "key", "value", "out")  # what attention sees counts for nothing at first

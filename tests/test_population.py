@@ -173,6 +173,20 @@ PENALTIES = [
     {"drift": 0.001, "historical_averaging": 0.1, "lecam": 0.3, "ema": 0.9},
     *({"zero_penalty": kind} for kind in ("r1", "r2", "r1_r2")),
 ]
+REMEDIES: list[dict[str, Any]] = [
+    *(
+        {"backbone": backbone, "critic_downsampling": kind, "gradient_penalty": "two_sided", "critic_norm": norm}
+        for backbone, kind, norm in (("wdcgan", "average", "layer"), ("dcgan", "max", "none"))
+    ),
+    {"backbone": "dcgan", "strided_kernel": "odd", "upsampling": "transposed"},
+]
+
+
+@pytest.mark.parametrize("genome", REMEDIES, ids=lambda genome: "-".join(map(str, genome.values())))
+def test_remedies_train_together_as_alone(genome: dict[str, Any]) -> None:
+    check_equal(others(small({"critic_constraint": "none", **genome})), 5)
+
+
 NORMS = ("none", "batch", "layer", "instance", "group")
 
 

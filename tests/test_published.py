@@ -69,6 +69,7 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "gan_mlp_small": (1e-3, 1e-3, (0.9, 0.999), 1, 64, 100, {"label_smoothing": 0.1, "latent_prior": "uniform"}),
     "gan_mlp_large": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"label_smoothing": 0.1, "slope": 0.3}),
     "dcgan": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 100, {"init_std": 0.02, "slope": 0.2, "latent_prior": "uniform"}),
+    "dcgan_48": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 100, {"generator_steps": 2, "latent_prior": "uniform"}),
     "dcgan_keras": (1e-5, 2e-4, None, 1, 256, 100, {"critic_optimizer": "rmsprop", "generator_optimizer": "adam"}),
     "mmgan": (5e-5, 5e-5, (0.0, 0.999), 1, 64, 64, {"loss": "minimax", "critic_norm": "batch"}),
     "nsgan": (5e-5, 5e-5, (0.0, 0.999), 1, 64, 64, {"loss": "non_saturating", "critic_norm": "batch"}),
@@ -118,7 +119,7 @@ LUCIC_INIT = "compare_gan: N(0, 0.02)"
 BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "gan_mlp_small": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
     "gan_mlp_large": ({"init": "xavier", "first_init": 0.05}, 0.0, "Keras: uniform first layers, else its default"),
-    **dict.fromkeys(("dcgan", "wgan"), ({"init": "normal", "init_std": 0.02}, 0.0, CONVOLUTIONS)),
+    **dict.fromkeys(("dcgan", "dcgan_48", "wgan"), ({"init": "normal", "init_std": 0.02}, 0.0, CONVOLUTIONS)),
     **dict.fromkeys(("wdcgan", "dcgan_keras"), ({"init": "normal", "init_std": 0.02}, 0.0, "Lanham, ch. 8-9")),
     **dict.fromkeys(("ebgan", "ebgan_pt"), ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1609.03126: DCGAN's")),
     **dict.fromkeys(
@@ -173,6 +174,7 @@ KEYS = dict(
     pair.split()
     for pair in """
     autogan f0189a783124bd39, began 57a790e1a9099749, biggan a6fdd54305cbbb48, dcgan 4092ecff09a84e62,
+    dcgan_48 8e954db739438bb6,
     dcgan_keras c37c5dccd8b1c299, dragan a6b3a91e1bb6332e, ebgan 32270ab9dc6d559c, ebgan_pt 13d1d676fa4a8185,
     fgan_hellinger 2728062db80867b7, fgan_js 074970ca5e3f3c15, fgan_kl b557d20bf19b6c7a, fgan_pearson b77da7ba924708ef,
     fgan_reverse_kl 4c4c95fc61aa1cc6, gan_mlp_large ded857390da62ce7, gan_mlp_small 13a0c182a3e210bd,

@@ -215,14 +215,19 @@ def doubled_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
 
 
 class Upsample(nn.Module):
-    """(N, C, H, W) -> (N, C', 2H, 2W), in one of the ways a generator doubles its image. `kernel` is odd."""
+    """(N, C, H, W) -> (N, C', 2H, 2W), in one of the ways a generator doubles its image. `kernel` is odd.
 
-    def __init__(self, kind: str, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> None:
+    That of a transposed convolution is one larger if `even`: an odd one overlaps unevenly at stride 2.
+    """
+
+    def __init__(
+        self, kind: str, inputs: int, outputs: int, kernel: int, *, bias: bool = True, even: bool = True
+    ) -> None:
         super().__init__()
         self.kind = kind
-        if kind == "transposed":  # an even kernel: an odd one overlaps unevenly at stride 2
+        if kind == "transposed":
             self.conv: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(
-                inputs, outputs, kernel + 1, 2, padding=kernel // 2, bias=bias
+                inputs, outputs, kernel + even, 2, padding=kernel // 2, output_padding=1 - even, bias=bias
             )
         else:
             wide = 4 * outputs if kind == "pixel_shuffle" else outputs
@@ -240,6 +245,11 @@ class Upsample(nn.Module):
         """Not on a GPU, where transposed convolutions of a stack are slow."""
         fits = self.kind == "nearest" and self.conv.kernel_size == (3, 3)
         return fits and x.device.type == "cpu" and x.shape[-1] >= WORTH_MERGING
+
+
+def pool(kind: str) -> nn.Module:
+    """The average or the max of every 2x2 of maps (N, C, H, W); of an odd side the last ones are of what is there."""
+    return nn.AvgPool2d(2, ceil_mode=True) if kind == "average" else nn.MaxPool2d(2, ceil_mode=True)
 
 
 def fan_in(layer: nn.Module) -> float:

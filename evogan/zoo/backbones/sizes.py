@@ -9,8 +9,9 @@ def stages(size: int) -> tuple[int, int] | None:
     return (size >> k, k) if k >= 1 and size % 2**k == 0 else None
 
 
-def doublings(size: int) -> tuple[int, int]:
-    """`stages` of a size that has them."""
+def doublings(size: int, first_side: int = 6) -> tuple[int, int]:
+    """`stages` of a size that has them. With `first_side` 3 what would begin with 6 does with 3, doubled once more."""
     found = stages(size)
     assert found is not None, size
-    return found
+    m, k = found
+    return (3, k + 1) if (m, first_side) == (6, 3) else found

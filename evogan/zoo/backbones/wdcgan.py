@@ -6,10 +6,13 @@ With n = filters, H = image size (divisible by 4):
     generator  F n*(H/4)^2, relu | up, C n, norm, relu | up, C n/2, norm, relu | C c, tanh
     critic     C n/4 s2 | C n/2 s2, pad bottom/right by 1, norm | C n s2, norm | C 2n, norm | F 1
                each with leaky ReLU and dropout
+
+In place of a strided convolution (s2) the critic may have one of stride 1 and a pooling of 2x2.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, SameConv, Upsample, norm
+from evogan.zoo.layers import LeakyReLU, SameConv, Upsample, norm, pool
 
 
 class Generator(generator.Generator):
@@ -47,6 +50,7 @@ class Critic(critic.DroppingCritic):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes)
         n, kernel, kind = genes["filters"], genes["kernel_size"], genes["critic_norm"]
+        down = genes["critic_downsampling"]
         blocks: list[nn.Module] = []
         self.shapes = []
         inputs = channels
@@ -56,9 +60,10 @@ class Critic(critic.DroppingCritic):
             (n, 2, 0, kind),
             (2 * n, 1, 0, kind),
         ):
-            conv = SameConv(inputs, outputs, kernel, size=size, stride=stride)
-            blocks.append(nn.Sequential(conv, nn.ZeroPad2d((0, pad, 0, pad)), norm(kind_here, outputs)))
-            inputs, size = outputs, conv.size + pad
+            pools = [pool(down)] if stride == 2 and down != "strided" else []
+            conv = SameConv(inputs, outputs, kernel, size=size, stride=1 if pools else stride)
+            blocks.append(nn.Sequential(conv, *pools, nn.ZeroPad2d((0, pad, 0, pad)), norm(kind_here, outputs)))
+            inputs, size = outputs, math.ceil(size / stride) + pad
             self.shapes.append((outputs, size, size))
         self.blocks = nn.ModuleList(blocks)
         self.end_with(inputs, size)
