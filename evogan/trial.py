@@ -17,6 +17,7 @@ Identity = tuple[str, str, float, int]
 
 FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
+MAXIMISED = frozenset({"manifold_precision", "manifold_recall"})  # metrics of which more is better
 FRESH = 1000  # replicates from here on are never used by search: they check winners
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
@@ -67,6 +68,11 @@ class GANTask(Task):
         return {name: value for name, value in asdict(self).items() if name != "name"}
 
 
+def turned(metric: str, value: float) -> float:
+    """A metric's value as it is judged, less being better; and back again, as it is shown."""
+    return 0.0 - value if metric in MAXIMISED else value
+
+
 class Stopped(Exception):
     """Raised by `Trial.report`: the trial is to end now, and answers for the last checkpoint that it reached."""
 
@@ -97,7 +103,9 @@ class Choice:
         if not there:
             return None
         first = self.metrics[0]
-        return there[-1] if self.score == "last" or first in COSTS else min(there, key=lambda i: scores[i][first])
+        if self.score == "last" or first in COSTS:
+            return there[-1]
+        return min(there, key=lambda i: turned(first, scores[i][first]))
 
 
 def _unheard(point: Mapping[str, float]) -> None:
@@ -213,7 +221,7 @@ class Evaluation:
         values = [point[name] for point in self.scores if name in point]
         if not values:
             return None
-        return min(values) if score == "best" else values[-1]
+        return min(values, key=lambda value: turned(name, value)) if score == "best" else values[-1]
 
 
 def share_of(fidelity: float, provenance: Mapping[str, Any]) -> float:

@@ -165,7 +165,7 @@ def _rows(status: CampaignStatus, begun: Sequence[RunHistory]) -> list[dict[str,
                 "budget": state.evaluations,
                 "spent": facts.short(run.spent[-1]) if run and run.spent else "0",
                 "failed": facts.counts(run)["failed"] if run else "",
-                "best": facts.short(run.ranking[0].value) if run and run.ranking else "",
+                "best": facts.short(facts.fitness(run, run.ranking[0])) if run and run.ranking else "",
                 "checked": facts.figure(checked) if checked else "",
                 "seconds": facts.Time.of(facts.evaluations(run)).seconds if run else 0.0,
             }

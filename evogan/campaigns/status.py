@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from evogan.monitor.status import Status
 from evogan.monitor.table import span
+from evogan.trial import turned
 
 State = Literal["done", "going", "waiting", "crashed"]
 
@@ -137,7 +139,7 @@ class CampaignStatus:
         for group, runs in groups.items():
             counts = [sum(run.state == state for run in runs) for state in ("done", "going", "waiting", "crashed")]
             evaluations = f"{sum(run.spent for run in runs):g} of {sum(run.evaluations for run in runs)}"
-            best = min((run.best for run in runs if run.best is not None), default=None)
+            best = min((run.best for run in runs if run.best is not None), default=None, key=partial(turned, metric))
             cells = [*group, *(str(n or "") for n in counts), evaluations, str(sum(run.failed for run in runs))]
             table.add_row(*map(Text, cells), Text("" if best is None else f"{best:.4g}"))
         lines = [

@@ -12,7 +12,7 @@ from evogan.engine.judge import Judge
 from evogan.extremes import deviation, mean
 from evogan.genome import Genome
 from evogan.space import Space
-from evogan.trial import FRESH, Evaluation, Task, Trial
+from evogan.trial import FRESH, Evaluation, Task, Trial, turned
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Confirmation:
     def mean(self) -> float:
         """NaN if every replicate failed."""
         return mean(self.values) if self.values else float("nan")
+
+    @property
+    def shown(self) -> float:
+        """The mean, with the sign that the metric has."""
+        return turned(self.judge.metric, self.mean)
 
     @property
     def order(self) -> tuple[int, float]:

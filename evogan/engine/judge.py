@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from evogan.errors import UserError
 from evogan.extremes import mean, median
-from evogan.trial import Choice, Evaluation
+from evogan.trial import Choice, Evaluation, turned
 
 Average = Literal["mean", "median"]
 
@@ -53,14 +53,18 @@ class Judge:
         return {} if place is None else evaluation.scores[place]
 
     def values(self, evaluation: Evaluation) -> tuple[float, ...] | None:
-        """Every objective; None for a failure, or where one was not measured."""
+        """Every objective, less being better; None for a failure, or where one was not measured."""
         point = {} if evaluation.failed else self.point(evaluation)
-        return tuple(point[name] for name in self.metrics) if point else None
+        return tuple(turned(name, point[name]) for name in self.metrics) if point else None
 
     def value(self, evaluation: Evaluation) -> float | None:
         """The fitness; None for a failure."""
         values = self.values(evaluation)
         return None if values is None else values[0]
+
+    def shown(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Objectives with the signs that their metrics have."""
+        return tuple(map(turned, self.metrics, values))
 
     def over(self, evaluations: Sequence[Evaluation]) -> tuple[float, ...] | None:
         """Every objective over the replicates of one genome; None if it counts as failed."""

@@ -29,7 +29,7 @@ from evogan.settings import Order
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy
-from evogan.trial import Evaluation, Identity, Task, Trial
+from evogan.trial import Evaluation, Identity, Task, Trial, turned
 
 REPEATS = 10  # known genomes proposed in a row before the engine moves one to a new neighbour
 PAGE = 500  # recorded rows that are read at a time
@@ -316,7 +316,7 @@ class Loop:
             self._worst = tuple(map(max, values, self._worst or values))
         metric = self._judge.metric
         curve = tuple(
-            (point["fidelity"], tamed(point[metric]))
+            (point["fidelity"], tamed(turned(metric, point[metric])))
             for point in told.evaluation.scores
             if "fidelity" in point and metric in point
         )

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from evogan.engine.judge import Judge
 from evogan.extremes import median
 from evogan.settings import Rule
-from evogan.trial import FRESH, Evaluation, Identity, Trial
+from evogan.trial import FRESH, Evaluation, Identity, Trial, turned
 
 LEAST = 4  # other trials at a checkpoint before one is stopped there
 ETA = 3
@@ -53,4 +53,5 @@ class Pruner:
 
     def _enter(self, trial: Trial, checkpoint: int, point: Mapping[str, float]) -> None:
         before = self._at.get(checkpoint - 1, {}).get(trial.identity, math.inf)
-        self._at.setdefault(checkpoint, {})[trial.identity] = min(before, point.get(self._metric, math.inf))
+        value = turned(self._metric, point[self._metric]) if self._metric in point else math.inf
+        self._at.setdefault(checkpoint, {})[trial.identity] = min(before, value)

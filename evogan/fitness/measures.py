@@ -1,4 +1,7 @@
-"""What a measure is, and which there are: one entry each. Their metrics are minimised."""
+"""What a measure is, and which there are: one entry each.
+
+Their metrics are minimised, but for those of `evogan.trial.MAXIMISED`: only the judge turns them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
+from evogan.fitness.manifold import Manifold
 from evogan.plugins import enter
 from evogan.stable import derive_seed
 
@@ -63,13 +67,21 @@ def _diversity(reference: Reference) -> Diversity:
     return Diversity(reference.network, reference.real, reference.held_out, reference.rng("diversity"))
 
 
-# a measure and those of its metrics that a search may minimise, with their meaning
+def _manifold(reference: Reference) -> Manifold:
+    return Manifold(reference.real, reference.rng("manifold"))
+
+
+# a measure and those of its metrics that a search may be judged by, with their meaning
 MEASURES: dict[Callable[[Reference], Measure], Mapping[str, str]] = {
     FrechetDistance: {"fid": "Frechet distance between the features of generated and of training images"},
     KernelDistance: {"kid": "kernel distance (unbiased MMD^2) between the same features"},
     _diversity: {
         "class_distance": "total variation distance of the classes in generated and in training images",
         "collision": "chance that two generated images are the same, beyond that of real ones",
+    },
+    _manifold: {
+        "manifold_precision": "share of generated images that lie among the training images; more is better",
+        "manifold_recall": "share of training images that lie among the generated ones; more is better",
     },
 }
 

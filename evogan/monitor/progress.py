@@ -11,6 +11,7 @@ from rich.progress import TimeRemainingColumn as Remaining
 from evogan.engine import Event, Judge
 from evogan.errors import without_passwords
 from evogan.monitor.tally import Tally
+from evogan.trial import turned
 
 
 class SearchProgress:
@@ -77,7 +78,7 @@ class SearchProgress:
     @property
     def facts(self) -> str:
         tally = self._tally
-        best = "-" if tally.best is None else f"{tally.best.value:.4g}"
+        best = "-" if tally.best is None else f"{turned(self._metric, tally.best.value):.4g}"
         pruned = f", {tally.pruned} pruned" if tally.pruned else ""
         return (
             f"{tally.evaluated} evaluated, {tally.cached} cached, {tally.account.failed.total()} failed{pruned}, "

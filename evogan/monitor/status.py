@@ -30,6 +30,7 @@ from evogan.files.shapes import fit
 from evogan.monitor.log import numbers
 from evogan.monitor.machine import Machine, Use
 from evogan.monitor.tally import Best, Running, State, Tally
+from evogan.trial import turned
 
 EVERY = 1.0  # seconds between two writes
 SHOWN = 100  # running trials in the file: the longest running ones
@@ -193,7 +194,7 @@ class StatusWriter:
                 checked=tally.checked,
                 checks=self._checks,
                 metric=self._judge.metric,
-                best=_best(tally.best),
+                best=self._best(tally.best),
                 rate=rate,
                 eta=left / rate if rate else None,
                 running=[self._running(trial, now) for trial in islice(tally.running.values(), SHOWN)],
@@ -205,6 +206,11 @@ class StatusWriter:
         account = tally.account
         left = self._budget - account.spent
         return min(left, account.spent * (self._total_seconds / account.seconds - 1)) if account.seconds else left
+
+    def _best(self, best: Best | None) -> BestSoFar | None:
+        if best is None:
+            return None
+        return {"value": turned(self._judge.metric, best.value), "key": best.key, "number": best.number}
 
     def _running(self, running: Running, now: float) -> RunningTrial:
         trial = running.trial
@@ -243,10 +249,6 @@ def _counts(tally: Tally) -> dict[str, int]:
         "queued": len(tally.queued),
         "awaited": len(tally.awaited),
     }
-
-
-def _best(best: Best | None) -> BestSoFar | None:
-    return None if best is None else {"value": best.value, "key": best.key, "number": best.number}
 
 
 class _Pace:

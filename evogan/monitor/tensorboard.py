@@ -17,7 +17,7 @@ from evogan.engine import Event, Judge
 from evogan.errors import UserError
 from evogan.files import read_small, write_whole
 from evogan.monitor.tally import Tally
-from evogan.trial import FRESH, Evaluation, Identity, Trial
+from evogan.trial import FRESH, Evaluation, Identity, Trial, turned
 
 NAME = "events.out.tfevents"  # TensorBoard looks for it
 AXES = ("kimg", "fidelity")  # what metrics are drawn over
@@ -74,8 +74,9 @@ class TensorBoard:
 
     def _add_best(self) -> None:
         self._known += 1
+        metric = self._judge.metric
         if self._tally.best is not None:
-            best = {f"best_{self._judge.metric}": self._tally.best.value}
+            best = {f"best_{metric}": turned(metric, self._tally.best.value)}
             with suppress(OSError), self._best.open("ab") as file:
                 file.write(_records([_scalars(self._known, best)]))
 

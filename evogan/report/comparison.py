@@ -16,7 +16,7 @@ from evogan.comparison.comparison import FRESH
 from evogan.comparison.ranks import LEVEL
 from evogan.comparison.statistics import quantile
 from evogan.errors import one_line
-from evogan.report.facts import duration, metric_name, short
+from evogan.report.facts import duration, fitness_name, short
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _results(comparison: Comparison) -> Section:
                 rows.append((problem, strategy, *cells, str(len(values)), str(failed)))
     bases = {problem: comparison.basis(problem) for problem in comparison.problems}
     said = "; ".join(
-        f"{problem} ({metric_name(comparison.select(problem)[0].run.judge.metric)}) on {basis}"
+        f"{problem} ({fitness_name(comparison.select(problem)[0].run.judge.metric)}) on {basis}"
         + ("" if basis == FRESH else f" within {comparison.budget(problem)} evaluations")
         for problem, basis in bases.items()
     )

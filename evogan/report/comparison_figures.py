@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from evogan.comparison import Comparison
 from evogan.comparison.ranks import LEVEL, Ranking
 from evogan.comparison.statistics import Against
-from evogan.report.facts import metric_name
+from evogan.report.facts import fitness_name
 from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _log_where_wide, _svg, visible
 
 # Of middle lightness, so that they can be told from a light page and a dark one; styles help where hues do not.
@@ -59,7 +59,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
                 axes.axhline(*visible([target]), color=MUTED, lw=1, ls=":", label="target")
             axes.set_xlabel(axis)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=against == "evaluations"))
-            axes.set_ylabel(f"best {metric_name(entries[0].run.judge.metric)} so far")
+            axes.set_ylabel(f"best {fitness_name(entries[0].run.judge.metric)} so far")
             figure.legend(loc="outside upper center", ncols=3 if max(map(len, comparison.strategies)) < 14 else 1)
             caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."
             if gan and against == "evaluations":

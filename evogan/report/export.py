@@ -17,7 +17,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError, public_url, without_passwords
 from evogan.files import write_whole
 from evogan.genome import Gene
-from evogan.trial import Evaluation
+from evogan.trial import MAXIMISED, Evaluation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,8 @@ def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         kept = optuna.storages.RDBStorage(storage)
-        directions = [optuna.study.StudyDirection.MINIMIZE] * len(run.judge.metrics)
+        direction = optuna.study.StudyDirection
+        directions = [direction.MAXIMIZE if m in MAXIMISED else direction.MINIMIZE for m in run.judge.metrics]
         study = optuna.create_study(storage=kept, study_name=run.name, directions=directions)
         try:
             for name, value in _study_facts(run).items():
@@ -166,7 +167,7 @@ def _trials(run: RunHistory, grids: Mapping[int, tuple[str, Path]]) -> list[Froz
             attached = {f"artifacts:{name}": json.dumps(asdict(ArtifactMeta(name, path.name, "image/png", None)))}
         trial = create_trial(
             state=state,
-            values=told.values,
+            values=told.values and run.judge.shown(told.values),
             params=params,
             distributions={name: distributions[name] for name in params},
             user_attrs=_trial_facts(told),

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from evogan.engine import Confirmation
+from evogan.engine import Confirmation, Told
 from evogan.engine.history import RunHistory
 from evogan.evaluation.flags import explain
 from evogan.genome import Genome, Value, same
-from evogan.trial import TRACEBACK, Evaluation
+from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, turned
 
 METRIC_NAMES = {"fid": "FID", "kid": "KID"}
 MOST_DECIMALS, LONGEST = 15, 1e15  # of what is written out: a float knows no more digits
@@ -29,9 +29,19 @@ def metric_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
+def fitness_name(metric: str) -> str:
+    """Of the values as they are judged: of a metric of which more is better with another sign."""
+    return f"negative {metric_name(metric)}" if metric in MAXIMISED else metric_name(metric)
+
+
+def fitness(run: RunHistory, told: Told | None) -> float | None:
+    """As the metric has it; None where there is none."""
+    return None if told is None or told.value is None else turned(run.judge.metric, told.value)
+
+
 def figure(confirmation: Confirmation) -> str:
     """Mean and spread, the spread with two digits: '13.24 ± 0.81'."""
-    mean, spread = confirmation.mean, confirmation.spread
+    mean, spread = confirmation.shown, confirmation.spread
     if not spread > 0:  # one replicate, or all alike
         return short(mean)
     decimals = max(0, 1 - math.floor(math.log10(spread)))
@@ -214,9 +224,9 @@ def standings(run: RunHistory) -> list[Standing]:
 
 def _times(one: Confirmation, other: Confirmation) -> str:
     """'3.3x better'; no ratio where a mean is not positive, a side has none, or no float is so large."""
-    if not (one.mean > 0 and other.mean > 0):
+    if not (one.shown > 0 and other.shown > 0):
         return ""
-    larger, smaller = max(one.mean, other.mean), min(one.mean, other.mean)
+    larger, smaller = max(one.shown, other.shown), min(one.shown, other.shown)
     times = larger / smaller
     if not math.isfinite(times):
         return ""
@@ -233,7 +243,7 @@ def verdict(run: RunHistory) -> str:
         said = ", ".join(f"{status.replace('_', ' ')} {n}" for status, n in statuses.most_common())
         first = run.history[0].evaluation.reason
         return f"Nothing completed: all {statuses.total()} evaluations failed ({said}). The first: {first}."
-    searched = f"{metric} {short(run.ranking[0].value)} in the search"
+    searched = f"{metric} {short(fitness(run, run.ranking[0]))} in the search"
     known, reference = _references(run), best_reference(run)
     evolved = _best_first(c for c in run.confirmations if c.key not in known)
     if not evolved:

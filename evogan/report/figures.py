@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -21,6 +22,7 @@ from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
 from evogan.report.importance import Importance
+from evogan.trial import turned
 
 WIDTH = 4.4  # inches, at which text can still be read on a phone
 LARGEST = 1e150  # that an axis shows, with room for its margins and ticks
@@ -79,16 +81,17 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         return None
     with mpl.rc_context(STYLE):
         figure, axes = _axes(3.2)
-        values = visible([t.value or 0.0 for t in told])
+        metric = run.judge.metric
+        values = visible([turned(metric, t.value or 0.0) for t in told])
         reference = best_reference(run)
         axes.plot([t.row.number for t in told], values, "o", ms=3.5, color=DOT, mew=0, label="evaluated")
         if lower:
-            low = visible([t.value or 0.0 for t in lower])
+            low = visible([turned(metric, t.value or 0.0) for t in lower])
             axes.plot([t.row.number for t in lower], low, ".", ms=2.5, color=MUTED, label="lower fidelity")
             values = [*values, *low]
         ends = [*(t.row.number for t in told), history[-1].row.number]
-        bests = np.minimum.accumulate(visible([t.value or 0.0 for t in (*told, told[-1])]))
-        axes.step(ends, bests, where="post", color=BEST, lw=1.8, label="best so far")
+        bests = [turned(metric, best) for best in accumulate([t.value or 0.0 for t in (*told, told[-1])], min)]
+        axes.step(ends, visible(bests), where="post", color=BEST, lw=1.8, label="best so far")
         failed = [t.row.number for t in history if t.value is None]
         if failed:
             top = axes.get_xaxis_transform()
@@ -104,7 +107,7 @@ def best_so_far(run: RunHistory) -> Drawn | None:
             )
         if reference is not None and reference.values:
             _band(axes, reference)
-            values = [*values, *visible(reference.values)]
+            values = [*values, *visible([turned(metric, value) for value in reference.values])]
         _fitness_axis(axes, run, values)
         axes.set_xlabel("proposal")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -123,8 +126,8 @@ def front(run: RunHistory) -> Drawn | None:
     names = [metric_name(name) for name in run.judge.metrics]
     with mpl.rc_context(STYLE):
         figure, axes = _axes(3.2)
-        points = np.array([visible(told.values or ()) for told in run.ranking])
-        best = np.array([visible(values) for values in sorted(told.values or () for told in run.front)])
+        points = np.array([visible(run.judge.shown(told.values or ())) for told in run.ranking])
+        best = np.array([visible(run.judge.shown(v)) for v in sorted(told.values or () for told in run.front)])
         axes.plot(points[:, 0], points[:, 1], "o", ms=3.5, mew=0, color=DOT, label="evaluated")
         axes.step(best[:, 0], best[:, 1], "o-", where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
         axes.set_xlabel(names[0])
@@ -138,7 +141,7 @@ def front(run: RunHistory) -> Drawn | None:
 
 
 def _band(axes: Axes, reference: Confirmation) -> None:
-    mean, spread = reference.mean, 0.0 if np.isnan(reference.spread) else reference.spread
+    mean, spread = reference.shown, 0.0 if np.isnan(reference.spread) else reference.spread
     axes.axhspan(*visible([mean - spread, mean + spread]), color=REFERENCE, alpha=0.25, lw=0)
     axes.axhline(*visible([mean]), color=REFERENCE, lw=1.2, label=reference.name)
 

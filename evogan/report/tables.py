@@ -44,13 +44,13 @@ def as_document(run: RunHistory) -> dict[str, Any]:
             "number": best.row.number,
             "key": best.row.key,
             "genome": dict(best.row.genome),
-            "value": best.value,
+            "value": facts.fitness(run, best),
         },
         "front": [
             {
                 "number": told.row.number,
                 "key": told.row.key,
-                "values": dict(zip(run.judge.metrics, told.values or (), strict=True)),
+                "values": dict(zip(run.judge.metrics, run.judge.shown(told.values or ()), strict=True)),
                 "genome": dict(told.row.genome),
             }
             for told in run.front
@@ -59,7 +59,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
             {
                 "name": c.name,
                 "key": c.key,
-                "mean": _finite(c.mean),
+                "mean": _finite(c.shown),
                 "spread": _finite(c.spread),
                 "replicates": len(c.values),
                 "failures": c.failures,
@@ -122,7 +122,7 @@ def verdict(run: RunHistory) -> Table:
         (
             "best" if s.best else "",
             s.confirmation.name,
-            _number(s.confirmation.mean),
+            _number(s.confirmation.shown),
             _number(s.confirmation.spread),
             len(s.confirmation.values),
             s.confirmation.failures,
@@ -147,8 +147,8 @@ def best_genomes(run: RunHistory) -> Table:
     rows: list[Sequence[object]] = [
         ("proposal", *(told.row.number for told in top)),
         *(
-            (metric_name(metric), *(_number((told.values or (None,))[i]) for told in top))
-            for i, metric in enumerate(run.judge.metrics)
+            (metric_name(metric), *map(_number, values))
+            for metric, *values in zip(run.judge.metrics, *(run.judge.shown(t.values or ()) for t in top), strict=True)
         ),
     ]
     if run.judge.others:
@@ -181,7 +181,7 @@ def runs(found: Iterable[RunHistory]) -> Table:
                 f"{counted['spent']:g}/{settings.evaluations}",
                 counted["failed"],
                 metric_name(settings.fitness),
-                _number(run.best.value) if run.best else "",
+                _number(facts.fitness(run, run.best)),
             )
         )
     return _table("", columns, rows, "" if rows else "no runs yet")

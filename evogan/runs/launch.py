@@ -35,7 +35,7 @@ from evogan.runs.plan import Plan
 from evogan.runs.signals import stopping_on_signals
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
-from evogan.trial import Task
+from evogan.trial import MAXIMISED, Task
 
 LONGEST_NAME = 200  # of a run: folders are named by it
 
@@ -123,6 +123,8 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
             if metric not in METRICS:
                 raise unknown("fitness", metric, METRICS)
+    elif found := MAXIMISED.intersection(judge.metrics):
+        raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
 
 
