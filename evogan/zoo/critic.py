@@ -76,10 +76,10 @@ class DroppingCritic(Critic):
         return dropped(x, self.blocks, self.activate, draws)
 
 
-def dropped(x: Tensor, blocks: nn.ModuleList, activate: nn.Module, masks: Draws) -> Tensor:
+def dropped(x: Tensor, blocks: nn.ModuleList, activate: nn.Module, masks: Draws, *condition: Tensor) -> Tensor:
     """x through blocks, each followed by activation and, where there are masks, dropout."""
     for i, block in enumerate(blocks):
-        x = activate(block(x))
+        x = activate(block(x, *condition))
         if masks:
             x = x * masks[i].to(x.dtype)
     return x

@@ -32,15 +32,19 @@ class Network(nn.Module):
         """Real images as a critic is shown them now, of the same shape."""
         return images
 
-    def after_step(self, inputs: Tensor) -> None:
-        """Its player has stepped, on these inputs."""
+    def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
+        """Its player has stepped, on these inputs, and labels where it is given some."""
 
 
 class Critique(NamedTuple):
-    """What a critic says of N images: `score` (N,), any real number, and `features` (N, F), its last hidden layer."""
+    """What a critic says of N images: `score` (N,), any real number, and `features` (N, F), its last hidden layer.
+
+    `classes` (N, K): what a head for classes says of each class, if there is one.
+    """
 
     score: Tensor
     features: Tensor
+    classes: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor
 
-from evogan.zoo.gan import Network
+from evogan.zoo.gan import Draws, Network
 
 
 class Generator(Network):
-    """Latent (N, latent) -> images (N, C, H, W) in [-1, 1]: the `forward(latent, draws=())` that a backbone gives."""
+    """Latent (N, latent) -> images (N, C, H, W) in [-1, 1]: the `forward(latent, draws=())` that a backbone gives.
+
+    One whose batch norms are conditional has `forward(latent, draws, condition)`, with conditions (N, D).
+    """
+
+    def entered(self, draws: Draws, enter: Callable[[Tensor], Tensor]) -> Draws:
+        """The draws, with `enter` applied to those that are latents too."""
+        return draws
 
 
 def maps(features: Tensor, channels: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,8 +23,18 @@ def precise(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def norm(kind: str, channels: int) -> nn.Module:
-    """Normalisation of maps (N, C, H, W)."""
+@dataclass(frozen=True)
+class Condition:
+    """What conditional norms are given: `size` numbers a row. `one_hot`: the code of a class."""
+
+    size: int
+    one_hot: bool = False
+
+
+def norm(kind: str, channels: int, condition: Condition | None = None) -> nn.Module:
+    """Normalisation of maps (N, C, H, W). With a `condition`, batch norm is a `ConditionalBatchNorm`."""
+    if kind == "batch" and condition:
+        return ConditionalBatchNorm(channels, condition)
     if kind == "batch":
         return nn.BatchNorm2d(channels, momentum=MOMENTUM)
     if kind == "virtual_batch":
@@ -37,11 +48,62 @@ def norm(kind: str, channels: int) -> nn.Module:
     return PixelNorm() if kind == "pixel" else nn.Identity()
 
 
-def dense_norm(kind: str, channels: int) -> nn.Module:
+def dense_norm(kind: str, channels: int, condition: Condition | None = None) -> nn.Module:
     """Normalisation of features (N, C). Instance norm has nothing to normalise over there."""
+    if kind == "batch" and condition:
+        return ConditionalBatchNorm(channels, condition, dense=True)
     if kind == "batch":
         return nn.BatchNorm1d(channels, momentum=MOMENTUM)
     return nn.Identity() if kind == "instance" else norm(kind, channels)
+
+
+class ClassTable(nn.Module):
+    """One-hot codes (N, K) -> (N, channels): a row for each class, 0 at first. No layer that a constraint holds."""
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.empty(classes, channels))
+
+    def reset(self, rng: torch.Generator) -> None:
+        nn.init.zeros_(self.rows)
+
+    def forward(self, code: Tensor) -> Tensor:
+        return code @ self.rows
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm of (N, C, ...), times 1 + A c, plus B c, of conditions c (N, D).
+
+    Of a class, A and B are tables that begin at 0 (Miyato and Koyama, arXiv:1802.05637, as in 1610.07629); of other
+    conditions they are layers (BigGAN, arXiv:1809.11096). `bias`: of those; BigGAN's c holds an embedding of the class,
+    and where there is one class alone it is what that would add.
+    """
+
+    def __init__(self, channels: int, condition: Condition, *, bias: bool = False, dense: bool = False) -> None:
+        super().__init__()
+        of = nn.BatchNorm1d if dense else nn.BatchNorm2d
+        self.norm = of(channels, momentum=MOMENTUM, affine=False)
+        self.scale, self.shift = (
+            ClassTable(condition.size, channels)
+            if condition.one_hot
+            else nn.Linear(condition.size, channels, bias=bias)
+            for _ in range(2)
+        )
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        shape = (-1, x.shape[1], *[1] * (x.dim() - 2))
+        scale, shift = (affine(condition).view(shape) for affine in (self.scale, self.shift))
+        normal: Tensor = self.norm(x) * (1 + scale) + shift
+        return normal
+
+
+class Chain(nn.Sequential):
+    """Layers one after another; those that are conditional get the condition too."""
+
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x, *condition) if isinstance(layer, ConditionalBatchNorm) else layer(x)
+        return x
 
 
 def without_statistics(network: nn.Module) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from evogan.zoo.gan import Draws, Network
+from evogan.zoo.gan import Critique, Draws, Network
 from evogan.zoo.number import Scalar, now
 from evogan.zoo.penalties import GRADIENT_PENALTIES, ZERO_PENALTIES
 
@@ -37,7 +37,7 @@ class Regularizers:
 
     def terms(
         self,
-        critic: Network,
+        critic: Callable[[Tensor, Draws], Critique],
         images: tuple[Tensor, Tensor],
         scores: tuple[Tensor, Tensor],
         draws: Mapping[str, Draws],
@@ -45,8 +45,7 @@ class Regularizers:
         """Of reals and fakes (N, C, H, W) as the critic saw them, and what it said, (N,) each."""
 
         def score(x: Tensor) -> Tensor:
-            found: Tensor = critic(x, draws["penalty"]).score
-            return found
+            return critic(x, draws["penalty"]).score
 
         terms: dict[str, Tensor] = {}
         if self._gradient is not None:

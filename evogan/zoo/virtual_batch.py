@@ -14,18 +14,21 @@ from evogan.zoo.layers import REFERENCES
 class WithReference(Network):
     """Puts a fixed batch of latents in front of every batch, and drops its images again.
 
-    So each image depends on its own latent alone.
+    So each image depends on its own latent alone. `classes`: of a generator that is given labels; the batch has all.
     """
 
     references: Tensor
+    reference_labels: Tensor
 
-    def __init__(self, prior: Prior, generator: Generator) -> None:
+    def __init__(self, prior: Prior, generator: Generator, classes: int = 0) -> None:
         super().__init__()
-        self.generator, self._prior = generator, prior
+        self.generator, self._prior, self._classes = generator, prior, classes
         self.register_buffer("references", torch.empty(REFERENCES, prior.size))
+        self.register_buffer("reference_labels", torch.empty(REFERENCES, dtype=torch.long), persistent=False)
 
     def reset(self, rng: torch.Generator) -> None:
         self.references.copy_(draw_latents(self._prior, len(self.references), rng))
+        self.reference_labels.copy_(torch.arange(REFERENCES) % max(self._classes, 1))
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.generator.draws(n, rng)
@@ -33,11 +36,12 @@ class WithReference(Network):
     def begin(self, progress: float) -> bool:
         return self.generator.begin(progress)
 
-    def after_step(self, inputs: Tensor) -> None:
-        self.generator.after_step(inputs)
+    def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
+        self.generator.after_step(inputs, *labels)
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+    def forward(self, latent: Tensor, draws: Draws = (), *labels: Tensor) -> Tensor:
         n = len(self.references)
         whole = tuple(torch.cat([torch.ones_like(mask[:1]).expand(n, *mask.shape[1:]), mask]) for mask in draws)
-        images: Tensor = self.generator(torch.cat([self.references, latent]), whole)  # nothing of the reference drops
+        classes = (torch.cat([self.reference_labels, own]) for own in labels)
+        images: Tensor = self.generator(torch.cat([self.references, latent]), whole, *classes)  # of it nothing drops
         return images[n:]

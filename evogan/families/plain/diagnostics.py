@@ -4,6 +4,7 @@ critic_accuracy           the chance that the critic ranks a training image abov
 critic_accuracy_held_out  the same of held-out images: less, where the critic knows the training images by heart
 critic_features           root mean square of the critic's last hidden layer
 generator_output          root mean square of the pixels, over that of training images
+label_effect              of a conditional GAN: how far another class moves an image, over how far another latent does
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from evogan.zoo.conditioning import other_labels
 from evogan.zoo.gan import Rows
 
 if TYPE_CHECKING:
     from evogan.families.plain.model import PlainGAN
 
+TINY = 1e-12
 IMAGES = 256  # of each kind that the critic judges, or a few more
 
 
@@ -28,20 +31,28 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
     critic, generator, n = gan.players["critic"], gan.players["generator"], gan.rows["critic"]
     scores: list[list[Tensor]] = [[], [], []]
     features, pixels, theirs = [], [], []
+    moved: list[list[Tensor]] = [[], []]  # by another class, by another latent
     for _ in range(-(-IMAGES // n)):
-        data, held_out = seen(n, ("images",)), unseen(n, ("images",))["images"]
+        fields = gan.needs("critic")
+        data, held_out = seen(n, fields), unseen(n, fields)
         batch = gan.draw("critic", n, data, rng)
-        pixels.append(generator(*batch.draws["latent"], batch.draws["generator"]).float())
-        shown = [critic.present(images) for images in (data["images"], held_out)]
+        labels, others = ([rows[name] for name in gan.prompted] for rows in (data, held_out))
+        (latent,), rest = batch.draws["latent"], batch.draws["generator"]
+        pixels.append(generator(latent, rest, *labels).float())
+        for own in labels:
+            moved[0].append(generator(latent, rest, other_labels(own, gan.classes, rng)).float() - pixels[-1])
+            moved[1].append(generator(latent.roll(1, 0), rest, own).float() - pixels[-1])
+        shown = [critic.present(rows["images"]) for rows in (data, held_out)]
         theirs.append(shown[0])
-        for kind, images in enumerate((*shown, pixels[-1])):
-            said = critic(images)
+        for kind, (images, given) in enumerate(((shown[0], labels), (shown[1], others), (pixels[-1], labels))):
+            said = critic(images, (), *given)
             scores[kind].append(said.score)
             features.append(said.features)
-    training, others, fake = (critic.sign * torch.cat(said) for said in scores)
-    return {
+    training, unknown, fake = (critic.sign * torch.cat(said) for said in scores)
+    effect = {"label_effect": _rms(moved[0]) / max(_rms(moved[1]), TINY)} if gan.prompted else {}
+    return effect | {
         "critic_accuracy": forced_choice(training, fake),
-        "critic_accuracy_held_out": forced_choice(others, fake),
+        "critic_accuracy_held_out": forced_choice(unknown, fake),
         "critic_features": _rms(features),
         "generator_output": _rms(pixels) / _rms(theirs),
     }

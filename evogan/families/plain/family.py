@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evogan.families.family import Family
+from evogan.families.shared.conditioning import CONDITIONING
 from evogan.families.shared.losses import AUTOENCODING, LOSSES
 from evogan.families.shared.networks import NETWORKS
 from evogan.families.shared.penalties import PENALTIES, REGULARIZATIONS
@@ -46,7 +47,7 @@ PLAIN = Family(
     source="Goodfellow et al., arXiv:1406.2661",
     players=PLAYERS,
     counted="critic",
-    genes=(*NETWORKS, *LOSSES, *PENALTIES, *SCHEDULE),
+    genes=(*NETWORKS, *LOSSES, *CONDITIONING, *PENALTIES, *SCHEDULE),
     conflicts=CONFLICTS,
     measures=("fid", "kid", "normalized_loss"),
     model="evogan.families.plain.model",

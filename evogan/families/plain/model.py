@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from evogan.errors import UserError
 from evogan.families.family import Fields
@@ -24,36 +25,37 @@ from evogan.stable import derive_seed
 from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation
 from evogan.zoo.average import HistoricalAverage, MovingAverage
-from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks, prior_of
+from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of
+from evogan.zoo.conditioning import class_loss, match, other_labels
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
 from evogan.zoo.losses import HARD, Mixture, Objective, draw_targets, feature_matching, pull_away
 from evogan.zoo.number import Number
 
-REAL, FAKE, LATENT = "real", "fake", "latent"  # among the draws: what a critic sees, what a generator starts from
-
+# among the draws: what a critic sees, the last with a wrong label; what a generator starts from
+REAL, FAKE, WRONG, LATENT = "real", "fake", "wrong", "latent"
 
 OBJECTIVE = "objective"  # the number that says which of a stack's losses is a GAN's own
-IMAGES = "images"  # the field of the data that reals are in
+IMAGES, LABELS = "images", "labels"  # the fields of the data that reals are in, and their classes
 
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
     with torch.device("meta"):  # constructors would draw from the global generator
-        generator, critic = make_networks(genes, *_form(fields))
+        generator, critic = make_networks(genes, *_form(fields), _classes(fields))
     for name, network in (("generator", generator), ("critic", critic)):
         network.to_empty(device="cpu")
         initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
     rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
-    gan = PlainGAN(genes, fields[IMAGES].shape, generator, critic, rng)
+    gan = PlainGAN(genes, fields[IMAGES].shape, generator, critic, rng, _classes(fields))
     gan.to(torch.device("cpu"))
     return gan
 
 
 def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]:
     with torch.device("meta"):
-        generator, critic = make_networks(genes, *_form(fields))
+        generator, critic = make_networks(genes, *_form(fields), _classes(fields))
     return {
         name: sum(p.numel() for p in network.parameters())
         for name, network in (("generator", generator), ("critic", critic))
@@ -61,7 +63,7 @@ def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]
 
 
 def check(genes: Mapping[str, Any], fields: Fields) -> None:
-    """Errors: UserError if the networks cannot make images of this size."""
+    """Errors: UserError if the networks cannot make images of this size, or there are no classes to ask for."""
     (size, _), name = _form(fields), str(genes["backbone"])
     if not BACKBONES[name].fits(size):
         raise UserError(f"image size {size}: {name} makes sizes {BACKBONES[name].sizes}; set --image-size")
@@ -69,12 +71,16 @@ def check(genes: Mapping[str, Any], fields: Fields) -> None:
         raise UserError(
             f"attention = {genes['attention']}: at image size {size} the networks have no maps of that size"
         )
+    if is_conditional(genes) and _classes(fields) < 2:
+        found = "are of one class" if _classes(fields) else "have none"
+        raise UserError(f"condition = {genes['condition']} needs images with labels; these {found}")
 
 
 def impossible(fields: Fields) -> dict[str, list[Value]]:
-    """The values of genes with which no network makes images of this size."""
+    """The values of genes with which no network makes images of this size, or such that the data know nothing of."""
     size, _ = _form(fields)
     return {
+        "condition": [] if _classes(fields) > 1 else ["labels"],
         "backbone": [name for name, backbone in BACKBONES.items() if not backbone.fits(size)],
         "attention": [v for v in GENES["attention"].values if not attention_fits({"attention": v}, size)],
     }
@@ -86,16 +92,20 @@ def _form(fields: Fields) -> tuple[int, int]:
     return size, channels
 
 
+def _classes(fields: Fields) -> int:
+    """0 without any."""
+    return (fields[LABELS].values or 0) if LABELS in fields else 0
+
+
 class PlainGAN:
     """Built from `genes`, a complete phenotype, and the two networks that it names, which have their weights.
 
-    `image`: channels, height, width.
+    `image`: channels, height, width. `classes`: of the data; a conditional GAN is shown and asked for these.
 
     Randomness that is part of the networks (first singular vectors) comes from `rng`.
     """
 
     counted = PLAIN.counted
-    prompted: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -104,6 +114,7 @@ class PlainGAN:
         generator: Network,
         critic: Network,
         rng: torch.Generator,
+        classes: int = 0,
     ) -> None:
         self.players: Mapping[str, Network] = {"critic": critic, "generator": generator}
         self.schedule = (("critic", int(genes["critic_steps"])), ("generator", int(genes["generator_steps"])))
@@ -112,6 +123,12 @@ class PlainGAN:
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
         self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
         self.genes, self._image, self._prior = genes, image, prior_of(genes)
+        self.prompted: tuple[str, ...] = (LABELS,) if is_conditional(genes) else ()
+        self.classes = classes
+        self._shows_wrong, self._tells_wrong = (
+            genes.get("wrong_label", 0.0) > 0,
+            genes.get("critic_label") == "two_heads",
+        )
         self._numbers = from_genes.numbers_of(genes)
         self._numbers[OBJECTIVE] = Number(0.0)
         numbers = cast(Mapping[str, Number], self._numbers)
@@ -154,11 +171,14 @@ class PlainGAN:
     # --- the randomness of a step
 
     def needs(self, player: str) -> tuple[str, ...]:
-        return (IMAGES,) if player == "critic" or self._matches_real else ()
+        images = (IMAGES,) if player == "critic" or self._matches_real else ()
+        return (*images, *self.prompted)
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
         generator, critic = self.players["generator"], self.players["critic"]
-        shape, seen = (n, *self._image), (REAL, FAKE) if self.needs(player) else (FAKE,)
+        shape, seen = (n, *self._image), (REAL, FAKE) if IMAGES in self.needs(player) else (FAKE,)
+        if player == "critic" and self._shows_wrong:
+            seen = (*seen, WRONG)
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
         for what in seen:
             draws[what] = critic.draws(n, rng)
@@ -171,6 +191,8 @@ class PlainGAN:
             draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
             draws |= self._regularizers.draw(critic, data[IMAGES], rng)
+            if self._shows_wrong or self._tells_wrong:
+                draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)
         draws[LATENT] = (draw_latents(self._prior, n, rng),)
         return Batch({name: data[name] for name in self.needs(player)}, draws)
 
@@ -189,9 +211,20 @@ class PlainGAN:
             fake = self._seen(self._generate(batch), FAKE, batch)
         real = self._seen(batch.data[IMAGES], REAL, batch)
         r, f = self._judge(real, fake, batch)
-        targets = batch.draws.get("targets", HARD)
-        terms = self._memory.weigh(self.objective.critic(r.score, f.score, targets), r.score, f.score)
-        terms |= self._regularizers.terms(self.players["critic"], (real, fake), (r.score, f.score), batch.draws)
+        targets, labels = batch.draws.get("targets", HARD), self._labels(batch)
+        losses = self.objective.critic(r.score, f.score, targets)
+        if self._shows_wrong:
+            wrong = self._wrong_score(batch)
+            share, of_wrong = self._numbers["wrong_label"](), self.objective.critic(r.score, wrong, targets)["fake"]
+            losses = {**losses, "fake": (1 - share) * losses["fake"] + share * of_wrong}
+        terms = self._memory.weigh(losses, r.score, f.score)
+
+        def critic(x: Tensor, draws: Draws) -> Critique:
+            said: Critique = self.players["critic"](x, draws, *labels)
+            return said
+
+        terms |= self._regularizers.terms(critic, (real, fake), (r.score, f.score), batch.draws)
+        terms |= self._class_terms("critic", r, f, batch)
         return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
 
     def _generator_loss(self, batch: Batch) -> Losses:
@@ -199,23 +232,54 @@ class PlainGAN:
         r: Critique | None = None
         if self._matches_real:
             with torch.no_grad():  # reals carry no gradient
-                r = self.players["critic"](self._seen(batch.data[IMAGES], REAL, batch), batch.draws[REAL])
-        f: Critique = self.players["critic"](fake, batch.draws[FAKE])
+                real = self._seen(batch.data[IMAGES], REAL, batch)
+                r = self.players["critic"](real, batch.draws[REAL], *self._labels(batch))
+        f: Critique = self.players["critic"](fake, batch.draws[FAKE], *self._labels(batch))
         terms = dict(self.objective.generator(f.score, None if r is None else r.score))
         if r is not None and self._feature_matching != "off":
             matched = feature_matching(r.features, f.features)
             terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
         if self._pulls_away:
             terms["pull_away"] = self._numbers["pull_away"]() * pull_away(f.features)
+        terms |= self._class_terms("generator", r, f, batch)
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
 
+    def _class_terms(self, player: str, r: Critique | None, f: Critique, batch: Batch) -> dict[str, Tensor]:
+        """What a critic's head for classes says is right, or is not."""
+        if f.classes is None:
+            return {}
+        (labels,), numbers = self._labels(batch), self._numbers
+        if self._tells_wrong:
+            if player == "generator":
+                return {"match": numbers["match_loss"]() * softplus(-match(f.classes, labels)).mean()}
+            assert r is not None and r.classes is not None
+            right, wrong = match(r.classes, labels), match(r.classes, *batch.draws["wrong labels"])
+            return {"match": numbers["match_loss"]() * (softplus(-right).mean() + softplus(wrong).mean())}
+        if player == "generator":
+            return {"class_fake": numbers["class_loss_generator"]() * class_loss(f.classes, labels)}
+        assert r is not None and r.classes is not None
+        return {
+            "class_real": numbers["class_loss_real"]() * class_loss(r.classes, labels),
+            "class_fake": numbers["class_loss_fake"]() * class_loss(f.classes, labels),
+        }
+
+    def _wrong_score(self, batch: Batch) -> Tensor:
+        """Of the reals, each with a class that is not its own."""
+        images = self._seen(batch.data[IMAGES], WRONG, batch)
+        said: Critique = self.players["critic"](images, batch.draws[WRONG], *batch.draws["wrong labels"])
+        return said.score
+
+    def _labels(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Of a conditional GAN's reals, and of its fakes; () of others."""
+        return tuple(batch.data[name] for name in self.prompted)
+
     def _generate(self, batch: Batch) -> Tensor:
-        images: Tensor = self.players["generator"](*batch.draws[LATENT], batch.draws["generator"])
+        images: Tensor = self.players["generator"](*batch.draws[LATENT], batch.draws["generator"], *self._labels(batch))
         return images
 
     def _seen(self, images: Tensor, what: str, batch: Batch) -> Tensor:
         """The images as the critic gets to see them."""
-        if what == REAL:
+        if what != FAKE:
             images = self.players["critic"].present(images)
         if augmentation := batch.draws.get(f"{what} augmentation"):
             images = augment(self.genes["augmentation"], images, augmentation)
@@ -224,13 +288,14 @@ class PlainGAN:
         return images
 
     def _judge(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Critique, Critique]:
-        critic = self.players["critic"]
+        critic, labels = self.players["critic"], self._labels(batch)
         if not self._together:
-            return critic(real, batch.draws[REAL]), critic(fake, batch.draws[FAKE])
+            return critic(real, batch.draws[REAL], *labels), critic(fake, batch.draws[FAKE], *labels)
         draws = tuple(torch.cat(pair) for pair in zip(batch.draws[REAL], batch.draws[FAKE], strict=True))
-        score, features = critic(torch.cat([real, fake.to(real.dtype)]), draws)
-        (r, f), (real_features, fake_features) = score.chunk(2), features.chunk(2)
-        return Critique(r, real_features), Critique(f, fake_features)
+        twice = (torch.cat([own, own]) for own in labels)
+        said: Critique = critic(torch.cat([real, fake.to(real.dtype)]), draws, *twice)
+        r, f = (Critique(*both) for both in zip(*(x.chunk(2) for x in said if x is not None), strict=True))
+        return r, f
 
     # --- between steps
 
@@ -241,7 +306,7 @@ class PlainGAN:
             self._histories[player].follow(self.players[player])
         self._memory.follow(player, losses)
         if player == "generator":
-            self.players["generator"].after_step(*batch.draws[LATENT])
+            self.players["generator"].after_step(*batch.draws[LATENT], *self._labels(batch))
             if self._average is not None:
                 self._average.follow(self.players["generator"])
 
@@ -253,13 +318,13 @@ class PlainGAN:
         return self.players["generator"] if self._average is None else self._average.network
 
     def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
-        return {LATENT: truncated(self._prior, n, rng)}
+        return {LATENT: truncated(self._prior, n, rng), **{name: data[name] for name in self.prompted}}
 
     @torch.no_grad()
     def sample(self, prompt: Prompt) -> Tensor:
-        """Latents (N, latent) -> images (N, C, H, W) in [-1, 1]; each depends on its own latent alone."""
+        """Latents (N, latent), and labels -> images (N, C, H, W) in [-1, 1]; each depends on its own prompt alone."""
         self.sampler.eval()
-        images: Tensor = self.sampler(prompt[LATENT])
+        images: Tensor = self.sampler(prompt[LATENT], (), *(prompt[name] for name in self.prompted))
         self.sampler.train()
         return images.float().clamp(-1, 1)
 

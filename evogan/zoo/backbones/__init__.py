@@ -10,11 +10,12 @@ from evogan.genes import AUTOENCODING, add_value
 from evogan.zoo.autoencoder import Autoencoder, decoder_genes
 from evogan.zoo.backbones import autogan, dcgan, infogan, mlp, progressive, resnet, sndcgan, stylegan, wdcgan
 from evogan.zoo.backbones.sizes import stages
+from evogan.zoo.conditioning import LabelledCritic, LabelledGenerator, extra_channels
 from evogan.zoo.critic import Critic
 from evogan.zoo.gan import Network
 from evogan.zoo.generator import Generator
 from evogan.zoo.latents import Prior
-from evogan.zoo.layers import without_statistics
+from evogan.zoo.layers import Condition, without_statistics
 from evogan.zoo.virtual_batch import WithReference
 
 Genes = Mapping[str, Any]
@@ -78,18 +79,42 @@ def prior_of(genes: Genes) -> Prior:
     return Prior(genes["latent"], genes["latent_prior"], genes.get("truncation", 0.0))
 
 
-def make_networks(genes: Genes, size: int, channels: int) -> tuple[Network, Network]:
+def is_conditional(genes: Genes) -> bool:
+    return str(genes.get("condition", "none")) != "none"
+
+
+def make_networks(genes: Genes, size: int, channels: int, classes: int = 0) -> tuple[Network, Network]:
     """Generator and critic without weights: to be called where `torch.device("meta")` is the default.
 
-    `genes` is a complete phenotype; `size` and attention must fit.
+    `genes` is a complete phenotype; `size`, attention and `classes`, of the data, must fit.
     """
     backbone = BACKBONES[genes["backbone"]]
-    generator = backbone.generator(genes, size, channels)
-    encoder = backbone.critic(genes, size, channels)
-    critic: Network = encoder
+    if is_conditional(genes):
+        generator: Generator = _labelled_generator(backbone, genes, size, channels, classes)
+        extra = extra_channels(genes["critic_label"], classes)
+        critic: Network = LabelledCritic(
+            backbone.critic(genes, size, channels + extra), genes["critic_label"], classes, size
+        )
+    else:
+        generator = backbone.generator(genes, size, channels)
+        critic = encoder = backbone.critic(genes, size, channels)
     if genes["loss"] in AUTOENCODING:
         norm = genes.get("reconstruction_norm", "l2")
         critic = Autoencoder(encoder, backbone.generator(decoder_genes(genes), size, channels), norm)
     without_statistics(critic)  # it always judges a batch, and a gradient penalty could not pass their update
     refers = genes.get("generator_norm") == "virtual_batch"
-    return WithReference(prior_of(genes), generator) if refers else generator, critic
+    return WithReference(prior_of(genes), generator, classes) if refers else generator, critic
+
+
+def _labelled_generator(backbone: Backbone, genes: Genes, size: int, channels: int, classes: int) -> LabelledGenerator:
+    entry, norms, latent = genes["generator_label"], genes.get("label_norm", "none"), genes["latent"]
+    embedding = genes["label_embedding"] if norms == "shared" else 0
+    conditions = {"per_class": Condition(classes, one_hot=True), "shared": Condition(embedding)}
+    of_class = {
+        **genes,
+        "latent": latent + (classes if entry == "one_hot" else 0),
+        "drawn_latent": latent,
+        "norm_condition": conditions.get(norms),
+    }
+    inner = backbone.generator(of_class, size, channels)
+    return LabelledGenerator(inner, entry, classes, latent, normed=norms != "none", embedding=embedding)

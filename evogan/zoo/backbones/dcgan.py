@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, Upsample, norm, pool
+from evogan.zoo.layers import Chain, LeakyReLU, Upsample, norm, pool
 
 WITHOUT_SHIFT = ("none", "pixel")  # norms that add nothing, so that a network needs biases
 
@@ -38,15 +38,16 @@ class Generator(generator.Generator):
             return Upsample(genes["upsampling"], inputs, outputs, genes["kernel_size"], bias=bias, even=even)
 
         self.dense = nn.Linear(genes["latent"], self.width * m * m, bias=bias)
-        blocks: list[nn.Module] = [norm(kind, self.width), act]
+        given = genes.get("norm_condition")
+        blocks: list[nn.Module] = [norm(kind, self.width, given), act]
         for i in reversed(range(1, k)):
             outputs = n * 2 ** (i - 1)
-            blocks += [up(2 * outputs, outputs), norm(kind, outputs), act]
+            blocks += [up(2 * outputs, outputs), norm(kind, outputs, given), act]
         blocks += [up(n, channels)]
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = Chain(*blocks)
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
-        return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width)))
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
+        return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width), *condition))
 
 
 class Critic(critic.DroppingCritic):

@@ -16,29 +16,31 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, Upsample, dense_norm, norm
+from evogan.zoo.layers import Chain, LeakyReLU, Upsample, dense_norm, norm
 
 
 class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
+        given = genes.get("norm_condition")
         self.width = 2 * n
         wide = self.width * (size // 4) ** 2
-        self.dense = nn.Sequential(
+        self.dense = Chain(
             nn.Linear(genes["latent"], 16 * n),
-            dense_norm(kind, 16 * n),
+            dense_norm(kind, 16 * n, given),
             act,
             nn.Linear(16 * n, wide),
-            dense_norm(kind, wide),
+            dense_norm(kind, wide, given),
             act,
         )
-        self.blocks = nn.Sequential(
-            Upsample("transposed", 2 * n, n, 3), norm(kind, n), act, Upsample("transposed", n, channels, 3)
+        self.blocks = Chain(
+            Upsample("transposed", 2 * n, n, 3), norm(kind, n, given), act, Upsample("transposed", n, channels, 3)
         )
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
-        return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width)))
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
+        x = generator.maps(self.dense(latent, *condition), self.width)
+        return torch.tanh(self.blocks(x, *condition))
 
 
 class Critic(critic.Critic):

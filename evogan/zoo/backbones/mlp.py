@@ -16,23 +16,31 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, dense_norm, draw_masks
+from evogan.zoo.layers import Chain, Condition, LeakyReLU, dense_norm, draw_masks
 
 
 class _Hidden(nn.Module):
     """The hidden layers."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], kind: str, activate: nn.Module, first_init: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        kind: str,
+        activate: nn.Module,
+        first_init: float,
+        given: Condition | None = None,
+    ) -> None:
         super().__init__()
         self.activate = activate
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(before, width), dense_norm(kind, width))
+            Chain(nn.Linear(before, width), dense_norm(kind, width, given))
             for before, width in zip([inputs, *widths], widths, strict=False)
         )
         self.blocks[0][0].init_bound = first_init  # type: ignore[index]
 
-    def forward(self, x: Tensor, masks: Draws) -> Tensor:
-        return critic.dropped(x, self.blocks, self.activate, masks)
+    def forward(self, x: Tensor, masks: Draws, *condition: Tensor) -> Tensor:
+        return critic.dropped(x, self.blocks, self.activate, masks, *condition)
 
 
 def _widths(genes: Mapping[str, Any]) -> list[int]:
@@ -46,15 +54,16 @@ class Generator(generator.Generator):
         self.dropout: float = genes["generator_dropout"]
         self.widths = _widths(genes)
         activate, first_init = LeakyReLU(genes["generator_slope"]), genes.get("first_init", 0.0)
-        self.hidden = _Hidden(genes["latent"], self.widths, genes["generator_norm"], activate, first_init)
+        kind, given = genes["generator_norm"], genes.get("norm_condition")
+        self.hidden = _Hidden(genes["latent"], self.widths, kind, activate, first_init, given)
         self.dense = nn.Linear(self.widths[-1], channels * size * size)
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return draw_masks([(width,) for width in self.widths], n, self.dropout, rng)
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
         """Without `draws` nothing is dropped."""
-        images: Tensor = torch.tanh(self.dense(self.hidden(latent, draws))).unflatten(1, self.image)
+        images: Tensor = torch.tanh(self.dense(self.hidden(latent, draws, *condition))).unflatten(1, self.image)
         return images
 
 

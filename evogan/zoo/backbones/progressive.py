@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Critique, Draws
-from evogan.zoo.layers import Blur, LeakyReLU, MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
+from evogan.zoo.layers import Blur, Chain, LeakyReLU, MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -149,21 +149,22 @@ class Generator(GrowingGenerator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes, size, channels)
         n, kind, act = self.widths[0], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
+        given = genes.get("norm_condition")
         self.normalise = PixelNorm()
         self.dense = with_gain(nn.Linear(genes["latent"], n * self.m * self.m), math.sqrt(2) / 4)
 
         def finished(layer: nn.Module, channels: int) -> list[nn.Module]:
-            return [layer, act, norm(kind, channels)]
+            return [layer, act, norm(kind, channels, given)]
 
         blocks = [[*finished(nn.Identity(), n), *finished(nn.Conv2d(n, n, 3, padding=1), n)]]
         for inputs, outputs in pairwise(self.widths):
             first, second = (nn.Conv2d(i, outputs, 3, padding=1) for i in (inputs, outputs))
             blocks.append([nn.Upsample(scale_factor=2), *finished(first, outputs), *finished(second, outputs)])
-        self.blocks = nn.ModuleList(nn.Sequential(*block) for block in blocks)
+        self.blocks = nn.ModuleList(Chain(*block) for block in blocks)
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
         x = self.dense(self.normalise(latent)).unflatten(1, (self.widths[0], self.m, self.m))
-        return self.images(x, lambda s, x: self.blocks[s](x))
+        return self.images(x, lambda s, x: self.blocks[s](x, *condition))
 
 
 class Critic(critic.Critic):

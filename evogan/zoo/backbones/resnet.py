@@ -26,7 +26,15 @@ from torch.nn import functional as F
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import MOMENTUM, LeakyReLU, SelfAttention, Upsample, norm, resize
+from evogan.zoo.layers import (
+    Condition,
+    ConditionalBatchNorm,
+    LeakyReLU,
+    SelfAttention,
+    Upsample,
+    norm,
+    resize,
+)
 
 RESIDUAL_GAIN = math.sqrt(2)
 
@@ -51,40 +59,32 @@ def attended(genes: Mapping[str, Any], size: int) -> int | None:
     return size // parts[genes["attention"]] if genes.get("attention", "none") in parts else None
 
 
-class ConditionalBatchNorm(nn.Module):
-    """Batch norm, times 1 + A z + a, plus B z + b, z being a part of the latent.
-
-    BigGAN joins z with the class's embedding; there being one class, a and b are what that would add.
-    """
-
-    def __init__(self, channels: int, condition: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels, momentum=MOMENTUM, affine=False)
-        self.scale = nn.Linear(condition, channels)
-        self.shift = nn.Linear(condition, channels)
-
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        scale, shift = (affine(z)[:, :, None, None] for affine in (self.scale, self.shift))
-        normal: Tensor = self.norm(x) * (1 + scale) + shift
-        return normal
-
-
 class GeneratorBlock(nn.Module):
-    """(N, n, H, W) -> (N, n, 2H, 2W). `part`: how much of the latent its norms get; if 0, it is called without."""
+    """(N, n, H, W) -> (N, n, 2H, 2W).
+
+    `part`: how much of the latent its norms get, joined with a condition that there is. Given neither, it is called
+    without.
+    """
 
     def __init__(self, genes: Mapping[str, Any], part: int) -> None:
         super().__init__()
-        n, kind = genes["filters"], genes["generator_norm"]
+        n, kind, given = genes["filters"], genes["generator_norm"], genes.get("norm_condition")
         self.activate = LeakyReLU(genes["generator_slope"])
-        self.norms = nn.ModuleList(ConditionalBatchNorm(n, part) if part else norm(kind, n) for _ in range(2))
+
+        def make() -> nn.Module:
+            if part and given:
+                return ConditionalBatchNorm(n, Condition(part + given.size))
+            return ConditionalBatchNorm(n, Condition(part), bias=True) if part else norm(kind, n, given)
+
+        self.norms = nn.ModuleList(make() for _ in range(2))
         self.up = Upsample(genes["upsampling"], n, n, 3)
         self.conv = nn.Conv2d(n, n, 3, padding=1)
         self.shortcut = nn.Conv2d(n, n, 1)
         self.up.conv.gain = self.conv.gain = RESIDUAL_GAIN  # type: ignore[assignment]
 
-    def forward(self, x: Tensor, *z: Tensor) -> Tensor:
-        h: Tensor = self.up(self.activate(self.norms[0](x, *z)))
-        h = self.conv(self.activate(self.norms[1](h, *z)))
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        h: Tensor = self.up(self.activate(self.norms[0](x, *condition)))
+        h = self.conv(self.activate(self.norms[1](h, *condition)))
         return h + resize("nearest", self.shortcut(x))  # a 1x1 convolution may as well come first
 
 
@@ -107,11 +107,12 @@ class Generator(generator.Generator):
             nn.Conv2d(n, channels, 3, padding=1),
         )
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
         first, *rest = latent.split(self.parts, 1)
         x = self.looks[0](generator.maps(self.dense(first), self.width))
         for i, (block, look) in enumerate(zip(self.blocks, self.looks[1:], strict=True)):
-            x = look(block(x, *rest[i : i + 1]))
+            given = (*rest[i : i + 1], *condition)
+            x = look(block(x, *([torch.cat(given, 1)] if given else [])))
         return torch.tanh(self.head(x))
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, Upsample, norm
+from evogan.zoo.layers import Chain, LeakyReLU, Upsample, norm
 
 
 class Generator(generator.Generator):
@@ -30,14 +30,15 @@ class Generator(generator.Generator):
         n, kind, act = genes["filters"], genes["generator_norm"], LeakyReLU(genes["generator_slope"])
         self.width = n * 2**k
         self.dense = nn.Linear(genes["latent"], self.width * m * m)
-        blocks: list[nn.Module] = [] if genes["sndcgan_form"] == "paper" else [norm(kind, self.width), act]
+        given = genes.get("norm_condition")
+        blocks: list[nn.Module] = [] if genes["sndcgan_form"] == "paper" else [norm(kind, self.width, given), act]
         for i in reversed(range(k)):
             outputs = n * 2**i
-            blocks += [Upsample(genes["upsampling"], 2 * outputs, outputs, 3), norm(kind, outputs), act]
-        self.blocks = nn.Sequential(*blocks, nn.Conv2d(n, channels, 3, padding=1))
+            blocks += [Upsample(genes["upsampling"], 2 * outputs, outputs, 3), norm(kind, outputs, given), act]
+        self.blocks = Chain(*blocks, nn.Conv2d(n, channels, 3, padding=1))
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
-        return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width)))
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
+        return torch.tanh(self.blocks(generator.maps(self.dense(latent), self.width), *condition))
 
 
 class Critic(critic.Critic):

@@ -16,7 +16,7 @@ k3, average pool, act.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -88,7 +88,7 @@ class Generator(progressive.GrowingGenerator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__(genes, size, channels)
         latent = genes["latent"]
-        self._prior = Prior(latent, genes["latent_prior"])
+        self._prior = Prior(genes.get("drawn_latent", latent), genes["latent_prior"])
         self._mixing: float = genes["style_mixing"]
         self._truncation: float = genes["style_truncation"]
         mapping: list[nn.Module] = [PixelNorm()]
@@ -121,6 +121,9 @@ class Generator(progressive.GrowingGenerator):
             *(torch.randn((n, 1, m, m), generator=rng, device=rng.device) for m in map(self._side, self._levels)),
         )
 
+    def entered(self, draws: Draws, enter: Callable[[Tensor], Tensor]) -> Draws:
+        return (enter(draws[0]), *draws[1:]) if draws else draws
+
     def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
         """Without `draws` a sample: noise that stays, one style an image, and that truncated."""
         w = self.mapping(latent)
@@ -147,6 +150,6 @@ class Generator(progressive.GrowingGenerator):
         return self.m << level
 
     @torch.no_grad()
-    def after_step(self, inputs: Tensor) -> None:
+    def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
         """The mean style follows those of these latents (N, latent)."""
         self.mean_style.copy_(torch.lerp(self.mean_style, self.mapping(inputs).mean(0), 1 - MEAN_DECAY))

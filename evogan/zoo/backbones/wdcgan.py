@@ -21,29 +21,30 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.gan import Draws
-from evogan.zoo.layers import LeakyReLU, SameConv, Upsample, norm, pool
+from evogan.zoo.layers import Chain, LeakyReLU, SameConv, Upsample, norm, pool
 
 
 class Generator(generator.Generator):
     def __init__(self, genes: Mapping[str, Any], size: int, channels: int) -> None:
         super().__init__()
         n, kernel, kind = genes["filters"], genes["kernel_size"], genes["generator_norm"]
+        given = genes.get("norm_condition")
         self.activate = LeakyReLU(genes["generator_slope"])
         self.width = n
         self.dense = nn.Linear(genes["latent"], n * (size // 4) ** 2)
-        self.blocks = nn.Sequential(
+        self.blocks = Chain(
             Upsample(genes["upsampling"], n, n, kernel),
-            norm(kind, n),
+            norm(kind, n, given),
             self.activate,
             Upsample(genes["upsampling"], n, n // 2, kernel),
-            norm(kind, n // 2),
+            norm(kind, n // 2, given),
             self.activate,
             nn.Conv2d(n // 2, channels, kernel, padding=kernel // 2),
         )
 
-    def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
+    def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
         x = self.activate(self.dense(latent))
-        return torch.tanh(self.blocks(generator.maps(x, self.width)))
+        return torch.tanh(self.blocks(generator.maps(x, self.width), *condition))
 
 
 class Critic(critic.DroppingCritic):
