@@ -93,6 +93,16 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "pggan": (1e-3, 1e-3, (0.0, 0.99), 1, 16, 512, {"drift": 1e-3, "ema": 0.999, "minibatch": "std"}),
     "stylegan": (1e-3, 1e-3, (0.0, 0.99), 1, 64, 512, {"zero_penalty_weight": 10.0, "style_mixing": 0.9}),
     "autogan": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"loss": "hinge", "critic_constraint": "spectral_norm"}),
+    "cgan": (1e-3, 1e-3, (0.9, 0.999), 1, 32, 100, {"generator_label": "product", "critic_label": "embedded_plane"}),
+    "cgan_onehot": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 100, {"generator_label": "one_hot", "critic_label": "planes"}),
+    "cgan_matching": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"wrong_label": 0.5}),
+    "cgan_two_heads": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"critic_label": "two_heads"}),
+    "fashion_cgan": (2e-4, 1e-3, (0.5, 0.999), 1, 64, 62, {"critic_label": "planes", "backbone": "infogan"}),
+    "acgan": (2e-4, 2e-4, (0.5, 0.999), 1, 100, 100, {"critic_label": "auxiliary", "class_loss_fake": 1.0}),
+    "acgan_wgan_gp": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"class_loss_fake": 0.0, "class_loss_generator": 0.1}),
+    "sngan_projection": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"critic_label": "projection", "label_norm": "per_class"}),
+    "sagan_classes": (4e-4, 1e-4, (0.0, 0.9), 1, 256, 128, {"critic_label": "projection", "attention": "half"}),
+    "biggan_classes": (2e-4, 2e-4, (0.0, 0.999), 4, 50, 128, {"label_norm": "shared", "label_embedding": 128}),
 }
 
 
@@ -145,6 +155,16 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "autogan": ({"init": "xavier"}, 0.999, "AutoGAN: init_type xavier_uniform; avg_p.mul_(0.999)"),
     "pggan": ({"equalized_lr": True}, 0.999, "arXiv:1710.10196, appendix A"),
     "stylegan": ({"equalized_lr": True}, 0.5 ** (64 / 10_000), "stylegan: G_smoothing_kimg = 10"),
+    "cgan": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
+    **dict.fromkeys(
+        ("cgan_onehot", "cgan_matching", "cgan_two_heads", "acgan"),
+        ({"init": "normal", "init_std": 0.02}, 0.0, CONVOLUTIONS),
+    ),
+    "fashion_cgan": ({"init": "normal", "init_std": 0.02}, 0.0, LUCIC_INIT),
+    "acgan_wgan_gp": ({"init": "xavier"}, 0.0, "improved_wgan_training, as wgan_gp_resnet"),
+    "sngan_projection": ({"init": "xavier"}, 0.0, XAVIER),
+    "sagan_classes": ({"init": "xavier"}, 0.0, "self-attention-gan: Xavier"),
+    "biggan_classes": ({"init": "orthogonal"}, 0.9999, "arXiv:1809.11096, appendix B"),
 }
 
 
@@ -183,7 +203,10 @@ KEYS = dict(
     ralsgan 1e44476ea51df60d, rgan a90167cf13357e13, sagan af8f6369214ecc36, sngan 72ca4651fd581152,
     sngan_kurach 47563479b6791a25, sngan_resnet b0739460ec0f19c5, stylegan e04ab031a046b697, wdcgan 44136fa355b3678a,
     wgan 27509e569c9b9727, wgan_cnn b39b2fc1c1c6430a, wgan_gp 1496284afe3e2b22, wgan_gp_infogan fe9a224b42721331,
-    wgan_gp_resnet d06dcc11c13a446e, wgan_infogan faeb6b4078bfb79d""".split(",")
+    wgan_gp_resnet d06dcc11c13a446e, wgan_infogan faeb6b4078bfb79d, acgan fe8bce9d9aed3a39,
+    acgan_wgan_gp adb6ec1eb950166b, biggan_classes c121c688e9cb3687, cgan 1024788a61ad983e,
+    cgan_matching 5558492e46a2fcad, cgan_onehot 00ea73c397ae703a, cgan_two_heads 2a09200036073564,
+    fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35""".split(",")
 )
 
 

@@ -83,7 +83,8 @@ class GANProblem:
             FAMILIES[str(name)].check_served(data.kinds, data.name)
         if not any(gene.name == "backbone" for gene in space.genes):
             check(space.fixed, data.fields)
-        return space.without(impossible(data.fields), f"cannot make images of side {data.image_size}")
+        without = "" if (data.class_count or 0) > 1 else " without labels"
+        return space.without(impossible(data.fields), f"cannot make images of side {data.image_size}{without}")
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:
         """The published genomes that winners are compared with."""

@@ -11,6 +11,7 @@ from evogan.families.shared.schedule import SCHEDULE
 from evogan.genome import Conflict
 
 PLAYERS = ("critic", "generator")
+UNHEARD = "the generator would not be told the class: generator_label = one_hot or product, or batch norms with classes"
 
 CONFLICTS = (
     *(
@@ -38,6 +39,14 @@ CONFLICTS = (
     Conflict(
         {"backbone": ("progressive", "stylegan"), "loss": AUTOENCODING},
         "an autoencoder as critic is built with the other backbones only",
+    ),
+    *(
+        Conflict({"generator_label": ("none",), **otherwise}, UNHEARD)
+        for otherwise in (
+            {"label_norm": ("none",)},
+            {"generator_norm": ("virtual_batch", "layer", "instance", "group", "pixel", "none")},
+            {"backbone": ("autogan", "stylegan")},
+        )
     ),
 )
 
