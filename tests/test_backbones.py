@@ -610,7 +610,7 @@ def test_energies_by_their_formulas(backbone: str, loss: str, power: int) -> Non
     genome = {"reconstruction_norm": power} if power else {}
     _, critic = networks(16, 3, backbone=backbone, loss=loss, critic_norm="none", **genome)
     x = randn(4, 3, 16, 16)
-    score, code = critic(x)
+    score, code, _ = critic(x)
     assert code.shape == (4, 5)
     error = (critic.decoder(code) - x).detach().double().reshape(4, -1).numpy()
     assert error.shape == (4, 768)

@@ -18,17 +18,14 @@ class WithReference(Network):
     """
 
     references: Tensor
-    reference_labels: Tensor
 
     def __init__(self, prior: Prior, generator: Generator, classes: int = 0) -> None:
         super().__init__()
         self.generator, self._prior, self._classes = generator, prior, classes
         self.register_buffer("references", torch.empty(REFERENCES, prior.size))
-        self.register_buffer("reference_labels", torch.empty(REFERENCES, dtype=torch.long), persistent=False)
 
     def reset(self, rng: torch.Generator) -> None:
         self.references.copy_(draw_latents(self._prior, len(self.references), rng))
-        self.reference_labels.copy_(torch.arange(REFERENCES) % max(self._classes, 1))
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.generator.draws(n, rng)
@@ -42,6 +39,6 @@ class WithReference(Network):
     def forward(self, latent: Tensor, draws: Draws = (), *labels: Tensor) -> Tensor:
         n = len(self.references)
         whole = tuple(torch.cat([torch.ones_like(mask[:1]).expand(n, *mask.shape[1:]), mask]) for mask in draws)
-        classes = (torch.cat([self.reference_labels, own]) for own in labels)
+        classes = (torch.cat([torch.arange(n, device=own.device) % self._classes, own]) for own in labels)
         images: Tensor = self.generator(torch.cat([self.references, latent]), whole, *classes)  # of it nothing drops
         return images[n:]
