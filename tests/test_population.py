@@ -179,6 +179,7 @@ REMEDIES: list[dict[str, Any]] = [
         for backbone, kind, norm in (("wdcgan", "average", "layer"), ("dcgan", "max", "none"))
     ),
     {"backbone": "dcgan", "strided_kernel": "odd", "upsampling": "transposed"},
+    {"critic_constraint": "sigma_clamp", "critic_sigma_unit": "second", "equalized_lr": True},
 ]
 
 

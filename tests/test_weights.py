@@ -211,6 +211,44 @@ def test_sigma_clamp_takes_the_excess_from_the_first_direction(limit: float) -> 
         torch.testing.assert_close(matrix(layer, layer.weight.detach()), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("ratio", [0.9, 1.2])
+def test_sigma_clamp_relative_to_the_second_singular_value(ratio: float) -> None:
+    network, weights = held(
+        critic_constraint="sigma_clamp", critic_sigma=ratio, critic_sigma_unit="second", equalized_lr=True
+    )
+    found = {
+        name: torch.linalg.svd(matrix(layer, raw(layer).detach()), full_matrices=False)
+        for name, layer in layers(network)
+    }
+    for layer in (layer for _, layer in layers(network)):
+        w = matrix(layer, raw(layer).detach())
+        for _ in range(300):
+            layer.top.iterate(w)
+        for _ in range(300):
+            layer.second.iterate(layer.top.others(w))
+    weights.after_step()
+    for name, layer in layers(network):
+        u, s, vh = found[name]
+        expected = (u * s) @ vh - max(0.0, float(s[0] - ratio * s[1])) * torch.outer(u[:, 0], vh[0])
+        torch.testing.assert_close(matrix(layer, raw(layer).detach()), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_relative_clamp_leaves_layers_of_rank_1_alone() -> None:
+    """Their second singular value is 0."""
+    network = Network()
+    network.dense = nn.Linear(256, 1, bias=False, device="meta").to_empty(device="cpu")
+    nn.init.normal_(network.dense.weight, 0, 0.3, generator=rng())
+    before = network.dense.weight.detach().clone()
+    genes = {"critic_constraint": "sigma_clamp", "critic_sigma": 1.0, "critic_sigma_unit": "second"}
+    weights = weights_of(network, "critic", GENES.complete(genes), rng())
+    for _ in range(100):
+        weights.after_step()
+    assert torch.equal(network.dense.weight, before)
+    for layer in (network.conv, network.up):
+        first, second = torch.linalg.svdvals(matrix(layer, layer.weight.detach()))[:2].tolist()
+        assert first <= 1.01 * second
+
+
 def book(kind: str, w: Tensor) -> Tensor:
     one = torch.eye(len(w))
     match kind:

@@ -84,7 +84,7 @@ def _untouched(gan: GAN) -> Iterator[None]:
 @torch.no_grad()
 def _top_singular(layer: Layer, rng: torch.Generator) -> float:
     weight = matrix(layer, layer.weight)
-    top = TopSingular(layer, rng)
+    top = TopSingular(weight, rng)
     for _ in range(POWER_ITERATIONS):
         top.iterate(weight)
     return float(top.sigma(weight))

@@ -104,6 +104,7 @@ def weights(
         rng,
         constraint=constraint,
         bound=numbers[bounds[constraint]] if constraint in bounds else 1.0,
+        relative=genes.get(f"{player}_sigma_unit", "one") == "second",
         parameters=genes.get("clipped", "weights") == "parameters",
         free=free,  # type: ignore[arg-type]
         regularization=regularization,

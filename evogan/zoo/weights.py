@@ -8,7 +8,8 @@ permuted to that first.
     spectral norm         W / sigma, sigma = u'Wv; v = W'u/|W'u|, u = Wv/|Wv| once a step      arXiv:1802.05957
     equalised rate        W * gain / sqrt(fan in), W ~ N(0, 1)                                   arXiv:1710.10196
     clip                  w <- min(max(w, -c), c)                                                arXiv:1701.07875
-    sigma clamp           W <- W - max(0, sigma - s) u v'                                        arXiv:1809.11096
+    sigma clamp           W <- W - max(0, sigma - s) u v', s a number or that times W's second   arXiv:1809.11096
+                          singular value
     regularisation        spectral 1/2 sum sigma^2 (1705.10941), by u and v or, exact, the top eigenvalue of WW';
                           orthogonal |WW' - 1|^2 (1609.07093), off_diagonal |WW' o (1 - I)|^2 (1809.11096),
                           l2 1/2 sum w^2
@@ -59,17 +60,17 @@ def raw(layer: Layer) -> Tensor:
 
 
 class TopSingular(nn.Module):
-    """Running estimates u, v of the first singular vectors of a layer's weight."""
+    """Running estimates u, v of the first singular vectors of a matrix."""
 
     u: Tensor
     v: Tensor
 
-    def __init__(self, layer: Layer, rng: torch.Generator) -> None:
+    def __init__(self, w: Tensor, rng: torch.Generator) -> None:
         super().__init__()
-        for name, size in zip("uv", matrix(layer, layer.weight).shape, strict=True):
+        for name, size in zip("uv", w.shape, strict=True):
             self.register_buffer(name, F.normalize(torch.randn(size, generator=rng), dim=0, eps=EPSILON))
         for _ in range(FIRST_ITERATIONS):
-            self.iterate(matrix(layer, layer.weight))
+            self.iterate(w)
 
     @torch.no_grad()
     def iterate(self, w: Tensor) -> None:
@@ -82,13 +83,17 @@ class TopSingular(nn.Module):
         with torch.autocast(w.device.type, enabled=False):
             return self.u @ (w @ self.v)
 
+    def others(self, w: Tensor) -> Tensor:
+        """w without its first direction: its top singular value is the second of w."""
+        return w - self.sigma(w) * torch.outer(self.u, self.v)
+
 
 class SpectralNorm(nn.Module):
     """A parametrisation: W -> W / sigma, u and v constants in the backward pass."""
 
     def __init__(self, layer: Layer, rng: torch.Generator) -> None:
         super().__init__()
-        self.top = TopSingular(layer, rng)
+        self.top = TopSingular(matrix(layer, layer.weight), rng)
         self._transposed = isinstance(layer, nn.ConvTranspose2d)
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -112,13 +117,14 @@ class Equalized(nn.Module):
 
 @dataclass
 class _Held:
-    """A layer, whether the constraint holds for it, its top singular vectors where they are followed, and `scale`: its
-    weight in use over the one that is learned.
+    """A layer, whether the constraint holds for it, its top and second singular vectors where they are followed, and
+    `scale`: its weight in use over the one that is learned.
     """
 
     layer: Layer
     constrained: bool
     top: TopSingular | None = None
+    second: TopSingular | None = None
     scale: float = 1.0
 
     def matrix(self) -> Tensor:
@@ -130,8 +136,10 @@ class Weights:
     """The weights of one player: what is learned, what is used, what they are drawn to.
 
     `constraint`: "none", "spectral_norm", or "clip" or "sigma_clamp" with its `bound`; of a clip, `parameters` other
-    than weights may be meant too. It holds for every layer but `free`. `regularization`: "none", or what they are drawn
-    to with this `weight`. `equalized`: the learning rate of all layers is; it is anyway of one with an `lr_multiplier`.
+    than weights may be meant too; that of a sigma clamp, where `relative`, is a multiple of the second singular value.
+    It holds for every layer but `free`, and but those of rank 1 where it is relative. `regularization`: "none", or what
+    they are drawn to with this `weight`. `equalized`: the learning rate of all layers is; it is anyway of one with an
+    `lr_multiplier`.
     """
 
     def __init__(
@@ -142,6 +150,7 @@ class Weights:
         constraint: str = "none",
         bound: Scalar = 1.0,
         parameters: bool = False,
+        relative: bool = False,
         free: nn.Module | None = None,
         regularization: str = "none",
         weight: Scalar = 1.0,
@@ -149,6 +158,7 @@ class Weights:
     ) -> None:
         self._network, self._equalized = network, equalized
         self._constraint, self._bound, self._parameters = constraint, bound, parameters
+        self._relative = relative
         self._drawn, self._weight = regularization, weight
         self._held = [self._hold(layer, layer is not free, rng) for _, layer in layers(network)]
 
@@ -157,9 +167,12 @@ class Weights:
             spectral = SpectralNorm(layer, rng)
             parametrize.register_parametrization(layer, "weight", spectral)
             return _Held(layer, constrained, spectral.top)
-        held = _Held(layer, constrained)
-        if (constrained and self._constraint == "sigma_clamp") or self._drawn == "spectral":
-            held.top = layer.top = TopSingular(layer, rng)
+        w = matrix(layer, layer.weight.detach())
+        held = _Held(layer, constrained and not (self._relative and min(w.shape) == 1))
+        if (held.constrained and self._constraint == "sigma_clamp") or self._drawn == "spectral":
+            held.top = layer.top = TopSingular(w, rng)
+            if held.constrained and self._relative:
+                held.second = layer.second = TopSingular(held.top.others(w), rng)
         if self._equalized or hasattr(layer, "lr_multiplier"):
             equalized = Equalized(layer)
             parametrize.register_parametrization(layer, "weight", equalized)
@@ -203,7 +216,12 @@ class Weights:
         w = matrix(held.layer, raw(held.layer))
         top.iterate(w)
         if held.constrained and self._constraint == "sigma_clamp":
-            excess = (top.sigma(w) - now(self._bound) / held.scale).clamp(min=0) * torch.outer(top.u, top.v)
+            bound = now(self._bound) / held.scale
+            if held.second is not None:
+                others = top.others(w)
+                held.second.iterate(others)
+                bound = now(self._bound) * held.second.sigma(others)
+            excess = (top.sigma(w) - bound).clamp(min=0) * torch.outer(top.u, top.v)
             raw(held.layer).sub_(_shaped_as(held.layer, excess))
 
     def _clip(self, most: Any) -> None:

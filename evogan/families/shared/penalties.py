@@ -10,17 +10,28 @@ from evogan.genome.define import choice, number, only
 REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2", "spectral_exact")
 
 
-def _sigma(player: str) -> TableGene:
-    return number(
-        f"{player}_sigma",
-        0.01,
-        100.0,
-        1.0,
-        "what the top singular value of each layer is brought down to",
-        "BigGAN, arXiv:1809.11096",
-        log=True,
-        acts="number",
-        **only(f"{player}_constraint", "sigma_clamp"),
+def _sigma(player: str) -> tuple[TableGene, ...]:
+    return (
+        number(
+            f"{player}_sigma",
+            0.01,
+            100.0,
+            1.0,
+            "what the top singular value of each layer is brought down to",
+            "BigGAN, arXiv:1809.11096",
+            log=True,
+            acts="number",
+            **only(f"{player}_constraint", "sigma_clamp"),
+        ),
+        choice(
+            f"{player}_sigma_unit",
+            ("one", "second"),
+            "one",
+            "what that is counted in: it stands for itself, or for so many times (1 or more: less shrinks without end) "
+            "the layer's second singular value",
+            "BigGAN, arXiv:1809.11096, 4.1",
+            **only(f"{player}_constraint", "sigma_clamp"),
+        ),
     )
 
 
@@ -51,7 +62,7 @@ PENALTIES = [
         WGAN,
         critic_constraint="clip",
     ),
-    _sigma("critic"),
+    *_sigma("critic"),
     choice(
         "constrained_head",
         (True, False),
@@ -68,7 +79,7 @@ PENALTIES = [
         "what the generator's weights are held to",
         "SAGAN, arXiv:1805.08318; BigGAN, arXiv:1809.11096",
     ),
-    _sigma("generator"),
+    *_sigma("generator"),
     choice(
         "gradient_penalty",
         ("none", "two_sided", "one_sided", "dragan"),
