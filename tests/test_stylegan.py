@@ -302,6 +302,19 @@ def test_truncation() -> None:
         torch.testing.assert_close(seen[0], w)  # none in training
 
 
+@pytest.mark.parametrize("levels", [1, 2, 9])
+def test_truncation_of_the_first_levels_alone(levels: int) -> None:
+    z = normal(4, 6)
+    generator = made(style_truncation=0.3, style_truncated_levels=levels)
+    seen = styles_of(generator)
+    generator(z)
+    w = generator.mapping(z)
+    assert len(seen) == LAYERS
+    for layer, style in enumerate(seen):  # two a level
+        psi = 0.3 if layer < 2 * levels else 1.0
+        torch.testing.assert_close(style, (1 - psi) * generator.mean_style + psi * w)
+
+
 def test_the_mean_style_is_a_moving_average() -> None:
     generator = made()
     mean = generator.mean_style.clone()

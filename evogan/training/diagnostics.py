@@ -6,8 +6,8 @@ Randomness comes from a seed of its own and running statistics are put back: a t
     PLAYER_reach     how far its steps may have led by now: |step| x steps / |w|, of the layer that moves most
 
 and of every dense and convolution layer `gradient`, the norm of its weight's; `step`, |step| / |w| of one step at the
-full learning rate; `singular`, the top singular value of the weight in use. What else tells how the game goes is the
-family's (`GAN.diagnose`).
+full learning rate; `singular`, `singular_2` and `singular_3`, the top singular values of the weight in use, as many as
+there are. What else tells how the game goes is the family's (`GAN.diagnose`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from evogan.stable import derive_seed
 from evogan.training.feed import Arrays, Streams, at_random, on_device
 from evogan.training.trainer import Trainer
 from evogan.zoo.gan import GAN, Rows
-from evogan.zoo.weights import EPSILON, Layer, TopSingular, layers, matrix, raw
+from evogan.zoo.weights import EPSILON, Layer, layers, matrix, raw
 
-POWER_ITERATIONS = 30
+SINGULAR = ("singular", "singular_2", "singular_3")
+SUBSPACE, POWER_ITERATIONS = 8, 30
 
 Numbers = dict[str, float]
 
@@ -66,7 +67,7 @@ def _stepped(trainer: Trainer, player: str, seen: Rows, rng: torch.Generator) ->
         found[name] = {
             "gradient": _short(_norm(gradients[i])),
             "step": _short(_norm(steps[i]) / max(_norm(parameters[i]), EPSILON)),
-            "singular": _short(_top_singular(layer, rng)),
+            **dict(zip(SINGULAR, map(_short, _top_singular(layer, rng)), strict=False)),
         }
     return math.hypot(*map(_norm, gradients)), found
 
@@ -82,12 +83,15 @@ def _untouched(gan: GAN) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _top_singular(layer: Layer, rng: torch.Generator) -> float:
-    weight = matrix(layer, layer.weight)
-    top = TopSingular(weight, rng)
+def _top_singular(layer: Layer, rng: torch.Generator) -> list[float]:
+    """The largest first, by subspace iteration (Halko et al., arXiv:0909.4061): never too large."""
+    w = matrix(layer, layer.weight)
+    w = w if len(w) > w.shape[1] else w.mT
+    subspace = torch.randn(w.shape[1], min(SUBSPACE, *w.shape), generator=rng, device=w.device, dtype=w.dtype)
     for _ in range(POWER_ITERATIONS):
-        top.iterate(weight)
-    return float(top.sigma(weight))
+        subspace = torch.linalg.qr(w.mT @ (w @ subspace)).Q
+    found: list[float] = torch.linalg.svdvals(w @ subspace)[: len(SINGULAR)].tolist()
+    return found
 
 
 def _norm(tensor: Tensor) -> float:

@@ -269,6 +269,16 @@ NETWORKS = [
         backbone="stylegan",
         acts="input",
     ),
+    number(
+        "style_truncated_levels",
+        1,
+        9,
+        9,
+        "of how many levels, from the smallest on, that holds; the others have their own styles",
+        STYLEGAN,
+        backbone="stylegan",
+        acts="input",
+    ),
     choice("equalized_lr", (False, True), False, "weights N(0, 1), used times gain/sqrt(fan in)", PGGAN),
     choice(
         "init",

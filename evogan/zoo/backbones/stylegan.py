@@ -7,7 +7,7 @@ channels, from a constant; after the constant and after each of the convolutions
 
 with one strength and bias a channel and statistics over the positions of one image. The first convolution of a level
 sees maps enlarged bilinearly. In training a share of the images has the style of a second latent from some layer on.
-Samples have the same noise all, and styles drawn to their mean: w' = mean + psi (w - mean).
+Samples have the same noise all, and in the first levels styles drawn to their mean: w' = mean + psi (w - mean).
 
 The critic is PGGAN's. With `critic_blur` it is the published one, where C n_s k3, act is followed by a blur, C n_(s-1)
 k3, average pool, act.
@@ -91,6 +91,7 @@ class Generator(progressive.GrowingGenerator):
         self._prior = Prior(genes.get("drawn_latent", latent), genes["latent_prior"])
         self._mixing: float = genes["style_mixing"]
         self._truncation: float = genes["style_truncation"]
+        self._truncated_levels: int = genes["style_truncated_levels"]
         mapping: list[nn.Module] = [PixelNorm()]
         for _ in range(genes["mapping_layers"]):
             mapping += [SlowLinear(latent, latent, genes["mapping_lr"]), nn.LeakyReLU(MAPPING_SLOPE)]
@@ -134,8 +135,8 @@ class Generator(progressive.GrowingGenerator):
             styles = [torch.where((i < change)[:, None], w, mixed) for i in range(len(self._levels))]
         else:
             noise = [None] * len(self._levels)
-            w = self.mean_style + self._truncation * (w - self.mean_style)
-            styles = [w] * len(self._levels)
+            truncated = self.mean_style + self._truncation * (w - self.mean_style)
+            styles = [truncated if s < self._truncated_levels else w for s in self._levels]
 
         def block(s: int, x: Tensor) -> Tensor:
             if s:
