@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from evogan.training import Trainer
+from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
+from evogan.training import State, Trainer, rounds
+from evogan.training.rounds import Rounds
+from evogan.trial import Trial
 from tests.test_population import check_equal, small, trainer
 
 PLAYERS = ("critic", "generator")
@@ -56,3 +62,68 @@ def test_a_stack_clips_each_members_gradient_by_its_own_norm(optimizer: str) -> 
     kinds = {f"{player}_optimizer": optimizer for player in PLAYERS}
     longest = [{f"{player}_gradient_clip": c for player in PLAYERS} for c in (1e-3, 0.1, 100.0)]
     check_equal([free({**kinds, "learning_rate": 1e-3, **clip}) for clip in longest], 4)
+
+
+# --- critic pre-training, and WGAN's long first steps
+
+
+def programs(genes: dict[str, int], iterations: int, critic: int = 5, generator: int = 1) -> list[str]:
+    schedule = Rounds((("critic", critic), ("generator", generator)), "critic", genes)
+    found = [schedule.program(i) for i in range(iterations)]
+    assert all(program.count("critic") == critic for program in found)  # a budget of rows is a number of iterations
+    for player in PLAYERS:
+        made = accumulate((program.count(player) for program in found), initial=0)
+        assert [*made] == [schedule.steps(player, n) for n in range(iterations + 1)]
+    return [player for program in found for player in program]
+
+
+def test_long_first_steps_are_those_of_wgans_code() -> None:
+    """`Diters = 100 if gen_iterations < 25 or gen_iterations % 500 == 0 else opt.Diters`."""
+    steps: list[str] = []
+    for generated in range(1100):
+        steps += ["critic"] * (100 if generated < 25 or generated % 500 == 0 else 5) + ["generator"]
+    iterations = steps.count("critic") // 5
+    assert programs({"critic_long_steps": 100}, iterations) == steps
+    assert programs({"critic_pretraining": 35, "critic_long_steps": 100}, iterations + 7) == ["critic"] * 35 + steps
+
+
+@pytest.mark.parametrize(("critic", "generator", "before", "long"), [(3, 1, 7, 10), (2, 3, 0, 5), (4, 1, 1, 3)])
+def test_steps_are_whole_iterations(critic: int, generator: int, before: int, long: int) -> None:
+    made = programs({"critic_pretraining": before, "critic_long_steps": long}, 520 + 25 * 4, critic, generator)
+    parts = [len(part) for part in "".join(player[0] for player in made).split("g" * generator)]
+    longer = -(-max(long, critic) // critic) * critic
+    assert parts[0] == -(-before // critic) * critic + longer
+    assert parts[1:501] == [longer] * 24 + [critic] * 475 + [longer]
+
+
+def test_whoever_rests_a_member_of_a_stack_trains_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "FIRST", 2)
+    monkeypatch.setattr(rounds, "EVERY", 3)
+    rests = [{}, {"critic_long_steps": 4}, {"critic_pretraining": 3, "critic_long_steps": 3}]
+    check_equal([free({"critic_steps": 2 - i % 2, "learning_rate": 1e-3, **more}) for i, more in enumerate(rests)], 14)
+
+
+def test_a_training_that_was_stopped_while_the_generator_rests_goes_on_as_if_not() -> None:
+    genome = free({"critic_steps": 1, "critic_pretraining": 2, "critic_long_steps": 3})
+    straight, stopped, resumed = (trainer(genome, 0) for _ in range(3))
+    straight.run_to(10)
+    stopped.run_to(6)
+    resumed.restore(State.unpack(stopped.state().pack()))
+    resumed.run_to(10)
+    assert (resumed.steps("critic"), resumed.steps("generator")) == (10, 2)
+    for player in PLAYERS:
+        assert all(map(torch.equal, parameters(straight, player), parameters(resumed, player)))
+
+
+def test_the_budget_counts_what_the_critic_is_shown_whoever_rests() -> None:
+    task, evaluate = GANProblem(GANSettings(kimg=0.6, samples=200)).prepare()
+    genome = {"filters": 8, "batch_size": 16, "critic_steps": 2}
+    plain, rested, alone = (
+        evaluate(Trial(read := GENES.read({**genome, "critic_pretraining": n}), GENES.key(read), task))
+        for n in (0, 20, 1000)
+    )
+    assert [p["kimg"] for p in plain.curve] == [p["kimg"] for p in rested.curve] == [p["kimg"] for p in alone.curve]
+    assert plain.cost["flops"] > rested.cost["flops"] > alone.cost["flops"] > 0
+    assert alone.status == "completed" and "generator" not in alone.curve[-1]
+    assert [score["generator_reach"] for score in alone.scores] == [0.0] * 4
+    assert "vanishing_gradient" in alone.flags

@@ -220,11 +220,14 @@ def test_the_schedule_is_critic_steps_to_one() -> None:
 
 @pytest.mark.parametrize("relativistic", ["none", "average"])
 @pytest.mark.parametrize("ahead", [1, 2])
-def test_the_generators_batch_may_be_larger(ahead: int, relativistic: str) -> None:
-    """The budget counts what the critic is shown: the generator's steps cost more, and no more of it."""
-    genome = {**SMALL, "loss": "hinge", "relativistic": relativistic, "batch_ratio": 2}
+@pytest.mark.parametrize(("size", "rows"), [({"batch_ratio": 2}, 32), ({"batch_divisor": 3}, 5)])
+def test_the_generators_batch_may_be_larger_or_smaller(
+    size: dict[str, int], rows: int, ahead: int, relativistic: str
+) -> None:
+    """The budget counts what the critic is shown, whatever the generator's steps cost."""
+    genome = {**SMALL, "loss": "hinge", "relativistic": relativistic}
     images = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    run, plain = (trainer({**genome, "batch_ratio": ratio}, images, ahead=ahead) for ratio in (2, 1))
+    run, plain = (trainer(genome | more, images, ahead=ahead) for more in (size, {}))
     sizes: dict[str, set[int]] = {"critic": set(), "generator": set()}
     loss = run.gan.loss
 
@@ -236,7 +239,7 @@ def test_the_generators_batch_may_be_larger(ahead: int, relativistic: str) -> No
 
     run.gan.loss = watched  # type: ignore[method-assign]
     run.run_to(3)
-    assert sizes == {"critic": {16}, "generator": {32}}
+    assert sizes == {"critic": {16}, "generator": {rows}}
     assert run.images_per_iteration == plain.images_per_iteration
     flops = [
         flops_per_iteration({**genome, "batch_ratio": ratio, "critic_steps": 1}, image_fields(8, 1))

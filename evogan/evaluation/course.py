@@ -26,7 +26,7 @@ from evogan.fitness import NonFiniteSamples
 from evogan.genes import GENES
 from evogan.training import Diverged, Plan, Trainer
 from evogan.training.feed import Streams
-from evogan.training.flops import flops_per_iteration
+from evogan.training.flops import flops_per_step
 from evogan.trial import CHOSEN_BY, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
 
@@ -85,9 +85,9 @@ class Course:
 
     def _train(self) -> Iterator[tuple[Trainer, int]]:
         plan = self._plan
-        flops = flops_per_iteration(self._trial.genome, self._scoring.dataset.fields)
+        flops = flops_per_step(self._trial.genome, self._scoring.dataset.fields)
         trainer = self._begin()
-        begun, device, record = trainer.iteration, self._device, self._record
+        begun, before, device, record = trainer.iteration, self._steps(trainer), self._device, self._record
         before_the_end = None
         if device.type == "cuda":
             torch.cuda.empty_cache()  # what the trial before left
@@ -108,12 +108,20 @@ class Course:
                     self._trial.report(record.curve[-1] | {"fidelity": part})
         finally:
             done = trainer.iteration - begun
-            self._cost = {"kimg": done * plan.images / 1000, "flops": done * flops}
+            made = self._steps(trainer)
+            self._cost = {
+                "kimg": done * plan.images / 1000,
+                "flops": sum((made[player] - before[player]) * flops[player] for player in made),
+            }
             if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
                 self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
         if self._trial.fidelity < 1:
             training, then = before_the_end or (trainer.state(), record.copy())
             record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
+
+    @staticmethod
+    def _steps(trainer: Trainer) -> dict[str, int]:
+        return {player: trainer.steps(player) for player in trainer.gan.players}
 
     def _begin(self) -> Trainer:
         """The training, gone on with where that is possible."""

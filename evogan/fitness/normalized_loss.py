@@ -48,9 +48,10 @@ class NormalizedLoss:
     def value(self) -> float:
         """The fitness of the losses since the last call, in [0, 1]; NaN if any loss ever was.
 
-        Raises ValueError where one of the three has had no step since then.
+        Where the generator rested since then, its share is 0, the worst. Raises ValueError where the critic did.
         """
-        real, fake, generator = (self._take(name) for name in ("real", "fake", "generator"))
+        real, fake = self._take("real"), self._take("fake")
+        generator = self._take("generator") if self._stepped("generator") else 0.0
         return ((1 - real) + (1 - generator) + fake) / 3
 
     def state(self) -> dict[str, Any]:
@@ -63,11 +64,13 @@ class NormalizedLoss:
             low, high, total = torch.tensor(loss, dtype=torch.float64, device=device)
             self._running[name] = _Running(low, high, total, count)
 
+    def _stepped(self, name: LossName) -> bool:
+        return name in self._running and self._running[name].count > 0
+
     def _take(self, name: LossName) -> float:
-        running = self._running.get(name)
-        if running is None or running.count == 0:
+        if not self._stepped(name):
             raise ValueError(f"no '{name}' loss since the last value")
-        return running.take()
+        return self._running[name].take()
 
 
 @dataclass

@@ -20,21 +20,27 @@ class _OneModule(nullcontext[None]):
 
 
 def flops_per_iteration(genome: Mapping[str, Value], fields: Fields) -> float:
-    """Multiplications and additions of one round of the schedule, forward and backward."""
+    """Multiplications and additions of one round of the schedule."""
+    flops = flops_per_step(genome, fields)
+    return sum(steps * flops[player] for player, steps in build(genome, fields, seed=0).schedule)
+
+
+def flops_per_step(genome: Mapping[str, Value], fields: Fields) -> dict[str, float]:
+    """Multiplications and additions of a step of each player, forward and backward."""
     from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
 
     gan, pair, rng = build(genome, fields, seed=0), 2, torch.Generator().manual_seed(0)
     data = {name: _zeros(field, pair) for name, field in fields.items()}
-    total = 0.0
-    for player, steps in gan.schedule:
+    found = {}
+    for player in gan.players:
         batch = gan.draw(player, pair, data, rng)
         counter = FlopCounterMode(display=False)
         counter.mod_tracker = _OneModule()  # type: ignore[assignment]
         with counter:
             loss = gan.loss(player, batch).total()
             torch.autograd.grad(loss, list(gan.players[player].parameters()), materialize_grads=True)
-        total += steps * counter.get_total_flops() * gan.rows[player]
-    return total / pair
+        found[player] = counter.get_total_flops() * gan.rows[player] / pair
+    return found
 
 
 def _zeros(field: Field, n: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Several trainings as one program: those of GANs whose networks have the same shapes.
 
 A step of a player is made for many members at once. Each member keeps its own weights, optimisers' moments, random
-streams, data order, rates and number of critic steps, so its training is the one it would be alone, up to rounding;
+streams, data order, rates and program of steps, so its training is the one it would be alone, up to rounding;
 the rows of a stack do not mix, and one that diverges harms no other.
 """
 
@@ -39,7 +39,7 @@ class Population:
         }
         self._blocks = {player: _Blocks(player, trainers) for player in self._optimizers}
         self.graphs = graphs(trainers[0].device)
-        self._programs = [[p for p, steps in t.gan.schedule for _ in range(steps)] for t in trainers]
+        self._programs = [trainer.rounds.program(trainer.iteration) for trainer in trainers]
         self._places = [0] * len(trainers)  # in the program, of the iteration that is under way
         self._sums: dict[str, _Sums] = {}
 
@@ -92,7 +92,9 @@ class Population:
             self._sums[player].counts[i] += 1
             member.taken[player] += 1
             self._places[i] = (self._places[i] + 1) % len(self._programs[i])
-            member.iteration += self._places[i] == 0
+            if self._places[i] == 0:
+                member.iteration += 1
+                self._programs[i] = member.rounds.program(member.iteration)
 
     def _make(self, player: str, everyone: bool, due: Tensor, taken: Tensor, rates: Tensor) -> None:
         """A step, of which nothing is left but what it changes: it can be recorded."""

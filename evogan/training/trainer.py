@@ -14,6 +14,7 @@ from evogan.fitness.normalized_loss import LossName, NormalizedLoss
 from evogan.stable import derive_seed
 from evogan.training.feed import Feed, Streams
 from evogan.training.optimizers import clipped, make_optimizer
+from evogan.training.rounds import Rounds
 from evogan.training.state import State
 from evogan.zoo import GAN
 from evogan.zoo.gan import Batch
@@ -31,7 +32,7 @@ class Trainer:
     """Trains `gan` on the rows of `streams`, resident on `device`.
 
     `genes` is the complete phenotype; `iterations` are those of the full budget, which schedules refer to. Data order
-    and noise come from generators of their own, derived from `seed`. An iteration is one round of the schedule.
+    and noise come from generators of their own, derived from `seed`. An iteration is one of `rounds`.
     `ahead`: batches of as many steps are drawn at once; by default 1 on a CPU.
     """
 
@@ -49,7 +50,7 @@ class Trainer:
     ) -> None:
         self.gan = gan
         gan.to(device)
-        self.iteration = 0
+        self.iteration, self.rounds = 0, Rounds(gan.schedule, gan.counted, genes)
         self.device = device
         self.feed = Feed(streams, seed, device)
         self._iterations, self._decay = iterations, str(genes["lr_decay"])
@@ -76,7 +77,7 @@ class Trainer:
 
     def steps(self, player: str) -> int:
         """As many as the player has made."""
-        return self.iteration * dict(self.gan.schedule)[player]
+        return self.rounds.steps(player, self.iteration)
 
     @property
     def images_seen(self) -> int:
@@ -92,9 +93,8 @@ class Trainer:
             if self.looks_every_iteration and not self._meter.finite():
                 break
             self.begin_iteration()
-            for player, steps in self.gan.schedule:
-                for _ in range(steps):
-                    self._step(player)
+            for player in self.rounds.program(self.iteration):
+                self._step(player)
             self.iteration += 1
         for name, mean in self._meter.means().items():
             if not math.isfinite(mean):

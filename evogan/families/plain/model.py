@@ -97,6 +97,11 @@ def _classes(fields: Fields) -> int:
     return (fields[LABELS].values or 0) if LABELS in fields else 0
 
 
+def _generators(size: int, genes: Mapping[str, Any]) -> int:
+    """Rows of the generator's step, of the critic's."""
+    return max(size * int(genes["batch_ratio"]) // int(genes.get("batch_divisor", 1)), 2)
+
+
 class PlainGAN:
     """Built from `genes`, a complete phenotype, and the two networks that it names, which have their weights.
 
@@ -119,7 +124,7 @@ class PlainGAN:
         self.players: Mapping[str, Network] = {"critic": critic, "generator": generator}
         self.schedule = (("critic", int(genes["critic_steps"])), ("generator", int(genes["generator_steps"])))
         size, rate = int(genes["batch_size"]), float(genes["learning_rate"])
-        self.rows = {"critic": size, "generator": size * int(genes["batch_ratio"])}
+        self.rows = {"critic": size, "generator": _generators(size, genes)}
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
         self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
         self.genes, self._image, self._prior = genes, image, prior_of(genes)

@@ -8,7 +8,35 @@ from evogan.genome.define import choice, number
 SCHEDULE = [
     number("batch_size", 2, 1024, 64, "images per step", EDL, log=True),
     number("batch_ratio", 1, 8, 1, "the generator's images per step over the critic's", "WGAN-GP, arXiv:1704.00028"),
+    number(
+        "batch_divisor",
+        1,
+        8,
+        1,
+        "the critic's images per step over the generator's, of which there are at least 2",
+        "WGAN-GP's batch_ratio, the other way round",
+        batch_ratio=1,
+    ),
     number("critic_steps", 1, 100, 5, "critic steps per iteration (n_critic)", WGAN, acts="input"),
+    number(
+        "critic_pretraining",
+        0,
+        100_000,
+        0,
+        "critic steps before the generator's first, in whole iterations, which count as all others",
+        WGAN,
+        acts="input",
+    ),
+    number(
+        "critic_long_steps",
+        0,
+        1000,
+        0,
+        "critic steps before each of the generator's first 25 steps and every 500th, as in WGAN's code, in whole "
+        "iterations; 0 = off",
+        WGAN,
+        acts="input",
+    ),
     number("generator_steps", 1, 20, 1, "generator steps per iteration", EDL, acts="input"),
     number("learning_rate", 1e-8, 1.0, 5e-5, "learning rate of the critic", WGAN, log=True, acts="input"),
     number(

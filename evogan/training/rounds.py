@@ -1,0 +1,48 @@
+"""Which player steps when: an iteration is one round of a GAN's schedule, in which all but the counted player may rest.
+
+    COUNTED_pretraining   they rest in the first ceil(n / s) iterations, in which the counted player makes n steps
+    COUNTED_long_steps    then they step in every L-th iteration, L = ceil(n / s), for 25 times; from there in each, but
+                          that before their 500th, 1000th, ... time L iterations pass instead of one
+
+with n the gene and s the counted player's steps in an iteration. The second is the released code of WGAN (Arjovsky et
+al., arXiv:1701.07875): n = 100 critic steps for each of the first 25 generator steps, and for every 500th.
+
+Every iteration has as many steps of the counted player, whoever rests: a budget of its rows is as many iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FIRST, EVERY = 25, 500  # times that the others step
+
+
+class Rounds:
+    """`schedule`: player -> steps, in order. The genes are those above, where the family has them."""
+
+    def __init__(self, schedule: Sequence[tuple[str, int]], counted: str, genes: Mapping[str, Any]) -> None:
+        self._schedule, self._counted = schedule, counted
+        steps = dict(schedule)[counted]
+        self._alone = -(-int(genes.get(f"{counted}_pretraining", 0)) // steps)
+        self._long = max(-(-int(genes.get(f"{counted}_long_steps", 0)) // steps), 1)
+
+    def program(self, iteration: int) -> list[str]:
+        """Who steps in this iteration, counted from 0, one after the other."""
+        all_step = self._together(iteration) < self._together(iteration + 1)
+        return [p for p, steps in self._schedule for _ in range(steps) if all_step or p == self._counted]
+
+    def steps(self, player: str, iterations: int) -> int:
+        """How many the player makes in the first `iterations`."""
+        rounds = iterations if player == self._counted else self._together(iterations)
+        return rounds * dict(self._schedule)[player]
+
+    def _together(self, iterations: int) -> int:
+        """In how many of the first `iterations` all players step."""
+        left, long = max(iterations - self._alone, 0), self._long
+        if left <= FIRST * long:
+            return left // long
+        if (left := left - FIRST * long) <= EVERY - FIRST:
+            return FIRST + left
+        times, left = divmod(left - (EVERY - FIRST), long + EVERY - 1)
+        return (1 + times) * EVERY + max(left - (long - 1), 0)
