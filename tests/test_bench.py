@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from evogan import UserError, load_table, run_bench, shipped
-from evogan.bench.bench import Replay, _check_task, _settings, _spread, _train
+from evogan.bench.bench import Replay, _check_task, _loaded, _settings, _spread, _train
 from evogan.bench.surrogate import Cells, Surrogate
 from evogan.bench.table import Table, tabulate
 from evogan.comparison import Comparison
@@ -99,11 +99,6 @@ def table() -> Table:
 
 
 @pytest.fixture(scope="module")
-def surrogate(table: Table) -> Surrogate:
-    return Surrogate(table)
-
-
-@pytest.fixture(scope="module")
 def cells() -> Table:
     return Table("tiny", tabulate([recorded(SMALL, "r", "grid", 12)]), SMALL, FACTS)
 
@@ -112,6 +107,22 @@ def cells() -> Table:
 def written(table: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tables") / "made-up.parquet"
     table.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def surrogate(written: Path) -> Surrogate:
+    """The one that replays in this process ask, too: a model takes seconds to make."""
+    loaded = _loaded(str(written), "surrogate", "fid")
+    assert isinstance(loaded, Surrogate)
+    return loaded
+
+
+def write_few(table: Table, genomes: int, path: Path) -> Path:
+    """The trainings of the first genomes of a table, of which a model is soon made."""
+    path.parent.mkdir(exist_ok=True)
+    rows = table.rows[table.rows["key"].isin(table.rows["key"].unique()[:genomes])].reset_index(drop=True)
+    Table(path.stem, rows, SPACE, FACTS).write(path)
     return path
 
 
@@ -298,8 +309,8 @@ def test_cells_need_every_genome_of_the_space(table: Table) -> None:
 # --- from outside
 
 
-def test_a_table_is_an_objective_for_optuna(written: Path) -> None:
-    gan = load_table(written)
+def test_a_table_is_an_objective_for_optuna(surrogate: Surrogate) -> None:
+    gan = surrogate
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
     study.optimize(lambda trial: gan.value(suggest(trial, gan.space), replicate=trial.number), n_trials=40)
@@ -307,8 +318,9 @@ def test_a_table_is_an_objective_for_optuna(written: Path) -> None:
     assert study.best_value < np.median(drawn)
 
 
-def test_a_table_is_a_plain_function(written: Path) -> None:
-    gan = load_table(written)
+def test_a_table_is_a_plain_function(written: Path, surrogate: Surrogate) -> None:
+    gan = surrogate
+    assert load_table(written).table.fingerprint == gan.table.fingerprint
     genes = dict(good(gan.table)[0])
     assert gan.value(genes) == gan.value(genes) != gan.value(genes, replicate=1)
     assert gan.value(genes, fidelity=0.25) >= gan.value(genes)
@@ -351,13 +363,27 @@ def test_genes_that_a_space_fixes_may_be_left_out(tmp_path: Path) -> None:
         ground.value(searched | {"backbone": "wdcgan"})
 
 
-# --- replays
+# --- replays, in this process, which has a model already, but for two that are about processes
 
 
-def test_on_a_simulated_clock_workers_share_the_work(table: Table) -> None:
+def spread_here(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
+    for replay in replays:
+        try:
+            replay.carry_out(place)
+            yield replay.name, ""
+        except ZeroDivisionError as error:
+            yield replay.name, f"{type(error).__name__}: {error}"
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evogan.bench.bench._spread", spread_here)
+
+
+def test_on_a_simulated_clock_workers_share_the_work(surrogate: Surrogate) -> None:
     ends = {}
     for workers in (1, 4):
-        store, executor = Store(), SimulatedExecutor(Surrogate(table), workers)
+        store, executor = Store(), SimulatedExecutor(surrogate, workers)
         store.add_run("r", {})
         made = make_strategy("random", SPACE, 0)
         Loop(*("r", SPACE, made, TASK, Judge("fid"), Broker(store, executor)), seed=0, evaluations=40, window=8).go()
@@ -368,11 +394,13 @@ def test_on_a_simulated_clock_workers_share_the_work(table: Table) -> None:
     assert executor.busy / 4 <= ends[4] < 0.5 * ends[1]
 
 
-def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) -> None:
+def test_strategies_are_compared_and_not_again(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_few(table, 50, tmp_path / "made-up.parquet")
+
     def compared() -> tuple[list[str], Comparison]:
         done: list[str] = []
         found = run_bench(
-            written, ["random", "ga-steady"], seeds=3, evaluations=30, runs=tmp_path, workers=2, say=done.append
+            path, ["random", "ga-steady"], seeds=3, evaluations=30, runs=tmp_path, workers=2, say=done.append
         )
         return done, found
 
@@ -386,20 +414,22 @@ def test_strategies_are_compared_and_not_again(written: Path, tmp_path: Path) ->
     seconds = found.anytime("made-up", "random", "seconds")
     assert clocks.index[-1] < 0.7 * seconds.index[-1]
     before = Store.existing(tmp_path).count()
+    monkeypatch.setattr("evogan.bench.bench._spread", spread_here)
     _, again = compared()
     pd.testing.assert_frame_equal(again.finals, found.finals)
     assert Store.existing(tmp_path).count() == before
 
 
+@pytest.mark.usefixtures("here")
 def test_several_tables_are_several_problems(table: Table, written: Path, tmp_path: Path) -> None:
-    Table("second", table.rows[:500], SPACE, FACTS).write(tmp_path / "second.parquet")
-    paths = [written, tmp_path / "second.parquet", written]
+    paths = [written, write_few(table, 50, tmp_path / "second.parquet"), written]
     found = run_bench(paths, ["random", "ga-steady"], seeds=2, evaluations=10, runs=tmp_path / "runs")
     assert found.problems == ["made-up", "second"]
     assert found.ranking.blocks == 4
     assert set(found.targets["problem"]) == {"made-up", "second"}
 
 
+@pytest.mark.usefixtures("here")
 def test_other_numbers_are_other_searches(written: Path, tmp_path: Path) -> None:
     def clock(folder: Path, evaluations: int, workers: int) -> float:
         found = run_bench(written, ["dehb"], seeds=1, evaluations=evaluations, runs=folder, workers=workers)
@@ -411,28 +441,27 @@ def test_other_numbers_are_other_searches(written: Path, tmp_path: Path) -> None
     assert ends == [clock(tmp_path / f"{i}", *numbers) for i, numbers in enumerate(((20, 1), (40, 1), (20, 4)))]
 
 
-def test_a_promotion_takes_the_rest_of_a_training(table: Table) -> None:
-    executor = SimulatedExecutor(Surrogate(table), 1)
-    genome = good(table)[0]
+def test_a_promotion_takes_the_rest_of_a_training(surrogate: Surrogate) -> None:
+    executor = SimulatedExecutor(surrogate, 1)
+    genome = good(surrogate.table)[0]
     for fidelity in (0.25, 1.0, 0.5):
         executor.submit(Trial(genome, GENES.key(genome), TASK, fidelity))
         executor.wait(lambda report: False)
-    assert executor.busy == pytest.approx(Surrogate(table).seconds(genome))
+    assert executor.busy == pytest.approx(surrogate.seconds(genome))
 
 
+@pytest.mark.usefixtures("here")
 def test_a_strategy_that_crashes_is_named_and_the_others_are_compared(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]]:
-        """In this process, where one of them can be made to crash."""
-        for replay in replays:
-            if replay.strategy == "ga-steady" and replay.settings.seed == 1:
-                yield replay.name, "ZeroDivisionError: division by zero"
-            else:
-                replay.carry_out(place)
-                yield replay.name, ""
+    carry_out = Replay.carry_out
 
-    monkeypatch.setattr("evogan.bench.bench._spread", spread)
+    def crash(self: Replay, place: Place) -> None:
+        if self.strategy == "ga-steady" and self.settings.seed == 1:
+            raise ZeroDivisionError("division by zero")
+        carry_out(self, place)
+
+    monkeypatch.setattr(Replay, "carry_out", crash)
     found = run_bench(written, ["random", "ga-steady"], seeds=2, evaluations=10, runs=tmp_path)
     assert len(found.entries) == 3
     ((name, reason),) = found.left_out.items()
@@ -465,33 +494,27 @@ def test_a_table_of_which_no_model_can_be_made_is_refused(table: Table, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
-def test_who_stops_listening_stops_the_searches(written: Path, tmp_path: Path) -> None:
-    table = Table.read(written)
-    replays = [
-        Replay(
-            str(written),
-            "surrogate",
-            table.fingerprint,
-            "ga",
-            _settings(table, "ga", s, BenchSettings(evaluations=100)),
-        )
-        for s in range(60)
-    ]
-    going = _spread(Place(tmp_path), replays)
+def test_who_stops_listening_stops_the_searches(cells: Table, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.parquet"
+    cells.write(path)
+    settings = [_settings(cells, "random", seed, BenchSettings(evaluations=12, kind="table")) for seed in range(400)]
+    going = _spread(Place(tmp_path), [Replay(str(path), "table", cells.fingerprint, "random", s) for s in settings])
     next(going)
     going.close()
-    assert 1 <= len(Store.existing(tmp_path).runs()) < 30
+    assert 1 <= len(Store.existing(tmp_path).runs()) < 200
 
 
+@pytest.mark.usefixtures("here")
 def test_tables_of_one_name_are_not_one_problem(table: Table, tmp_path: Path) -> None:
-    for rows in (table.rows, table.rows[:500]):
-        Table("t", rows, SPACE, FACTS).write(tmp_path / "t.parquet")
-        run_bench(tmp_path / "t.parquet", ["random"], seeds=1, evaluations=5, runs=tmp_path / "runs")
+    for genomes in (40, 50):
+        path = write_few(table, genomes, tmp_path / f"{genomes}" / "t.parquet")
+        run_bench(path, ["random"], seeds=1, evaluations=5, runs=tmp_path / "runs")
     kept = Store.existing(tmp_path / "runs")
     found = Comparison([RunHistory(kept, name) for name in kept.runs()])
     assert len(found.problems) == 2 and not found.left_out
 
 
+@pytest.mark.usefixtures("here")
 def test_cells_are_searched_without_noise(cells: Table, tmp_path: Path) -> None:
     cells.write(tmp_path / "tiny.parquet")
     found = run_bench(
@@ -526,6 +549,7 @@ def test_mistakes_are_one_line(run: Command, written: Path, tmp_path: Path, line
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_target_that_nobody_reaches_is_said(run: Command, written: Path, tmp_path: Path) -> None:
     result = run(f"bench run {written} --runs {tmp_path} --strategies random --seeds 2 --evaluations 5 --target 0.001")
     assert result.code == 0 and "No run reached it" in " ".join(result.out.split())
@@ -612,8 +636,8 @@ def test_two_spaces_of_one_name_are_refused(run: Command, tmp_path: Path) -> Non
 
 def test_shipped_tables_are_sound(run: Command) -> None:
     listed = json.loads(run("bench list --json").out)
-    assert listed
-    assert all(facts["name"] in run("bench list").out for facts in listed)
+    said = run("bench list").out
+    assert listed and all(facts["name"] in said for facts in listed)
     for facts in listed:
         table = Table.read(facts["name"])
         assert facts["rows"] == len(table.rows)

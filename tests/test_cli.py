@@ -17,6 +17,7 @@ from safetensors.torch import save
 
 from evogan import cli
 from evogan.cli.common import say
+from tests import forked
 
 SMALL = "--kimg 0.1 --samples 100 --workers 1 --evaluations 2 --finalists 1 --confirm 1"
 Run = Callable[..., "Result"]
@@ -50,7 +51,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished search."""
     runs = tmp_path_factory.mktemp("searched")
     command = [sys.executable, "-m", "evogan", "search", "wdcgan", *SMALL.split(), "--name", "small", "--json"]
-    done = subprocess.run([*command, "--runs", str(runs)], capture_output=True, text=True)
+    done = forked.run([*command, "--runs", str(runs)], text=True)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["best"]["value"] > 0
@@ -156,7 +157,6 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("search wdcgan --gpus-per-trial 1", ("gpus_per_trial needs device cuda",)),
         ("search wdcgan --memory-per-trial 0", ("memory_per_trial must be above 0",)),
         ("search wdcgan --memory-per-trial -2", ("memory_per_trial must be above 0",)),
-        ("search wdcgan --memory-per-trial 1000000", ("no node has more than", "a trial asks for 1000000.0 GB")),
         ("search wdcgan --time-limit 0", ("time_limit must be above 0",)),
         ("search wdcgan --time-limit inf", ("time_limit must be at most 1000000000, not inf",)),
         ("search wdcgan --stall-limit -1", ("stall_limit must be above 0",)),

@@ -225,7 +225,7 @@ def test_ctrl_c_once_finishes_what_runs_twice_stops_at_once_and_either_way_it_ca
     is_stopped()
     assert len(trials_of(heard(), "started")) > len(trials_of(heard(), "evaluated"))
 
-    process = evogan(*go_on, runs=tmp_path)
+    process = evogan("resume", "stopped", "--workers", "1", runs=tmp_path)  # wherever it was stopped
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert facts(tmp_path, "stopped") == undisturbed

@@ -20,7 +20,7 @@ from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import Batch
 from evogan.zoo.stack import shape
 
-STEPS = 50
+STEPS = 24  # the whole schedule of a training, with optimisers, averages and controllers that have found their pace
 IMAGES = torch.randint(0, 256, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
 
 
@@ -55,7 +55,7 @@ def small(genome: Mapping[str, Any]) -> dict[str, Any]:
         "attention": "none",
     }
     genes = GENES.complete(genome)
-    slow = {"learning_rate": genes["learning_rate"] / 10}  # or 50 steps amplify rounding itself
+    slow = {"learning_rate": genes["learning_rate"] / 10}  # or many steps amplify rounding itself
     return {**genome, **slow, **{name: value for name, value in few.items() if name in genes}}
 
 
