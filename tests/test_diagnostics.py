@@ -245,7 +245,7 @@ def test_singular_values_are_those_of_the_weights_in_use(genome: dict[str, Any])
         for name, layer in layers(network):
             exact = torch.linalg.svdvals(matrix(layer, layer.weight.detach())).tolist()[:3]
             names = ["singular", "singular_2", "singular_3"][: len(exact)]
-            assert [found[player][name].get(n) for n in names] == pytest.approx(exact, rel=0.01)
+            assert [found[player][name].get(n) for n in names] == pytest.approx(exact, rel=0.001)
             assert set(found[player][name]) == {"gradient", "step", *names}
         assert len(found[player]) == sum(isinstance(m, nn.Linear | nn.modules.conv._ConvNd) for m in network.modules())
 

@@ -23,10 +23,9 @@ from evogan.stable import derive_seed
 from evogan.training.feed import Arrays, Streams, at_random, on_device
 from evogan.training.trainer import Trainer
 from evogan.zoo.gan import GAN, Rows
-from evogan.zoo.weights import EPSILON, Layer, layers, matrix, raw
+from evogan.zoo.weights import EPSILON, Layer, layers, matrix, products, raw
 
 SINGULAR = ("singular", "singular_2", "singular_3")
-SUBSPACE, POWER_ITERATIONS = 8, 30
 
 Numbers = dict[str, float]
 
@@ -67,7 +66,7 @@ def _stepped(trainer: Trainer, player: str, seen: Rows, rng: torch.Generator) ->
         found[name] = {
             "gradient": _short(_norm(gradients[i])),
             "step": _short(_norm(steps[i]) / max(_norm(parameters[i]), EPSILON)),
-            **dict(zip(SINGULAR, map(_short, _top_singular(layer, rng)), strict=False)),
+            **dict(zip(SINGULAR, map(_short, _top_singular(layer)), strict=False)),
         }
     return math.hypot(*map(_norm, gradients)), found
 
@@ -83,14 +82,10 @@ def _untouched(gan: GAN) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _top_singular(layer: Layer, rng: torch.Generator) -> list[float]:
-    """The largest first, by subspace iteration (Halko et al., arXiv:0909.4061): never too large."""
-    w = matrix(layer, layer.weight)
-    w = w if len(w) > w.shape[1] else w.mT
-    subspace = torch.randn(w.shape[1], min(SUBSPACE, *w.shape), generator=rng, device=w.device, dtype=w.dtype)
-    for _ in range(POWER_ITERATIONS):
-        subspace = torch.linalg.qr(w.mT @ (w @ subspace)).Q
-    found: list[float] = torch.linalg.svdvals(w @ subspace)[: len(SINGULAR)].tolist()
+def _top_singular(layer: Layer) -> list[float]:
+    """The largest first."""
+    squares = torch.linalg.eigvalsh(products(matrix(layer, layer.weight)))
+    found: list[float] = squares[-len(SINGULAR) :].clamp(min=0).sqrt().flip(0).tolist()
     return found
 
 

@@ -194,7 +194,7 @@ class Weights:
                 assert held.top is not None
                 return held.top.sigma(w).square() / 2
             case "spectral_exact":
-                largest: Tensor = torch.linalg.eigvalsh(_products(w))[-1]
+                largest: Tensor = torch.linalg.eigvalsh(products(w))[-1]
                 return largest / 2
             case "orthogonal":
                 return _gram(w, 1.0)
@@ -245,13 +245,13 @@ def _shaped_as(layer: Layer, matrix: Tensor) -> Tensor:
     return matrix.view(shape)
 
 
-def _products(w: Tensor) -> Tensor:
-    """WW' or W'W, whichever is smaller."""
+def products(w: Tensor) -> Tensor:
+    """WW' or W'W, whichever is smaller: its eigenvalues are the squares of W's singular values."""
     small = w if len(w) <= w.shape[1] else w.mT
     return small @ small.mT
 
 
 def _gram(w: Tensor, diagonal: float) -> Tensor:
     """|WW' - d|^2, up to a constant, of the smaller side: |W'W - d|^2 differs by d^2 for every row or column more."""
-    gram = _products(w)
+    gram = products(w)
     return (gram - diagonal * torch.eye(len(gram), dtype=w.dtype, device=w.device)).square().sum()
