@@ -84,8 +84,12 @@ def _untouched(gan: GAN) -> Iterator[None]:
 @torch.no_grad()
 def _top_singular(layer: Layer) -> list[float]:
     """The largest first."""
-    squares = torch.linalg.eigvalsh(products(matrix(layer, layer.weight)))
-    found: list[float] = squares[-len(SINGULAR) :].clamp(min=0).sqrt().flip(0).tolist()
+    w = matrix(layer, layer.weight)
+    scale = float(w.abs().max().clamp(min=EPSILON))
+    if not math.isfinite(scale):
+        return [scale]
+    squares = torch.linalg.eigvalsh(products(w / scale))  # which may be squared
+    found: list[float] = (scale * squares[-len(SINGULAR) :].clamp(min=0).sqrt()).flip(0).tolist()
     return found
 
 
