@@ -239,7 +239,7 @@ def test_the_residual_networks_step_by_step() -> None:
         x = F.avg_pool2d(h + conv(x, c, "blocks.1.shortcut"), 2) if i == 1 else h + x
     assert x.shape[2:] == (8, 8)
     features = F.leaky_relu(x, 0.2).sum((2, 3))
-    score, seen = critic(images.detach())
+    score, seen, _ = critic(images.detach())
     torch.testing.assert_close(seen, features, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(score, (features @ c["head.weight"].T + c["head.bias"])[:, 0], rtol=1e-4, atol=1e-4)
 
@@ -289,7 +289,7 @@ def test_shapes(backbone: str, size: int) -> None:
         images = generator(randn(3, 6), generator.draws(3, rng()))
         assert images.shape == (3, channels, size, size)
         assert images.abs().max() <= 1
-        score, features = critic(images, critic.draws(3, rng()))
+        score, features, _ = critic(images, critic.draws(3, rng()))
         assert score.shape == (3,) and score.dtype == torch.float32
         assert features.shape == (3, critic.head.in_features)
 
@@ -355,7 +355,7 @@ def test_every_choice_builds_and_has_gradients_everywhere(genome: dict[str, Any]
     size = 32 if genome.get("attention") == "quarter" else 8
     generator, critic = networks(size, 1, **genome)
     z = randn(4, int(genome.get("latent", 6)))
-    score, features = critic(generator(z, generator.draws(4, rng(1))), critic.draws(4, rng(2)))
+    score, features, _ = critic(generator(z, generator.draws(4, rng(1))), critic.draws(4, rng(2)))
     total = (score * randn(4, seed=3)).sum() + (features * randn(*features.shape, seed=4)).sum()
     for network in (generator, critic):
         gradients = torch.autograd.grad(total, list(network.parameters()), retain_graph=True)  # fails if one is unused
@@ -434,6 +434,40 @@ def test_virtual_batch_norm_makes_each_image_of_its_own_latent(backbone: str) ->
         assert not torch.allclose(images, generator(z), rtol=1e-3, atol=1e-4)
     generator.references.neg_()
     assert not torch.allclose(images, generator(z, draws), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "began"])
+@pytest.mark.parametrize("backbone", FIXED)
+def test_virtual_batch_norm_judges_each_image_by_itself(backbone: str, loss: str) -> None:
+    _, critic = networks(16, 1, backbone=backbone, critic_norm="virtual_batch", loss=loss, batch_size=6)
+    seen = torch.tanh(randn(2, 6, 1, 16, 16))
+    critic.meet(seen[0])
+    critic.meet(seen[1])  # too late
+    assert torch.equal(critic.references, seen[0])
+    x = randn(5, 1, 16, 16, seed=1)
+    draws = critic.draws(5, rng())
+    score = critic(x, draws).score
+    assert score.shape == (5,)
+    part = critic(x[3:], tuple(mask[3:] for mask in draws)).score
+    torch.testing.assert_close(part, score[3:], rtol=1e-3, atol=1e-4)
+    assert bool(draws) == (backbone in ("mlp", "wdcgan", "dcgan"))
+    critic.references.neg_()
+    assert not torch.allclose(critic(x, draws).score, score, rtol=1e-3, atol=1e-4)
+
+
+def test_a_critic_with_virtual_batch_norm_by_its_formula() -> None:
+    """One hidden layer, 3 references: mean and square of each unit are (h + 3 E h_ref)/4, of h's own and the rest."""
+    _, critic = networks(4, 1, backbone="mlp", mlp_layers=1, critic_norm="virtual_batch", batch_size=3, loss="hinge")
+    shake(critic)
+    p = {name.rpartition("critic.")[2]: parameter for name, parameter in critic.named_parameters()}
+    (w, b), (gain, bias) = ([p[f"hidden.blocks.0.{i}.{what}"] for what in ("weight", "bias")] for i in (0, 1))
+    reals, x = randn(3, 16), randn(4, 16, seed=1)
+    critic.meet(reals.view(3, 1, 4, 4))
+    h, ref = x @ w.T + b, reals @ w.T + b
+    mean, square = (h + 3 * ref.mean(0)) / 4, (h.square() + 3 * ref.square().mean(0)) / 4
+    hidden = F.leaky_relu((h - mean) / torch.sqrt(square - mean.square() + 1e-5) * gain + bias, 0.2)
+    expected = (hidden @ p["head.weight"].T + p["head.bias"])[:, 0]
+    torch.testing.assert_close(critic(x.view(4, 1, 4, 4)).score, expected, rtol=1e-3, atol=1e-4)
 
 
 # --- attention

@@ -179,6 +179,8 @@ REMEDIES: list[dict[str, Any]] = [
         for backbone, kind, norm in (("wdcgan", "average", "layer"), ("dcgan", "max", "none"))
     ),
     {"backbone": "dcgan", "strided_kernel": "odd", "upsampling": "transposed"},
+    {"critic_norm": "virtual_batch", "gradient_penalty": "two_sided"},
+    {"critic_norm": "virtual_batch", "backbone": "dcgan", "loss": "began"},
     {"critic_constraint": "sigma_clamp", "critic_sigma_unit": "second", "equalized_lr": True},
 ]
 

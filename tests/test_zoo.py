@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evogan.errors import UserError
-from evogan.families import image_fields
+from evogan.families import Field, image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.shipped import names, read_genome
 from evogan.space import load_space
-from evogan.training import Trainer
+from evogan.training import State, Trainer
 from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.zoo.backbones import BACKBONES
@@ -164,6 +164,43 @@ def test_a_loss_is_a_pure_function_of_its_batch(name: str) -> None:
         batch = gan.draw(player, 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
         first, second = gan.loss(player, batch).terms, gan.loss(player, batch).terms
         assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_critics_reference_batch_is_of_the_first_reals_and_a_part_of_its_state() -> None:
+    genome = {"filters": 8, "latent": 8, "batch_size": 6, "critic_norm": "virtual_batch", "critic_constraint": "none"}
+
+    def trainer() -> Trainer:
+        gan = build(genome, image_fields(8, 1), 0)
+        streams = of_images(images(40, 8, 1))
+        return Trainer(gan, GENES.complete(genome), streams, seed=0, device=torch.device("cpu"), iterations=10)
+
+    run, other = trainer(), trainer()
+    first = other.draw("critic").data["images"]
+    run.run_to(2)
+    critic = run.gan.players["critic"]
+    assert torch.equal(critic.references, first)  # type: ignore[arg-type]
+    resumed = trainer()
+    resumed.restore(State.unpack(run.state().pack()))
+    for one in (run, resumed):
+        one.run_to(4)
+    assert run.state().pack() == resumed.state().pack()
+    assert torch.equal(critic.references, first)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", GENES["critic_label"].values)
+def test_a_reference_batch_has_its_labels(how: str) -> None:
+    genome = {"condition": "labels", "generator_label": "one_hot", "critic_label": how, "critic_norm": "virtual_batch"}
+    genome |= {"filters": 8, "latent": 4, "batch_size": 5, "critic_constraint": "none", "loss": "hinge"}
+    gan = build(genome, image_fields(8, 1) | {"labels": Field((), 3)}, 0)
+    data = {"images": images(5, 8, 1) / 127.5 - 1, "labels": torch.tensor([0, 1, 2, 2, 1])}
+    critic = gan.players["critic"]
+    gan.draw("critic", 5, data, rng())
+    assert torch.equal(critic.labels, data["labels"])  # type: ignore[arg-type]
+    few = critic(data["images"][:2], (), data["labels"][:2])
+    for mine, all_five in zip(few, critic(data["images"], (), data["labels"]), strict=True):
+        assert (mine is None) == (all_five is None)
+        if mine is not None:
+            torch.testing.assert_close(mine, all_five[:2], rtol=1e-3, atol=1e-4)
 
 
 def test_real_and_fake_in_one_pass_are_judged_as_in_two() -> None:

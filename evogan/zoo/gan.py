@@ -32,6 +32,9 @@ class Network(nn.Module):
         """Real images as a critic is shown them now, of the same shape."""
         return images
 
+    def meet(self, images: Tensor, *labels: Tensor) -> None:
+        """A step on these real images, and labels where it is given some, is being prepared. For critics."""
+
     def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
         """Its player has stepped, on these inputs, and labels where it is given some."""
 

@@ -18,12 +18,16 @@ CONFLICTS = (
         Conflict(
             {"critic_norm": ("batch",), penalty: values},
             "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
-            "critic_norm = layer, instance, group or none",
+            "critic_norm = virtual_batch, layer, instance, group or none",
         )
         for penalty, values in {
             "gradient_penalty": ("two_sided", "one_sided"),
             "zero_penalty": ("r1", "r2", "r1_r2"),
         }.items()
+    ),
+    Conflict(
+        {"critic_norm": ("virtual_batch",), "minibatch": ("std", "discrimination")},
+        "minibatch layers would look at virtual batch norm's reference images too",
     ),
     Conflict(
         {"critic_constraint": ("clip",), "loss": AUTOENCODING},

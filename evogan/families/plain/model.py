@@ -195,6 +195,7 @@ class PlainGAN:
         if self.genes["loss"] in LABELLED:
             draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
+            critic.meet(data[IMAGES], *(data[name] for name in self.prompted))
             draws |= self._regularizers.draw(critic, data[IMAGES], rng)
             if self._shows_wrong or self._tells_wrong:
                 draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)

@@ -117,10 +117,10 @@ NETWORKS = [
     ),
     choice(
         "critic_norm",
-        ("batch", "layer", "instance", "group", "none"),
+        ("batch", "virtual_batch", "layer", "instance", "group", "none"),
         "batch",
-        "normalisation in the critic",
-        EDL,
+        "normalisation in the critic; virtual batch norm compares with the first real images of the training",
+        "WGAN-GP, arXiv:1704.00028; virtual batch arXiv:1606.03498",
         backbone=("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "autogan"),
     ),
     choice(

@@ -16,7 +16,7 @@ from evogan.zoo.gan import Network
 from evogan.zoo.generator import Generator
 from evogan.zoo.latents import Prior
 from evogan.zoo.layers import Condition, without_statistics
-from evogan.zoo.virtual_batch import WithReference
+from evogan.zoo.virtual_batch import CriticWithReference, WithReference
 
 Genes = Mapping[str, Any]
 
@@ -101,6 +101,8 @@ def make_networks(genes: Genes, size: int, channels: int, classes: int = 0) -> t
     if genes["loss"] in AUTOENCODING:
         norm = genes.get("reconstruction_norm", "l2")
         critic = Autoencoder(encoder, backbone.generator(decoder_genes(genes), size, channels), norm)
+    if genes.get("critic_norm") == "virtual_batch":
+        critic = CriticWithReference(critic, genes["batch_size"], channels, size)
     without_statistics(critic)  # it always judges a batch, and a gradient penalty could not pass their update
     refers = genes.get("generator_norm") == "virtual_batch"
     return WithReference(prior_of(genes), generator, classes) if refers else generator, critic
