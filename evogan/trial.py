@@ -17,7 +17,7 @@ Identity = tuple[str, str, float, int]
 
 FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
-MAXIMISED = frozenset({"manifold_precision", "manifold_recall"})  # metrics of which more is better
+MAXIMISED = frozenset({"manifold_precision", "manifold_recall", "inception_score"})  # metrics of which more is better
 FRESH = 1000  # replicates from here on are never used by search: they check winners
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from

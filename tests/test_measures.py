@@ -5,16 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
+from torchmetrics.functional.image.ssim import _ssim_update
 
 from evogan import Gene, Space, UserError, open_run, search
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.engine import Judge
 from evogan.fitness import METRICS, Scorer, load_features, to_unit_range
-from evogan.fitness.manifold import Manifold, precision_recall
+from evogan.fitness.inception_score import inception_score
+from evogan.fitness.manifold import Manifold
+from evogan.fitness.ms_ssim import ms_ssim, similarity
+from evogan.fitness.swd import SlicedWasserstein, _blurred, pyramid
 from evogan.trial import MAXIMISED, Choice, Evaluation
 
 torch.set_num_threads(1)
@@ -46,7 +54,8 @@ def scorer(digits: Dataset) -> Scorer:
 def test_precision_and_recall_are_those_of_torch_fidelity(n: int, m: int, shift: float) -> None:
     real, fake = normal(n, 6), normal(m, 6, seed=1) * 0.8 + shift
     theirs = prc_features_to_metric(fake, real, prc_neighborhood=3, prc_batch_size=17, save_cpu_ram=True, verbose=False)
-    assert precision_recall(real, fake) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
+    ours = Manifold(real, torch.Generator()).measure(None, fake)
+    assert list(ours.values()) == pytest.approx([theirs["precision"], theirs["recall"]], abs=1e-6)
 
 
 def test_what_precision_and_recall_tell_apart() -> None:
@@ -55,7 +64,7 @@ def test_what_precision_and_recall_tell_apart() -> None:
     wide = Manifold(real, none).measure(None, 4 * normal(200, 4, seed=2))
     assert few["manifold_precision"] == 1 and few["manifold_recall"] < 0.2
     assert wide["manifold_precision"] < 0.4 and wide["manifold_recall"] > 0.9
-    assert Manifold(real, none).measure(None, real[:3]) == {}  # as many as neighbours: no radius
+    assert Manifold(real, none).measure(None, real[:3])["manifold_precision"] == 1  # fewer than neighbours
 
 
 # ------------------------------------------------------------------------------------------- which way is better
@@ -103,3 +112,96 @@ def test_an_objective_is_minimised() -> None:
     space = Space("x", [Gene(name="x", kind="float", low=0, high=1)])
     with pytest.raises(UserError, match="'manifold_recall' is more where it is better, and an objective is minimised"):
         search(space, objective=lambda genome: {"manifold_recall": genome["x"]}, fitness="manifold_recall")
+
+
+# ------------------------------------------------------------------------------------------- the inception score
+
+
+@pytest.mark.parametrize("n", [100, 103, 7])
+def test_the_inception_score_is_that_of_torch_fidelity(n: int) -> None:
+    logits = 3 * normal(n, 5)
+    theirs = isc_features_to_metric(logits, splits=min(10, n), shuffle=False)
+    if n % 10 == 0 or n < 10:
+        assert inception_score(logits) == pytest.approx(theirs["inception_score_mean"])
+    assert 1 <= inception_score(logits) <= 5
+    sure = torch.eye(5).repeat(20, 1) * 1000
+    assert inception_score(sure) == pytest.approx(5) and inception_score(sure[:1].repeat(50, 1)) == pytest.approx(1)
+
+
+# ------------------------------------------------------------------------------------------- patches
+
+
+def published_levels(images: np.ndarray[Any, Any], count: int) -> list[np.ndarray[Any, Any]]:
+    """As in `progressive_growing_of_gans/metrics/sliced_wasserstein.py`, by SciPy."""
+    line = np.array([1, 4, 6, 4, 1], dtype=np.float64)
+    kernel = np.outer(line, line)[None, None] / 256
+    levels = [images]
+    for _ in range(count - 1):
+        down = scipy.ndimage.convolve(levels[-1], kernel, mode="mirror")[:, :, ::2, ::2]
+        up = np.zeros(levels[-1].shape)
+        up[:, :, ::2, ::2] = down
+        levels[-1] = levels[-1] - scipy.ndimage.convolve(up, 4 * kernel, mode="mirror")
+        levels.append(down)
+    return levels
+
+
+@pytest.mark.parametrize(("side", "count"), [(8, 1), (28, 2), (45, 2), (64, 3)])
+def test_the_levels_are_the_published_ones(side: int, count: int) -> None:
+    images = normal(3, 2, side, side).float()
+    theirs = published_levels(images.double().numpy(), count)
+    for ours, level in zip(pyramid(images), theirs, strict=True):
+        np.testing.assert_allclose(ours.numpy(), level, atol=1e-5)
+
+
+def test_the_sliced_distance_is_the_mean_of_distances_along_directions() -> None:
+    """Images of one patch, so that nothing is drawn but the directions."""
+    real, fake = normal(40, 1, 7, 7).float(), normal(40, 1, 7, 7, seed=1).float() ** 2
+    found = SlicedWasserstein(real, torch.Generator().manual_seed(3))
+    x, y = ((a - a.mean()) / a.std() for a in (real.double().numpy(), fake.double().numpy()))
+    directions = found._directions.double().numpy()
+    along = [(a.reshape(40, 49) @ directions).T for a in (x, y)]
+    theirs = np.mean([scipy.stats.wasserstein_distance(a, b) for a, b in zip(*along, strict=True)])
+    assert found.distance(fake) == pytest.approx(1000 * theirs, rel=1e-4)
+    assert found.distance(real) == 0
+
+
+def test_patches_tell_noise_and_blur(digits: Dataset) -> None:
+    images = to_unit_range(torch.from_numpy(digits.images))
+    found = SlicedWasserstein(images[:700], torch.Generator().manual_seed(0))
+    fine = images[700:1400]
+    noisy, blurred, pale = fine + 0.5 * normal(*fine.shape).float(), _blurred(fine), torch.zeros(fine.shape)
+    assert all(1.5 * found.distance(fine) < found.distance(poor) for poor in (noisy, blurred, pale))
+
+
+# ------------------------------------------------------------------------------------------- similarity
+
+
+@pytest.mark.parametrize(("side", "count"), [(12, 1), (28, 2), (64, 3), (180, 5)])
+def test_the_similarity_follows_from_torchmetrics(side: int, count: int) -> None:
+    """Theirs has mirrored borders in the luminance: the windows within the image are cut out."""
+    x = normal(2, 3, side, side).float().clamp(-1, 1)
+    y = (x + 0.3 * normal(2, 3, side, side, seed=1)).clamp(-1, 1)
+    a, b, parts = x.double(), y.double(), []
+    for _ in range(count):
+        _, contrast = _ssim_update(a, b, data_range=2.0, return_contrast_sensitivity=True)
+        _, whole = _ssim_update(a, b, data_range=2.0, return_full_image=True)
+        parts.append(contrast)
+        a, b = (functional.avg_pool2d(c, 2) for c in (a, b))
+    parts[-1] = whole[:, :, 5:-5, 5:-5].mean((1, 2, 3))
+    weights = torch.tensor((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)[:count], dtype=torch.float64)
+    theirs = (torch.stack(parts, 1) ** (weights / weights.sum())).prod(1)
+    torch.testing.assert_close(ms_ssim(x, y), theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_copies_are_alike_and_digits_are_not(unseen: Tensor) -> None:
+    assert similarity(unseen[:1].repeat(10, 1, 1, 1)) == pytest.approx(1)
+    assert 0 <= similarity(unseen) < 0.5
+    assert similarity(unseen[:2, :, :4, :4]) <= 1  # smaller than a window
+
+
+def test_a_score_has_them_all(scorer: Scorer, unseen: Tensor) -> None:
+    found = scorer.score(unseen.split(70))
+    assert found == pytest.approx(scorer.score([unseen]), rel=1e-4)
+    assert found["inception_score"] == pytest.approx(8, abs=0.5)
+    assert found["ms_ssim"] == similarity(unseen)
+    assert found["manifold_precision"] > 0.8 and found["manifold_recall"] > 0.8

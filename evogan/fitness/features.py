@@ -37,6 +37,10 @@ class Features(nn.Module):
     name: str
     dim: int
 
+    def classify(self, features: Tensor) -> Tensor | None:
+        """The logits (N, classes) of features; None of a network that knows no classes."""
+        return None
+
     @cached_property
     def id(self) -> str:
         """Name and a hash of the weights: scores are comparable where it is the same."""
@@ -97,10 +101,13 @@ class FeatureNet(Features):
         features: Tensor = self.body(images)
         return features
 
+    def classify(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.head(features)
+        return logits
+
     def logits(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] -> (N, classes)."""
-        logits: Tensor = self.head(self(images))
-        return logits
+        return self.classify(self(images))
 
 
 def _layers(record: FeatureRecord) -> tuple[nn.Sequential, nn.Linear]:

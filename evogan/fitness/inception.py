@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,13 +29,18 @@ class InceptionFeatures(Features):
 
     def __init__(self, extractor: torch.nn.Module) -> None:
         super().__init__()
-        self.extractor = extractor
+        self.extractor: Any = extractor
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], C in {1, 3} -> features (N, 2048)."""
         pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         features: Tensor = self.extractor(pixels.expand(-1, 3, -1, -1))[0]
         return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Without the biases, as published inception scores are computed."""
+        logits: Tensor = features @ self.extractor.fc.weight.T
+        return logits
 
 
 def load_inception() -> InceptionFeatures:

@@ -6,8 +6,7 @@ neighbour in the set:
     manifold_precision  share of generated images within the manifold of the real ones
     manifold_recall     share of real images within the manifold of the generated ones
 
-for k = 3 and as many random training images as generated ones, at most `PART`: with n both rise and fall, so it is part
-of what they mean.
+for k = 3, over at most `PART` images each: with their number both rise and fall, so it is part of what they mean.
 """
 
 from __future__ import annotations
@@ -24,28 +23,23 @@ class Manifold:
 
     def __init__(self, real: Tensor, rng: torch.Generator) -> None:
         self._real = real[torch.randperm(len(real), generator=rng)[:PART]].cpu()
+        self._radii = radii(self._real.double())
 
     def measure(self, network: object, fake: Tensor) -> dict[str, float]:
-        """Of features (n, d) of independent samples; nothing of fewer than there are neighbours."""
-        n = min(len(fake), len(self._real))
-        if n <= NEIGHBOURS:
-            return {}
-        precision, recall = precision_recall(self._real[:n], fake[:n].cpu())
-        return {"manifold_precision": precision, "manifold_recall": recall}
+        """Of features (n, d) of independent samples."""
+        fake = fake[:PART].double().cpu()
+        apart = torch.cdist(fake, self._real.double())
+        return {
+            "manifold_precision": share_within(apart, self._radii),
+            "manifold_recall": share_within(apart.T, radii(fake)),
+        }
 
 
-def precision_recall(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """Of features (n, d) and (m, d), n and m > k, in float64: copies are within, but for rounding."""
-    real, fake = real.double(), fake.double()
-    apart = torch.cdist(fake, real)
-    return _share_within(apart, _radii(real, k)), _share_within(apart.T, _radii(fake, k))
+def radii(features: Tensor, k: int = NEIGHBOURS) -> Tensor:
+    """How far each keeps from its k-th nearest of the others, or from the farthest: itself is the first of k + 1."""
+    return torch.cdist(features, features).topk(min(k + 1, len(features)), largest=False).values[:, -1]
 
 
-def _radii(features: Tensor, k: int) -> Tensor:
-    """How far each keeps from its k-th nearest of the others: itself, at 0, is the first of k + 1."""
-    return torch.cdist(features, features).kthvalue(k + 1).values
-
-
-def _share_within(apart: Tensor, radii: Tensor) -> float:
+def share_within(apart: Tensor, radii: Tensor) -> float:
     """Of the rows, those that lie in the ball of some column."""
     return float((apart <= radii).any(1).double().mean())

@@ -15,6 +15,7 @@ from torch import Tensor
 from evogan.fitness.diversity import Diversity
 from evogan.fitness.features import Features
 from evogan.fitness.frechet import Moments, frechet_distance
+from evogan.fitness.inception_score import InceptionScore
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.manifold import Manifold
 from evogan.plugins import enter
@@ -67,6 +68,10 @@ def _diversity(reference: Reference) -> Diversity:
     return Diversity(reference.network, reference.real, reference.held_out, reference.rng("diversity"))
 
 
+def _inception_score(reference: Reference) -> InceptionScore:
+    return InceptionScore()
+
+
 def _manifold(reference: Reference) -> Manifold:
     return Manifold(reference.real, reference.rng("manifold"))
 
@@ -83,6 +88,12 @@ MEASURES: dict[Callable[[Reference], Measure], Mapping[str, str]] = {
         "manifold_precision": "share of generated images that lie among the training images; more is better",
         "manifold_recall": "share of training images that lie among the generated ones; more is better",
     },
+    _inception_score: {"inception_score": "how sure the classes are, and how evenly they appear; more is better"},
+}
+
+OF_IMAGES = {
+    "swd": "sliced Wasserstein distance of patches of generated and of training images",
+    "ms_ssim": "structural similarity of pairs of generated images",
 }
 
 OF_A_TRAINING = {
@@ -92,7 +103,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 
