@@ -15,6 +15,8 @@ from evogan.settings import GANSettings
 from evogan.training import State, Trainer, rounds
 from evogan.training.rounds import Rounds
 from evogan.trial import Trial
+from evogan.zoo.stack import shape
+from evogan.zoo.unrolled import at, look_ahead
 from tests.test_population import check_equal, small, trainer
 
 PLAYERS = ("critic", "generator")
@@ -127,3 +129,98 @@ def test_the_budget_counts_what_the_critic_is_shown_whoever_rests() -> None:
     assert alone.status == "completed" and "generator" not in alone.curve[-1]
     assert [score["generator_reach"] for score in alone.scores] == [0.0] * 4
     assert "vanishing_gradient" in alone.flags
+
+
+# --- unrolled GAN
+
+
+def test_looking_ahead_against_a_linear_critic_in_closed_form() -> None:
+    """Wasserstein, C(x) = w x, a generator that is one point g: L_G = -(w + K r (x - g)) g, by g -w - K r (x - 2 g)."""
+    critic = torch.nn.utils.skip_init(torch.nn.Linear, 2, 1, bias=False, dtype=torch.float64)
+    w, x, g = (torch.tensor(v, dtype=torch.float64) for v in ([0.3, -1.0], [1.0, 2.0], [0.5, -0.25]))
+    critic.weight.data[0] = w
+    g.requires_grad_()
+    for k, rate in ((0, 0.1), (1, 0.1), (5, 0.03)):
+        after = look_ahead(critic, [lambda: (critic(g) - critic(x)).sum()] * k, rate)
+        loss = at(critic, after, lambda: -critic(g).sum())
+        (gradient,) = torch.autograd.grad(loss, g)
+        torch.testing.assert_close(gradient, -w - k * rate * (x - 2 * g.detach()))
+        torch.testing.assert_close(critic.weight[0].detach(), w)
+
+
+@pytest.mark.parametrize("penalty", ["none", "two_sided"])
+@pytest.mark.parametrize("constraint", ["none", "spectral_norm"])
+def test_the_generators_gradient_goes_through_the_critics_steps(penalty: str, constraint: str) -> None:
+    """By hand: hinge loss, steps along gradients of autograd, whose graph is kept."""
+    genes: dict[str, Any] = {"loss": "hinge", "critic_constraint": constraint, "gradient_penalty": penalty}
+    run = trainer(free(genes | {"unrolled": 3, "unrolled_rate": 0.02, "slope": 0.2}), 0)
+    gan, batch = run.gan, run.draw("generator")
+    critic, generator = gan.players["critic"], gan.players["generator"]
+
+    def fakes(step: str) -> Tensor:
+        return generator(*batch.draws[f"{step}latent"], batch.draws[f"{step}generator"])  # type: ignore[no-any-return]
+
+    def score(weights: dict[str, Tensor], x: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
+        return torch.func.functional_call(critic, weights, (x, masks)).score  # type: ignore[no-any-return]
+
+    weights: dict[str, Tensor] = dict(critic.named_parameters())
+    for step in ("unrolled 0 ", "unrolled 1 ", "unrolled 2 "):
+        x, y, draws = batch.data["images"], fakes(step), batch.draws
+        r, f = score(weights, x, draws[f"{step}real"]), score(weights, y, draws[f"{step}fake"])
+        loss = torch.relu(1 - r).mean() + torch.relu(1 + f).mean()
+        if penalty != "none":
+            (alpha,) = draws[f"{step}points"]
+            between = x + alpha * (y - x)
+            total = score(weights, between, draws[f"{step}penalty"]).sum()
+            (slope,) = torch.autograd.grad(total, between, create_graph=True)
+            loss = loss + 10 * ((slope.square().sum((1, 2, 3)) + 1e-12).sqrt() - 1).square().mean()
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        weights = {name: w - 0.02 * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
+    by_hand = -score(weights, fakes(""), batch.draws["fake"]).mean()
+    found = gan.loss("generator", batch)
+    torch.testing.assert_close(found.total(), by_hand)
+    names = list(generator.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad(found.total(), names), torch.autograd.grad(by_hand, names), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_the_critics_own_step_leaves_the_generator_alone() -> None:
+    gan = trainer(free({"unrolled": 2, "gradient_penalty": "two_sided"}), 0).gan
+    data = {"images": torch.zeros(8, 1, 8, 8)}
+    loss = gan.loss("critic", gan.draw("critic", 8, data, torch.Generator()).map(lambda x: x.double())).total()
+    found = torch.autograd.grad(loss, list(gan.players["generator"].parameters()), allow_unused=True)
+    assert set(found) == {None}
+
+
+def test_looking_ahead_leaves_the_critic_as_it_was() -> None:
+    run, plain = (trainer(free({"critic_norm": "batch", "unrolled": k}), 0) for k in (4, 0))
+    assert not [name for name in plain.draw("generator").draws if name.startswith("unrolled")]
+    for one in (run, plain):
+        before = parameters(one, "critic")
+        one.gan.loss("generator", one.draw("generator"))
+        assert all(map(torch.equal, before, parameters(one, "critic")))
+
+
+def test_generators_of_a_stack_look_ahead_as_alone() -> None:
+    losses: list[dict[str, Any]] = [{"loss": "hinge"}, {"loss": "non_saturating", "label_noise": 0.1}, {}]
+    rates = (0.001, 0.02, 0.01)
+    more = {"learning_rate": 1e-3, "critic_steps": 1, "unrolled": 2, "critic_constraint": "spectral_norm"}
+    check_equal([free({**more, "unrolled_rate": r, **loss}) for r, loss in zip(rates, losses, strict=True)], 3)
+
+
+def test_no_stack_looks_ahead_through_batch_norm() -> None:
+    """`vmap` loses a part of the second derivative by its gain: here torch says whether it still does."""
+
+    def gain_gradient(x: Tensor) -> Tensor:
+        gain = torch.func.grad(lambda w: torch.nn.functional.batch_norm(x, None, None, w, None, True).pow(3).sum())
+        return gain(torch.ones(2, dtype=x.dtype)).sum()
+
+    x = torch.randn(1, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (alone,) = torch.autograd.grad(gain_gradient(x[0]), x)
+    (stacked,) = torch.autograd.grad(torch.func.vmap(gain_gradient)(x).sum(), x)
+    assert not torch.allclose(alone, stacked)
+    for norm, fits in (("batch", False), ("layer", True)):
+        genes = GENES.complete({"unrolled": 1, "critic_norm": norm})
+        assert (shape(genes) is not None) == fits

@@ -26,12 +26,12 @@ Score = Callable[[Tensor], Tensor]
 
 
 def input_gradient(critic: Score, x: Tensor) -> Tensor:
-    """The gradient of each image's score by that image, like x, itself differentiable by the critic's parameters.
+    """The gradient of each image's score by that image, like x, itself differentiable by the critic's parameters and x.
 
     Under autocast the critic computes as it does elsewhere, and the gradient is float32: with bfloat16 norms are off by
     some 0.1 % (docs/decisions.md).
     """
-    x = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     gradient: Tensor = torch.func.grad(lambda x: critic(x).sum())(x)
     return gradient
 

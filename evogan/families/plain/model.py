@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -32,6 +32,7 @@ from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
 from evogan.zoo.losses import HARD, Mixture, Objective, draw_targets, feature_matching, pull_away
 from evogan.zoo.number import Number
+from evogan.zoo.unrolled import at, look_ahead
 
 # among the draws: what a critic sees, the last with a wrong label; what a generator starts from
 REAL, FAKE, WRONG, LATENT = "real", "fake", "wrong", "latent"
@@ -161,6 +162,9 @@ class PlainGAN:
         # batch norm and minibatch layers look at the batch: real and fake pass them apart
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
         self._pulls_away = genes.get("pull_away", 0) > 0
+        self._unrolled = [
+            f"unrolled {k} " for k in range(int(genes["unrolled"]))
+        ]  # what the draws of each step begin with
         self._noise = 0.0
         self._gets_targets = False
 
@@ -176,7 +180,7 @@ class PlainGAN:
     # --- the randomness of a step
 
     def needs(self, player: str) -> tuple[str, ...]:
-        images = (IMAGES,) if player == "critic" or self._matches_real else ()
+        images = (IMAGES,) if player == "critic" or self._matches_real or self._unrolled else ()
         return (*images, *self.prompted)
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
@@ -200,21 +204,42 @@ class PlainGAN:
             if self._shows_wrong or self._tells_wrong:
                 draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)
         draws[LATENT] = (draw_latents(self._prior, n, rng),)
+        if player == "generator":
+            for step in self._unrolled:
+                draws |= {f"{step}{what}": drawn for what, drawn in self.draw("critic", n, data, rng).draws.items()}
         return Batch({name: data[name] for name in self.needs(player)}, draws)
 
     # --- losses
 
     def loss(self, player: str, batch: Batch) -> Losses:
-        losses = self._critic_loss(batch) if player == "critic" else self._generator_loss(batch)
+        if player == "critic":
+            with torch.no_grad():
+                fake = self._generate(batch)
+            return self._pulled(player, self._critic_loss(fake, batch))
+        if not self._unrolled:
+            return self._pulled(player, self._generator_loss(batch))
+        critic, losses = self.players["critic"], [self._ahead(step, batch) for step in self._unrolled]
+        weights = look_ahead(critic, losses, self._numbers["unrolled_rate"]())
+        found: Losses = at(critic, weights, lambda: self._pulled(player, self._generator_loss(batch)))
+        return found
+
+    def _ahead(self, step: str, batch: Batch) -> Callable[[], Tensor]:
+        """The critic's loss in a step that is looked ahead: on the same reals and labels, and fakes of its own."""
+        draws = {what.removeprefix(step): drawn for what, drawn in batch.draws.items() if what.startswith(step)}
+        shown = Batch(batch.data, draws)
+        fake = self._generate(shown)
+        return lambda: self._pulled("critic", self._critic_loss(fake, shown)).total()
+
+    def _pulled(self, player: str, losses: Losses) -> Losses:
+        """With what the player's weights are drawn to."""
         terms = {**losses.terms, **self._weights[player].regularization()}
         if self._histories:
             distance = self._histories[player].distance(self.players[player])
             terms["historical_averaging"] = self._numbers["historical_averaging"]() * distance
         return Losses(terms, losses.watched)
 
-    def _critic_loss(self, batch: Batch) -> Losses:
-        with torch.no_grad():
-            fake = self._seen(self._generate(batch), FAKE, batch)
+    def _critic_loss(self, fake: Tensor, batch: Batch) -> Losses:
+        fake = self._seen(fake, FAKE, batch)
         real = self._seen(batch.data[IMAGES], REAL, batch)
         r, f = self._judge(real, fake, batch)
         targets, labels = batch.draws.get("targets", HARD), self._labels(batch)
@@ -360,9 +385,9 @@ class PlainGAN:
         if not self._gets_targets or "targets" in batch.draws:
             return batch
         (latent,) = batch.draws[LATENT]
-        return Batch(
-            batch.data, {**batch.draws, "targets": tuple(latent.new_full((len(latent),), y) for y in (1.0, 0.0))}
-        )
+        hard = tuple(latent.new_full((len(latent),), y) for y in (1.0, 0.0))
+        steps = [step for step in self._unrolled if f"{step}{LATENT}" in batch.draws]
+        return Batch(batch.data, {**batch.draws, **{f"{step}targets": hard for step in ("", *steps)}})
 
     # --- how the game goes
 
