@@ -26,6 +26,8 @@ from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import parts
 
 NARROW = {"filters": 4, "critic_filters": 4, "latent": 8, "batch_size": 4, "code": 8}
+CLASSES = 3
+LABELS = torch.arange(CLASSES)
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -51,25 +53,25 @@ def images(n: int, size: int, channels: int) -> torch.Tensor:
 def test_every_published_gan_trains(name: str, size: int, channels: int) -> None:
     """100 steps where they are cheap, 10 elsewhere: each a whole training, with all that comes and goes within one."""
     genome = narrow(read_genome(name).genome)
-    gan = build(genome, image_fields(size, channels), 0)
+    gan = build(genome, image_fields(size, channels, CLASSES), 0)
     each = sum(steps for _, steps in gan.schedule)
     iterations = math.ceil((100 if size == 8 else 10) / each)
     trainer = Trainer(
         gan,
         GENES.complete(genome),
-        of_images(images(40, size, channels)),
+        of_images(images(40, size, channels), LABELS.repeat(14)[:40]),
         seed=0,
         device=torch.device("cpu"),
         iterations=iterations,
     )
-    assert flops_per_iteration(genome, image_fields(size, channels)) > 0
+    assert flops_per_iteration(genome, image_fields(size, channels, CLASSES)) > 0
     before = copy.deepcopy({player: network.state_dict() for player, network in gan.players.items()})
     trainer.run_to(iterations)  # or Diverged
     for player, network in gan.players.items():
         for parameter, value in network.state_dict().items():
             assert value.isfinite().all(), (player, parameter)
         assert any(not torch.equal(value, before[player][name]) for name, value in network.state_dict().items())
-    samples = gan.sample(gan.prompts(3, {}, rng()))
+    samples = gan.sample(gan.prompts(3, {"labels": LABELS}, rng()))
     assert samples.shape == (3, channels, size, size)
     assert samples.isfinite().all()
     assert samples.abs().max() <= 1
@@ -111,21 +113,24 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     """Of genes that act on weights, optimisers or samples only later; the others change a loss at once."""
     plain: dict[str, Value] = {"critic_norm": "none", "critic_constraint": "none", "dropout": 0.0, "init_std": 0.1}
     base = {**{name: v for name, v in plain.items() if name != gene}, **where(gene)}
+    if (gene, value) == ("generator_label", "none"):
+        base["label_norm"] = "per_class"
     size = 32 if gene.startswith(("cell", "attention")) else 8
     losses = []
     for genes in (base, {**base, gene: value}):
         genome = GENES.read({n: v for n, v in narrow(genes).items() if n in GENES.complete(genes)})
-        gan = build(genome, image_fields(size, 1), 0)
+        gan = build(genome, image_fields(size, 1, CLASSES), 0)
         found = {}
         for player, network in gan.players.items():
-            batch = gan.draw(player, 8, {"images": torch.rand(8, 1, size, size, generator=rng()) * 2 - 1}, rng(1))
+            shown = torch.rand(8, 1, size, size, generator=rng()) * 2 - 1
+            batch = gan.draw(player, 8, {"images": shown, "labels": torch.arange(8) % CLASSES}, rng(1))
             gan.begin(0.0)
             loss = gan.loss(player, batch)
             gradients = torch.autograd.grad(loss.total(), list(network.parameters()), materialize_grads=True)
             assert all(g.isfinite().all() for g in gradients)
             found[player] = float(loss.total().detach())
         losses.append(found)
-    later = ("optimizer", "lr_decay", "critic_constraint", "generator_constraint", "clipped", "critic_blur")
+    later = ("optimizer", "lr_decay", "critic_constraint", "generator_constraint", "clipped", "critic_blur", "label_norm")
     if not gene.endswith(later) or value == "spectral_norm":
         assert losses[0] != losses[1]
 
@@ -151,17 +156,18 @@ def test_initial_weights_are_normal(std: float) -> None:
 
 @pytest.mark.parametrize("name", names("genomes"))
 def test_a_sample_depends_on_its_own_latent_alone(name: str) -> None:
-    gan = build(narrow(read_genome(name).genome), image_fields(8, 1), 0)
-    prompt = gan.prompts(10, {}, rng())
+    gan = build(narrow(read_genome(name).genome), image_fields(8, 1, CLASSES), 0)
+    prompt = gan.prompts(10, {"labels": torch.arange(10) % CLASSES}, rng())
     first = next(parts(prompt, 3))
     torch.testing.assert_close(gan.sample(prompt)[:3], gan.sample(first), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", names("genomes"))
 def test_a_loss_is_a_pure_function_of_its_batch(name: str) -> None:
-    gan = build(narrow(read_genome(name).genome), image_fields(8, 1), 0)
+    gan = build(narrow(read_genome(name).genome), image_fields(8, 1, CLASSES), 0)
     for player in gan.players:
-        batch = gan.draw(player, 4, {"images": torch.zeros(4, 1, 8, 8)}, rng())
+        data = {"images": torch.zeros(4, 1, 8, 8), "labels": torch.arange(4) % CLASSES}
+        batch = gan.draw(player, 4, data, rng())
         first, second = gan.loss(player, batch).terms, gan.loss(player, batch).terms
         assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -315,18 +321,18 @@ def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int)
     genome = {name: value for name, value in genome.items() if name in GENES.complete(genome)}
     if genome.get("attention") == "quarter" and size == 8:
         genome["attention"] = "none"
-    gan = build(genome, image_fields(size, 1), 0)
+    gan = build(genome, image_fields(size, 1, CLASSES), 0)
     trainer = Trainer(
         gan,
         GENES.complete(genome),
-        of_images(images(8, size, 1)),
+        of_images(images(8, size, 1), torch.arange(8) % CLASSES),
         seed=0,
         device=torch.device("cpu"),
         iterations=10,
     )
     trainer._step("critic")
     trainer._step("generator")
-    assert gan.sample(gan.prompts(2, {}, rng())).shape == (2, 1, size, size)
+    assert gan.sample(gan.prompts(2, {"labels": LABELS[:2]}, rng())).shape == (2, 1, size, size)
 
 
 def test_flops_are_those_of_the_layers() -> None:

@@ -62,15 +62,18 @@ def report(
     say(str(api.open_run(name, runs, store).report(out)))
 
 
+CLASSES = 10
+
+
 def zoo(as_json: Json = False) -> None:
-    """List the published GANs, with the parameters that they have for images of 32x32x3."""
+    """List the published GANs, with the parameters that they have for images of 32x32x3, of 10 classes."""
     from evogan import shipped
     from evogan.families import image_fields
     from evogan.families.build import count_parameters
     from evogan.report import tables
 
     genomes = [shipped.read_genome(name) for name in shipped.names("genomes")]
-    rows = [tables.zoo_row(file, count_parameters(file.genome, image_fields(32, 3))) for file in genomes]
+    rows = [tables.zoo_row(file, count_parameters(file.genome, image_fields(32, 3, CLASSES))) for file in genomes]
     if as_json:
         print_json([row | {"genome": dict(file.genome)} for row, file in zip(rows, genomes, strict=True)])
     else:

@@ -23,9 +23,10 @@ class Field:
 Fields = Mapping[str, Field]
 
 
-def image_fields(size: int, channels: int) -> dict[str, Field]:
-    """Those of square images without labels: side in pixels; channels 1 or 3."""
-    return {"images": Field((channels, size, size))}
+def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]:
+    """Those of square images: side in pixels; channels 1 or 3; without labels if there are no classes."""
+    labels = {"labels": Field((), classes)} if classes else {}
+    return {"images": Field((channels, size, size)), **labels}
 
 
 @dataclass(frozen=True, kw_only=True)

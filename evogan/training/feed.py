@@ -22,9 +22,9 @@ Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # the same in NumPy's arr
 FIRST = "images"  # the stream whose order and queue have names of one word in the state of a training
 
 
-def of_images(images: Tensor) -> Streams:
-    """Images alone, uint8 (N, C, H, W)."""
-    return {"images": {"images": images}}
+def of_images(images: Tensor, labels: Tensor | None = None) -> Streams:
+    """Images, uint8 (N, C, H, W), and their classes, int64 (N,), if they have any."""
+    return {"images": {"images": images} if labels is None else {"images": images, "labels": labels}}
 
 
 def on_device(streams: Arrays | Streams, device: torch.device | str) -> Streams:
