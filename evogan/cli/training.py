@@ -49,6 +49,12 @@ def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
     n: Annotated[int, typer.Option("-n", help="How many images, at most a million.")] = 64,
     seed: int = 0,
+    label: Annotated[
+        str | None, typer.Option(help="The class, of a conditional generator: its name or number.")
+    ] = None,
+    class_grid: Annotated[
+        bool, typer.Option("--class-grid", help="A row a class, the same latent down a column.")
+    ] = False,
     output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
     **asked: Any,
 ) -> None:
@@ -56,7 +62,10 @@ def sample(
     from evogan import api
 
     output = _output(output, ".png", ".npz")
-    images = api.load(generator, **asked).sample(n, seed)
+    found = api.load(generator, **asked)
+    if class_grid and not found.classes:
+        raise UserError("--class-grid: this generator is unconditional, it has no classes to ask for")
+    images = found.class_grid(seed=seed) if class_grid else found.sample(n, seed, label)
     if output.suffix == ".png":
         from evogan.evaluation.grid import grid_png
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from evogan.errors import UserError
+from evogan.errors import UserError, unknown
 from evogan.families import family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
@@ -21,19 +21,23 @@ from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
 from evogan.trial import GANTask
-from evogan.zoo.gan import parts
+from evogan.zoo.gan import Prompt, parts
 
 MAGIC = "evogan.generator"
 MOST = 1_000_000  # images at once
 LARGEST = 2**16  # side of an image, in pixels
 
 
-def pack_generator(generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
+def pack_generator(
+    generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any], classes: Sequence[str] = ()
+) -> bytes:
+    """`classes`: the names of those that it can be asked for."""
     header = {
         "genome": dict(genome),
         "image_size": task.image_size,
         "channels": task.channels,
         "task": task.key,
+        **({"classes": list(classes)} if classes else {}),
         **facts,
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
@@ -43,7 +47,8 @@ def pack_generator(generator: nn.Module, genome: Genome, task: GANTask, facts: M
 class Generator:
     """A trained generator, ready to sample. Made by `evogan.load`.
 
-    `genome`: what it was built from. `facts`: image_size, channels, task, key, fid.
+    `genome`: what it was built from. `facts`: image_size, channels, task, key, fid. `classes`: the names of those that
+    it can be asked for; of an unconditional one there are none.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -53,7 +58,8 @@ class Generator:
             self.genome = _genome(self.facts.pop("genome"))
             size = read_option("image_size", self.facts["image_size"], int, low=1, high=LARGEST)
             channels = read_option("channels", self.facts["channels"], int, low=1, high=3)
-            fields = image_fields(size, channels)
+            self.classes = _names(self.facts.pop("classes", []))
+            fields = image_fields(size, channels, len(self.classes))
             needed = count_parameters(self.genome, fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
@@ -68,12 +74,55 @@ class Generator:
         except RuntimeError:
             raise UserError(f"'{path}' is damaged: its weights do not fit its genome") from None
 
-    def sample(self, n: int, seed: int = 0) -> Tensor:
-        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n` and seed."""
+    def sample(self, n: int, seed: int = 0, label: int | str | None = None) -> Tensor:
+        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n`, seed and label.
+
+        `label`: the class of a conditional generator's images, by its name or number; without one they have classes
+        in turn. Errors: UserError for a label that does not exist.
+        """
         n = read_option("n", n, int, low=1, high=MOST)
-        rng = torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
-        prompt = self._gan.prompts(n, {}, rng)
+        labels = torch.arange(n) % max(len(self.classes), 1) if label is None else torch.full((n,), self._label(label))
+        return self._sample(self._gan.prompts(n, {"labels": labels}, self._rng(seed)))
+
+    def class_grid(self, columns: int = 8, seed: int = 0) -> Tensor:
+        """Images in rows of as many: of a conditional generator a row a class, with the same latent down a column."""
+        columns = read_option("columns", columns, int, low=1, high=MOST)
+        labels = torch.arange(max(len(self.classes), 1)).repeat_interleave(columns)
+        prompt = self._gan.prompts(len(labels), {"labels": labels}, self._rng(seed))
+        return self._sample(down_the_columns(prompt, columns))
+
+    def _sample(self, prompt: Prompt) -> Tensor:
         return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
+
+    def _rng(self, seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
+
+    def _label(self, label: int | str) -> int:
+        if not self.classes:
+            raise UserError("label: this generator is unconditional, it has no classes to ask for")
+        if str(label) in self.classes:
+            return self.classes.index(str(label))
+        try:
+            number = int(label)
+        except ValueError:
+            number = -1
+        if not 0 <= number < len(self.classes):
+            raise unknown("label", str(label), self.classes)
+        return number
+
+
+def down_the_columns(prompt: Prompt, columns: int) -> Prompt:
+    """The latents of the first row, in every row."""
+    return {
+        name: x if name == "labels" else x[:columns].repeat(len(x) // columns, *[1] * (x.dim() - 1))
+        for name, x in prompt.items()
+    }
+
+
+def _names(written: Any) -> tuple[str, ...]:
+    if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
+        raise UserError("the names of its classes are no list of text")
+    return tuple(written)
 
 
 def _genome(written: Any) -> Genome:

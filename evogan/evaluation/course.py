@@ -175,7 +175,11 @@ class Course:
         if self._trial.choice.place(record.scores) == len(record.scores) - 1:
             record.files[SAMPLES] = grid
             record.files[GENERATOR] = pack_generator(
-                gan.sampler, self._trial.genome, self._task, {"key": self._trial.key, "fid": score["fid"]}
+                gan.sampler,
+                self._trial.genome,
+                self._task,
+                {"key": self._trial.key, "fid": score["fid"]},
+                self._scoring.class_names if gan.prompted else (),
             )
 
     def _cut_back(self) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
+from evogan.evaluation.checkpoint import down_the_columns
 from evogan.evaluation.grid import grid_png
 from evogan.fitness import Scorer
 from evogan.stable import derive_seed
@@ -20,6 +21,7 @@ from evogan.zoo.gan import GAN, Prompt, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
+COLUMNS, GRID_CLASSES = 8, 20  # of one of classes, and how many at most
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,22 @@ class Scoring:
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
 
     def grid(self, gan: GAN) -> bytes:
-        """A PNG of the first samples."""
-        return grid_png(self._sample(gan, next(parts(next(self._prompts(gan)), GRID))))
+        """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column."""
+        if "labels" not in gan.prompted:
+            return grid_png(self._sample(gan, next(parts(next(self._prompts(gan)), GRID))))
+        labels = torch.arange(min(self.classes, GRID_CLASSES), device=self.device).repeat_interleave(COLUMNS)
+        rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
+        prompt = down_the_columns(gan.prompts(len(labels), {"labels": labels}, rng), COLUMNS)
+        return grid_png(torch.cat([self._sample(gan, part) for part in parts(prompt, GRID)]), COLUMNS)
+
+    @property
+    def classes(self) -> int:
+        return self.dataset.class_count or 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Numbers where they have none."""
+        return self.dataset.class_names or tuple(map(str, range(self.classes)))
 
     def _prompts(self, gan: GAN) -> Iterator[Prompt]:
         """The task's latent noise and given rows: the same for every genome, replicate and checkpoint."""
