@@ -49,12 +49,8 @@ def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
     n: Annotated[int, typer.Option("-n", help="How many images, at most a million.")] = 64,
     seed: int = 0,
-    label: Annotated[
-        str | None, typer.Option(help="The class, of a conditional generator: its name or number.")
-    ] = None,
-    class_grid: Annotated[
-        bool, typer.Option("--class-grid", help="A row a class, the same latent down a column.")
-    ] = False,
+    label: Annotated[str | None, typer.Option(help="Of a conditional one: the class, by name or number.")] = None,
+    class_grid: Annotated[bool, typer.Option("--class-grid", help="A row a class, one latent a column.")] = False,
     output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
     **asked: Any,
 ) -> None:
