@@ -130,7 +130,15 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
             assert all(g.isfinite().all() for g in gradients)
             found[player] = float(loss.total().detach())
         losses.append(found)
-    later = ("optimizer", "lr_decay", "critic_constraint", "generator_constraint", "clipped", "critic_blur", "label_norm")
+    later = (
+        "optimizer",
+        "lr_decay",
+        "critic_constraint",
+        "generator_constraint",
+        "clipped",
+        "critic_blur",
+        "label_norm",
+    )
     if not gene.endswith(later) or value == "spectral_norm":
         assert losses[0] != losses[1]
 

@@ -59,8 +59,6 @@ def sample(
 
     output = _output(output, ".png", ".npz")
     found = api.load(generator, **asked)
-    if class_grid and not found.classes:
-        raise UserError("--class-grid: this generator is unconditional, it has no classes to ask for")
     images = found.class_grid(seed=seed) if class_grid else found.sample(n, seed, label)
     if output.suffix == ".png":
         from evogan.evaluation.grid import grid_png

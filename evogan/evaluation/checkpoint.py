@@ -85,11 +85,14 @@ class Generator:
         return self._sample(self._gan.prompts(n, {"labels": labels}, self._rng(seed)))
 
     def class_grid(self, columns: int = 8, seed: int = 0) -> Tensor:
-        """Images in rows of as many: of a conditional generator a row a class, with the same latent down a column."""
+        """Images of a conditional generator in rows of as many: a row a class, with the same latent down a column.
+
+        Errors: UserError for an unconditional one.
+        """
+        self._check_conditional()
         columns = read_option("columns", columns, int, low=1, high=MOST)
-        labels = torch.arange(max(len(self.classes), 1)).repeat_interleave(columns)
-        prompt = self._gan.prompts(len(labels), {"labels": labels}, self._rng(seed))
-        return self._sample(down_the_columns(prompt, columns))
+        prompt = self._gan.prompts(columns, {"labels": torch.zeros(columns, dtype=torch.long)}, self._rng(seed))
+        return self._sample(of_every_class(prompt, len(self.classes)))
 
     def _sample(self, prompt: Prompt) -> Tensor:
         return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
@@ -97,9 +100,12 @@ class Generator:
     def _rng(self, seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
 
-    def _label(self, label: int | str) -> int:
+    def _check_conditional(self) -> None:
         if not self.classes:
-            raise UserError("label: this generator is unconditional, it has no classes to ask for")
+            raise UserError("this generator is unconditional: it has no classes to ask for")
+
+    def _label(self, label: int | str) -> int:
+        self._check_conditional()
         if str(label) in self.classes:
             return self.classes.index(str(label))
         try:
@@ -111,12 +117,11 @@ class Generator:
         return number
 
 
-def down_the_columns(prompt: Prompt, columns: int) -> Prompt:
-    """The latents of the first row, in every row."""
-    return {
-        name: x if name == "labels" else x[:columns].repeat(len(x) // columns, *[1] * (x.dim() - 1))
-        for name, x in prompt.items()
-    }
+def of_every_class(prompt: Prompt, classes: int) -> Prompt:
+    """The prompt once for each class, in their order."""
+    rows = {name: x.repeat(classes, *[1] * (x.dim() - 1)) for name, x in prompt.items()}
+    labels = rows["labels"]
+    return rows | {"labels": torch.arange(classes, device=labels.device).repeat_interleave(len(prompt["labels"]))}
 
 
 def _names(written: Any) -> tuple[str, ...]:

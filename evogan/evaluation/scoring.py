@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
-from evogan.evaluation.checkpoint import down_the_columns
+from evogan.evaluation.checkpoint import of_every_class
 from evogan.evaluation.grid import grid_png
 from evogan.fitness import Scorer
 from evogan.stable import derive_seed
@@ -46,9 +46,8 @@ class Scoring:
         """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column."""
         if "labels" not in gan.prompted:
             return grid_png(self._sample(gan, next(parts(next(self._prompts(gan)), GRID))))
-        labels = torch.arange(min(self.classes, GRID_CLASSES), device=self.device).repeat_interleave(COLUMNS)
-        rng = torch.Generator(self.device).manual_seed(derive_seed(self.task.key, "score"))
-        prompt = down_the_columns(gan.prompts(len(labels), {"labels": labels}, rng), COLUMNS)
+        first = next(parts(next(self._prompts(gan)), COLUMNS))
+        prompt = of_every_class(first, min(self.classes, GRID_CLASSES))
         return grid_png(torch.cat([self._sample(gan, part) for part in parts(prompt, GRID)]), COLUMNS)
 
     @property

@@ -21,9 +21,9 @@ from evogan.zoo.generator import Generator
 from evogan.zoo.layers import precise
 
 
-def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """(N,) of 0 .. classes-1 -> float32 (N, classes)."""
-    return (labels[:, None] == torch.arange(classes, device=labels.device)).float()
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N,) of 0 .. classes-1 -> (N, classes)."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)
 
 
 def other_labels(labels: Tensor, classes: int, rng: torch.Generator) -> Tensor:
@@ -59,14 +59,14 @@ class LabelledGenerator(Generator):
     def enter(self, latent: Tensor, code: Tensor) -> Tensor:
         """What the generator starts from, of a one-hot code (N, classes)."""
         if self.entry == "one_hot":
-            return torch.cat([latent, code.to(latent.dtype)], 1)
+            return torch.cat([latent, code], 1)
         return latent * self.embedding(code) if self.entry == "product" else latent
 
     def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
-        self.generator.after_step(self.enter(inputs, one_hot(labels[0], self.classes)))
+        self.generator.after_step(self.enter(inputs, one_hot(labels[0], self.classes, inputs.dtype)))
 
     def forward(self, latent: Tensor, draws: Draws, labels: Tensor) -> Tensor:
-        code = one_hot(labels, self.classes)
+        code = one_hot(labels, self.classes, latent.dtype)
         draws = self.generator.entered(draws, lambda other: self.enter(other, code))
         given = (self.shared(code) if self._shares else code,) if self.normed else ()
         images: Tensor = self.generator(self.enter(latent, code), draws, *given)
@@ -105,9 +105,9 @@ class LabelledCritic(Network):
         return self.critic.present(images)
 
     def forward(self, x: Tensor, draws: Draws, labels: Tensor) -> Critique:
-        code = one_hot(labels, self.classes)
+        code = one_hot(labels, self.classes, x.dtype)
         if self.how == "planes":
-            planes = code.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            planes = code[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
         elif self.how == "embedded_plane":
             x = torch.cat([x, self.embedding(code).to(x.dtype).unflatten(1, (1, self._size, self._size))], 1)
@@ -117,7 +117,7 @@ class LabelledCritic(Network):
         if self.how == "projection":
             return said._replace(score=said.score + precise(self.embedding(code) * said.features).sum(1))
         if self.how == "two_heads":
-            every = torch.eye(self.classes, device=x.device)
+            every = torch.eye(self.classes, dtype=x.dtype, device=x.device)
             return said._replace(classes=precise(said.features @ self.embedding(every).mT))
         return said
 
@@ -129,10 +129,10 @@ def extra_channels(how: str, classes: int) -> int:
 
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of class logits (N, K) and labels (N,)."""
-    code = one_hot(labels, logits.shape[1])
+    code = one_hot(labels, logits.shape[1], logits.dtype)
     return -(torch.log_softmax(logits, 1) * code).sum(1).mean()
 
 
 def match(logits: Tensor, labels: Tensor) -> Tensor:
     """Of what is said of every class (N, K) that of its own, (N,)."""
-    return (logits * one_hot(labels, logits.shape[1])).sum(1)
+    return (logits * one_hot(labels, logits.shape[1], logits.dtype)).sum(1)
