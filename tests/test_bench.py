@@ -14,7 +14,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from evogan import UserError, load_table, run_bench, shipped
+from evogan import UserError, load_table, open_run, resume, run_bench, shipped
 from evogan.bench.bench import Replay, _check_task, _loaded, _settings, _spread, _train
 from evogan.bench.surrogate import Cells, Surrogate
 from evogan.bench.table import Table, tabulate
@@ -418,6 +418,16 @@ def test_strategies_are_compared_and_not_again(table: Table, tmp_path: Path, mon
     _, again = compared()
     pd.testing.assert_frame_equal(again.finals, found.finals)
     assert Store.existing(tmp_path).count() == before
+
+
+@pytest.mark.usefixtures("here")
+def test_a_replay_trained_nothing(written: Path, runs: Path) -> None:
+    found = run_bench(written, ["random"], seeds=1, evaluations=3, runs=runs)
+    run = open_run(found.entries[0].run.name, runs)
+    assert "on table <code>made-up</code>" in run.report().read_text()
+    for attempt in (run.load_best, lambda: resume(run.name, runs=runs)):
+        with pytest.raises(UserError, match="is a replay of table 'made-up'"):
+            attempt()
 
 
 @pytest.mark.usefixtures("here")

@@ -62,7 +62,7 @@ workers = 1
 """
 TINY = """
 reference = ["wdcgan"]
-fixed = { filters = 8 }
+fixed = { filters = 8, critic_filters = 8 }
 [genes]
 clip = { kind = "float", low = 0.001, high = 1.0, scale = "log", levels = 31 }
 slope = { kind = "float", low = 0.0, high = 0.5, levels = 11 }
