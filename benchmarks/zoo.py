@@ -2,6 +2,7 @@
 
     python benchmarks/zoo.py train mnist            fills the store, on from where it stopped
     python benchmarks/zoo.py train fashion_mnist    (EVOGAN_DATA names the folder of both)
+    python benchmarks/zoo.py train mnist NAME ...   some genomes alone: the rows of others stay
     python benchmarks/zoo.py steps                  time of a step beside plain PyTorch, and what it does to the FID
     python benchmarks/zoo.py table                  results/zoo.json, docs/zoo.md and the grids, from what is there
     python benchmarks/zoo.py                        all of it
@@ -115,13 +116,14 @@ def trial(genome: Genome, task: GANTask, replicate: int) -> Trial:
     return Trial(genome, GENES.key(genome), task, 1.0, replicate)
 
 
-def train(data: str) -> None:
-    """All replicates of all genomes that the store does not know yet: a first replicate of each first."""
+def train(data: str, *names: str) -> None:
+    """All replicates of all genomes, or those named, that the store does not know: a first replicate of each first."""
     task, evaluate = GANProblem(settings(data)).prepare()
     store = Store(STORE)
     store.keep_task_file(task.key, "real.png", evaluate.real_grid())
     broker = Broker(store, LocalExecutor(evaluate))
     named = [item for item in subjects().items() if data == "mnist" or item[0] not in VARIANTS]
+    named = [item for item in named if not names or item[0] in names]
     for replicate in range(REPLICATES):
         for name, genome in named:
             started = perf_counter()
@@ -325,8 +327,9 @@ def table() -> None:
     results = before()
     for data in DATA if STORE.exists() else ():
         evaluations, grids, real = found(data)
-        results[data] = {name: summary(known) for name, known in evaluations.items() if known}
-        picture(data, grids, real)
+        results[data] = results.get(data, {}) | {name: summary(known) for name, known in evaluations.items() if known}
+        if len(grids) == len(evaluations):
+            picture(data, grids, real)
         ours = {name: results[data][name]["fid"] for name in LUCIC[data] if results[data].get(name, {}).get("fid")}
         rho = spearmanr(list(ours.values()), [LUCIC[data][name] for name in ours]).statistic
         results[f"{data} rank correlation with Lucic et al."] = round(float(rho), 2)
@@ -415,7 +418,7 @@ def main() -> None:
     for job in jobs:
         if job.startswith("train "):
             torch.set_num_threads(1)
-            train(job.removeprefix("train "))
+            train(*job.split()[1:])
         elif job == "steps":
             record("zoo", {**before(), "steps": steps(), "precision": precision_fids()})
         else:
