@@ -15,6 +15,7 @@ from evogan.settings import GANSettings
 from evogan.training import State, Trainer, rounds
 from evogan.training.rounds import Rounds
 from evogan.trial import Trial
+from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.stack import shape
 from evogan.zoo.unrolled import at, look_ahead
 from tests.test_population import check_equal, small, trainer
@@ -148,11 +149,16 @@ def test_looking_ahead_against_a_linear_critic_in_closed_form() -> None:
         torch.testing.assert_close(critic.weight[0].detach(), w)
 
 
-@pytest.mark.parametrize("penalty", ["none", "two_sided"])
-@pytest.mark.parametrize("constraint", ["none", "spectral_norm"])
-def test_the_generators_gradient_goes_through_the_critics_steps(penalty: str, constraint: str) -> None:
+@pytest.mark.parametrize(
+    ("penalty", "constraint", "relativistic"),
+    [("none", "none", "average"), ("two_sided", "none", "none"), ("two_sided", "spectral_norm", "average")],
+)
+def test_the_generators_gradient_goes_through_the_critics_steps(
+    penalty: str, constraint: str, relativistic: str
+) -> None:
     """By hand: hinge loss, steps along gradients of autograd, whose graph is kept."""
     genes: dict[str, Any] = {"loss": "hinge", "critic_constraint": constraint, "gradient_penalty": penalty}
+    genes |= {"relativistic": relativistic}
     run = trainer(free(genes | {"unrolled": 3, "unrolled_rate": 0.02, "slope": 0.2}), 0)
     gan, batch = run.gan, run.draw("generator")
     critic, generator = gan.players["critic"], gan.players["generator"]
@@ -163,11 +169,16 @@ def test_the_generators_gradient_goes_through_the_critics_steps(penalty: str, co
     def score(weights: dict[str, Tensor], x: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
         return torch.func.functional_call(critic, weights, (x, masks)).score  # type: ignore[no-any-return]
 
+    def hinge(r: Tensor, f: Tensor) -> Tensor:
+        if relativistic == "average":
+            r, f = r - f.mean(), f - r.mean()
+        return torch.relu(1 - r).mean() + torch.relu(1 + f).mean()
+
     weights: dict[str, Tensor] = dict(critic.named_parameters())
     for step in ("unrolled 0 ", "unrolled 1 ", "unrolled 2 "):
         x, y, draws = batch.data["images"], fakes(step), batch.draws
         r, f = score(weights, x, draws[f"{step}real"]), score(weights, y, draws[f"{step}fake"])
-        loss = torch.relu(1 - r).mean() + torch.relu(1 + f).mean()
+        loss = hinge(r, f)
         if penalty != "none":
             (alpha,) = draws[f"{step}points"]
             between = x + alpha * (y - x)
@@ -176,7 +187,10 @@ def test_the_generators_gradient_goes_through_the_critics_steps(penalty: str, co
             loss = loss + 10 * ((slope.square().sum((1, 2, 3)) + 1e-12).sqrt() - 1).square().mean()
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         weights = {name: w - 0.02 * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
-    by_hand = -score(weights, fakes(""), batch.draws["fake"]).mean()
+    f = score(weights, fakes(""), batch.draws["fake"])
+    by_hand = -f.mean()
+    if relativistic == "average":
+        by_hand = hinge(f, score(weights, batch.data["images"], batch.draws["real"]))
     found = gan.loss("generator", batch)
     torch.testing.assert_close(found.total(), by_hand)
     names = list(generator.parameters())
@@ -224,3 +238,35 @@ def test_no_stack_looks_ahead_through_batch_norm() -> None:
     for norm, fits in (("batch", False), ("layer", True)):
         genes = GENES.complete({"unrolled": 1, "critic_norm": norm})
         assert (shape(genes) is not None) == fits
+
+
+# --- Jacobian clamping
+
+
+def test_jacobian_clamping_is_its_formula() -> None:
+    """Of a generator that is a matrix: Q is the length of the image of the direction."""
+    rng = torch.Generator().manual_seed(0)
+    matrix, z, d = (torch.randn(*n, dtype=torch.float64, generator=rng) for n in ((5, 12), (40, 5), (40, 5)))
+    other = moved(z, d)
+    torch.testing.assert_close((other - z).norm(dim=1), torch.ones(40, dtype=torch.float64))
+    torch.testing.assert_close(torch.linalg.cross((other - z)[:, :3], d[:, :3]).abs().max(), torch.zeros(()).double())
+    q = ((d / d.norm(dim=1, keepdim=True)) @ matrix).norm(dim=1)
+    low, high = float(q.quantile(0.3)), float(q.quantile(0.8))
+    expected = sum((max(x, high) - high) ** 2 + (min(x, low) - low) ** 2 for x in q.tolist()) / 40
+    images = [(x @ matrix).view(40, 3, 2, 2) for x in (z, other)]
+    assert float(jacobian_clamping(*images, low, high)) == pytest.approx(expected, rel=1e-9)
+    assert float(jacobian_clamping(images[0], images[0], 1.0, 20.0)) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_generator_is_clamped_alone_and_in_a_stack() -> None:
+    genes: dict[str, Any] = {"jacobian_clamping": True, "jacobian_weight": 0.5, "jacobian_high": 10.0}
+    run = trainer(free(genes), 0)
+    batch, gan = run.draw("generator"), run.gan
+    z, (d,) = batch.draws["latent"][0], batch.draws["direction"]
+    assert d.shape == z.shape and d.std() == pytest.approx(1, abs=0.3)
+    generate = gan.players["generator"]
+    q = (generate(z) - generate(z + d / d.norm(dim=1, keepdim=True))).flatten(1).norm(dim=1)
+    expected = 0.5 * ((q - 10).clamp(min=0) ** 2 + (1 - q).clamp(min=0) ** 2).mean()
+    torch.testing.assert_close(gan.loss("generator", batch).terms["jacobian"], expected)
+    others = [{**genes, "jacobian_low": low, "jacobian_weight": weight} for low, weight in ((5.0, 0.1), (0.1, 1.0))]
+    check_equal([free({"learning_rate": 1e-3, **more}) for more in (genes, *others)], 6)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
@@ -28,6 +29,7 @@ from evogan.zoo.average import HistoricalAverage, MovingAverage
 from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of
 from evogan.zoo.conditioning import class_loss, match, other_labels
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
+from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
 from evogan.zoo.losses import HARD, Mixture, Objective, draw_targets, feature_matching, pull_away
@@ -162,9 +164,8 @@ class PlainGAN:
         # batch norm and minibatch layers look at the batch: real and fake pass them apart
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
         self._pulls_away = genes.get("pull_away", 0) > 0
-        self._unrolled = [
-            f"unrolled {k} " for k in range(int(genes["unrolled"]))
-        ]  # what the draws of each step begin with
+        self._unrolled = [f"unrolled {k} " for k in range(int(genes["unrolled"]))]  # how their draws' names begin
+        self._clamps = bool(genes["jacobian_clamping"])
         self._noise = 0.0
         self._gets_targets = False
 
@@ -207,6 +208,8 @@ class PlainGAN:
         if player == "generator":
             for step in self._unrolled:
                 draws |= {f"{step}{what}": drawn for what, drawn in self.draw("critic", n, data, rng).draws.items()}
+            if self._clamps:
+                draws["direction"] = (torch.randn(draws[LATENT][0].shape, generator=rng, device=rng.device),)
         return Batch({name: data[name] for name in self.needs(player)}, draws)
 
     # --- losses
@@ -259,10 +262,12 @@ class PlainGAN:
         return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
 
     def _generator_loss(self, batch: Batch) -> Losses:
-        fake = self._seen(self._generate(batch), FAKE, batch)
+        images = self._generate(batch)
+        fake = self._seen(images, FAKE, batch)
         r: Critique | None = None
         if self._matches_real:
-            with torch.no_grad():  # reals carry no gradient
+            # reals carry no gradient, but by the weights of a critic that is looked ahead at
+            with nullcontext() if self._unrolled else torch.no_grad():
                 real = self._seen(batch.data[IMAGES], REAL, batch)
                 r = self.players["critic"](real, batch.draws[REAL], *self._labels(batch))
         f: Critique = self.players["critic"](fake, batch.draws[FAKE], *self._labels(batch))
@@ -272,8 +277,17 @@ class PlainGAN:
             terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
         if self._pulls_away:
             terms["pull_away"] = self._numbers["pull_away"]() * pull_away(f.features)
+        if self._clamps:
+            terms["jacobian"] = self._clamped(images, batch)
         terms |= self._class_terms("generator", r, f, batch)
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
+
+    def _clamped(self, images: Tensor, batch: Batch) -> Tensor:
+        (latent,), (direction,) = batch.draws[LATENT], batch.draws["direction"]
+        others = self._generate(Batch(batch.data, {**batch.draws, LATENT: (moved(latent, direction),)}))
+        weight, low, high = (self._numbers[f"jacobian_{name}"]() for name in ("weight", "low", "high"))
+        clamped: Tensor = weight * jacobian_clamping(images, others, low, high)
+        return clamped
 
     def _class_terms(self, player: str, r: Critique | None, f: Critique, batch: Batch) -> dict[str, Tensor]:
         """What a critic's head for classes says is right, or is not."""

@@ -7,6 +7,8 @@ from evogan.families.shared.sources import PGGAN, WGAN
 from evogan.genome import TableGene
 from evogan.genome.define import choice, number, only
 
+JACOBIAN = "Odena et al., arXiv:1802.08768"
+CLAMPED = only("jacobian_clamping", True)
 REGULARIZATIONS = ("spectral", "orthogonal", "off_diagonal", "l2", "spectral_exact")
 
 
@@ -167,6 +169,16 @@ PENALTIES = [
             ),
         )
     ),
+    choice(
+        "jacobian_clamping",
+        (False, True),
+        False,
+        "whether the generator pays for images that a step of 1 of the latent moves too little or too far",
+        JACOBIAN,
+    ),
+    number("jacobian_weight", 1e-4, 1000.0, 1.0, "weight of that", JACOBIAN, log=True, acts="number", **CLAMPED),
+    number("jacobian_low", 0.01, 10.0, 1.0, "less is too little", JACOBIAN, log=True, acts="number", **CLAMPED),
+    number("jacobian_high", 10.0, 1000.0, 20.0, "more is too far", JACOBIAN, log=True, acts="number", **CLAMPED),
     choice(
         "minibatch",
         ("none", "std", "discrimination"),
