@@ -408,6 +408,8 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     "one image, by small steps": (
         evaluation({"diversity": 0.0012, "collision": 0.96, "generator_reach": 0.92}), "mode_collapse", "of 96%"
     ),
+    "classes alike": (evaluation({"label_effect": 0.03}), "ignored_condition", "0.03 times as far"),
+    "other classes": (evaluation({"gan_test_error": 0.9}), "ignored_condition", "90% of the samples are not"),
     "copies": (evaluation({"memorisation": 0.1}), "memorisation", "0.1 times as near"),
     "by heart": (evaluation(BY_HEART | {"fid": 11.0}), "critic_overfit", "55%"),
     "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 11 to 90"),

@@ -22,6 +22,8 @@ ALIKE = 0.08  # chance beyond that of real images that two samples are the same:
 ALL_ONE = 0.9  # the same where all are one image, pale or not; of the grey ones of a fresh generator it is 0.7
 MISSING = 0.7  # share of the data's classes: at most so many appear
 COPIED = 0.5  # of the distance that unseen images keep from the training images
+DEAF = 0.1  # how far another class moves an image, over how far another latent does: hardly
+WRONG = 0.7  # share of samples that are not of the class asked for: of ten classes nine tenths are by chance
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
 STANDS = 0.95  # of the FID halfway, above which it no longer falls: there a critic's knowledge does harm
 WORSE = 1.5  # last FID over the best; a quarter of published training curves end above it
@@ -75,6 +77,17 @@ def _mode_collapse(evaluation: Evaluation) -> Iterator[str]:
         yield f"the samples' diversity is {diversity:.2g} of the data's"
     if (collision := last.get("collision", 0.0)) > (ALIKE if learned else ALL_ONE):
         yield f"two samples are the same with a chance of {collision:.0%}"
+
+
+def _ignored_condition(evaluation: Evaluation) -> Iterator[str]:
+    last = _last(evaluation)
+    if _improves(evaluation) or last.get("generator_reach", MOVED) < MOVED:
+        return
+    if (effect := last.get("label_effect", 1.0)) < DEAF:
+        yield f"another class moves an image {effect:.2g} times as far as another latent does"
+    # of no class at all samples are poor, not deaf
+    if last.get("coverage", 0.0) > MISSING and (error := last.get("gan_test_error", 0.0)) > WRONG:
+        yield f"{error:.0%} of the samples are not of the class that was asked for"
 
 
 def _memorisation(evaluation: Evaluation) -> Iterator[str]:
@@ -138,6 +151,7 @@ RULES: dict[str, Callable[[Evaluation], Iterator[str]]] = {
     "vanishing_gradient": _vanishing_gradient,
     "mode_collapse": _mode_collapse,
     "non_convergence": _non_convergence,
+    "ignored_condition": _ignored_condition,
     "memorisation": _memorisation,
     "critic_overfit": _critic_overfit,
     "divergence": _divergence,
