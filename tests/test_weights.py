@@ -32,10 +32,12 @@ class Network(nn.Module):
             self.norm = nn.BatchNorm2d(4)
             self.dense = nn.Linear(4 * 8 * 8, 5)
         self.to_empty(device="cpu")
-        self.norm.reset_parameters()
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, 0, 0.3, generator=rng(seed))
+            else:
+                nn.init.zeros_(parameter)
+        self.norm.reset_parameters()
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
