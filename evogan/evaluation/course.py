@@ -162,7 +162,7 @@ class Course:
         """Score and diagnose the GAN as it is now, and keep its generator if this is the checkpoint that counts."""
         record, gan = self._record, trainer.gan
         with self._clock.scored():
-            found, layers = self._scoring.measure(trainer, self._trial.seed)
+            found, layers = self._scoring.measure(trainer, self._trial)
         score = {
             **where,
             **found,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import torch
 
@@ -12,7 +12,7 @@ from evogan.evaluation.clock import Clock
 from evogan.evaluation.course import Course
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.scoring import GRID, Scoring
-from evogan.fitness import Scorer, to_unit_range
+from evogan.fitness import OF_CLASSES, Scorer, to_unit_range
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
@@ -94,6 +94,15 @@ class GANEvaluator:
     def _scoring(self, task: Task) -> Scoring:
         assert isinstance(task, GANTask)
         return Scoring(task, self._scorer, self._dataset, torch.device(self._device))
+
+    def check_measured(self, metrics: Iterable[str]) -> None:
+        """Errors: UserError for one that is not measured of any GAN with these features."""
+        judged = [metric for metric in metrics if metric in OF_CLASSES]
+        if judged and not self._scorer.knows_classes:
+            raise UserError(
+                f"fitness '{judged[0]}' needs features that tell the classes of '{self._dataset.name}' apart: "
+                f"'{self._scorer.features.name}' do not"
+            )
 
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""

@@ -11,17 +11,20 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.evaluation.checkpoint import of_every_class
+from evogan.data.dataset import Labels
 from evogan.evaluation.grid import grid_png
 from evogan.fitness import Scorer
+from evogan.fitness.classifier import gan_train_error
 from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
-from evogan.training.feed import Feed
-from evogan.trial import GANTask
+from evogan.training.feed import Feed, Streams
+from evogan.trial import FRESH, GANTask, Trial
 from evogan.zoo.gan import GAN, Prompt, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
 COLUMNS, GRID_CLASSES = 8, 20  # of one of classes, and how many at most
+LABELS, GAN_TRAIN = "labels", "gan_train_error"
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,21 @@ class Scoring:
     dataset: Dataset
     device: torch.device
 
-    def measure(self, trainer: Trainer, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        """Every metric, and what is found in each layer of each player; losses are those since the last time."""
-        gan = trainer.gan
-        scores = self.scorer.score(
-            self._sample(gan, part) for prompt in self._prompts(gan) for part in parts(prompt, self._at_once)
-        )
-        numbers, layers = diagnose(trainer, self.dataset.unseen, seed)
+    def measure(self, trainer: Trainer, trial: Trial) -> tuple[dict[str, float], dict[str, Any]]:
+        """Every metric, and what is found in each layer of each player; losses are those since the last time.
+
+        What is dear is measured where the trial is judged by it, and where it checks a winner.
+        """
+        gan, fresh = trainer.gan, trial.replicate >= FRESH
+        scores = self.scorer.score(self._samples(gan))
+        if LABELS in gan.prompted and (fresh or GAN_TRAIN in trial.choice.metrics):
+            scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
+        numbers, layers = diagnose(trainer, self.dataset.unseen, trial.seed)
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
 
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column."""
-        if "labels" not in gan.prompted:
+        if LABELS not in gan.prompted:
             return grid_png(self._sample(gan, next(parts(next(self._prompts(gan)), GRID))))
         first = next(parts(next(self._prompts(gan)), COLUMNS))
         prompt = of_every_class(first, min(self.classes, GRID_CLASSES))
@@ -59,11 +65,31 @@ class Scoring:
         """Numbers where they have none."""
         return self.dataset.class_names or tuple(map(str, range(self.classes)))
 
+    def _samples(self, gan: GAN) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
+        """Images, with the classes that were asked for, if there are any."""
+        for prompt in self._prompts(gan):
+            for part in parts(prompt, self._at_once):
+                images = self._sample(gan, part)
+                yield (images, part[LABELS]) if LABELS in part else images
+
+    def _gan_train_error(self, gan: GAN, fresh: bool) -> float:
+        """On one half of the held-out images in a search, on the other where a winner is checked."""
+        samples, asked = zip(*((to_bytes(images), labels.cpu()) for images, labels in self._samples(gan)), strict=True)
+        half, labels = slice(int(fresh), None, 2), self.dataset.held_out_labels
+        assert labels is not None
+        real = torch.tensor(self.dataset.held_out[half]), torch.tensor(labels[half])
+        return gan_train_error(torch.cat(samples), torch.cat(asked), *real, derive_seed(self.task.key, GAN_TRAIN))
+
     def _prompts(self, gan: GAN) -> Iterator[Prompt]:
-        """The task's latent noise and given rows: the same for every genome, replicate and checkpoint."""
+        """The task's latent noise and given rows: the same for every genome, replicate and checkpoint.
+
+        Rows are held-out ones; of labels alone each class has the share that it has of the training images.
+        """
         seed = derive_seed(self.task.key, "score")
         rng = torch.Generator(self.device).manual_seed(seed)
-        given = Feed(self.dataset.unseen if gan.prompted else {}, seed, self.device)
+        labels = self.dataset.labels if gan.prompted == (LABELS,) else None
+        rows = self.dataset.unseen if gan.prompted else {}
+        given = Feed(rows if labels is None else _evenly(labels, self.task.samples), seed, self.device)
         for start in range(0, self.task.samples, SAMPLE_BATCH):
             n = min(SAMPLE_BATCH, self.task.samples - start)
             yield gan.prompts(n, given.next(n, gan.prompted), rng)
@@ -76,3 +102,14 @@ class Scoring:
     def _sample(self, gan: GAN, prompt: Prompt) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
             return gan.sample(prompt)
+
+
+def _evenly(labels: Labels, n: int) -> Streams:
+    """n of the labels (N,), each as often as it is among them, but for rounding."""
+    order, at = torch.tensor(labels).sort().values, torch.arange(n)
+    return {LABELS: {LABELS: order[(2 * at + 1) * len(order) // (2 * n)]}}
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 0..255, on the CPU."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()

@@ -9,18 +9,20 @@ from evogan.fitness.features import (
     feature_table,
     save_network,
     shipped_records,
+    to_unit_range,
 )
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.load import load_features
-from evogan.fitness.measures import MEASURES, METRICS, RETIRED, Measure, Reference, add_measure
+from evogan.fitness.measures import MEASURES, METRICS, OF_CLASSES, RETIRED, Measure, Reference, add_measure
 from evogan.fitness.normalized_loss import NormalizedLoss
-from evogan.fitness.scorer import NonFiniteSamples, Scorer, to_unit_range
+from evogan.fitness.scorer import NonFiniteSamples, Scorer
 from evogan.fitness.train_features import train_features
 
 __all__ = [
     "MEASURES",
     "METRICS",
+    "OF_CLASSES",
     "RETIRED",
     "SHIPPED",
     "Diversity",

@@ -31,6 +31,11 @@ NETWORKS = Path(__file__).parent / "networks"
 FORMAT = "evogan_features_1"  # the header's entry that holds the record
 
 
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
 class Features(nn.Module):
     """Maps images (N, C, H, W) in [-1, 1] to features (N, `dim`), float32."""
 

@@ -96,6 +96,12 @@ OF_IMAGES = {
     "ms_ssim": "structural similarity of pairs of generated images",
 }
 
+OF_CLASSES = {  # of GANs that are asked for classes
+    "class_fid": "mean over the classes of the Frechet distance within each",
+    "gan_test_error": "share of samples that the feature network takes for another class than was asked for",
+    "gan_train_error": "error on unseen images of a classifier that was trained on samples",
+}
+
 OF_A_TRAINING = {
     "normalized_loss": "the losses' recent means within their own running range",
     "parameters": "trainable parameters of generator and critic",
@@ -103,7 +109,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_CLASSES | OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 

@@ -11,7 +11,8 @@ from evogan.data import Dataset
 from evogan.data.dataset import Images
 from evogan.errors import UserError
 from evogan.fitness.cache import remembered
-from evogan.fitness.features import Features
+from evogan.fitness.classes import Classes
+from evogan.fitness.features import Features, to_unit_range
 from evogan.fitness.measures import MEASURES, Reference
 from evogan.fitness.ms_ssim import similarity
 from evogan.fitness.swd import PATCHES, SlicedWasserstein
@@ -49,32 +50,47 @@ class Scorer:
         n = min(samples, len(dataset.images), max(FEWEST, min(MOST, NUMBERS // dataset.images[0].size)))
         reference = Reference(dataset.fingerprint, features, real, found["held_out"])
         with threads(1):  # whatever a machine has: features round alike with any number of them, sums over them do not
+            labels = None if dataset.labels is None else torch.tensor(dataset.labels)
+            self._classes = None if labels is None else Classes.of(features, real, labels)
             self._measures = [measure(reference) for measure in MEASURES]
             rng = reference.rng("pictures")
             picked = torch.randperm(len(dataset.images), generator=rng)[:n].numpy()
             self._patches = SlicedWasserstein(to_unit_range(torch.from_numpy(dataset.images[picked])), rng)
 
-    def score(self, samples: Iterable[Tensor]) -> dict[str, float]:
+    @property
+    def knows_classes(self) -> bool:
+        """Whether the classes of the data are those that the features tell apart."""
+        return self._classes is not None
+
+    def score(self, samples: Iterable[Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
         """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size: independent
-        samples.
+        samples. Those that were asked for by class come with their classes (n,).
 
         Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
         all, since FID depends on how many there are.
         """
         first: list[Tensor] = []  # images to look at, as many as there are patches of
-        fake = extract(self.features, _keeping(samples, first, self._patches.n))
+        asked: list[Tensor] = []
+        fake = extract(self.features, _keeping(samples, first, self._patches.n, asked))
         if len(fake) != self.samples:
             raise ValueError(f"scores are of {self.samples} images, not {len(fake)}")
         found: dict[str, float] = {}
         for measure in self._measures:
             found |= measure.measure(self.features, fake)
+        if asked and self._classes is not None:
+            found |= self._classes.measure(self.features, fake, torch.cat(asked))
         images = torch.cat(first)
         return found | {"swd": self._patches.distance(images), "ms_ssim": similarity(images)}
 
 
-def _keeping(batches: Iterable[Tensor], kept: list[Tensor], n: int) -> Iterator[Tensor]:
-    """The batches as they are, of which the first n images stay, on the CPU and in [-1, 1]."""
-    for batch in batches:
+def _keeping(
+    given: Iterable[Tensor | tuple[Tensor, Tensor]], kept: list[Tensor], n: int, asked: list[Tensor]
+) -> Iterator[Tensor]:
+    """The images, of which the first n stay, in [-1, 1], and the classes that were asked for; on the CPU."""
+    for batch in given:
+        if isinstance(batch, tuple):
+            batch, labels = batch
+            asked.append(labels.cpu())
         if n > 0:
             images = batch[:n].cpu()
             kept.append(to_unit_range(images) if images.dtype == torch.uint8 else images.float().clamp(-1, 1))
@@ -88,11 +104,6 @@ def _check(real: Tensor, data: str, features: str) -> None:
         raise UserError(f"features '{features}' of data set '{data}' are not finite: the network is damaged")
     if real.var(0).sum() <= ALIKE * real.square().sum(1).mean():
         raise UserError(f"all {len(real)} images of data set '{data}' are the same to features '{features}'")
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1]."""
-    return images.float() / 127.5 - 1
 
 
 def batches(images: Images) -> Iterator[Tensor]:

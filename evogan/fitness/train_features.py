@@ -1,8 +1,4 @@
-"""Train a feature network on a data set's labels and measure what its FID means.
-
-Adam (Kingma & Ba 2015) with a learning rate that falls linearly to 0, cross entropy, shifts by up to
-1/24 of the side, at least a pixel.
-"""
+"""Train a feature network on a data set's labels and measure what its FID means."""
 
 from __future__ import annotations
 
@@ -11,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from evogan.data import Dataset
 from evogan.errors import UserError
+from evogan.fitness.classifier import fit
 from evogan.fitness.features import FeatureNet, FeatureRecord
 from evogan.fitness.frechet import Moments, frechet_distance
-from evogan.fitness.scorer import batches, extract, to_unit_range
+from evogan.fitness.scorer import batches, extract
 from evogan.stable import derive_seed
 
 NOISE_SIZES = (500, 1000, 5000)
@@ -42,22 +37,7 @@ def train_features(
     rng = torch.Generator().manual_seed(derive_seed("features", dataset.fingerprint, seed))
     record = FeatureRecord(dataset.name, dataset.fingerprint, dataset.image_size, dataset.channels, dataset.class_count)
     network = FeatureNet(record, rng)
-    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
-    images, labels = torch.tensor(dataset.images), torch.tensor(dataset.labels)
-    steps = epochs * -(-len(images) // batch)
-    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
-    for epoch in range(epochs):
-        losses = []
-        for index in torch.randperm(len(images), generator=rng).split(batch):
-            shifted = _shift(to_unit_range(images[index]), rng)
-            loss = functional.cross_entropy(network.logits(shifted), labels[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            decay.step()
-            losses.append(loss.detach())
-        if progress is not None:
-            progress(epoch + 1, epochs, float(torch.stack(losses).mean()))
+    fit(network, torch.tensor(dataset.images), torch.tensor(dataset.labels), epochs, rng, batch, rate, progress)
     _round_to_half(network)
     network.eval().requires_grad_(False)
     network.record = measure(network, dataset)
@@ -84,16 +64,6 @@ def measure(network: FeatureNet, dataset: Dataset) -> FeatureRecord:
         floor=frechet_distance(reference, Moments.of(held_out)),
         noise=tuple(noise),
     )
-
-
-def _shift(images: Tensor, rng: torch.Generator) -> Tensor:
-    """The batch in four parts, each moved by its own random whole pixels; the border is repeated."""
-    size = images.shape[-1]
-    reach = max(1, size // 24)
-    padded = functional.pad(images, [reach] * 4, mode="replicate")
-    moves = torch.randint(0, 2 * reach + 1, (4, 2), generator=rng).tolist()
-    parts = zip(padded.chunk(4), moves, strict=False)
-    return torch.cat([part[:, :, top : top + size, left : left + size] for part, (top, left) in parts])
 
 
 def _round_to_half(network: FeatureNet) -> None:

@@ -62,6 +62,8 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     settings, space, problem = plan.settings, plan.space, plan.problem
     judge, strategy = check(name, plan)
     task, evaluate = problem.prepare(here=settings.resources.ray is None)
+    if not isinstance(evaluate, ObjectiveEvaluator):
+        evaluate.check_measured(judge.metrics)
     real_grid = b"" if isinstance(evaluate, ObjectiveEvaluator) else evaluate.real_grid()
     references = problem.references(space)
     facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
@@ -116,13 +118,18 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     _check_fit(strategy, plan)
     _allotted(settings)
     if plan.problem.gan is not None:
-        from evogan.fitness import METRICS, RETIRED
+        from evogan.fitness import METRICS, OF_CLASSES, RETIRED
 
         for metric in judge.metrics:
             if metric in RETIRED:
                 raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
             if metric not in METRICS:
                 raise unknown("fitness", metric, METRICS)
+            if metric in OF_CLASSES and plan.space.fixed.get("condition", "none") == "none":
+                raise UserError(
+                    f"fitness '{metric}' judges GANs that are asked for classes: space '{plan.space.name}' must fix "
+                    'condition = "labels"'
+                )
     elif found := MAXIMISED.intersection(judge.metrics):
         raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
