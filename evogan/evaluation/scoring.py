@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
-from evogan.evaluation.checkpoint import of_every_class
 from evogan.data.dataset import Labels
+from evogan.evaluation.checkpoint import of_every_class
 from evogan.evaluation.grid import grid_png
 from evogan.fitness import Scorer
 from evogan.fitness.classifier import gan_train_error
