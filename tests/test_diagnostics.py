@@ -21,12 +21,13 @@ from evogan import shipped
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.dataset import image_dataset
 from evogan.errors import UserError
-from evogan.evaluation.flags import RULES, explain, flags_of
+from evogan.evaluation.flags import RULES, explain, flags_of, plateau
 from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.families.plain.diagnostics import forced_choice
 from evogan.fitness import Diversity, Features, Scorer, load_features, to_unit_range
 from evogan.genes import GENES
+from evogan.report import facts
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.training import Trainer, diagnose
@@ -231,6 +232,10 @@ def test_a_critic_that_knows_training_images_only(loss: str, sign: float, monkey
     assert numbers["critic_accuracy"] == 1
     assert numbers["critic_accuracy_held_out"] == 0
     assert numbers["critic_gradient"] == 0
+    assert ("wasserstein_estimate" in numbers) == (loss == "wasserstein")
+    if loss == "wasserstein":  # white is 1, black -1
+        assert numbers["wasserstein_estimate"] - numbers["wasserstein_estimate_held_out"] == pytest.approx(2)
+        assert 0.5 < numbers["wasserstein_estimate"] < 1.5
     assert numbers["critic_features"] == pytest.approx(math.sqrt((1 + 1 + numbers["generator_output"] ** 2) / 3))
 
 
@@ -480,3 +485,29 @@ def test_the_recipes_of_failures_are_genomes() -> None:
     for flag in ("vanishing_gradient", "mode_collapse", "non_convergence"):
         assert {flag, f"{flag}_remedy"} <= set(read)
         assert 0 < len(set(read[flag].items()) - set(read["baseline"].items())) <= 6
+
+
+# ------------------------------------------------------------------------------------------- the critic's estimate
+
+
+def estimates(values: list[float], **more: float) -> Evaluation:
+    """Of a Wasserstein GAN whose estimate went so, a point each 2 kimg."""
+    curve = [{"kimg": 2.0 * (i + 1), "score_real": v - 3, "score_fake": -3.0} for i, v in enumerate(values)]
+    return evaluation({"wasserstein_estimate": values[-1], "wasserstein_estimate_held_out": 0.25} | more, curve=curve)
+
+
+def test_where_the_estimate_stands_still() -> None:
+    falling = [math.exp(-i / 4) for i in range(32)]  # within a tenth of its range from the point on where it is 0.1
+    since = plateau(estimates(falling))
+    assert since is not None and since == 2.0 * (next(i for i, v in enumerate(falling) if v < 0.1) + 1)
+    assert plateau(estimates([v * 1e4 - 7 for v in falling])) == since  # whatever its units
+    assert plateau(estimates([0.5] * 32)) == 2
+    for moving in ([0.1 * i for i in range(32)], [*falling[:-1], 0.9], [0.5, 1.0, 0.2, 0.8] * 8):
+        assert plateau(estimates(moving)) is None
+    assert plateau(estimates(falling[:7])) is None  # too few points
+    assert plateau(evaluation(curve=estimates(falling).curve)) is None  # of another loss
+    assert facts.estimate(estimates(falling)).endswith(
+        f"with held-out images 0.25, and stands still since {since:g} kimg; it compares within this training only"
+    )
+    assert "still changes" in facts.estimate(estimates([0.1 * i for i in range(32)]))
+    assert facts.estimate(evaluation()) == facts.estimate(Evaluation(status="crashed")) == ""

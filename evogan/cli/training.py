@@ -37,7 +37,7 @@ def train(
         print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})
         return
     say(tables.scores(evaluation))
-    for sentence in facts.why(evaluation):
+    for sentence in filter(None, (*facts.why(evaluation), facts.estimate(evaluation))):
         say(sentence)
     if not evaluation.failed:
         say(f"generator  {folder / 'generator.safetensors'}")

@@ -6,6 +6,8 @@ completed evaluation keeps its scores.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
@@ -32,6 +34,7 @@ EASY = 0.5  # of its loss at a quarter of the training: a critic that wins ever 
 FALLING = 0.9  # share of pairs of points of the curve that fall, of which noise has 0.5
 POINTS = 8  # of the curve, from which a trend is read
 LARGE = 1e4  # a loss beyond this has left all bounds
+FLAT = 0.1  # of the range that an estimate went through, within which it stands still
 
 
 def flags_of(evaluation: Evaluation) -> tuple[str, ...]:
@@ -47,6 +50,24 @@ def explain(evaluation: Evaluation) -> dict[str, str]:
 
 def named(flag: str) -> str:
     return flag.replace("_", " ")
+
+
+def plateau(evaluation: Evaluation) -> float | None:
+    """From how many kimg on the critic's Wasserstein estimate stands still; None while it changes, and of other losses.
+
+    As the training went: it has been near the median of its last quarter ever since. No flag: it says that this critic
+    sees no more change, for better or worse.
+    """
+    points = [p for p in evaluation.curve if {"score_real", "score_fake"} <= p.keys()]
+    values = [point["score_real"] - point["score_fake"] for point in points]
+    known = "wasserstein_estimate" in _last(evaluation) and all(map(math.isfinite, values))
+    if not known or len(values) < POINTS:
+        return None
+    quarter, most = len(values) // 4, FLAT * (max(values) - min(values))
+    level = statistics.median(values[-quarter:])
+    apart = [i for i, value in enumerate(values) if abs(value - level) > most]
+    begins = apart[-1] + 1 if apart else 0
+    return points[begins]["kimg"] if begins <= len(values) - quarter else None
 
 
 # --- the rules: what there is to say, if anything

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evogan.engine import Confirmation, Told
 from evogan.engine.history import RunHistory
-from evogan.evaluation.flags import explain
+from evogan.evaluation.flags import explain, plateau
 from evogan.genome import Genome, Value, same
 from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, turned
 
@@ -111,6 +111,20 @@ def why(evaluation: Evaluation) -> list[str]:
     if evaluation.reason and "divergence" not in evaluation.flags:  # which says it
         sentences.insert(0, f"{evaluation.status.replace('_', ' ')}: {evaluation.reason}")
     return sentences
+
+
+def estimate(evaluation: Evaluation) -> str:
+    """What the critic of a Wasserstein GAN says at the end, in words; "" of others."""
+    last = evaluation.scores[-1] if evaluation.scores else {}
+    if "wasserstein_estimate" not in last:
+        return ""
+    since = plateau(evaluation)
+    return (
+        f"the critic's Wasserstein estimate is {short(last['wasserstein_estimate'])}, with held-out images "
+        f"{short(last['wasserstein_estimate_held_out'])}, and "
+        f"{'still changes' if since is None else f'stands still since {short(since)} kimg'}; "
+        "it compares within this training only"
+    )
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
             figures=drawn,
             no_importance=importance if isinstance(importance, str) else "",
             top=top,
+            estimate=facts.estimate(best.evaluation) if best else "",
             trainings=facts.trainings(run),
             varying=varying_genes(run, top),
             statuses=Counter(evaluation.status for evaluation in searched),

@@ -77,6 +77,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
         "reason": evaluation.reason,
         "flags": list(evaluation.flags),
         "why": facts.why(evaluation),
+        "estimate": facts.estimate(evaluation),
         "scores": [_finite_all(point) for point in evaluation.scores],
         "curve": [_finite_all(point) for point in evaluation.curve],
         "diagnostics": [

@@ -4,6 +4,8 @@ critic_accuracy           the chance that the critic ranks a training image abov
 critic_accuracy_held_out  the same of held-out images: less, where the critic knows the training images by heart
 critic_features           root mean square of the critic's last hidden layer
 generator_output          root mean square of the pixels, over that of training images
+wasserstein_estimate      of the loss of that name: E r - E f on training images, in units of this critic alone
+wasserstein_estimate_held_out  the same with held-out images
 label_effect              of a conditional GAN: how far another class moves an image, over how far another latent does
 """
 
@@ -49,8 +51,11 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
             scores[kind].append(said.score)
             features.append(said.features)
     training, unknown, fake = (critic.sign * torch.cat(said) for said in scores)
-    effect = {"label_effect": _rms(moved[0]) / max(_rms(moved[1]), TINY)} if gan.prompted else {}
-    return effect | {
+    more = {"label_effect": _rms(moved[0]) / max(_rms(moved[1]), TINY)} if gan.prompted else {}
+    if gan.genes["loss"] == "wasserstein":
+        more["wasserstein_estimate"] = float(training.mean() - fake.mean())
+        more["wasserstein_estimate_held_out"] = float(unknown.mean() - fake.mean())
+    return more | {
         "critic_accuracy": forced_choice(training, fake),
         "critic_accuracy_held_out": forced_choice(unknown, fake),
         "critic_features": _rms(features),
