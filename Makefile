@@ -17,16 +17,17 @@ demo: .venv/installed
 	$(BIN)/evogan search wdcgan_wide --data digits --strategy ga --option population=8 \
 		--evaluations $(EVALUATIONS) --kimg $(KIMG) --name $(DEMO) $(DEMO_FLAGS)
 
-SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
+# one more than the cores that it is made for: tests of Ray and of what is killed wait more than they compute
+SHARED := --dist loadgroup --no-loadscope-reorder
 test: .venv/installed
-	$(BIN)/python -m pytest $(SHARED) --durations 25
+	$(BIN)/python -m pytest -n 3 $(SHARED) --durations 25
 
 # the tests of numbers once more, rounded as on processors without AVX-512, and without AVX
 NUMERIC := augment data diagnostics fitness latents layers losses penalties progressive stylegan weights
 numeric: .venv/installed
 	for isa in default:SSE41 avx2:AVX2; do \
 		ATEN_CPU_CAPABILITY=$${isa%:*} ONEDNN_MAX_CPU_ISA=$${isa#*:} \
-			$(BIN)/python -m pytest $(SHARED) -k 'not processes' $(NUMERIC:%=tests/test_%.py) || exit 1; \
+			$(BIN)/python -m pytest -n 2 $(SHARED) -k 'not processes' $(NUMERIC:%=tests/test_%.py) || exit 1; \
 	done
 
 lint: .venv/installed

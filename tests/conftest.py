@@ -1,6 +1,6 @@
 """What several tests share: small tasks, made-up evaluators, and global random state that must stay as it was.
 
-A file is one group of `--dist loadgroup`, so that what its tests share is made once; the longest begin. What each file
+A file is one group of `--dist loadgroup`, so that what its tests share is made once. What each file
 cost is said at the end, in processor seconds, which depend less on the machine than the clock does.
 """
 
@@ -25,7 +25,8 @@ from evogan.trial import Evaluation, Task, Trial
 
 TASK = Task(name="made up")
 NARROW = str(Path(__file__).with_name("narrow.toml"))  # a space of GANs that are trained in a moment
-LONGEST = ["test_ray", "test_cluster", "test_population", "test_faults", "test_zoo", "test_resume", "test_continue"]
+# those first that wait more than they compute, so that others compute meanwhile; then the longest
+FIRST = "ray cluster faults resume continue population zoo bench api cli".split()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -33,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    place = {f"test_{name}": i for i, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def processor_seconds() -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from evogan.families import Field, Fields
 from evogan.families.build import build
-from evogan.genome import Value
+from evogan.genome import Genome, Value
 
 
 class _OneModule(nullcontext[None]):
@@ -27,8 +28,14 @@ def flops_per_iteration(genome: Mapping[str, Value], fields: Fields) -> float:
 
 def flops_per_step(genome: Mapping[str, Value], fields: Fields) -> dict[str, float]:
     """Multiplications and additions of a step of each player, forward and backward."""
+    return dict(_flops_per_step(Genome(genome), tuple(fields.items())))
+
+
+@lru_cache(maxsize=64)  # of one genome there are replicates
+def _flops_per_step(genome: Genome, known_fields: tuple[tuple[str, Field], ...]) -> dict[str, float]:
     from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
 
+    fields = dict(known_fields)
     gan, pair, rng = build(genome, fields, seed=0), 2, torch.Generator().manual_seed(0)
     data = {name: _zeros(field, pair) for name, field in fields.items()}
     found = {}
