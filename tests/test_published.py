@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -36,6 +37,10 @@ def test_the_well_known_ones_are_there() -> None:
         "sngan_resnet sagan biggan rgan ragan ralsgan rahinge ebgan ebgan_pt began fgan_kl fgan_reverse_kl "
         "fgan_pearson fgan_hellinger fgan_js pggan stylegan autogan r1_baseline wdcgan".split()
     )
+
+
+def test_the_readme_has_their_number() -> None:
+    assert f"{len(FILES)} published GANs" in (Path(__file__).parent.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
