@@ -21,6 +21,8 @@ from evogan.zoo.gan import Batch
 from evogan.zoo.stack import shape
 
 STEPS = 24  # the whole schedule of a training, with optimisers, averages and controllers that have found their pace
+CLASSES = 3
+LABELS = torch.arange(60) % CLASSES
 IMAGES = torch.randint(0, 256, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
 
 
@@ -39,8 +41,8 @@ class DoubleTrainer(Trainer):
 
 def trainer(genome: Mapping[str, Any], seed: int, kind: type[Trainer] = DoubleTrainer, **named: Any) -> Trainer:
     genes = GENES.complete(genome)
-    gan = build(genome, image_fields(8, 1), derive_seed(seed))
-    return kind(gan, genes, of_images(IMAGES), seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
+    gan = build(genome, image_fields(8, 1, CLASSES), derive_seed(seed))
+    return kind(gan, genes, of_images(IMAGES, LABELS), seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
 
 
 def small(genome: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,13 +110,14 @@ def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
 def outputs(run: Trainer) -> list[Tensor]:
     """What it does: a weight before a norm may be anything, since its gradient is nothing but rounding."""
     dtype = next(run.gan.sampler.parameters()).dtype
-    latent = run.gan.prompts(16, {}, torch.Generator().manual_seed(1))["latent"].to(dtype)
+    prompt = run.gan.prompts(16, {"labels": LABELS[:16]}, torch.Generator().manual_seed(1))
+    latent, labels = prompt["latent"].to(dtype), [prompt[name] for name in run.gan.prompted]
     images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
     with torch.no_grad():
-        found = [network.eval()(latent) for network in (run.gan.players["generator"], run.gan.sampler)]
+        found = [network.eval()(latent, (), *labels) for network in (run.gan.players["generator"], run.gan.sampler)]
         for network in (run.gan.players["generator"], run.gan.sampler):
             network.train()
-        return [*found, run.gan.players["critic"](images).score]
+        return [*found, run.gan.players["critic"](images, (), *labels).score]
 
 
 def apart(ours: Trainer, alone: Trainer) -> float:

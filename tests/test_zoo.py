@@ -115,7 +115,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     base = {**{name: v for name, v in plain.items() if name != gene}, **where(gene)}
     if (gene, value) == ("generator_label", "none"):
         base["label_norm"] = "per_class"
-    size = 32 if gene.startswith(("cell", "attention")) else 8
+    size = 32 if gene.startswith(("cell", "attention")) else 12 if gene == "first_side" else 8
     losses = []
     for genes in (base, {**base, gene: value}):
         genome = GENES.read({n: v for n, v in narrow(genes).items() if n in GENES.complete(genes)})
@@ -136,6 +136,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
         "critic_constraint",
         "generator_constraint",
         "clipped",
+        "sigma_unit",
         "critic_blur",
         "label_norm",
     )
