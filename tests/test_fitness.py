@@ -606,8 +606,8 @@ def test_processes_that_write_at_once_leave_whole_files(cache: Path) -> None:
     expected = remembered({"data": "made up"}, _made_up)["real"]
     (path,) = cache.iterdir()
     whole = path.read_bytes()
-    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
-        found = list(pool.map(_forgotten_again, [path] * 40))
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # each imports torch, and there are two cores
+        found = list(pool.map(_forgotten_again, [path] * 80))
     assert all(torch.equal(one, expected) for one in found)
     assert torch.equal(remembered({"data": "made up"}, _made_up)["real"], expected)
     assert list(cache.iterdir()) == [path]
