@@ -54,6 +54,7 @@ def small(genome: Mapping[str, Any]) -> dict[str, Any]:
         "latent": 6,
         "code": 5,
         "growing": False,
+        "evolution": False,
         "attention": "none",
     }
     genes = GENES.complete(genome)

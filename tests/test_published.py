@@ -108,6 +108,7 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "sngan_projection": (2e-4, 2e-4, (0.0, 0.9), 5, 64, 128, {"critic_label": "projection", "label_norm": "per_class"}),
     "sagan_classes": (4e-4, 1e-4, (0.0, 0.9), 1, 256, 128, {"critic_label": "projection", "attention": "half"}),
     "biggan_classes": (2e-4, 2e-4, (0.0, 0.999), 4, 50, 128, {"label_norm": "shared", "label_embedding": 128}),
+    "egan": (2e-4, 2e-4, (0.5, 0.999), 3, 32, 100, {"evolution": True, "evolution_gamma": 0.01, "loss": "minimax"}),
 }
 
 
@@ -170,6 +171,7 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "sngan_projection": ({"init": "xavier"}, 0.0, XAVIER),
     "sagan_classes": ({"init": "xavier"}, 0.0, "self-attention-gan: Xavier"),
     "biggan_classes": ({"init": "orthogonal"}, 0.9999, "arXiv:1809.11096, appendix B"),
+    "egan": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: Normal(0.02)"),
 }
 
 
@@ -211,7 +213,8 @@ KEYS = dict(
     wgan_gp_resnet d06dcc11c13a446e, wgan_infogan faeb6b4078bfb79d, acgan fe8bce9d9aed3a39,
     acgan_wgan_gp adb6ec1eb950166b, biggan_classes c121c688e9cb3687, cgan 1024788a61ad983e,
     cgan_matching 5558492e46a2fcad, cgan_onehot 00ea73c397ae703a, cgan_two_heads 2a09200036073564,
-    fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35""".split(",")
+    fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
+    egan 89a0270ef02417e4""".split(",")
 )
 
 
@@ -258,7 +261,10 @@ def test_all_points_of_a_space_are_gans(space: Space) -> None:
     assert seen >= {gene.name for gene in space.genes} - RARE  # every gene is active somewhere
 
 
-RARE = {"js_weight"}  # one divergence of ten, of one loss of nine
+RARE = {
+    "js_weight",
+    "label_embedding",
+}  # of one divergence of ten and one loss of nine; of one norm of seven and one form of three
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -9,13 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from evogan.families import image_fields
 from evogan.genes import GENES
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.training import State, Trainer, rounds
+from evogan.training.evolution import survivor
+from evogan.training.flops import flops_per_step
 from evogan.training.rounds import Rounds
 from evogan.trial import Trial
+from evogan.zoo.gan import Losses
 from evogan.zoo.jacobian import jacobian_clamping, moved
+from evogan.zoo.losses import MUTATIONS
 from evogan.zoo.stack import shape
 from evogan.zoo.unrolled import at, look_ahead
 from tests.test_population import check_equal, small, trainer
@@ -270,3 +276,101 @@ def test_a_generator_is_clamped_alone_and_in_a_stack() -> None:
     torch.testing.assert_close(gan.loss("generator", batch).terms["jacobian"], expected)
     others = [{**genes, "jacobian_low": low, "jacobian_weight": weight} for low, weight in ((5.0, 0.1), (0.1, 1.0))]
     check_equal([free({"learning_rate": 1e-3, **more}) for more in (genes, *others)], 6)
+
+
+# --- E-GAN
+
+
+def evolving_gan(gamma: float = 0.01, **more: Any) -> dict[str, Any]:
+    genes = {"loss": "minimax", "critic_steps": 1, "learning_rate": 0.02, "generator_norm": "batch"}
+    return free(genes | more) | {"evolution": True, "evolution_gamma": gamma}
+
+
+CHILDREN: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda f: torch.log(1 - torch.sigmoid(f)),
+    lambda f: -torch.log(torch.sigmoid(f)),
+    lambda f: (torch.sigmoid(f) - 1).square(),
+)
+
+
+def child_by_hand(genome: dict[str, Any], parent: bytes, loss: Callable[[Tensor], Tensor]) -> tuple[Trainer, float]:
+    """A step of the parent's optimiser away, and its fitness."""
+    child = trainer(genome, 0)
+    child.restore(State.unpack(parent))
+    gan, batch = child.gan, child.block("generator")
+    critic, generator = gan.players["critic"], gan.players["generator"]
+    f = critic(generator(*batch.draws["latent"]), batch.draws["fake"]).score
+    weights = list(generator.parameters())
+    for parameter, gradient in zip(weights, torch.autograd.grad(loss(f).mean(), weights), strict=True):
+        parameter.grad = gradient
+    child.optimizers["generator"].step()
+    with torch.no_grad():
+        fake = generator(*batch.draws["fitness latent"])
+    r = critic(batch.data["images"], batch.draws["fitness real"]).score
+    f = critic(fake, batch.draws["fitness fake"]).score
+    entropy = -(torch.log(torch.sigmoid(r)).mean() + torch.log(1 - torch.sigmoid(f)).mean())
+    norm = torch.cat([g.flatten() for g in torch.autograd.grad(entropy, list(critic.parameters()))]).norm()
+    return child, float(torch.sigmoid(f.detach()).mean() - genome["evolution_gamma"] * norm.log())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("gamma", [0.0, 10.0])
+def test_the_fittest_child_of_a_step_lives_on(optimizer: str, gamma: float) -> None:
+    genome = evolving_gan(gamma, generator_optimizer=optimizer)
+    evolved = trainer(genome, 0)
+    for _ in range(3):  # later there are moments
+        parent = evolved.state().pack()
+        children = [child_by_hand(genome, parent, loss) for loss in CHILDREN]
+        fitness = [fit for _, fit in children]
+        best = fitness.index(max(fitness))
+        assert max(fitness) - sorted(fitness)[1] > 1e-9  # else this says nothing
+        evolved._step("generator")
+        fittest, _ = children[best]
+        for pair in zip(parameters(evolved, "generator"), parameters(fittest, "generator"), strict=True):
+            torch.testing.assert_close(*pair, rtol=1e-6, atol=1e-8)
+        states = [run.optimizers["generator"].state.values() for run in (evolved, fittest)]
+        for ours, theirs in zip(*states, strict=True):
+            assert ours.keys() == theirs.keys()
+            for name, moment in ours.items():
+                if moment is not None:
+                    torch.testing.assert_close(moment, theirs[name], rtol=1e-5, atol=1e-8)
+        told = evolved.losses()
+        assert [told[f"survives_{name}"] for name in MUTATIONS] == [float(i == best) for i in range(3)]
+        evolved._step("critic")
+
+
+def test_a_child_that_is_no_number_is_the_least_fit() -> None:
+    network = torch.nn.Module()
+    network.weight = torch.nn.Parameter(torch.zeros(()))
+    weight, optimizer = network.weight, torch.optim.SGD(network.parameters())
+    steps = {"a": 1.0, "b": 2.0, "c": 3.0}
+
+    def descend(name: str) -> Losses:
+        assert float(weight.detach()) == 0  # the parent's
+        weight.data.fill_(steps[name])
+        return Losses({"generator": torch.tensor(steps[name])})
+
+    nan, inf = float("nan"), float("inf")
+    for values, best in (([nan, 0.1, inf], "b"), ([nan, nan, nan], "a"), ([0.3, 0.1, 0.5], "c")):
+        weight.data.zero_()
+        losses = survivor([*steps], descend, iter(values).__next__, network, optimizer)
+        assert float(weight.detach()) == steps[best] == float(losses.terms["generator"])
+        assert [name for name, lives in losses.watched.items() if lives] == [f"survives_{best}"]
+
+
+def test_an_evolving_training_goes_on_as_if_not_stopped_and_costs_more() -> None:
+    genome = evolving_gan()
+    straight, stopped, resumed = (trainer(genome, 0) for _ in range(3))
+    straight.run_to(6)
+    stopped.run_to(3)
+    resumed.restore(State.unpack(stopped.state().pack()))
+    resumed.run_to(6)
+    for player in PLAYERS:
+        assert all(map(torch.equal, parameters(straight, player), parameters(resumed, player)))
+    means = straight.losses()
+    assert sum(means[f"survives_{name}"] for name in MUTATIONS) == pytest.approx(1)
+    plain = {name: value for name, value in genome.items() if not name.startswith("evolution")}
+    ours, theirs = (flops_per_step(genes, image_fields(8, 1)) for genes in (genome, plain))
+    assert ours["critic"] == theirs["critic"]
+    assert ours["generator"] > 3 * theirs["generator"]
+    assert shape(GENES.complete(genome)) is None

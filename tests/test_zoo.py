@@ -133,6 +133,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     later = (
         "optimizer",
         "lr_decay",
+        "evolution",
         "critic_constraint",
         "generator_constraint",
         "clipped",

@@ -12,6 +12,7 @@ from torch import Tensor
 from evogan.families import Field, Fields
 from evogan.families.build import build
 from evogan.genome import Genome, Value
+from evogan.training.evolution import evolving
 
 
 class _OneModule(nullcontext[None]):
@@ -44,8 +45,12 @@ def _flops_per_step(genome: Genome, known_fields: tuple[tuple[str, Field], ...])
         counter = FlopCounterMode(display=False)
         counter.mod_tracker = _OneModule()  # type: ignore[assignment]
         with counter:
-            loss = gan.loss(player, batch).total()
-            torch.autograd.grad(loss, list(gan.players[player].parameters()), materialize_grads=True)
+            parameters, children = list(gan.players[player].parameters()), evolving(gan, player)
+            for mutation in ("",) if children is None else children.mutations[player]:
+                loss = gan.loss(player, batch) if children is None else children.mutated(player, batch, mutation)
+                torch.autograd.grad(loss.total(), parameters, materialize_grads=True)
+                if children is not None:
+                    children.fitness(player, batch)
         found[player] = counter.get_total_flops() * gan.rows[player] / pair
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from evogan.fitness.normalized_loss import LossName, NormalizedLoss
 from evogan.stable import derive_seed
+from evogan.training.evolution import Evolving, evolving, survivor
 from evogan.training.feed import Feed, Streams
 from evogan.training.optimizers import clipped, make_optimizer
 from evogan.training.rounds import Rounds
 from evogan.training.state import State
 from evogan.zoo import GAN
-from evogan.zoo.gan import Batch
+from evogan.zoo.gan import Batch, Losses
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
 DECAYS = {"linear": 1, "late": 2, "last_third": 3}  # one part of as many in which rates fall
@@ -183,20 +184,37 @@ class Trainer:
         n, block = self.gan.rows[player], self.block(player)
         batch = block if self.ahead == 1 else _part(block, self.taken[player] * n, n)
         self.taken[player] += 1
-        with self.autocast:
-            losses = self.gan.loss(player, batch)
-        parameters = self._parameters[player]
-        # a network that grows has layers without a part in it yet
-        gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
-        for parameter, gradient in zip(parameters, clipped(gradients, self.longest[player]), strict=True):
-            parameter.grad = _laid_out(gradient, parameter)
-        self.optimizers[player].step()
+        if (gan := evolving(self.gan, player)) is None:
+            losses = self._descend(player, lambda: self.gan.loss(player, batch))
+        else:
+            losses = self._evolve(gan, player, batch)
         self.gan.after_step(player, batch, losses)
         self._meter.add(losses.terms)
         self._meter.add(losses.watched)
         for name in NORMALIZED:
             if name in losses.terms:
                 self._normalized.update(name, losses.terms[name])
+
+    def _descend(self, player: str, loss: Callable[[], Losses]) -> Losses:
+        with self.autocast:
+            losses = loss()
+        parameters = self._parameters[player]
+        # a network that grows has layers without a part in it yet
+        gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
+        for parameter, gradient in zip(parameters, clipped(gradients, self.longest[player]), strict=True):
+            parameter.grad = _laid_out(gradient, parameter)
+        self.optimizers[player].step()
+        return losses
+
+    def _evolve(self, gan: Evolving, player: str, batch: Batch) -> Losses:
+        def descend(mutation: str) -> Losses:
+            return self._descend(player, lambda: gan.mutated(player, batch, mutation))
+
+        def fitness() -> float:
+            with self.autocast:
+                return float(gan.fitness(player, batch))
+
+        return survivor(gan.mutations[player], descend, fitness, gan.players[player], self.optimizers[player])
 
     def rate(self, player: str) -> float:
         """The player's learning rate in this iteration."""

@@ -190,6 +190,14 @@ def began() -> Judgement:
     return Judgement(lambda r, _: r, lambda f, _: -f, lambda f: f)
 
 
+# E-GAN's mutations of the generator's loss, arXiv:1803.00657; its least squares are of the chance s(f), not of f
+MUTATIONS: Mapping[str, Adversarial] = {
+    "minimax": Adversarial(minimax()),
+    "non_saturating": Adversarial(non_saturating()),
+    "least_squares": Adversarial(minimax()._replace(generator=lambda f: (torch.sigmoid(f) - 1).square())),
+}
+
+
 def draw_targets(n: int, smoothing: float, noise: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Targets (n,) of reals, 1 - smoothing - U(0, noise), and of fakes, U(0, noise); on the device of `rng`.
 

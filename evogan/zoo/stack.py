@@ -26,10 +26,11 @@ def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
     """What complete phenotypes must have in common to be stacked; None if this one cannot be.
 
     Networks that grow change their shape at a time of their own. Where the generator looks ahead, a batch norm is
-    differentiated twice by its gain, which `vmap` gets wrong.
+    differentiated twice by its gain, which `vmap` gets wrong. Where it evolves, a step asks which child is the fittest.
     """
     looks_ahead = genes.get("unrolled", 0) > 0 and genes.get("critic_norm") == "batch"
-    if genes.get("growing", False) or looks_ahead or not family_of(genes).stackable:
+    apart = genes.get("growing", False) or genes.get("evolution", False)
+    if apart or looks_ahead or not family_of(genes).stackable:
         return None
     free = {name for name in genes if GENES[name].acts in ("number", "input")}
     if genes["loss"] not in AUTOENCODING:  # scores, of which a stack has several losses

@@ -32,13 +32,14 @@ from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
-from evogan.zoo.losses import HARD, Mixture, Objective, draw_targets, feature_matching, pull_away
+from evogan.zoo.losses import HARD, MUTATIONS, Mixture, Objective, draw_targets, feature_matching, pull_away
 from evogan.zoo.number import Number
 from evogan.zoo.unrolled import at, look_ahead
 
 # among the draws: what a critic sees, the last with a wrong label; what a generator starts from
 REAL, FAKE, WRONG, LATENT = "real", "fake", "wrong", "latent"
 
+FITNESS = "fitness "  # how the names of draws begin by which an evolving generator's children are judged
 OBJECTIVE = "objective"  # the number that says which of a stack's losses is a GAN's own
 IMAGES, LABELS = "images", "labels"  # the fields of the data that reals are in, and their classes
 
@@ -165,6 +166,8 @@ class PlainGAN:
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
         self._pulls_away = genes.get("pull_away", 0) > 0
         self._unrolled = [f"unrolled {k} " for k in range(int(genes["unrolled"]))]  # how their draws' names begin
+        self.mutations = {"generator": tuple(MUTATIONS)} if genes.get("evolution", False) else {}
+        self._besides = [*self._unrolled, *([FITNESS] if self.mutations else [])]  # critic steps in the generator's
         self._clamps = bool(genes["jacobian_clamping"])
         self._noise = 0.0
         self._gets_targets = False
@@ -181,7 +184,7 @@ class PlainGAN:
     # --- the randomness of a step
 
     def needs(self, player: str) -> tuple[str, ...]:
-        images = (IMAGES,) if player == "critic" or self._matches_real or self._unrolled else ()
+        images = (IMAGES,) if player == "critic" or self._matches_real or self._besides else ()
         return (*images, *self.prompted)
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
@@ -206,7 +209,7 @@ class PlainGAN:
                 draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)
         draws[LATENT] = (draw_latents(self._prior, n, rng),)
         if player == "generator":
-            for step in self._unrolled:
+            for step in self._besides:
                 draws |= {f"{step}{what}": drawn for what, drawn in self.draw("critic", n, data, rng).draws.items()}
             if self._clamps:
                 draws["direction"] = (torch.randn(draws[LATENT][0].shape, generator=rng, device=rng.device),)
@@ -215,23 +218,45 @@ class PlainGAN:
     # --- losses
 
     def loss(self, player: str, batch: Batch) -> Losses:
+        return self._loss(player, batch, self.objective)
+
+    def mutated(self, player: str, batch: Batch, mutation: str) -> Losses:
+        return self._loss(player, batch, MUTATIONS[mutation])
+
+    def fitness(self, player: str, batch: Batch) -> Tensor:
+        """The generator's, as E-GAN has it: E s(f) - gamma log |grad L_C|, by the critic's weights."""
+        shown, critic = self._beside(FITNESS, batch), self.players["critic"]
+        with torch.no_grad():
+            fake = self._seen(self._generate(shown), FAKE, shown)
+        r, f = self._judge(self._seen(batch.data[IMAGES], REAL, shown), fake, shown)
+        loss = torch.stack(list(self.objective.critic(r.score, f.score).values())).sum()
+        gradients = torch.autograd.grad(loss, list(critic.parameters()), materialize_grads=True)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        found: Tensor = f.score.detach().sigmoid().mean() - self._numbers["evolution_gamma"]() * norm.log()
+        return found
+
+    def _loss(self, player: str, batch: Batch, objective: Objective) -> Losses:
         if player == "critic":
             with torch.no_grad():
                 fake = self._generate(batch)
             return self._pulled(player, self._critic_loss(fake, batch))
         if not self._unrolled:
-            return self._pulled(player, self._generator_loss(batch))
+            return self._pulled(player, self._generator_loss(batch, objective))
         critic, losses = self.players["critic"], [self._ahead(step, batch) for step in self._unrolled]
         weights = look_ahead(critic, losses, self._numbers["unrolled_rate"]())
-        found: Losses = at(critic, weights, lambda: self._pulled(player, self._generator_loss(batch)))
+        found: Losses = at(critic, weights, lambda: self._pulled(player, self._generator_loss(batch, objective)))
         return found
 
     def _ahead(self, step: str, batch: Batch) -> Callable[[], Tensor]:
         """The critic's loss in a step that is looked ahead: on the same reals and labels, and fakes of its own."""
-        draws = {what.removeprefix(step): drawn for what, drawn in batch.draws.items() if what.startswith(step)}
-        shown = Batch(batch.data, draws)
+        shown = self._beside(step, batch)
         fake = self._generate(shown)
         return lambda: self._pulled("critic", self._critic_loss(fake, shown)).total()
+
+    def _beside(self, step: str, batch: Batch) -> Batch:
+        """What the critic is shown in a step of its own, as part of a step of the generator."""
+        draws = {what.removeprefix(step): drawn for what, drawn in batch.draws.items() if what.startswith(step)}
+        return Batch(batch.data, draws)
 
     def _pulled(self, player: str, losses: Losses) -> Losses:
         """With what the player's weights are drawn to."""
@@ -261,7 +286,7 @@ class PlainGAN:
         terms |= self._class_terms("critic", r, f, batch)
         return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
 
-    def _generator_loss(self, batch: Batch) -> Losses:
+    def _generator_loss(self, batch: Batch, objective: Objective) -> Losses:
         images = self._generate(batch)
         fake = self._seen(images, FAKE, batch)
         r: Critique | None = None
@@ -271,7 +296,7 @@ class PlainGAN:
                 real = self._seen(batch.data[IMAGES], REAL, batch)
                 r = self.players["critic"](real, batch.draws[REAL], *self._labels(batch))
         f: Critique = self.players["critic"](fake, batch.draws[FAKE], *self._labels(batch))
-        terms = dict(self.objective.generator(f.score, None if r is None else r.score))
+        terms = dict(objective.generator(f.score, None if r is None else r.score))
         if r is not None and self._feature_matching != "off":
             matched = feature_matching(r.features, f.features)
             terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched

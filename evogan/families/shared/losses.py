@@ -88,6 +88,25 @@ LOSSES = [
         unrolled=tuple(range(1, 11)),
     ),
     choice(
+        "evolution",
+        (False, True),
+        False,
+        "whether each generator step makes a child by the minimax, the non-saturating and the least-squares loss, of "
+        "which the fittest lives on",
+        "E-GAN, arXiv:1803.00657",
+        loss="minimax",
+    ),
+    number(
+        "evolution_gamma",
+        0.0,
+        10.0,
+        0.01,
+        "weight of diversity in their fitness E s(f) - gamma log |the critic's gradient|",
+        "E-GAN, arXiv:1803.00657",
+        acts="number",
+        evolution=True,
+    ),
+    choice(
         "feature_matching",
         ("off", "added", "alone"),
         "off",
