@@ -375,6 +375,8 @@ HEALTHY = {
     "diversity": 0.9,
     "collision": 0.001,
     "memorisation": 1.3,
+    "manifold_precision": 0.35,
+    "manifold_recall": 0.8,
     "critic_accuracy": 0.7,
     "critic_accuracy_held_out": 0.68,
     "critic_reach": 0.4,
@@ -415,6 +417,9 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     ),
     "classes alike": (evaluation({"label_effect": 0.03}), "ignored_condition", "0.03 times as far"),
     "other classes": (evaluation({"gan_test_error": 0.9}), "ignored_condition", "90% of the samples are not"),
+    "anything": (
+        evaluation({"manifold_precision": 0.08, "manifold_recall": 0.6}), "over_generalisation", "60% of training"
+    ),
     "copies": (evaluation({"memorisation": 0.1}), "memorisation", "0.1 times as near"),
     "by heart": (evaluation(BY_HEART | {"fid": 11.0}), "critic_overfit", "55%"),
     "worse again": (evaluation({"fid": 20.0}, {"fid": 90.0}), "non_convergence", "from 11 to 90"),

@@ -19,7 +19,7 @@ from torchmetrics.functional.image.ssim import _ssim_update
 from evogan import Gene, Space, UserError, open_run, search
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.engine import Judge
-from evogan.families.build import build
+from evogan.evaluation.flags import flags_of
 from evogan.fitness import METRICS, Features, Scorer, load_features, to_unit_range
 from evogan.fitness.classes import Classes
 from evogan.fitness.classifier import gan_train_error
@@ -31,7 +31,7 @@ from evogan.fitness.swd import SlicedWasserstein, _blurred, pyramid
 from evogan.genes import GENES
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
-from evogan.trial import MAXIMISED, Choice, Evaluation, Trial
+from evogan.trial import FRESH, MAXIMISED, Choice, Evaluation, Trial
 
 torch.set_num_threads(1)
 
@@ -277,22 +277,29 @@ ASKED = {"condition": "labels", "filters": 4, "batch_size": 16, "latent": 4, "lo
 ASKED |= {"critic_constraint": "none"}
 
 
-def test_a_gan_that_is_asked_for_classes_is_judged_by_them() -> None:
+def test_a_gan_that_is_asked_for_classes_is_judged_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is dear where it is asked for, and on other images at the end of a training that checks a winner."""
+    seen: list[tuple[Tensor, ...]] = []
+    monkeypatch.setattr("evogan.evaluation.scoring.gan_train_error", lambda *given: seen.append(given) or 0.25)
     task, evaluate = GANProblem(GANSettings(kimg=0.1, samples=200)).prepare()
-    genome = GENES.read(ASKED)
-    scoring = evaluate._scoring(task)
+    genome, dear = GENES.read(ASKED), Choice(("gan_train_error",))
     one = Trial(genome, GENES.key(genome), task)
-    found = evaluate(one)
-    assert set(found.scores[-1]) >= {"class_fid", "gan_test_error"} and "gan_train_error" not in found.scores[-1]
-    judged = evaluate(replace(one, choice=Choice(("gan_train_error",)))).scores[-1]
-    assert {name: judged[name] for name in ("fid", "class_fid")} == {
-        name: found.scores[-1][name] for name in ("fid", "class_fid")
-    }
-    assert 0 < judged["gan_train_error"] <= 1
-    gan = build(genome, scoring.dataset.fields, 0)
-    asked = torch.cat([prompt["labels"] for prompt in scoring._prompts(gan)])
-    shares = np.bincount(np.asarray(scoring.dataset.labels)) / len(np.asarray(scoring.dataset.labels))
+    ways = {"plain": one, "judged": replace(one, choice=dear), "checks": replace(one, replicate=FRESH)}
+    measured = {}
+    for way, trial in ways.items():
+        scores = evaluate(trial).scores
+        assert all({"class_fid", "gan_test_error"} <= set(score) for score in scores)
+        measured[way] = ["gan_train_error" in score for score in scores]
+    n = len(measured["plain"])
+    assert measured == {"plain": [False] * n, "judged": [True] * n, "checks": [False] * (n - 1) + [True]}
+    dataset = evaluate._scoring(task).dataset
+    labels, (samples, asked, real, classes, _) = np.asarray(dataset.labels), seen[0]
+    assert samples.dtype == torch.uint8 and samples.shape == (200, 1, 8, 8)
+    shares = np.bincount(labels) / len(labels)
     assert np.abs(np.bincount(asked) - 200 * shares).max() < 1 and (asked[:-1] > asked[1:]).any()
+    other, others = seen[-1][2:4]
+    assert (dataset.held_out[::2] == real.numpy()).all() and (dataset.held_out[1::2] == other.numpy()).all()
+    assert len(real) == len(classes) and len(other) == len(others)
 
 
 @pytest.mark.parametrize("metric", ["class_fid", "gan_test_error", "gan_train_error"])
@@ -308,3 +315,13 @@ def test_judges_of_classes_need_them(metric: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="labels"):
         search(space, data=tmp_path / "bare.npz", fitness=metric, features="digits", runs=tmp_path)
     assert not list(tmp_path.glob("*.db"))
+
+
+def test_noise_over_the_data_is_over_generalisation(scorer: Scorer, unseen: Tensor) -> None:
+    """And nothing that was trained to be like them; see `SICK` in `test_diagnostics.py`."""
+    noise = normal(*unseen.shape).float()
+    raised = {}
+    for strength in (0.0, 0.3, 1.0, 3.0):
+        evaluation = Evaluation(status="completed", scores=(scorer.score([unseen + strength * noise]),))
+        raised[strength] = "over_generalisation" in flags_of(evaluation)
+    assert raised == {0.0: False, 0.3: False, 1.0: True, 3.0: False}

@@ -23,6 +23,8 @@ ONE = 1e-3  # the same of a single image, pale or not
 ALIKE = 0.08  # chance beyond that of real images that two samples are the same: of a dozen images
 ALL_ONE = 0.9  # the same where all are one image, pale or not; of the grey ones of a fresh generator it is 0.7
 MISSING = 0.7  # share of the data's classes: at most so many appear
+WIDE = 0.5  # recall of samples that spread over the data: unseen images have some 0.9, poor samples 0
+LOOSE = 0.2  # precision of samples that are mostly something else: GANs as wide have 0.3 and more
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 DEAF = 0.1  # how far another class moves an image, over how far another latent does: hardly
 WRONG = 0.7  # share of samples that are not of the class asked for: of ten classes nine tenths are by chance
@@ -111,6 +113,15 @@ def _ignored_condition(evaluation: Evaluation) -> Iterator[str]:
         yield f"{error:.0%} of the samples are not of the class that was asked for"
 
 
+def _over_generalisation(evaluation: Evaluation) -> Iterator[str]:
+    if _improves(evaluation):
+        return
+    last = _last(evaluation)
+    recall, precision = last.get("manifold_recall", 0.0), last.get("manifold_precision", 1.0)
+    if recall > WIDE and precision < LOOSE:
+        yield f"{recall:.0%} of training images lie among the samples, but {precision:.0%} of the samples among them"
+
+
 def _memorisation(evaluation: Evaluation) -> Iterator[str]:
     if (distance := _last(evaluation).get("memorisation", 1.0)) < COPIED:
         yield f"samples lie {distance:.2g} times as near to training images as unseen images do"
@@ -173,6 +184,7 @@ RULES: dict[str, Callable[[Evaluation], Iterator[str]]] = {
     "mode_collapse": _mode_collapse,
     "non_convergence": _non_convergence,
     "ignored_condition": _ignored_condition,
+    "over_generalisation": _over_generalisation,
     "memorisation": _memorisation,
     "critic_overfit": _critic_overfit,
     "divergence": _divergence,

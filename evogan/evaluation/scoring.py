@@ -39,11 +39,11 @@ class Scoring:
     def measure(self, trainer: Trainer, trial: Trial) -> tuple[dict[str, float], dict[str, Any]]:
         """Every metric, and what is found in each layer of each player; losses are those since the last time.
 
-        What is dear is measured where the trial is judged by it, and where it checks a winner.
+        What is dear is measured where the trial is judged by it, and at the end of one that checks a winner.
         """
         gan, fresh = trainer.gan, trial.replicate >= FRESH
         scores = self.scorer.score(self._samples(gan))
-        if LABELS in gan.prompted and (fresh or GAN_TRAIN in trial.choice.metrics):
+        if LABELS in gan.prompted and (GAN_TRAIN in trial.choice.metrics or (fresh and trainer.is_through)):
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
         numbers, layers = diagnose(trainer, self.dataset.unseen, trial.seed)
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers

@@ -81,6 +81,11 @@ class Trainer:
         return self.rounds.steps(player, self.iteration)
 
     @property
+    def is_through(self) -> bool:
+        """Whether the full budget is spent."""
+        return self.iteration >= self._iterations
+
+    @property
     def images_seen(self) -> int:
         """Real rows shown to the player whose rows are counted."""
         return self.iteration * self.images_per_iteration
