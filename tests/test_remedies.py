@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -125,16 +126,17 @@ def test_a_training_that_was_stopped_while_the_generator_rests_goes_on_as_if_not
 
 
 def test_the_budget_counts_what_the_critic_is_shown_whoever_rests() -> None:
-    task, evaluate = GANProblem(GANSettings(kimg=0.6, samples=200)).prepare()
-    genome = {"filters": 8, "batch_size": 16, "critic_steps": 2}
+    task, evaluate = GANProblem(GANSettings(kimg=0.2, samples=100)).prepare()
+    task = replace(task, checkpoints=(1.0,))
+    genome = {"filters": 4, "batch_size": 8, "critic_steps": 2}
     plain, rested, alone = (
         evaluate(Trial(read := GENES.read({**genome, "critic_pretraining": n}), GENES.key(read), task))
-        for n in (0, 20, 1000)
+        for n in (0, 10, 1000)
     )
     assert [p["kimg"] for p in plain.curve] == [p["kimg"] for p in rested.curve] == [p["kimg"] for p in alone.curve]
     assert plain.cost["flops"] > rested.cost["flops"] > alone.cost["flops"] > 0
     assert alone.status == "completed" and "generator" not in alone.curve[-1]
-    assert [score["generator_reach"] for score in alone.scores] == [0.0] * 4
+    assert [score["generator_reach"] for score in alone.scores] == [0.0]
     assert "vanishing_gradient" in alone.flags
 
 
