@@ -178,10 +178,13 @@ def evaluate(
     say: Callable[[str], None] = lambda line: None,
     **asked: Any,
 ) -> dict[str, float]:
-    """Score a trained generator: FID and KID against the images of a data set. `say` gets a line about these.
+    """Score a trained generator against the images of a data set, by every measure. `say` gets a line about these.
 
+    A conditional one is asked for its classes in turn, and judged by them where they are those of the data.
     Errors: UserError.
     """
+    import torch
+
     from evogan.fitness import Scorer
 
     _plugins(asked)
@@ -196,7 +199,11 @@ def evaluate(
             f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
         )
     say(problem.contents)
-    return Scorer(dataset, problem.load_features(), samples).score(found.sample(samples, seed).split(500))
+    images, scorer = found.sample(samples, seed).split(500), Scorer(dataset, problem.load_features(), samples)
+    if not found.classes or found.classes != dataset.class_names:
+        return scorer.score(images)
+    labels = (torch.arange(samples) % len(found.classes)).split(500)
+    return scorer.score(zip(images, labels, strict=True))
 
 
 def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:

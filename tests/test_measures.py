@@ -16,7 +16,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.functional.image.ssim import _ssim_update
 
-from evogan import Gene, Space, UserError, open_run, search
+from evogan import Gene, Space, UserError, api, open_run, search
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.engine import Judge
 from evogan.evaluation.flags import flags_of
@@ -277,7 +277,7 @@ ASKED = {"condition": "labels", "filters": 4, "batch_size": 16, "latent": 4, "lo
 ASKED |= {"critic_constraint": "none"}
 
 
-def test_a_gan_that_is_asked_for_classes_is_judged_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gan_that_is_asked_for_classes_is_judged_by_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what is dear where it is asked for, and on other images at the end of a training that checks a winner."""
     seen: list[tuple[Tensor, ...]] = []
     monkeypatch.setattr("evogan.evaluation.scoring.gan_train_error", lambda *given: seen.append(given) or 0.25)
@@ -290,6 +290,10 @@ def test_a_gan_that_is_asked_for_classes_is_judged_by_them(monkeypatch: pytest.M
         scores = evaluate(trial).scores
         assert all({"class_fid", "gan_test_error"} <= set(score) for score in scores)
         measured[way] = ["gan_train_error" in score for score in scores]
+    path = tmp_path / "generator.safetensors"
+    path.write_bytes(evaluate(one).files[path.name])
+    again = api.evaluate(path, samples=200)
+    assert {"class_fid", "gan_test_error"} <= set(again) and again["gan_test_error"] > 0.5
     n = len(measured["plain"])
     assert measured == {"plain": [False] * n, "judged": [True] * n, "checks": [False] * (n - 1) + [True]}
     dataset = evaluate._scoring(task).dataset
