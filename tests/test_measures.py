@@ -311,6 +311,9 @@ def test_judges_of_classes_need_them(metric: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"'{metric}' judges GANs that are asked for classes: space 'wdcgan' must fix"):
         search("wdcgan", fitness=metric, runs=tmp_path)
     space = Space("asked", [Gene(name="learning_rate", kind="float", low=1e-4, high=1e-3)], fixed=ASKED, table=GENES)
+    beside = Space("beside", space.genes, fixed=ASKED, table=GENES, reference=["wgan"])
+    with pytest.raises(UserError, match="reference 'wgan' must fix"):
+        search(beside, fitness=metric, runs=tmp_path)
     with pytest.raises(
         UserError, match="needs features that tell the classes of 'digits' apart: 'fashion_mnist' do not"
     ):

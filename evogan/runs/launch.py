@@ -125,14 +125,22 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
             if metric not in METRICS:
                 raise unknown("fitness", metric, METRICS)
-            if metric in OF_CLASSES and plan.space.fixed.get("condition", "none") == "none":
-                raise UserError(
-                    f"fitness '{metric}' judges GANs that are asked for classes: space '{plan.space.name}' must fix "
-                    'condition = "labels"'
-                )
+            if metric in OF_CLASSES:
+                _check_conditional(metric, plan)
     elif found := MAXIMISED.intersection(judge.metrics):
         raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
+
+
+def _check_conditional(metric: str, plan: Plan) -> None:
+    """Errors: UserError unless every GAN that the run may train is asked for classes."""
+    judged: dict[str, Mapping[str, Any]] = {f"space '{plan.space.name}'": plan.space.fixed}
+    judged |= {f"reference '{name}'": genome for name, genome in plan.problem.references(plan.space)}
+    for what, genes in judged.items():
+        if genes.get("condition", "none") == "none":
+            raise UserError(
+                f"fitness '{metric}' judges GANs that are asked for classes: {what} must fix condition = \"labels\""
+            )
 
 
 def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
