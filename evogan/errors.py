@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 LONGEST = 80  # characters of a value that a line shows
 REASON = 500  # and of an error's message
+LISTED = 60  # names in a line
 _SECRETS = (
     (re.compile(r"(://[^\s/:@]*):\S*@"), r"\1:***@"),  # of a URL; a password may have an @ in it
     (re.compile(r"(password['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE), r"\1***"),
@@ -24,7 +25,8 @@ def unknown(what: str, name: object, allowed: Iterable[str]) -> UserError:
     names, name = list(allowed), shortened(one_line(str(name)))
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return UserError(f"unknown {what} '{name}': {hint}allowed: {', '.join(names)}")
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return UserError(f"unknown {what} '{name}': {hint}allowed: {', '.join(names[:LISTED])}{more}")
 
 
 class NothingCompleted(UserWarning):

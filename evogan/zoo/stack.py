@@ -36,7 +36,9 @@ def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
     if genes["loss"] not in AUTOENCODING:  # scores, of which a stack has several losses
         free |= {name for name in genes if GENES[name].acts == "loss"}
     fixed = {name: value for name, value in genes.items() if name not in free}
-    fixed["relativistic"] = genes.get("relativistic", "none")  # not every loss has such a form
+    for gene in GENES.values():  # not every loss has such a form
+        if gene.acts == "form" and "loss" in gene.when:
+            fixed.setdefault(gene.name, gene.default)
     return fixed | {f"{name} on": True for name, value in genes.items() if GENES[name].switch and value > 0}
 
 
