@@ -1,6 +1,7 @@
 """Conditional GANs: an evolved one beside the published ones and its unconditional twin, under one small budget.
 
-    python benchmarks/conditional.py search digits     a search of the space `conditional`, narrowed (WIDEST filters)
+    python benchmarks/conditional.py search digits     a search of the space `conditional`, narrowed (WIDEST filters);
+                                                       one of MNIST begins with the best five of digits, if there are any
     python benchmarks/conditional.py train digits      five fresh replicates of the winner, of its twin, of the others
     python benchmarks/conditional.py table             results/conditional.json and class grids, of what is there
 
@@ -38,7 +39,8 @@ RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "conditional"
 FRESH = range(1000, 1005)  # replicates that no search uses
 WIDEST = 32
 KIMG = {"digits": 30.0, "mnist": 60.0}
-EVALUATIONS = {"digits": 60, "mnist": 20}
+EVALUATIONS = {"digits": 60, "mnist": int(os.environ.get("EVALUATIONS", "20"))}
+WORKERS = int(os.environ.get("WORKERS", "2"))
 PUBLISHED = ("cgan", "cgan_onehot", "acgan", "sngan_projection")
 METRICS = ("fid", "class_fid", "gan_test_error", "label_effect")
 
@@ -67,7 +69,8 @@ def search(data: str) -> None:
         name=f"conditional-{data}",
         evaluations=EVALUATIONS[data],
         fitness="class_fid",
-        workers=2,
+        workers=WORKERS,
+        seed_genomes=[] if data == "digits" else ["conditional-digits"],
         finalists=3,
         confirm=2,
         **settings(data),
