@@ -1,7 +1,7 @@
 """Conditional GANs: an evolved one beside the published ones and its unconditional twin, under one small budget.
 
     python benchmarks/conditional.py search digits     a search of the space `conditional`, narrowed (WIDEST filters);
-                                                       one of MNIST begins with the best five of digits, if there are any
+                                                       that of MNIST begins with the best five of digits
     python benchmarks/conditional.py train digits      five fresh replicates of the winner, of its twin, of the others
     python benchmarks/conditional.py table             results/conditional.json and class grids, of what is there
 
@@ -79,7 +79,7 @@ def search(data: str) -> None:
 
 def subjects(data: str) -> dict[str, Genome]:
     """The winner, the same without labels, and the published ones."""
-    winner = evogan.open_run(f"conditional-{data}", RUNS).best.genome
+    winner = evogan.open_run(f"conditional-{data}", RUNS).best.row.genome
     labels = {gene.name for gene in CONDITIONING}
     twin = GENES.read({name: value for name, value in winner.items() if name not in labels})
     published = {name: narrowed(shipped.read_genome(name).genome) for name in PUBLISHED}
