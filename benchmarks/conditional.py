@@ -42,7 +42,7 @@ KIMG = {"digits": 30.0, "mnist": 60.0}
 EVALUATIONS = {"digits": 60, "mnist": int(os.environ.get("EVALUATIONS", "20"))}
 WORKERS = int(os.environ.get("WORKERS", "2"))
 PUBLISHED = ("cgan", "cgan_onehot", "acgan", "sngan_projection")
-METRICS = ("fid", "class_fid", "gan_test_error", "label_effect")
+METRICS = ("fid", "class_fid", "gan_test_error", "gan_train_error", "label_effect")
 
 
 def settings(data: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def train(data: str) -> None:
 def table() -> None:
     results: dict[str, Any] = {}
     for data in KIMG:
-        if f"conditional-{data}" not in Store(RUNS).runs():
+        if f"conditional-{data}" not in Store(RUNS).runs() or not evogan.open_run(f"conditional-{data}", RUNS).ranking:
             continue
         task, _ = GANProblem(GANSettings.of(data=data, kimg=KIMG[data], precision="bf16")).prepare()
         grids = []
@@ -110,10 +110,11 @@ def table() -> None:
                 values = [v for _, e in done if (v := e.metric(metric)) is not None]
                 if values:
                     row[metric] = {"median": round(statistics.median(values), 4), "all": [round(v, 4) for v in values]}
-            results[f"{data}, {name}"] = row
             if done:
+                results[f"{data}, {name}"] = row
                 grids.append(Image.open(Store(RUNS).files(done[0][0].identity) / "samples.png"))
-        picture(grids).save(ROOT / "docs" / "images" / f"conditional-{data}.png", optimize=True)
+        if grids:
+            picture(grids).save(ROOT / "docs" / "images" / f"conditional-{data}.png", optimize=True)
     record("conditional", results)
 
 

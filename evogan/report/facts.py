@@ -16,7 +16,15 @@ from evogan.evaluation.flags import explain, plateau
 from evogan.genome import Genome, Value, same
 from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, turned
 
-METRIC_NAMES = {"fid": "FID", "kid": "KID"}
+METRIC_NAMES = {
+    "fid": "FID",
+    "kid": "KID",
+    "class_fid": "class FID",
+    "gan_test_error": "GAN-test error",
+    "gan_train_error": "GAN-train error",
+    "swd": "SWD",
+    "ms_ssim": "MS-SSIM",
+}
 MOST_DECIMALS, LONGEST = 15, 1e15  # of what is written out: a float knows no more digits
 
 
