@@ -3,6 +3,7 @@
     python benchmarks/conditional.py search digits     a search of the space `conditional`, narrowed (WIDEST filters);
                                                        that of MNIST begins with the best five of digits
     python benchmarks/conditional.py train digits      five fresh replicates of the winner, of its twin, of the others
+    python benchmarks/conditional.py train digits evolved acgan     of these alone
     python benchmarks/conditional.py table             results/conditional.json and class grids, of what is there
 
 Each goes on where it stopped. For `mnist` the environment's EVOGAN_DATA names the folder. Published networks are
@@ -86,10 +87,12 @@ def subjects(data: str) -> dict[str, Genome]:
     return {"evolved": winner, "its unconditional twin": twin, **published}
 
 
-def train(data: str) -> None:
-    """A replicate of each first."""
+def train(data: str, *names: str) -> None:
+    """All, or those named: a replicate of each first."""
     for replicate in FRESH:
         for name, genome in subjects(data).items():
+            if names and name not in names:
+                continue
             evaluation, _ = evogan.train(genome, replicate=replicate, **settings(data))
             scores = {metric: evaluation.metric(metric) for metric in METRICS}
             print(data, replicate, name, evaluation.status, scores, flush=True)
@@ -130,8 +133,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["search", data]:
             search(data)
-        case ["train", data]:
-            train(data)
+        case ["train", data, *names]:
+            train(data, *names)
         case ["table"]:
             table()
         case _:
