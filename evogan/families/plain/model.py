@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from evogan.errors import UserError
 from evogan.families.family import Fields
@@ -27,7 +26,8 @@ from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation
 from evogan.zoo.average import HistoricalAverage, MovingAverage
 from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of
-from evogan.zoo.conditioning import class_loss, match, other_labels
+from evogan.zoo.class_terms import ClassTerms
+from evogan.zoo.conditioning import other_labels
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
@@ -134,10 +134,7 @@ class PlainGAN:
         self.genes, self._image, self._prior = genes, image, prior_of(genes)
         self.prompted: tuple[str, ...] = (LABELS,) if is_conditional(genes) else ()
         self.classes = classes
-        self._shows_wrong, self._tells_wrong = (
-            genes.get("wrong_label", 0.0) > 0,
-            genes.get("critic_label") == "two_heads",
-        )
+        self._shows_wrong = genes.get("wrong_label", 0.0) > 0
         self._numbers = from_genes.numbers_of(genes)
         self._numbers[OBJECTIVE] = Number(0.0)
         numbers = cast(Mapping[str, Number], self._numbers)
@@ -147,6 +144,7 @@ class PlainGAN:
         self.objective: Objective = from_genes.adversarial(genes, numbers)
         self._regularizers = from_genes.regularizers(genes, numbers)
         self._memory = from_genes.memory(genes, numbers)
+        self._class_terms = ClassTerms(genes.get("critic_label") == "two_heads", numbers)
         self._average = MovingAverage(generator, numbers["ema"]) if genes["ema"] > 0 else None
         self._histories = (
             {name: HistoricalAverage(player) for name, player in self.players.items()}
@@ -205,7 +203,7 @@ class PlainGAN:
         if player == "critic":
             critic.meet(data[IMAGES], *(data[name] for name in self.prompted))
             draws |= self._regularizers.draw(critic, data[IMAGES], rng)
-            if self._shows_wrong or self._tells_wrong:
+            if self._shows_wrong or self._class_terms.matches:
                 draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)
         draws[LATENT] = (draw_latents(self._prior, n, rng),)
         if player == "generator":
@@ -283,7 +281,8 @@ class PlainGAN:
             return said
 
         terms |= self._regularizers.terms(critic, (real, fake), (r.score, f.score), batch.draws)
-        terms |= self._class_terms("critic", r, f, batch)
+        for own in labels:
+            terms |= self._class_terms.critic(r, f, own, batch.draws.get("wrong labels", ()))
         return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
 
     def _generator_loss(self, batch: Batch, objective: Objective) -> Losses:
@@ -304,7 +303,8 @@ class PlainGAN:
             terms["pull_away"] = self._numbers["pull_away"]() * pull_away(f.features)
         if self._clamps:
             terms["jacobian"] = self._clamped(images, batch)
-        terms |= self._class_terms("generator", r, f, batch)
+        for labels in self._labels(batch):
+            terms |= self._class_terms.generator(f, labels)
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
 
     def _clamped(self, images: Tensor, batch: Batch) -> Tensor:
@@ -313,25 +313,6 @@ class PlainGAN:
         weight, low, high = (self._numbers[f"jacobian_{name}"]() for name in ("weight", "low", "high"))
         clamped: Tensor = weight * jacobian_clamping(images, others, low, high)
         return clamped
-
-    def _class_terms(self, player: str, r: Critique | None, f: Critique, batch: Batch) -> dict[str, Tensor]:
-        """What a critic's head for classes says is right, or is not."""
-        if f.classes is None:
-            return {}
-        (labels,), numbers = self._labels(batch), self._numbers
-        if self._tells_wrong:
-            if player == "generator":
-                return {"match": numbers["match_loss"]() * softplus(-match(f.classes, labels)).mean()}
-            assert r is not None and r.classes is not None
-            right, wrong = match(r.classes, labels), match(r.classes, *batch.draws["wrong labels"])
-            return {"match": numbers["match_loss"]() * (softplus(-right).mean() + softplus(wrong).mean())}
-        if player == "generator":
-            return {"class_fake": numbers["class_loss_generator"]() * class_loss(f.classes, labels)}
-        assert r is not None and r.classes is not None
-        return {
-            "class_real": numbers["class_loss_real"]() * class_loss(r.classes, labels),
-            "class_fake": numbers["class_loss_fake"]() * class_loss(f.classes, labels),
-        }
 
     def _wrong_score(self, batch: Batch) -> Tensor:
         """Of the reals, each with a class that is not its own."""
