@@ -118,7 +118,7 @@ def table() -> None:
                 grids.append(Image.open(Store(RUNS).files(done[0][0].identity) / "samples.png"))
         if grids:
             picture(grids).save(ROOT / "docs" / "images" / f"conditional-{data}.png", optimize=True)
-    record("conditional", results)
+    record("conditional", results, quiet=True)
 
 
 def picture(grids: list[Image.Image]) -> Image.Image:
