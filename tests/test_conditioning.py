@@ -398,3 +398,12 @@ def test_a_searched_conditional_gan_is_scored_kept_and_asked(tmp_path: Path) -> 
     generator = evogan.load(folder / "generator.safetensors")
     assert generator.classes == tuple("0123456789")
     assert generator.sample(2, label=3).shape == (2, 1, 8, 8)
+
+
+def test_attributes_are_no_classes() -> None:
+    """Of labels (N, K) a GAN of classes knows nothing."""
+    from evogan.families import Field
+
+    fields = {**image_fields(8, 1), "labels": Field((4,), 2)}
+    with pytest.raises(UserError, match="these have none"):
+        build(GENES.read(SMALL), fields, 0)

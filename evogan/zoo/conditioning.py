@@ -16,8 +16,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from evogan.zoo.critic import AroundCritic
 from evogan.zoo.gan import Critique, Draws, Network
-from evogan.zoo.generator import Generator
+from evogan.zoo.generator import AroundGenerator, Generator
 from evogan.zoo.layers import precise
 
 
@@ -32,7 +33,7 @@ def other_labels(labels: Tensor, classes: int, rng: torch.Generator) -> Tensor:
     return (labels + step) % classes
 
 
-class LabelledGenerator(Generator):
+class LabelledGenerator(AroundGenerator):
     """Latents (N, latent), draws and labels (N,) -> images, by a generator of longer latents, or one with such norms.
 
     `entry`: one_hot, product or none. `embedding`: size of the one that the norms share; 0 where they have none.
@@ -42,19 +43,13 @@ class LabelledGenerator(Generator):
     def __init__(
         self, generator: Generator, entry: str, classes: int, latent: int, *, normed: bool, embedding: int = 0
     ) -> None:
-        super().__init__()
-        self.generator, self.entry, self.classes, self.normed = generator, entry, classes, normed
+        super().__init__(generator)
+        self.entry, self.classes, self.normed = entry, classes, normed
         if entry == "product":
             self.embedding = nn.Linear(classes, latent, bias=False)
         if embedding:
             self.shared = nn.Linear(classes, embedding, bias=False)
         self._shares = embedding > 0
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return self.generator.draws(n, rng)
-
-    def begin(self, progress: float) -> bool:
-        return self.generator.begin(progress)
 
     def enter(self, latent: Tensor, code: Tensor) -> Tensor:
         """What the generator starts from, of a one-hot code (N, classes)."""
@@ -73,36 +68,21 @@ class LabelledGenerator(Generator):
         return images
 
 
-class LabelledCritic(Network):
+class LabelledCritic(AroundCritic):
     """(N, C, H, W), draws and labels (N,) -> `Critique`.
 
     `critic` is given more channels where the class enters as planes: `extra_channels`.
     """
 
     def __init__(self, critic: Network, how: str, classes: int, size: int) -> None:
-        super().__init__()
-        self.critic, self.how, self.classes, self._size = critic, how, classes, size
-        self.sign = critic.sign
+        super().__init__(critic)
+        self.how, self.classes, self._size = how, classes, size
         if how == "embedded_plane":
             self.embedding = nn.Linear(classes, size * size, bias=False)
         elif how in ("projection", "two_heads"):
             self.embedding = nn.Linear(classes, self.head.in_features, bias=False)
         elif how == "auxiliary":
             self.class_head = nn.Linear(self.head.in_features, classes)
-
-    @property
-    def head(self) -> nn.Linear:
-        found: nn.Linear = self.critic.head  # type: ignore[assignment]
-        return found
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return self.critic.draws(n, rng)
-
-    def begin(self, progress: float) -> bool:
-        return self.critic.begin(progress)
-
-    def present(self, images: Tensor) -> Tensor:
-        return self.critic.present(images)
 
     def forward(self, x: Tensor, draws: Draws, labels: Tensor) -> Critique:
         code = one_hot(labels, self.classes, x.dtype)

@@ -59,6 +59,28 @@ class Critic(Network):
         return Critique(out if self._encodes else out.squeeze(1), features)
 
 
+class AroundCritic(Network):
+    """A critic around another, which it asks for all that is not its own."""
+
+    def __init__(self, critic: Network) -> None:
+        super().__init__()
+        self.critic, self.sign = critic, critic.sign
+
+    @property
+    def head(self) -> nn.Linear:
+        found: nn.Linear = self.critic.head  # type: ignore[assignment]
+        return found
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return self.critic.draws(n, rng)
+
+    def begin(self, progress: float) -> bool:
+        return self.critic.begin(progress)
+
+    def present(self, images: Tensor) -> Tensor:
+        return self.critic.present(images)
+
+
 class DroppingCritic(Critic):
     """Blocks, each followed by activation and dropout. `shapes`: of the maps (C, H, W) that each block makes."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from evogan.zoo.gan import Draws, Network
@@ -19,6 +20,23 @@ class Generator(Network):
     def entered(self, draws: Draws, enter: Callable[[Tensor], Tensor]) -> Draws:
         """The draws, with `enter` applied to those that are latents too."""
         return draws
+
+
+class AroundGenerator(Generator):
+    """A generator around another, which it asks for all that is not its own."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return self.generator.draws(n, rng)
+
+    def begin(self, progress: float) -> bool:
+        return self.generator.begin(progress)
+
+    def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
+        self.generator.after_step(inputs, *labels)
 
 
 def maps(features: Tensor, channels: int) -> Tensor:

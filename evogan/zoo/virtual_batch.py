@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from evogan.zoo.critic import AroundCritic
 from evogan.zoo.gan import Critique, Draws, Network
-from evogan.zoo.generator import Generator
+from evogan.zoo.generator import AroundGenerator, Generator
 from evogan.zoo.latents import Prior, draw_latents
 from evogan.zoo.layers import REFERENCES, VirtualBatchNorm
 
 
-class WithReference(Network):
+class WithReference(AroundGenerator):
     """Puts a fixed batch of latents in front of every batch, and drops its images again.
 
     So each image depends on its own latent alone. `classes`: of a generator that is given labels; the batch has all.
@@ -20,21 +21,12 @@ class WithReference(Network):
     references: Tensor
 
     def __init__(self, prior: Prior, generator: Generator, classes: int = 0) -> None:
-        super().__init__()
-        self.generator, self._prior, self._classes = generator, prior, classes
+        super().__init__(generator)
+        self._prior, self._classes = prior, classes
         self.register_buffer("references", torch.empty(REFERENCES, prior.size))
 
     def reset(self, rng: torch.Generator) -> None:
         self.references.copy_(draw_latents(self._prior, len(self.references), rng))
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return self.generator.draws(n, rng)
-
-    def begin(self, progress: float) -> bool:
-        return self.generator.begin(progress)
-
-    def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
-        self.generator.after_step(inputs, *labels)
 
     def forward(self, latent: Tensor, draws: Draws = (), *labels: Tensor) -> Tensor:
         n = len(self.references)
@@ -44,7 +36,7 @@ class WithReference(Network):
         return images[n:]
 
 
-class CriticWithReference(Network):
+class CriticWithReference(AroundCritic):
     """A critic that compares every batch with some of the first real images of its training.
 
     So what it says of an image depends on that image alone. The references, of side `size`, are `rows` or fewer, and
@@ -56,8 +48,7 @@ class CriticWithReference(Network):
     known: Tensor  # whether there are any yet
 
     def __init__(self, critic: Network, rows: int, channels: int, size: int) -> None:
-        super().__init__()
-        self.critic, self.sign = critic, critic.sign
+        super().__init__(critic)
         rows = min(REFERENCES, rows)
         for module in critic.modules():
             if isinstance(module, VirtualBatchNorm):
@@ -66,23 +57,9 @@ class CriticWithReference(Network):
         self.register_buffer("labels", torch.empty(rows, dtype=torch.long))
         self.register_buffer("known", torch.empty((), dtype=torch.bool))
 
-    @property
-    def head(self) -> nn.Linear:
-        found: nn.Linear = self.critic.head  # type: ignore[assignment]
-        return found
-
     def reset(self, rng: torch.Generator) -> None:
         for buffer in (self.references, self.labels, self.known):
             buffer.zero_()
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return self.critic.draws(n, rng)
-
-    def begin(self, progress: float) -> bool:
-        return self.critic.begin(progress)
-
-    def present(self, images: Tensor) -> Tensor:
-        return self.critic.present(images)
 
     @torch.no_grad()
     def meet(self, images: Tensor, *labels: Tensor) -> None:

@@ -11,6 +11,7 @@ from evogan.families.shared.schedule import SCHEDULE
 from evogan.genome import Conflict
 
 PLAYERS = ("critic", "generator")
+BACKBONE, NORM = (next(gene for gene in NETWORKS if gene.name == name) for name in ("backbone", "generator_norm"))
 UNHEARD = "the generator would not be told the class: generator_label = one_hot or product, or batch norms with classes"
 
 CONFLICTS = (
@@ -48,8 +49,8 @@ CONFLICTS = (
         Conflict({"generator_label": ("none",), **otherwise}, UNHEARD)
         for otherwise in (
             {"label_norm": ("none",)},
-            {"generator_norm": ("virtual_batch", "layer", "instance", "group", "pixel", "none")},
-            {"backbone": ("autogan", "stylegan")},
+            {"generator_norm": tuple(value for value in NORM.values if value != "batch")},
+            {"backbone": tuple(value for value in BACKBONE.values if value not in NORM.when["backbone"])},
         )
     ),
 )

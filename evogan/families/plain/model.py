@@ -97,8 +97,9 @@ def _form(fields: Fields) -> tuple[int, int]:
 
 
 def _classes(fields: Fields) -> int:
-    """0 without any."""
-    return (fields[LABELS].values or 0) if LABELS in fields else 0
+    """0 without any: attributes, a row each, are none."""
+    field = fields.get(LABELS)
+    return 0 if field is None or field.shape else field.values or 0
 
 
 def _generators(size: int, genes: Mapping[str, Any]) -> int:
