@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from evogan.families import image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
-from evogan.zoo.augment import POLICIES, augment, draw_augmentation
+from evogan.zoo.augment import POLICIES, augment, draw_augmentation, mirrored
 
 DRAWN = 3000
 
@@ -144,3 +146,16 @@ def test_an_image_depends_on_its_own_draws_and_a_population_stacks(policy: str) 
 def test_half_precision_stays() -> None:
     x = images(2, 3, 8, torch.bfloat16)
     assert augment("all", x, draw_augmentation("all", 2, 8, rng())).dtype == torch.bfloat16
+
+
+def test_half_of_the_real_images_are_mirrored_and_nothing_else_is_drawn_otherwise() -> None:
+    x = images(DRAWN, 1, 8, torch.float32)
+    plain, flipping = (build({"mirror": mirror, "filters": 4}, image_fields(8, 1), seed=0) for mirror in (False, True))
+    drawn = rng()
+    expected = mirrored(x, drawn)  # and then what a GAN draws without
+    left = (expected == x).flatten(1).all(1)
+    assert torch.equal(expected[~left], x[~left].flip(3))
+    assert 0.45 < left.double().mean() < 0.55
+    shown = flipping.draw("critic", DRAWN, {"images": x}, rng())
+    alone = plain.draw("critic", DRAWN, {"images": expected}, drawn)
+    assert all(torch.equal(a, b) for a, b in zip(shown.tensors(), alone.tensors(), strict=True))

@@ -154,6 +154,7 @@ genomes = st.fixed_dictionaries(
             for name in ("lecam", "historical_averaging", "instance_noise", "label_noise")
         },
         "augmentation": st.sampled_from(["none", "all"]),
+        "mirror": st.booleans(),
         "lr_decay": st.sampled_from(GENES["lr_decay"].values),
         "generator_steps": st.integers(1, 2),
     }

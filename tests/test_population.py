@@ -104,7 +104,7 @@ def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
                 **fixed,
             }
         )
-    found[1]["lr_decay"] = "linear"
+    found[1] |= {"lr_decay": "linear", "mirror": True}
     return found
 
 

@@ -37,6 +37,12 @@ def augment(policy: str, images: Tensor, draws: Draws) -> Tensor:
     return images
 
 
+def mirrored(images: Tensor, rng: torch.Generator) -> Tensor:
+    """(N, C, H, W), each flipped left to right with probability 1/2."""
+    flipped = torch.rand(len(images), generator=rng, device=rng.device) < 0.5
+    return torch.where(flipped[:, None, None, None], images.flip(3), images)
+
+
 def _draw_color(n: int, size: int, rng: torch.Generator) -> Tensor:
     """(n, 3): what is added, factor of saturation, factor of contrast."""
     brightness, saturation, contrast = torch.rand((3, n), generator=rng, device=rng.device)

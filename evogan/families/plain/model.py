@@ -23,7 +23,7 @@ from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
 from evogan.stable import derive_seed
 from evogan.zoo import from_genes
-from evogan.zoo.augment import augment, draw_augmentation
+from evogan.zoo.augment import augment, draw_augmentation, mirrored
 from evogan.zoo.average import HistoricalAverage, MovingAverage
 from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of
 from evogan.zoo.class_terms import ClassTerms
@@ -187,6 +187,11 @@ class PlainGAN:
         return (*images, *self.prompted)
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
+        if self.genes["mirror"] and IMAGES in data:
+            data = {**data, IMAGES: mirrored(data[IMAGES], rng)}
+        return self._draw(player, n, data, rng)
+
+    def _draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
         generator, critic = self.players["generator"], self.players["critic"]
         shape, seen = (n, *self._image), (REAL, FAKE) if IMAGES in self.needs(player) else (FAKE,)
         if player == "critic" and self._shows_wrong:
@@ -209,7 +214,7 @@ class PlainGAN:
         draws[LATENT] = (draw_latents(self._prior, n, rng),)
         if player == "generator":
             for step in self._besides:
-                draws |= {f"{step}{what}": drawn for what, drawn in self.draw("critic", n, data, rng).draws.items()}
+                draws |= {f"{step}{what}": drawn for what, drawn in self._draw("critic", n, data, rng).draws.items()}
             if self._clamps:
                 draws["direction"] = (torch.randn(draws[LATENT][0].shape, generator=rng, device=rng.device),)
         return Batch({name: data[name] for name in self.needs(player)}, draws)

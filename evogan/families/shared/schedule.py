@@ -105,4 +105,13 @@ SCHEDULE = [
         "differentiable augmentation of all that the critic sees",
         "DiffAugment, arXiv:2006.10738",
     ),
+    choice(
+        "mirror",
+        (False, True),
+        False,
+        "every real image is flipped left to right with probability 1/2 each time it is shown: for scenes and faces, "
+        "not for digits, text or whatever has a right way round; FID compares with the images as they are",
+        "Karras et al., arXiv:1812.04948 and arXiv:2006.06676 (x-flips)",
+        acts="input",
+    ),
 ]
