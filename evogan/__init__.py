@@ -30,6 +30,7 @@ __all__ = [
     "UserError",
     "__version__",
     "collect_tables",
+    "describe",
     "load",
     "load_space",
     "load_table",

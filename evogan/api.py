@@ -1,4 +1,4 @@
-"""What a script calls: search, resume, open_run, train, evaluate, load."""
+"""What a script calls: search, resume, open_run, train, evaluate, describe, load."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from evogan import shipped
 from evogan.engine import Broker, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
-from evogan.families import family_of
+from evogan.families import family_of, image_fields
 from evogan.files import expand, file_name
 from evogan.genes import GENES
-from evogan.genome import Value
+from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
 from evogan.plugins import Plugins
 from evogan.report import facts
@@ -29,11 +29,14 @@ from evogan.settings import GANSettings, Output, Resources, SearchSettings
 from evogan.settings.doors import GAN, RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
 from evogan.space import Space, load_space
-from evogan.trial import Evaluation, Trial
+from evogan.trial import IMAGE_SIZES, Evaluation, Trial
 
 if TYPE_CHECKING:
+    from evogan.evaluation.architecture import Player
     from evogan.evaluation.checkpoint import Generator
 
+SIZE, CHANNELS, CLASSES = 32, 3, 10  # of the images that a GAN is described for
+MOST_CLASSES = 1000
 LAST_REPLICATE = 1_000_000
 OF_AN_OBJECTIVE = {"fitness": "value", "confirm": 0}  # where nothing else is asked for
 WATCHED = ("log_level", "tensorboard")
@@ -204,6 +207,59 @@ def evaluate(
         return scorer.score(images)
     labels = (torch.arange(samples) % len(found.classes)).split(500)
     return scorer.score(zip(images, labels, strict=True))
+
+
+def describe(
+    genome: str | Path | Mapping[str, Value],
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    classes: int | None = None,
+    change: Mapping[str, Value] | None = None,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    plugins: Sequence[str] = (),
+) -> tuple[Genome, list[Player]]:
+    """A GAN's networks, layer by layer, untrained: its genes, and each player.
+
+    genome: a published one's name, a TOML file, a generator's .safetensors, the name of a run (its best), or genes.
+    image_size, channels, classes: of images that it is made for; else as in the file, or 32x32 in colour, of 10
+    classes. change: genes to change. Errors: UserError.
+    """
+    from evogan.evaluation.architecture import architecture
+
+    _plugins({"plugins": plugins})
+    expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
+    known: dict[str, Any] = {}
+    if isinstance(genome, Mapping):
+        genes = genome
+    elif str(genome).endswith(".safetensors"):
+        found = load(genome)
+        genes, known = found.genome, {**found.facts, "classes": len(found.classes)}
+    else:
+        genes = _named_genome(genome, Place.of(runs, store))
+    known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known
+    given = {"image_size": image_size, "channels": channels, "classes": classes}
+    form = [
+        read_option(name, known[name] if value is None else value, int, low=low, high=high)
+        for (name, value), (low, high) in zip(
+            given.items(), ((1, IMAGE_SIZES[1]), (1, 3), (0, MOST_CLASSES)), strict=True
+        )
+    ]
+    read = GENES.read({**genes, **(change or {})})
+    return read, architecture(read, image_fields(*form))
+
+
+def _named_genome(name: str | Path, place: Place) -> Genome:
+    """A run's best where nothing else has the name."""
+    if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
+        kept = place.existing()
+        if name in kept.names():
+            best = Run(kept, name).best
+            if best is None:
+                raise UserError(f"run '{name}' has no genome that completed")
+            return best.row.genome
+    return shipped.read_genome(name).genome
 
 
 def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, print_json, say
+from evogan.cli.options import takes
 from evogan.errors import UserError
+from evogan.settings.doors import EXTENSIONS
+from evogan.settings.reading import read_pairs
 
 
 def list_runs(runs: Runs = None, store: StoreURL = None, as_json: Json = False) -> None:
@@ -62,22 +65,57 @@ def report(
     say(str(api.open_run(name, runs, store).report(out)))
 
 
-CLASSES = 10
-
-
 def zoo(as_json: Json = False) -> None:
     """List the published GANs, with the parameters that they have for images of 32x32x3, of 10 classes."""
     from evogan import shipped
+    from evogan.api import CHANNELS, CLASSES, SIZE
     from evogan.families import image_fields
     from evogan.families.build import count_parameters
     from evogan.report import tables
 
     genomes = [shipped.read_genome(name) for name in shipped.names("genomes")]
-    rows = [tables.zoo_row(file, count_parameters(file.genome, image_fields(32, 3, CLASSES))) for file in genomes]
+    rows = [
+        tables.zoo_row(file, count_parameters(file.genome, image_fields(SIZE, CHANNELS, CLASSES))) for file in genomes
+    ]
     if as_json:
         print_json([row | {"genome": dict(file.genome)} for row, file in zip(rows, genomes, strict=True)])
     else:
         say(tables.zoo(rows))
+
+
+@takes(EXTENSIONS)
+def describe(
+    genome: Annotated[str, typer.Argument(help="A published genome, a TOML file, a .safetensors, or a run: its best.")],
+    image_size: Annotated[int | None, typer.Option(help="Of images of this side; default: 32.")] = None,
+    channels: Annotated[int | None, typer.Option(help="3 or, of grey ones, 1; default: 3.")] = None,
+    classes: Annotated[int | None, typer.Option(help="That they are of; default: 10.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
+    runs: Runs = None,
+    store: StoreURL = None,
+    as_json: Json = False,
+    **asked: Any,
+) -> None:
+    """Show a GAN's networks: layers, shapes, parameters and FLOPs of one image."""
+    from evogan import api
+    from evogan.report import facts, tables
+
+    change = read_pairs("gene", set_ or [])
+    found, players = api.describe(
+        genome,
+        image_size=image_size,
+        channels=channels,
+        classes=classes,
+        change=change,
+        runs=runs,
+        store=store,
+        **asked,
+    )
+    if as_json:
+        print_json({"genome": dict(found), "players": {p.name: tables.layers_document(p) for p in players}})
+        return
+    say(f"{genome}: {facts.about(found)}")
+    for player in players:
+        say(tables.layers(player))
 
 
 def spaces(as_json: Json = False) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from evogan.engine import Confirmation, Told
 from evogan.engine.history import RunHistory
 from evogan.evaluation.flags import explain, plateau
+from evogan.families import family_of
+from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
 from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, turned
 
@@ -193,6 +195,43 @@ def differences(run: RunHistory, genome: Genome, other: Genome | None) -> str:
         for name, value in phenotype(run, genome).items()
         if name not in before or not same(before[name], value)
     )
+
+
+def loss(genes: Mapping[str, Value]) -> str:
+    """Of a complete phenotype, the adversarial loss in words."""
+    return _set(genes, "relativistic", "loss", "divergence", "feature_matching")
+
+
+def penalty(genes: Mapping[str, Value]) -> str:
+    """What bounds its critic; "" if nothing does."""
+    return _set(genes, "critic_constraint", "gradient_penalty", "zero_penalty", "critic_regularization")
+
+
+def _set(genes: Mapping[str, Value], *names: str) -> str:
+    values = [str(genes[name]) for name in names if genes.get(name, "none") not in ("none", "off", 0.0)]
+    return ", ".join(value.replace("_", " ") for value in values)
+
+
+def about(genome: Mapping[str, Value]) -> str:
+    """What kind of GAN it is, in a line."""
+    genes, family = GENES.complete(genome), family_of(genome)
+    told = {"backbone": genes.get("backbone"), "loss": loss(genes), "penalty": penalty(genes) or "none"}
+    said = [f"{name} {value}" for name, value in told.items() if value]
+    classes = ["given classes"] if genes.get("condition", "none") != "none" else []
+    return ", ".join([family.title, *(said if "loss" in genes else []), *classes])
+
+
+def shape(sides: Iterable[int]) -> str:
+    """'64 x 8 x 8': channels first."""
+    return " x ".join(map(str, sides))
+
+
+def many(number: float) -> str:
+    """A large number in few characters: '1.18 M'."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
 
 
 # --- the verdict

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,9 @@ from evogan.shipped import GenomeFile
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, strategy_options
 from evogan.trial import Evaluation
+
+if TYPE_CHECKING:  # torch, where it is wanted
+    from evogan.evaluation.architecture import Player
 
 TOP = 10  # genomes that tables and figures show
 
@@ -104,13 +108,19 @@ def _finite_all(values: Mapping[str, float]) -> dict[str, float | None]:
 # --- tables
 
 
-def _table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]], caption: str = "") -> Table:
+def _table(
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Sequence[object]],
+    caption: str = "",
+    right: Container[str] = (),
+) -> Table:
     """Cells are text as it is: names of users' are no markup. Columns of numbers are aligned to the right."""
     body = [list(row) for row in rows]
     table = Table(title=Text(title) if title else None, caption=Text(caption) if caption else None)
     for i, column in enumerate(columns):
         numbers = body and all(isinstance(row[i], int | float) or row[i] == "" for row in body)
-        table.add_column(Text(column), justify="right" if numbers else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numbers or column in right else "left", overflow="fold")
     for row in body:
         table.add_row(*(cell if isinstance(cell, Text) else Text(short(cell)) for cell in row))
     return table
@@ -207,19 +217,32 @@ def troubles(run: RunHistory) -> Table:
 def zoo_row(file: GenomeFile, parameters: Mapping[str, int]) -> dict[str, Any]:
     """A published GAN in a line. `parameters`: of each player."""
     genes = GENES.complete(file.genome)
-
-    def those(*names: str) -> str:
-        values = [str(genes[name]) for name in names if genes.get(name, "none") not in ("none", "off", 0.0)]
-        return ", ".join(value.replace("_", " ") for value in values)
-
     return {
         "name": file.name,
         "title": file.title,
         "backbone": genes["backbone"],
-        "loss": those("relativistic", "loss", "divergence", "feature_matching"),
-        "penalty": those("critic_constraint", "gradient_penalty", "zero_penalty", "critic_regularization"),
+        "loss": facts.loss(genes),
+        "penalty": facts.penalty(genes),
         **parameters,
         "source": file.source,
+    }
+
+
+def layers(player: Player) -> Table:
+    """Of a network, with what they add up to."""
+    rows: list[Sequence[object]] = [
+        (layer.name, layer.what, facts.shape(layer.shape), f"{layer.parameters:,}", facts.many(layer.flops))
+        for layer in player.layers
+    ]
+    rows.append((Text("in all", "bold"), "", "", f"{player.parameters:,}", facts.many(player.flops)))
+    return _table(player.name, ("layer", "", "gives", "parameters", "FLOPs"), rows, right=("parameters", "FLOPs"))
+
+
+def layers_document(player: Player) -> dict[str, Any]:
+    """The same as plain JSON data."""
+    return {"layers": [asdict(layer) for layer in player.layers]} | {
+        "parameters": player.parameters,
+        "flops": player.flops,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from evogan.families import Field, Fields
 from evogan.families.build import build
 from evogan.genome import Genome, Value
 from evogan.training.evolution import evolving
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 
 class _OneModule(nullcontext[None]):
@@ -34,16 +38,13 @@ def flops_per_step(genome: Mapping[str, Value], fields: Fields) -> dict[str, flo
 
 @lru_cache(maxsize=64)  # of one genome there are replicates
 def _flops_per_step(genome: Genome, known_fields: tuple[tuple[str, Field], ...]) -> dict[str, float]:
-    from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
-
     fields = dict(known_fields)
     gan, pair, rng = build(genome, fields, seed=0), 2, torch.Generator().manual_seed(0)
-    data = {name: _zeros(field, pair) for name, field in fields.items()}
+    data = {name: zeros(field, pair) for name, field in fields.items()}
     found = {}
     for player in gan.players:
         batch = gan.draw(player, pair, data, rng)
-        counter = FlopCounterMode(display=False)
-        counter.mod_tracker = _OneModule()  # type: ignore[assignment]
+        counter = flop_counter()
         with counter:
             parameters, children = list(gan.players[player].parameters()), evolving(gan, player)
             for mutation in ("",) if children is None else children.mutations[player]:
@@ -55,5 +56,15 @@ def _flops_per_step(genome: Genome, known_fields: tuple[tuple[str, Field], ...])
     return found
 
 
-def _zeros(field: Field, n: int) -> Tensor:
+def flop_counter() -> FlopCounterMode:
+    """Counts while it is entered."""
+    from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
+
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _OneModule()  # type: ignore[assignment]
+    return counter
+
+
+def zeros(field: Field, n: int) -> Tensor:
+    """n rows of a field of the data, all zero."""
     return torch.zeros(n, *field.shape, dtype=torch.float32 if field.values is None else torch.long)
