@@ -15,10 +15,9 @@ Failure = Literal["diverged", "out_of_memory", "timed_out", "crashed"]
 Status = Literal["completed", Failure]
 Identity = tuple[str, str, float, int]
 
-FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
 MAXIMISED = frozenset({"manifold_precision", "manifold_recall", "inception_score"})  # metrics of which more is better
-FRESH = 1000  # replicates from here on are never used by search: they check winners
+FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
 CHOSEN_BY = "chosen_by"  # in a provenance: by which metrics, and at which score, the weights were chosen, if not by FID
@@ -47,14 +46,16 @@ class Task:
 class GANTask(Task):
     """Train a GAN on a data set for a budget, and score it.
 
-    `kimg`: real images shown to the critic at fidelity 1, in thousands. `checkpoints`: the shares of it at
-    which the GAN is scored, rising, the last is 1. `samples`: generated images per score.
+    The budget of fidelity 1 is one of two: `kimg`, real images shown to the critic, in thousands; or `iterations`,
+    updates of the generator. `checkpoints`: the shares of it at which the GAN is scored, rising, the last is 1.
+    `samples`: generated images per score.
     """
 
     fingerprint: str
     image_size: int
     channels: int
-    kimg: float
+    kimg: float | None = None
+    iterations: int | None = None
     features: str
     samples: int = 5000
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -64,8 +65,13 @@ class GANTask(Task):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """`name` says which data set it is; the fingerprint is the fact."""
-        return {name: value for name, value in asdict(self).items() if name != "name"}
+        """`name` says which data set it is; the fingerprint is the fact. A budget that is not its own is none."""
+        return {name: value for name, value in asdict(self).items() if name != "name" and value is not None}
+
+
+def budget_unit(point: Mapping[str, float]) -> Literal["kimg", "iterations"]:
+    """What the budget of a training is said in, by a point of its scores or its curve."""
+    return "iterations" if "iterations" in point else "kimg"
 
 
 def turned(metric: str, value: float) -> float:
@@ -118,8 +124,8 @@ class Trial:
 
     `earlier` is what the same trial gave at a lower fidelity, with its files: a training may go on from there, and
     must end as if it had been trained straight through. `choice`: of which checkpoint the weights are kept. `number`:
-    the proposal that asked for it first. `report` is called now and then with how far it is: `fidelity`, `kimg` and
-    losses; at a checkpoint its scores. It may raise `Stopped`.
+    the proposal that asked for it first. `report` is called now and then with how far it is: `fidelity`, `kimg`,
+    `iterations` where these are the budget, and losses; at a checkpoint its scores. It may raise `Stopped`.
     """
 
     genome: Genome
@@ -147,7 +153,8 @@ class Trial:
 class Evaluation:
     """The recorded fact that answers a trial.
 
-    `scores`: one mapping a checkpoint, with `kimg` and every metric there. `curve`: losses through training.
+    `scores`: one mapping a checkpoint, with `kimg`, where they are the budget `iterations`, and every metric there.
+    `curve`: losses through training.
     `cut_short`: what ended a training that counts as completed, since it had been scored by then; `reason`: why it
     ended, in words. `diagnostics`: one mapping a checkpoint, player -> layer -> numbers. `flags`: what went wrong, by
     the names of `evogan.evaluation.flags`; a completed evaluation may have some.

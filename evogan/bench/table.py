@@ -32,7 +32,7 @@ from evogan.trial import CHECKPOINTS, Evaluation, Status
 
 Array = npt.NDArray[np.float64]
 
-WHERE = {"kimg", "fidelity", "seconds", "parameters"}  # of a score: no metrics
+WHERE = {"kimg", "iterations", "fidelity", "seconds", "parameters"}  # of a score: no metrics
 COLUMNS = ("key", "replicate", "status", "reason", "seconds")  # that no table is without
 FACTS = ("data", "gan", "task", "genomes", "rows", "failed")
 COSTS = ("seconds", "scoring_seconds", "flops")

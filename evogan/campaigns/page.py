@@ -71,7 +71,7 @@ def _render(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHisto
                 f"{run.search['finalists']} on {run.search['confirm']} fresh seeds" for run in planned
             ),
             fitness=_different(facts.metric_name(m) for run in planned for m in run.search["fitness"].split(",")),
-            kimg=_different(f"{run.settings.gan.kimg:g}" for run in begun if run.settings.gan),
+            trainings=_different(run.settings.gan.budget for run in begun if run.settings.gan),
             winners=_winners(comparison.runs),
             rows=_rows(status, begun),
         )

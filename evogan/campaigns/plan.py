@@ -23,6 +23,7 @@ from evogan.settings.search import checks
 from evogan.space import Space, load_space
 
 MOST_SEEDS = 10_000
+BUDGETS = {"kimg", "iterations"}  # of a training: one of them
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
         search |= chosen.model_dump(include=set(_SEARCH), exclude_unset=True)
         search |= {"strategy": chosen.strategy or strategy, "options": dict(chosen.model_extra or {}), "seed": seed}
         search["seed_genomes"] = [_beside(path, genome) for genome in search["seed_genomes"]]
-        gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True) | of_data
+        gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True)
+        if BUDGETS & of_data.keys():
+            gan = {name: value for name, value in gan.items() if name not in BUDGETS}
+        gan |= of_data
         if gan.get("features"):
             gan["features"] = _beside(path, gan["features"])
         if gan.get("data_dir"):

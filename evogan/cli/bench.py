@@ -10,6 +10,7 @@ import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, Workers, console, print_json, say
 from evogan.cli.options import takes
+from evogan.settings import GANSettings
 from evogan.settings.doors import BENCH
 
 if TYPE_CHECKING:
@@ -86,10 +87,10 @@ def list_tables(as_json: Json = False) -> None:
     if as_json:
         print_json([{"name": table.name, **table.facts} for table in found])
         return
-    listing = Listing("table", "data", "space", "kimg", "genomes", "trainings", "failed", "R²", "Kendall's tau")
+    listing = Listing("table", "data", "space", "budget", "genomes", "trainings", "failed", "R²", "Kendall's tau")
     for table in found:
-        facts = table.facts
+        facts, gan = table.facts, GANSettings.recorded(table.gan)
         model = facts.get("model", {})
         numbers = (facts["genomes"], facts["rows"], facts["failed"], model.get("r2", ""), model.get("kendall_tau", ""))
-        listing.add_row(table.name, facts["data"], table.space.name, f"{facts['gan']['kimg']:g}", *map(str, numbers))
+        listing.add_row(table.name, facts["data"], table.space.name, gan.budget, *map(str, numbers))
     say(listing)

@@ -11,7 +11,7 @@ from evogan.cli.common import Json, console, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.errors import UserError
 from evogan.settings import GANSettings
-from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN
+from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN, picked
 from evogan.settings.reading import read_pairs
 
 
@@ -29,9 +29,9 @@ def train(
     from evogan import api, shipped
     from evogan.report import facts, tables
 
-    terminal = console()
+    terminal, budget = console(), GANSettings.of(**picked(GANSettings, asked)).budget
     genes = dict(shipped.read_genome(genome).genome) | read_pairs("gene", set_ or [])
-    with terminal.status(Text(f"training {genome} on {asked['data']} for {asked['kimg']:g} kimg")):
+    with terminal.status(Text(f"training {genome} on {asked['data']} for {budget}")):
         evaluation, folder = api.train(genes, replicate=replicate, say=teller(terminal), **asked)
     if as_json:
         print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})

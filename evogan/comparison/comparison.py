@@ -275,6 +275,7 @@ def _problem_facts(run: RunHistory) -> dict[str, Any]:
         "fitness": settings.fitness,
         "score": settings.score,
         "kimg": settings.gan and settings.gan.kimg,
+        "iterations": settings.gan and settings.gan.iterations,
         "task": found.table or found.task[:6],
         "space": digest(settings.space)[:6],
         "kind": found.kind or None,

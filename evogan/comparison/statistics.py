@@ -25,8 +25,8 @@ RESAMPLES = 10_000  # of the bootstrap
 def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
     """What the run had cost by the end of each step of its history.
 
-    `evaluations`: full trainings, as its budget counts them; `kimg`: those times the task's budget (NaN for an
-    objective, which has none); `seconds`: of all its evaluations, one after the other, each once, found in the store or
+    `evaluations`: full trainings, as its budget counts them; `kimg`: those times the task's budget (NaN where
+    that is none of kimg); `seconds`: of all its evaluations, one after the other, each once, found in the store or
     trained; `clock`: the time on the simulated clock of a replay with many workers (NaN for real trainings).
     """
     if against == "clock":
@@ -35,7 +35,7 @@ def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
     if against == "seconds":
         return run.seconds
     gan = run.settings.gan
-    one = 1.0 if against == "evaluations" else math.nan if gan is None else gan.kimg
+    one = 1.0 if against == "evaluations" else math.nan if gan is None or gan.kimg is None else gan.kimg
     return [one * spent for spent in run.spent]
 
 

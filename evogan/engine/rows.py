@@ -122,7 +122,8 @@ class Named(Row):
 
 class GANFacts(Row):
     data: str
-    kimg: Annotated[Finite, Field(gt=0)]
+    kimg: Annotated[Finite, Field(gt=0)] | None = None
+    iterations: Positive | None = None
     samples: Positive
     classes: list[str | int] | None = None
 

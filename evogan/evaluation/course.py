@@ -27,6 +27,7 @@ from evogan.genes import GENES
 from evogan.training import Diverged, Plan, Trainer
 from evogan.training.feed import Streams
 from evogan.training.flops import flops_per_step
+from evogan.training.rounds import Rounds
 from evogan.trial import CHOSEN_BY, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
 
@@ -98,11 +99,11 @@ class Course:
                 trainer.run_to(iteration)
                 if iteration == plan.last and not plan.on_checkpoint:
                     before_the_end = trainer.state(), record.copy()
-                kimg = trainer.images_seen / 1000
-                part = min(1.0, kimg / self._task.kimg)
-                record.curve.append({"kimg": kimg, **trainer.losses()})
+                where = self._where(trainer)
+                part = min(1.0, where["kimg"] / self._kimg)
+                record.curve.append(where | trainer.losses())
                 if scored:
-                    self._score(trainer, {"kimg": kimg, "fidelity": part})
+                    self._score(trainer, where | {"fidelity": part})
                     self._trial.report(record.scores[-1] | {"checkpoint": len(record.scores)})
                 else:
                     self._trial.report(record.curve[-1] | {"fidelity": part})
@@ -118,6 +119,13 @@ class Course:
         if self._trial.fidelity < 1:
             training, then = before_the_end or (trainer.state(), record.copy())
             record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
+
+    def _where(self, trainer: Trainer) -> dict[str, float]:
+        """How far it is: rows shown, and in a budget of them updates made."""
+        where = {"kimg": trainer.images_seen / 1000}
+        if self._task.iterations is not None:
+            where["iterations"] = float(trainer.steps(family_of(self._trial.genome).sampled))
+        return where
 
     @staticmethod
     def _steps(trainer: Trainer) -> dict[str, int]:
@@ -156,7 +164,18 @@ class Course:
     def _plan(self) -> Plan:
         genome = self._trial.genome
         rows = family_of(genome).rows_per_iteration(GENES.complete(genome))
-        return Plan.of(self._task.kimg, rows, self._trial.fidelity, self._task.checkpoints)
+        return Plan.of(self._kimg, rows, self._trial.fidelity, self._task.checkpoints)
+
+    @cached_property
+    def _kimg(self) -> float:
+        """The budget, which may be said in iterations: thousands of real rows shown to the counted player."""
+        if self._task.iterations is None:
+            assert self._task.kimg is not None
+            return self._task.kimg
+        family, genes = family_of(self._trial.genome), GENES.complete(self._trial.genome)
+        schedule = [(player, family.steps(player, genes)) for player in (family.counted, family.sampled)]
+        rounds = Rounds(schedule, family.counted, genes).nearest(family.sampled, self._task.iterations)
+        return rounds * family.rows_per_iteration(genes) / 1000
 
     def _score(self, trainer: Trainer, where: Mapping[str, float]) -> None:
         """Score and diagnose the GAN as it is now, and keep its generator if this is the checkpoint that counts."""

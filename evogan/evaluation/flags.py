@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 
 from evogan.trial import Evaluation
@@ -54,8 +54,9 @@ def named(flag: str) -> str:
     return flag.replace("_", " ")
 
 
-def plateau(evaluation: Evaluation) -> float | None:
-    """From how many kimg on the critic's Wasserstein estimate stands still; None while it changes, and of other losses.
+def plateau(evaluation: Evaluation) -> Mapping[str, float] | None:
+    """From which point of its curve on the critic's Wasserstein estimate stands still; None while it changes, and of
+    other losses.
 
     As the training went: it has been near the median of its last quarter ever since. No flag: it says that this critic
     sees no more change, for better or worse.
@@ -69,7 +70,7 @@ def plateau(evaluation: Evaluation) -> float | None:
     level = statistics.median(values[-quarter:])
     apart = [i for i, value in enumerate(values) if abs(value - level) > most]
     begins = apart[-1] + 1 if apart else 0
-    return points[begins]["kimg"] if begins <= len(values) - quarter else None
+    return points[begins] if begins <= len(values) - quarter else None
 
 
 # --- the rules: what there is to say, if anything

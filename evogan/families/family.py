@@ -55,7 +55,11 @@ class Family:
 
     def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
         """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""
-        return int(genes["batch_size"]) * int(genes[f"{self.counted}_steps"])
+        return int(genes["batch_size"]) * self.steps(self.counted, genes)
+
+    def steps(self, player: str, genes: Mapping[str, Value]) -> int:
+        """That the player makes in one round of the schedule of a complete phenotype."""
+        return int(genes.get(f"{player}_steps", 1))
 
     def check_served(self, kinds: frozenset[str], data: str) -> None:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""

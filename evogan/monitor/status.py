@@ -214,7 +214,7 @@ class StatusWriter:
 
     def _running(self, running: Running, now: float) -> RunningTrial:
         trial = running.trial
-        heard = ("kimg", "fidelity", self._judge.metric)
+        heard = ("kimg", "iterations", "fidelity", self._judge.metric)
         return {
             "number": trial.number,
             "key": trial.key,

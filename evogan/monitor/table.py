@@ -70,7 +70,8 @@ def _machine(status: Status) -> str:
 
 def _running_table(status: Status) -> Table:
     table = Table()
-    for column in ("proposal", "key", "where", "since", "kimg", "done", status.metric):
+    unit = "iterations" if any("iterations" in trial["point"] for trial in status.running) else "kimg"
+    for column in ("proposal", "key", "where", "since", unit, "done", status.metric):
         left = column in ("key", "where")
         table.add_column(Text(column), justify="left" if left else "right", overflow="fold")
     for trial in status.running:
@@ -84,7 +85,7 @@ def _running_table(status: Status) -> Table:
                     trial["key"],
                     trial["where"],
                     span(trial["seconds"]),
-                    _number(point.get("kimg")),
+                    _number(point.get(unit)),
                     "" if done is None else f"{100 * done / trial['fidelity']:.0f} %",
                     _number(point.get(status.metric)),
                 )

@@ -20,7 +20,7 @@ from evogan.monitor.tally import Tally
 from evogan.trial import FRESH, Evaluation, Identity, Trial, turned
 
 NAME = "events.out.tfevents"  # TensorBoard looks for it
-AXES = ("kimg", "fidelity")  # what metrics are drawn over
+AXES = ("kimg", "iterations", "fidelity")  # what metrics are drawn over
 
 
 class TensorBoard:
@@ -86,11 +86,11 @@ class TensorBoard:
         for prefix, points in (("", evaluation.scores), ("losses/", evaluation.curve)):
             for i, point in enumerate(points):
                 metrics = {f"{prefix}{name}": value for name, value in point.items() if name not in AXES}
-                events.append(_scalars(_images(point, i), metrics))
+                events.append(_scalars(_step(point, i), metrics))
         recorded = (trial.key, trial.task.key, evaluation.fidelity or trial.fidelity, trial.replicate)
         grid = self._files(recorded, evaluation) / "samples.png"
         if grid.is_file():
-            events.append(_image(_images(self._judge.point(evaluation), 0), "samples", read_small(grid)))
+            events.append(_image(_step(self._judge.point(evaluation), 0), "samples", read_small(grid)))
         return _records([*events, _end(evaluation)])
 
 
@@ -101,8 +101,10 @@ def _name(trial: Trial) -> str:
     return f"{number}-{trial.key}{fidelity}" + (f"-r{replicate}" if trial.replicate else "")
 
 
-def _images(point: Mapping[str, float], i: int) -> int:
-    """The step of a point: images seen; an objective's points are counted."""
+def _step(point: Mapping[str, float], i: int) -> int:
+    """The step of a point: images seen, or iterations; an objective's points are counted."""
+    if "iterations" in point:
+        return round(point["iterations"])
     return round(1000 * point["kimg"]) if "kimg" in point else i
 
 

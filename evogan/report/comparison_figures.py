@@ -63,7 +63,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
             figure.legend(loc="outside upper center", ncols=3 if max(map(len, comparison.strategies)) < 14 else 1)
             caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."
             if gan and against == "evaluations":
-                caption += f" An evaluation is {gan.kimg:g} kimg."
+                caption += f" An evaluation is {gan.budget}."
             if against == "clock":
                 caption += f" The clock has {', '.join(map(str, sorted(workers)))} workers."
             yield Drawn(_svg(figure, f"anytime-{against}-{number}", caption), caption)

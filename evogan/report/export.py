@@ -17,7 +17,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError, public_url, without_passwords
 from evogan.files import write_whole
 from evogan.genome import Gene
-from evogan.trial import MAXIMISED, Evaluation
+from evogan.trial import MAXIMISED, Evaluation, budget_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -
 
     A trial is a proposal that was told: failures are FAIL; what was pruned, or judged at a lower fidelity than the best
     was, is PRUNED, since its value is not comparable. Intermediate values are the first objective at the score
-    checkpoints of replicate 0, by whole kimg, or else by the number of the checkpoint.
+    checkpoints of replicate 0, by whole kimg or iterations, or else by the number of the checkpoint.
     Errors: UserError if the study exists, the storage cannot be opened, or nothing was told yet.
     """
     import optuna
@@ -207,16 +207,16 @@ def _distribution(gene: Gene) -> BaseDistribution:
 
 
 def _points(run: RunHistory, evaluation: Evaluation) -> Iterable[tuple[float, float]]:
-    """Where the first objective was measured (kimg, or the number of the checkpoint), and what it was."""
+    """Where the first objective was measured (kimg, iterations, or the checkpoint's number), and what it was."""
     for number, point in enumerate(evaluation.scores, 1):
         value = point.get(run.judge.metric, math.nan)
         if not math.isnan(value):
-            yield float(point.get("kimg", number)), value
+            yield float(point.get(budget_unit(point), number)), value
 
 
 def _steps(run: RunHistory) -> tuple[str, dict[float, int]]:
     """What Optuna's steps, which are whole numbers, mean; and the step of every place where something was measured."""
     places = sorted({place for told in run.history for place, _ in _points(run, told.evaluation)})
     if run.settings.gan is not None and all(place.is_integer() for place in places):
-        return "kimg", {place: int(place) for place in places}
+        return "kimg" if run.settings.gan.iterations is None else "iterations", {place: int(place) for place in places}
     return "checkpoint", {place: number for number, place in enumerate(places, 1)}

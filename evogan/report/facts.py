@@ -16,7 +16,7 @@ from evogan.evaluation.flags import explain, plateau
 from evogan.families import family_of
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
-from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, turned
+from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, budget_unit, turned
 
 METRIC_NAMES = {
     "fid": "FID",
@@ -129,10 +129,11 @@ def estimate(evaluation: Evaluation) -> str:
     if "wasserstein_estimate" not in last:
         return ""
     since = plateau(evaluation)
+    unit = budget_unit(last)
     return (
         f"the critic's Wasserstein estimate is {short(last['wasserstein_estimate'])}, with held-out images "
         f"{short(last['wasserstein_estimate_held_out'])}, and "
-        f"{'still changes' if since is None else f'stands still since {short(since)} kimg'}; "
+        f"{'still changes' if since is None else f'stands still since {short(since[unit])} {unit}'}; "
         "it compares within this training only"
     )
 

@@ -22,9 +22,10 @@ from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
 from evogan.report.importance import Importance
-from evogan.trial import turned
+from evogan.trial import budget_unit, turned
 
 WIDTH = 4.4  # inches, at which text can still be read on a phone
+UPDATES = "updates of the generator (iterations)"
 LARGEST = 1e150  # that an axis shows, with room for its margins and ticks
 
 # Stand-ins that matplotlib can draw with; `_svg` puts the page's CSS variables in their place.
@@ -165,7 +166,8 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
             axes.plot([k for k, _ in curve], [v for _, v in curve], "s--", ms=3, lw=1, color=REFERENCE, label=label)
             values += [value for _, value in curve]
         _fitness_axis(axes, run, values)
-        axes.set_xlabel("thousands of real images shown (kimg)")
+        gan = run.settings.gan
+        axes.set_xlabel(UPDATES if gan and gan.iterations else "thousands of real images shown (kimg)")
         figure.legend(loc="outside upper center", ncols=3)
         caption = f"{metric_name(metric)} at the score checkpoints of the best {len(curves)} of the search"
         caption += f", and of each fresh replicate of {reference.name}." if reference else "."
@@ -173,8 +175,8 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
 
 
 def _curve(scores: Sequence[Any], metric: str) -> list[tuple[float, float]]:
-    points = [(point["kimg"], point[metric]) for point in scores if "kimg" in point and metric in point]
-    return list(zip((kimg for kimg, _ in points), visible([value for _, value in points]), strict=True))
+    points = [(point[budget_unit(point)], point[metric]) for point in scores if "kimg" in point and metric in point]
+    return list(zip((at for at, _ in points), visible([value for _, value in points]), strict=True))
 
 
 def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | None) -> Drawn | None:

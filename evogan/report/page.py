@@ -125,7 +125,8 @@ def _toml_key(name: str) -> str:
 def _train_command(gan: GANSettings) -> str:
     """The protocol under which the run judged its genomes."""
     words = ["evogan", "train", "best.toml"]
-    for option in ("data", "data_dir", "image_size", "classes", "kimg", "features", "samples", "precision"):
+    budget = "kimg" if gan.iterations is None else "iterations"
+    for option in ("data", "data_dir", "image_size", "classes", budget, "features", "samples", "precision"):
         value = getattr(gan, option)
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)

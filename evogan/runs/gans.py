@@ -66,6 +66,7 @@ class GANProblem:
             image_size=dataset.image_size,
             channels=dataset.channels,
             kimg=gan.kimg,
+            iterations=gan.iterations,
             features=features.id,
             samples=gan.samples,
             precision=gan.precision,

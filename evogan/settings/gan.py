@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from evogan.errors import unknown
+from evogan.errors import UserError, unknown
 from evogan.options import check_options, option
 from evogan.settings.reading import read_classes
 from evogan.trial import IMAGE_SIZES
+
+KIMG = 20.0  # the budget of a training, if nothing is said
 
 
 @dataclass(frozen=True, kw_only=True)
 class GANSettings:
     """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
 
-    `features`: None takes those that suit the data. `classes`: those to keep, by name (`of` takes numbers for names,
-    too); an int, as in runs that are recorded so, is the label itself.
+    Of `kimg` and `iterations` one is given, or neither. `features`: None takes those that suit the data. `classes`:
+    those to keep, by name (`of` takes numbers for names, too); an int, as in runs that are recorded so, is the label
+    itself.
     Errors: UserError for a keyword or value that makes no sense.
     """
 
@@ -36,12 +39,15 @@ class GANSettings:
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""
     )
     download: bool = option(False, group="data", help="Download the data set if it is missing.")
-    kimg: float = option(
-        20.0,
+    kimg: float | None = option(
+        None,
         above=0,
         high=1e7,
         group="budget",
-        help="Budget of a training: thousands of real images shown to the critic.",
+        help=f"Budget of a training: thousands of real images shown to the critic; default {KIMG:g}.",
+    )
+    iterations: int | None = option(
+        None, low=1, high=10**9, group="budget", help="In place of --kimg: updates of the generator."
     )
     features: str | None = option(
         None, group="judging", help="Feature network of the FID; default: the one that suits the data."
@@ -53,6 +59,15 @@ class GANSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.kimg is not None and self.iterations is not None:
+            raise UserError("kimg and iterations are both given: a training has one budget")
+        if self.iterations is None and self.kimg is None:
+            object.__setattr__(self, "kimg", KIMG)
+
+    @property
+    def budget(self) -> str:
+        """Of a training, in words."""
+        return f"{self.kimg:g} kimg" if self.iterations is None else f"{self.iterations} iterations"
 
     @classmethod
     def of(cls, **given: Any) -> Self:

@@ -7,11 +7,14 @@
 with n the gene and s the counted player's steps in an iteration. The second is the released code of WGAN (Arjovsky et
 al., arXiv:1701.07875): n = 100 critic steps for each of the first 25 generator steps, and for every 500th.
 
-Every iteration has as many steps of the counted player, whoever rests: a budget of its rows is as many iterations.
+Every iteration has as many steps of the counted player, whoever rests: a budget of its rows is as many iterations. One
+of updates of another player ends with the iteration in which that makes the last of them: those in which it rests come
+on top, as in the papers, which count generator steps.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +39,13 @@ class Rounds:
         """How many the player makes in the first `iterations`."""
         rounds = iterations if player == self._counted else self._together(iterations)
         return rounds * dict(self._schedule)[player]
+
+    def nearest(self, player: str, steps: int) -> int:
+        """The fewest iterations in which the player makes as many steps, or what whole iterations come nearest to."""
+        times = max(1, round(steps / dict(self._schedule)[player]))
+        if player == self._counted:
+            return times
+        return bisect_left(range(self._alone + self._long * times), times, key=self._together)
 
     def _together(self, iterations: int) -> int:
         """In how many of the first `iterations` all players step."""
