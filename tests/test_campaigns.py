@@ -148,17 +148,20 @@ def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
     features = "../mine.safetensors"
     [data.faces]
     data = "./faces"
+    [data.book]
+    iterations = 420
     [strategies.large-ga]
     strategy = "ga"
     population = 40
     """
     path = tmp_path / "tables.toml"
     path.write_text(text)
-    fives, faces = read_campaign(path).runs
+    fives, faces, book = read_campaign(path).runs
     assert fives.name == "tables-fives-wdcgan-large-ga-s7"
     beside = {"data_dir": str(tmp_path / "images"), "features": str(tmp_path.parent / "mine.safetensors")}
     assert fives.gan == {"data": "mnist", "classes": [5], "kimg": 5} | beside
     assert faces.gan == {"data": str(tmp_path / "faces"), "kimg": 20}
+    assert book.gan == {"data": "book", "iterations": 420}, "a budget in place of the file's"
     assert fives.search["strategy"] == "ga"
     assert fives.search["options"] == {"population": 40}
     assert fives.search["seed_genomes"] == [str(tmp_path / "mine.toml"), "wgan"]
@@ -432,6 +435,8 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
         ("evaluations = 3", "evaluations = 0", ("evaluations must be at least 1, not 0",)),
         ("evaluations = 3", "evaluations = 2.5", ("evaluations: ", "not 2.5")),
         ("kimg = 0.05", "kimg = 0", ("kimg must be above 0, not 0",)),
+        ("kimg = 0.05", "kimg = 1\niterations = 9", ("kimg and iterations are both given",)),
+        ("evaluations = 3\nkimg = 0.05", "total_kimg = 9\niterations = 9", ("say what a training has, in kimg",)),
         ("kimg = 0.05", "kimg = nan", ("kimg must be a number, not nan",)),
         ("kimg = 0.05", 'kimg = "much"', ("kimg: ", "valid number, not 'much'")),
         ('name = "small"', 'name = ".."', ("name: must begin with a letter, a digit or '_', not '..'",)),
