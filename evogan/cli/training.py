@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from evogan.errors import UserError
 from evogan.settings import GANSettings
 from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN, picked
 from evogan.settings.reading import read_pairs
+
+COLUMNS = 8  # of a grid
 
 
 @takes(TRAIN)
@@ -47,23 +50,65 @@ def train(
 @takes(EXTENSIONS)
 def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
-    n: Annotated[int, typer.Option("-n", help="How many images, at most a million.")] = 64,
+    n: Annotated[int | None, typer.Option("-n", help="How many images; default 64, of --gif 16.")] = None,
     seed: int = 0,
     label: Annotated[str | None, typer.Option(help="Of a conditional one: the class, by name or number.")] = None,
     class_grid: Annotated[bool, typer.Option("--class-grid", help="A row a class, one latent a column.")] = False,
-    output: Annotated[Path, typer.Option("-o", help=".png for a grid, .npz for uint8 images.")] = Path("samples.png"),
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="A row goes from one latent to another in 8 images.")
+    ] = False,
+    sweep: Annotated[
+        int | None, typer.Option(help="In each row this coordinate of a latent, from 0, goes from low to high.")
+    ] = None,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Of StyleGAN: a row's coarse styles with a column's fine ones.")
+    ] = False,
+    gif: Annotated[bool, typer.Option("--gif", help="A walk through the latents that ends where it began.")] = False,
+    truncation: Annotated[
+        float | None, typer.Option(help="StyleGAN's psi, or of normal latents the bound: less is less varied.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", help=".png for a grid, .npz for uint8 images, .gif; default samples.png.")
+    ] = None,
     **asked: Any,
 ) -> None:
     """Draw images from a trained generator."""
     from evogan import api
 
-    output = _output(output, ".png", ".npz")
+    gif = gif or (output is not None and output.suffix == ".gif")
+    ways = {"--class-grid": class_grid, "--interpolate": interpolate, "--sweep": sweep is not None, "--mix": mix}
+    chosen = [flag for flag, on in {**ways, "--gif": gif}.items() if on]
+    if len(chosen) > 1 or (class_grid and label is not None):
+        raise UserError(f"{' and '.join((*chosen, '--label')[:2])} do not go together: name one of them")
+    if output is None:
+        output = Path("samples.gif" if gif else "samples.png")
+    output = _output(output, *((".gif",) if gif else (".png", ".npz")))
     found = api.load(generator, **asked)
-    images = found.class_grid(seed=seed) if class_grid else found.sample(n, seed, label)
+    if truncation is not None:
+        found.truncate(truncation)
+    count = (16 if gif else 64) if n is None else n
+    rows = max(1, count // COLUMNS)
+    if gif:
+        from evogan.evaluation.grid import grid_gif
+
+        frames = found.walk(count, seed=seed, label=label)
+        output.write_bytes(grid_gif(frames, min(COLUMNS, math.ceil(math.sqrt(count)))))
+        say(str(output))
+        return
+    if class_grid:
+        images = found.class_grid(seed=seed)
+    elif interpolate:
+        images = found.interpolate(rows, COLUMNS, seed, label)
+    elif sweep is not None:
+        images = found.sweep(sweep, rows, COLUMNS, seed, label)
+    elif mix:
+        images = found.mix(max(1, rows - 1), COLUMNS - 1, seed, label)
+    else:
+        images = found.sample(count, seed, label)
     if output.suffix == ".png":
         from evogan.evaluation.grid import grid_png
 
-        output.write_bytes(grid_png(images))
+        output.write_bytes(grid_png(images, COLUMNS))
     else:
         import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from evogan.errors import UserError, unknown
+from evogan.evaluation import walks
 from evogan.families import family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
@@ -80,9 +81,59 @@ class Generator:
         `label`: the class of a conditional generator's images, by its name or number; without one they have classes
         in turn. Errors: UserError for a label that does not exist.
         """
-        n = read_option("n", n, int, low=1, high=MOST)
-        labels = torch.arange(n) % max(len(self.classes), 1) if label is None else torch.full((n,), self._label(label))
-        return self._sample(self._gan.prompts(n, {"labels": labels}, self._rng(seed)))
+        return self._sample(self._prompt(read_option("n", n, int, low=1, high=MOST), seed, label))
+
+    def interpolate(self, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None) -> Tensor:
+        """In each row the way from one latent to another, (rows * columns, C, H, W).
+
+        It goes along the sphere of normal latents, straight between others. A row is of one class: `label`, or classes
+        in turn.
+        """
+        rows, columns = _grid(rows, columns)
+        prompt = self._prompt(2 * rows, seed, label)
+        return self._sample(walks.interpolation(walks.of_latents(self._gan), prompt, columns))
+
+    def sweep(
+        self, coordinate: int, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None
+    ) -> Tensor:
+        """In each row one coordinate of a latent goes from low to high, (rows * columns, C, H, W).
+
+        Errors: UserError for a coordinate that there is not.
+        """
+        rows, columns = _grid(rows, columns)
+        prompt = self._prompt(rows, seed, label)
+        return self._sample(walks.sweep(walks.of_latents(self._gan), prompt, coordinate, columns))
+
+    def mix(self, rows: int = 7, columns: int = 7, seed: int = 0, label: int | str | None = None) -> Tensor:
+        """StyleGAN's styles, those of the coarser layers from a row's source, of the finer from a column's, all of one
+        class: ((rows + 1) * (columns + 1), C, H, W) with the sources as first column and first row, the corner empty.
+
+        Errors: UserError for a generator without styles.
+        """
+        rows, columns = _grid(rows, columns)
+        gan = walks.of_latents(self._gan)
+        sources = self._prompt(rows + columns, seed, label if label is not None or not self.classes else 0)
+        mixed = self._sample(walks.mixture(gan, sources, rows, columns)).unflatten(0, (rows, columns))
+        of_row, of_column = self._sample(sources).split([rows, columns])
+        top = torch.cat([torch.full_like(of_row[:1], -1), of_column])
+        return torch.cat([top[None], torch.cat([of_row[:, None], mixed], 1)]).flatten(0, 1)
+
+    def walk(
+        self, n: int = 16, frames: int = 60, stops: int = 4, seed: int = 0, label: int | str | None = None
+    ) -> Tensor:
+        """Frames of `n` images (frames, n, C, H, W), each on its way through as many latents and back to the first."""
+        sizes = {"n": n, "frames": frames, "stops": stops}
+        n, frames, stops = (read_option(name, value, int, low=1, high=MOST) for name, value in sizes.items())
+        _grid(n, frames)
+        prompt = self._prompt(n * stops, seed, label)
+        images = self._sample(walks.walk(walks.of_latents(self._gan), prompt, n, frames))
+        return images.view(frames, n, *images.shape[1:])
+
+    def truncate(self, psi: float) -> Self:
+        """Itself, its samples less varied from now on: StyleGAN's styles drawn to their mean by psi, other generators'
+        normal latents within +-psi (BigGAN's trick). Errors: UserError for other latents."""
+        walks.of_latents(self._gan).truncate(read_option("truncation", psi, float, above=0, high=100))
+        return self
 
     def class_grid(self, columns: int = 8, seed: int = 0) -> Tensor:
         """Images of a conditional generator in rows of as many: a row a class, with the same latent down a column.
@@ -93,6 +144,11 @@ class Generator:
         columns = read_option("columns", columns, int, low=1, high=MOST)
         prompt = self._gan.prompts(columns, {"labels": torch.zeros(columns, dtype=torch.long)}, self._rng(seed))
         return self._sample(of_every_class(prompt, len(self.classes)))
+
+    def _prompt(self, n: int, seed: int, label: int | str | None) -> Prompt:
+        """Without a label of the classes in turn."""
+        labels = torch.arange(n) % max(len(self.classes), 1) if label is None else torch.full((n,), self._label(label))
+        return self._gan.prompts(n, {"labels": labels}, self._rng(seed))
 
     def _sample(self, prompt: Prompt) -> Tensor:
         return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
@@ -115,6 +171,13 @@ class Generator:
         if not 0 <= number < len(self.classes):
             raise unknown("label", str(label), self.classes)
         return number
+
+
+def _grid(rows: int, columns: int) -> tuple[int, int]:
+    """Errors: UserError for one without images, or of more than are made at once."""
+    rows, columns = (read_option(name, n, int, low=1, high=MOST) for name, n in (("rows", rows), ("columns", columns)))
+    read_option("rows times columns", rows * columns, int, high=MOST)
+    return rows, columns
 
 
 def of_every_class(prompt: Prompt, classes: int) -> Prompt:

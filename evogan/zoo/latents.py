@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+TINY, NARROW = 1e-12, 1e-4  # of lengths and angles, where a direction is no longer known
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -49,3 +51,32 @@ def truncated(prior: Prior, n: int, rng: torch.Generator) -> Tensor:
         return draw_latents(prior, n, rng)
     u = torch.rand((n, prior.size), generator=rng, device=rng.device, dtype=torch.float64) * 2 - 1
     return (math.sqrt(2) * torch.erfinv(u * math.erf(prior.truncation / math.sqrt(2)))).float()
+
+
+def between(kind: str, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Latents on the ways from a to b, both (N, size), at the shares t (T,) of them -> (N, T, size).
+
+    Normal ones lie near a sphere, and so does what is between them (White, arXiv:1609.04468): of directions that are an
+    angle w apart, with lengths that change evenly,
+
+        sin((1 - t) w) / sin w * a/|a| + sin(t w) / sin w * b/|b|
+
+    Latents of another `kind` of prior go straight.
+    """
+    a, b, t = a[:, None], b[:, None], t[:, None]
+    if kind != "normal":
+        return torch.lerp(a, b, t)
+    one, other = (torch.linalg.vector_norm(x, dim=2, keepdim=True).clamp(min=TINY) for x in (a, b))
+    u, v = a / one, b / other
+    w = torch.acos((u * v).sum(2, keepdim=True).clamp(-1, 1)).clamp(min=NARROW, max=math.pi - NARROW)
+    direction: Tensor = (torch.sin((1 - t) * w) * u + torch.sin(t * w) * v) / torch.sin(w)
+    return direction * torch.lerp(one, other, t)
+
+
+def ends(prior: Prior) -> tuple[float, float]:
+    """The lowest and the highest that a coordinate is moved to: of a normal prior three standard deviations."""
+    low, high = {"uniform": (-1.0, 1.0), "bernoulli": (0.0, 1.0), "censored_normal": (0.0, 3.0)}.get(
+        prior.kind, (-3.0, 3.0)
+    )
+    most = prior.truncation or high
+    return max(low, -most), min(high, most)

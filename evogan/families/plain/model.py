@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -25,7 +26,7 @@ from evogan.stable import derive_seed
 from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation, mirrored
 from evogan.zoo.average import HistoricalAverage, MovingAverage
-from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of
+from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of, stylegan
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.conditioning import other_labels
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
@@ -39,6 +40,7 @@ from evogan.zoo.unrolled import at, look_ahead
 # among the draws: what a critic sees, the last with a wrong label; what a generator starts from
 REAL, FAKE, WRONG, LATENT = "real", "fake", "wrong", "latent"
 
+OTHER, CHANGE = "other", "change"  # of a prompt that mixes styles
 FITNESS = "fitness "  # how the names of draws begin by which an evolving generator's children are judged
 OBJECTIVE = "objective"  # the number that says which of a stack's losses is a GAN's own
 IMAGES, LABELS = "images", "labels"  # the fields of the data that reals are in, and their classes
@@ -132,7 +134,7 @@ class PlainGAN:
         self.rows = {"critic": size, "generator": _generators(size, genes)}
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
         self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
-        self.genes, self._image, self._prior = genes, image, prior_of(genes)
+        self.genes, self._image, self.prior = genes, image, prior_of(genes)
         self.prompted: tuple[str, ...] = (LABELS,) if is_conditional(genes) else ()
         self.classes = classes
         self._shows_wrong = genes.get("wrong_label", 0.0) > 0
@@ -211,7 +213,7 @@ class PlainGAN:
             draws |= self._regularizers.draw(critic, data[IMAGES], rng)
             if self._shows_wrong or self._class_terms.matches:
                 draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)
-        draws[LATENT] = (draw_latents(self._prior, n, rng),)
+        draws[LATENT] = (draw_latents(self.prior, n, rng),)
         if player == "generator":
             for step in self._besides:
                 draws |= {f"{step}{what}": drawn for what, drawn in self._draw("critic", n, data, rng).draws.items()}
@@ -375,15 +377,39 @@ class PlainGAN:
         return self.players["generator"] if self._average is None else self._average.network
 
     def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
-        return {LATENT: truncated(self._prior, n, rng), **{name: data[name] for name in self.prompted}}
+        return {LATENT: truncated(self.prior, n, rng), **{name: data[name] for name in self.prompted}}
 
     @torch.no_grad()
     def sample(self, prompt: Prompt) -> Tensor:
-        """Latents (N, latent), and labels -> images (N, C, H, W) in [-1, 1]; each depends on its own prompt alone."""
+        """Latents (N, latent), and labels -> images (N, C, H, W) in [-1, 1]; each depends on its own prompt alone.
+
+        Where there are styles, those of OTHER latents (N, latent) may follow from the layer CHANGE (N,) on.
+        """
         self.sampler.eval()
-        images: Tensor = self.sampler(prompt[LATENT], (), *(prompt[name] for name in self.prompted))
+        mixed = tuple(prompt[name] for name in (OTHER, CHANGE) if name in prompt)
+        images: Tensor = self.sampler(prompt[LATENT], mixed, *(prompt[name] for name in self.prompted))
         self.sampler.train()
         return images.float().clamp(-1, 1)
+
+    @property
+    def styles(self) -> stylegan.Generator | None:
+        """The part of the sampler that has a style a layer, if there is one."""
+        return next((m for m in self.sampler.modules() if isinstance(m, stylegan.Generator)), None)
+
+    def truncate(self, psi: float) -> None:
+        """Better samples, and less varied ones, from now on: styles are drawn to their mean by `psi`, or without any
+        normal latents are drawn within +-`psi`.
+
+        Errors: UserError for another prior, and for a psi beyond 1 of styles.
+        """
+        if self.styles is not None:
+            if psi > 1:
+                raise UserError(f"truncation {psi:g}: of styles at most 1, which is off")
+            self.styles.truncation = psi
+        elif self.prior.kind != "normal":
+            raise UserError(f"truncation is of normal latents: those of this generator are {self.prior.kind}")
+        else:
+            self.prior = replace(self.prior, truncation=psi)
 
     # --- in a stack of GANs
 

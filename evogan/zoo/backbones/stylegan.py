@@ -90,7 +90,7 @@ class Generator(progressive.GrowingGenerator):
         latent = genes["latent"]
         self._prior = Prior(genes.get("drawn_latent", latent), genes["latent_prior"])
         self._mixing: float = genes["style_mixing"]
-        self._truncation: float = genes["style_truncation"]
+        self.truncation: float = genes["style_truncation"]  # of samples alone
         self._truncated_levels: int = genes["style_truncated_levels"]
         mapping: list[nn.Module] = [PixelNorm()]
         for _ in range(genes["mapping_layers"]):
@@ -126,17 +126,18 @@ class Generator(progressive.GrowingGenerator):
         return (enter(draws[0]), *draws[1:]) if draws else draws
 
     def forward(self, latent: Tensor, draws: Draws = ()) -> Tensor:
-        """Without `draws` a sample: noise that stays, one style an image, and that truncated."""
+        """Without noise among the `draws` a sample: with noise that stays, and styles that are truncated."""
         w = self.mapping(latent)
-        noise: Sequence[Tensor | None]
+        styles = [w] * len(self._levels)
+        noise: Sequence[Tensor | None] = ()
         if draws:
             other, change, *noise = draws
             mixed = self.mapping(other)
-            styles = [torch.where((i < change)[:, None], w, mixed) for i in range(len(self._levels))]
-        else:
-            noise = [None] * len(self._levels)
-            truncated = self.mean_style + self._truncation * (w - self.mean_style)
-            styles = [truncated if s < self._truncated_levels else w for s in self._levels]
+            styles = [torch.where((i < change)[:, None], w, mixed) for i in range(len(styles))]
+        if not noise:
+            noise = [None] * len(styles)
+            held = zip(self._levels, styles, strict=True)
+            styles = [self._truncated(w) if s < self._truncated_levels else w for s, w in held]
 
         def block(s: int, x: Tensor) -> Tensor:
             if s:
@@ -146,6 +147,14 @@ class Generator(progressive.GrowingGenerator):
             return x
 
         return self.images(self.constant.expand(len(latent), -1, -1, -1), block)
+
+    def _truncated(self, w: Tensor) -> Tensor:
+        return self.mean_style + self.truncation * (w - self.mean_style)
+
+    @property
+    def layers(self) -> int:
+        """That have a style."""
+        return len(self._levels)
 
     def _side(self, level: int) -> int:
         return self.m << level
