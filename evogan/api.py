@@ -10,7 +10,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from evogan import shipped
-from evogan.engine import Broker, Listener, LocalExecutor, Store
+from evogan.engine import Broker, Event, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.families import family_of, image_fields
 from evogan.files import expand, file_name
@@ -95,7 +95,7 @@ def search(
     if objective is not None:
         problem = ObjectiveProblem(objective, f"{task or 'objective'} on {space.name}")
     else:
-        problem = GANProblem(GANSettings.of(data=data, **gan))
+        problem = GANProblem(GANSettings.of(data=data, **gan), _teller(listener))
     plan = settle(space, problem, place, resources, search, plugins)
     if name is None:
         what = task or "objective" if own else expand(data).resolve().stem
@@ -127,7 +127,7 @@ def resume(
     changed = dict(resources or {}) | _said(picked(Resources, asked))
     settings = replace(settings, resources=replace(settings.resources, **changed))
     settings = replace(settings, **_said(picked(SearchSettings, asked)))
-    plan = Plan(settings, Space.from_document(settings.space, GENES), GANProblem(gan), plugins)
+    plan = Plan(settings, Space.from_document(settings.space, GENES), GANProblem(gan, _teller(listener)), plugins)
     return _told_of(launch(place, name, plan, _outside(listener, asked)), name)
 
 
@@ -158,7 +158,7 @@ def train(
     expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
     read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
-    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)))
+    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), say)
     task, evaluate = problem.prepare()
     family_of(read).check_served(problem.dataset.kinds, problem.dataset.name)
     check(read, problem.dataset.fields)
@@ -191,7 +191,7 @@ def evaluate(
     from evogan.fitness import Scorer
 
     _plugins(asked)
-    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)))
+    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), say)
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator)
     dataset, samples = problem.dataset, problem.gan.samples
@@ -287,6 +287,10 @@ def _plugins(asked: Mapping[str, Any], recorded: Sequence[str] = ()) -> Plugins:
     named = asked.get("plugins", ())
     expect("plugins", named, (list, tuple), "a list of modules and .py files")
     return Plugins([*recorded, *(read_option("plugins", name, str) for name in named)])
+
+
+def _teller(listener: Listener | None) -> Callable[[str], None]:
+    return lambda line: None if listener is None else listener(Event("data", None, reason=line))
 
 
 def _outside(listener: Listener | None, asked: Mapping[str, Any]) -> Outside:

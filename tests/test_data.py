@@ -227,8 +227,10 @@ def test_folder_mistakes(tmp_path: Path) -> None:
     for damaged in (b"", b"not an image", whole[:60], whole[:-40]):
         (tmp_path / "4.png").write_bytes(damaged)
         refuses(DataSpec(str(tmp_path)), "cannot read", "4.png")
-    save_image(tmp_path / "4.png", pixels(8, 8).astype(np.uint16) * 256)
-    refuses(DataSpec(str(tmp_path)), "4.png", "8 bits")
+    (tmp_path / "4.png").unlink()
+    Image.fromarray(np.ones((8, 8), np.float32)).save(tmp_path / "4.tif")
+    refuses(DataSpec(str(tmp_path)), "4.tif", "8 bits")
+    (tmp_path / "4.tif").unlink()
     (tmp_path / "4.png").write_bytes(b"")
     refuses(DataSpec(str(tmp_path)), "4.png", "empty")
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.dataset import changed, image_dataset
 from evogan.errors import UserError
+from evogan.files import cache_folder
 from evogan.fitness import (
     METRICS,
     SHIPPED,
@@ -41,7 +42,7 @@ from evogan.fitness import (
     save_network,
     train_features,
 )
-from evogan.fitness.cache import folder, remembered
+from evogan.fitness.cache import remembered
 from evogan.fitness.features import NETWORKS, read_record
 from evogan.fitness.measures import OF_A_TRAINING, OF_CLASSES
 from evogan.fitness.normalized_loss import LossName
@@ -595,11 +596,11 @@ def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("EVOGAN_CACHE", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert folder() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("EVOGAN_CACHE")
-    assert folder() == tmp_path / "xdg" / "evogan"
+    assert cache_folder() == tmp_path / "xdg" / "evogan"
     monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert folder() == tmp_path / "home" / ".cache" / "evogan"
+    assert cache_folder() == tmp_path / "home" / ".cache" / "evogan"
 
 
 def test_processes_that_write_at_once_leave_whole_files(cache: Path) -> None:

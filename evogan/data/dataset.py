@@ -14,7 +14,6 @@ import psutil
 
 from evogan.errors import UserError, one_line
 from evogan.families import Field
-from evogan.stable import derive_seed
 
 Images = npt.NDArray[np.uint8]  # (N, C, H, W), 0..255
 Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
@@ -28,7 +27,7 @@ SHOWN = 20  # classes in a line
 class DataSpec:
     """Which images, and how to prepare them. Plain data.
 
-    `name`: a built-in data set, a folder of images, or an .npz file. `image_size`: resize to this many
+    `name`: a built-in data set, a folder of images, or an .npz, .npy or Parquet file. `image_size`: resize to this many
     pixels a side. `classes`: keep only these, renumbered 0, 1, ... in the order given: names, or, where no class has
     a number for a name, numbers as text; an int is the label itself. `data_dir`: where the built-in data sets lie
     (else the environment's EVOGAN_DATA, else ./data). `download`: fetch a built-in data set that is not there.
@@ -155,12 +154,6 @@ def image_dataset(
     return Dataset(name, _stream(images, labels), _stream(held_out, held_out_labels), class_names, notes)
 
 
-def changed(dataset: Dataset, **fields: npt.NDArray[Any] | None) -> Dataset:
-    """With other `images`, `labels`, `held_out` or `held_out_labels`."""
-    now = {name: getattr(dataset, name) for name in ("images", "labels", "held_out", "held_out_labels")} | fields
-    return image_dataset(dataset.name, **now, class_names=dataset.class_names, notes=dataset.notes)
-
-
 def _stream(images: Images, labels: Labels | None) -> Split:
     return {"images": {"images": images} if labels is None else {"images": images, "labels": labels}}
 
@@ -172,35 +165,6 @@ def _names(split: Split) -> set[tuple[str, str]]:
 def _add(sha: Any, array: npt.NDArray[Any]) -> None:
     sha.update(f"{array.dtype.str}{array.shape}".encode())
     sha.update(np.ascontiguousarray(array).data)
-
-
-def hold_out(
-    name: str,
-    images: Images,
-    labels: Labels | None,
-    class_names: tuple[str, ...] | None = None,
-    notes: tuple[str, ...] = (),
-) -> Dataset:
-    """Keep a fixed random 10 % of the images (at least 2) out of training; both parts stay in order."""
-    count = len(images)
-    rng = np.random.default_rng(derive_seed("held out", count))
-    out = np.zeros(count, dtype=bool)
-    out[np.argsort(rng.random(count))[: max(2, round(count / 10))]] = True
-    return split(name, images, labels, out, class_names, notes)
-
-
-def split(
-    name: str,
-    images: Images,
-    labels: Labels | None,
-    out: npt.NDArray[np.bool_],
-    class_names: tuple[str, ...] | None,
-    notes: tuple[str, ...],
-) -> Dataset:
-    """Hold out the images where `out` is true."""
-    if labels is None:
-        return image_dataset(name, images[~out], None, images[out], None, None, notes)
-    return image_dataset(name, images[~out], labels[~out], images[out], labels[out], class_names, notes)
 
 
 def check_fits(what: str, size: int) -> None:

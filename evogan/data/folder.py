@@ -1,7 +1,7 @@
 """A folder of image files -> a data set: which files are images, which folders are classes, which are parts.
 
-Where every image lies in a sub-folder, the sub-folders are the classes. `train` beside `val` or `test` are no classes,
-but what is trained on and what is held out.
+Where every image lies in a sub-folder, the sub-folders are the classes, unless there is a `labels.csv`. `train` beside
+`val` or `test` are no classes, but what is trained on and what is held out.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from PIL import __version__ as PIL
 
-from evogan.data.dataset import Dataset, Images, Labels, check_fits, hold_out, split
-from evogan.data.image import SUFFIXES, read_image
-from evogan.data.resize import resize
+from evogan.data.dataset import Labels
+from evogan.data.image import SUFFIXES
+from evogan.data.labels import labels_file, read_labels
+from evogan.data.parquet import PARQUET, load_parquet
+from evogan.data.pictures import AT_ONCE, Named, Pictures
+from evogan.data.source import Rows, Source
 from evogan.errors import UserError
 
 NO_DATA = {"__macosx", "@eadir", "thumbs.db", "thumbs", "thumbnails", "desktop.ini", "$recycle.bin", "lost+found"}
@@ -31,7 +35,7 @@ Role = Literal["train", "held out", "domain"]
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """Of each image, in order: whether it is held out (None: whoever loads decides), and the path below its part."""
 
     held_out: list[bool] | None
@@ -39,32 +43,46 @@ class _Layout:
     notes: tuple[str, ...] = ()
 
 
-def load_folder(folder: Path, image_size: int | None) -> Dataset:
-    """All images below `folder`. Grey images stay one channel unless others are in colour. All are of one size, or
-    cropped and resized to `image_size`.
+def load_folder(folder: Path) -> Source:
+    """All images below `folder`; where there are none, those of its Parquet files.
 
-    Errors: UserError for files that cannot be read, sizes that differ, and folders that could be classes or parts.
+    Errors: UserError for folders that could be classes or parts, and for a `labels.csv` that does not fit.
     """
     left_out: Counter[str] = Counter()
-    paths = sorted(_walk(folder, left_out))
-    without = [f"left out: {', '.join(f'{n:,} {what}' for what, n in sorted(left_out.items()))}"] if left_out else []
+    paths = sorted(_walk(folder, left_out, SUFFIXES))
+    if not paths and left_out[PARQUET]:
+        return load_parquet(folder.resolve().name, folder, sorted(_walk(folder, Counter(), (PARQUET,))))
+    listed = labels_file(folder)
+    left_out[".csv"] -= listed is not None
+    counts = sorted((what, n) for what, n in left_out.items() if n)
+    without = [f"left out: {', '.join(f'{n:,} {what}' for what, n in counts)}"] if counts else []
     if not paths:
         raise UserError("; ".join([f"no images in folder '{folder}': allowed: {', '.join(SUFFIXES)}", *without]))
-    layout = _layout(folder, paths)
-    labels, class_names, unlabelled = _classes(folder, layout)
-    images, frames = _read(folder, paths, image_size)
-    notes = (*layout.notes, *unlabelled, *frames, *without)
-    name = folder.resolve().name
-    if layout.held_out is None:
-        return hold_out(name, images, labels, class_names, notes)
-    return split(name, images, labels, np.array(layout.held_out), class_names, notes)
+    layout = layout_of(folder, paths)
+    if listed is None:
+        labels, class_names, said = _classes(folder, layout)
+    else:
+        labels, class_names = read_labels(listed, paths)
+        said = [f"classes are those of {listed.name}"]
+
+    def files(rows: Rows) -> Iterator[Named]:
+        for start in range(0, len(rows), AT_ONCE):
+            yield [(folder / paths[i], f"'{folder / paths[i]}'") for i in rows[start : start + AT_ONCE].tolist()]
+
+    def identity() -> list[Any]:
+        stats = ((path.as_posix(), (folder / path).stat()) for path in paths)
+        return [str(folder.absolute()), PIL, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]]
+
+    pixels, notes = Pictures(files, len(paths), identity), [*layout.notes, *said, *without]
+    out = None if layout.held_out is None else np.array(layout.held_out)
+    return Source(folder.resolve().name, len(paths), pixels, labels, class_names, out, notes)
 
 
 # --- which files
 
 
-def _walk(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """The images below `folder`, as paths from there. Links are followed; what is no image is counted in `left_out`."""
+def _walk(folder: Path, left_out: Counter[str], suffixes: Sequence[str]) -> Iterator[Path]:
+    """The files of these kinds below `folder`, as paths from there. Links are followed; others count in `left_out`."""
     waiting = [(folder, frozenset[tuple[int, int]]())]
     while waiting:
         place, above = waiting.pop()
@@ -81,7 +99,7 @@ def _walk(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
                 left_out[HIDDEN] += 1
             elif path.is_dir():
                 waiting.append((path, above | {here}))
-            elif path.suffix.lower() not in SUFFIXES:
+            elif path.suffix.lower() not in suffixes:
                 left_out[path.suffix.lower() or "without a suffix"] += 1
             elif not path.is_file():
                 left_out["that are no files"] += 1
@@ -100,7 +118,7 @@ def _role(name: str) -> Role | None:
     return None if part is None else "train" if part[1] else "held out"
 
 
-def _layout(folder: Path, paths: Sequence[Path]) -> _Layout:
+def layout_of(folder: Path, paths: Sequence[Path]) -> Layout:
     tops = _folders(paths)
     roles = {top: _role(top) for top in tops}
     found = list(roles.values())
@@ -108,7 +126,7 @@ def _layout(folder: Path, paths: Sequence[Path]) -> _Layout:
         raise UserError(f"folder '{folder}' holds domains, no classes: name one of its folders {_listed(tops)}")
     if "held out" not in found and (None in found or not found):  # `train` beside `bus` and `car` is a class
         _check_below(folder, paths)
-        return _Layout(None, paths)
+        return Layout(None, paths)
     if None in found or found.count("train") != 1 or any(len(path.parts) == 1 for path in paths):
         raise UserError(
             f"folder '{folder}': classes, or parts of a data set? Parts are one 'train' and beside it nothing but"
@@ -118,7 +136,7 @@ def _layout(folder: Path, paths: Sequence[Path]) -> _Layout:
     note = ", ".join(f"'{top}' {words[role]}" for top, role in roles.items() if role in words)
     held_out = [roles[path.parts[0]] == "held out" for path in paths]
     inner = [path.relative_to(path.parts[0]) for path in paths]
-    return _Layout(held_out if any(held_out) else None, inner, (note,))
+    return Layout(held_out if any(held_out) else None, inner, (note,))
 
 
 def _check_below(folder: Path, paths: Sequence[Path]) -> None:
@@ -135,7 +153,7 @@ def _folders(paths: Iterable[Path]) -> list[str]:
     return sorted({path.parts[0] for path in paths if len(path.parts) > 1})
 
 
-def _classes(folder: Path, layout: _Layout) -> tuple[Labels | None, tuple[str, ...] | None, list[str]]:
+def _classes(folder: Path, layout: Layout) -> tuple[Labels | None, tuple[str, ...] | None, list[str]]:
     """Labels, their names, and what to say where there are none though there are sub-folders.
 
     The order is that of text: in another one the labels, and so the fingerprints, of known data would change.
@@ -150,7 +168,7 @@ def _classes(folder: Path, layout: _Layout) -> tuple[Labels | None, tuple[str, .
     return np.array([number[path.parts[0]] for path in layout.inner], dtype=np.int64), tuple(names), []
 
 
-def _check_same_classes(folder: Path, layout: _Layout) -> None:
+def _check_same_classes(folder: Path, layout: Layout) -> None:
     train, held_out = (
         _folders(path for path, out in zip(layout.inner, layout.held_out or (), strict=True) if out is part)
         for part in (False, True)
@@ -166,32 +184,3 @@ def _check_same_classes(folder: Path, layout: _Layout) -> None:
 def _listed(names: Sequence[str], most: int = 10) -> str:
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(f"'{name}'" for name in names[:most]) + more
-
-
-# --- what is in them
-
-
-def _read(folder: Path, paths: Sequence[Path], image_size: int | None) -> tuple[Images, list[str]]:
-    """All of one size, with as many channels as the most colourful has; and what to say of files with more frames."""
-    images: list[Images] = []
-    frames = 0
-    for path in paths:
-        image, more = read_image(folder / path)
-        frames += more
-        if image_size is not None:
-            image = resize(image[None], image_size)[0]
-        elif image.shape[1:] != (images[0] if images else image).shape[1:]:
-            raise UserError(
-                f"images of different sizes: '{folder / paths[0]}' is {_size(images[0])}, '{folder / path}'"
-                f" is {_size(image)}: choose one with --image-size"
-            )
-        if not images:
-            check_fits(f"{len(paths):,} images of {_size(image)}", len(paths) * image.nbytes)
-        images.append(image)
-    channels = max(len(image) for image in images)
-    stacked = np.stack([np.broadcast_to(image, (channels, *image.shape[1:])) for image in images])
-    return stacked, [f"of {frames:,} images with several frames the first is taken"] if frames else []
-
-
-def _size(image: Images) -> str:
-    return f"{image.shape[2]}x{image.shape[1]}"

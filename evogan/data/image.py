@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from evogan.data.dataset import Images
 from evogan.errors import UserError
 
 SUFFIXES = (
@@ -17,37 +18,66 @@ SUFFIXES = (
     *(".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 GREY, COLOUR = ("1", "L", "LA", "La"), ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # Pillow's modes
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # grey of 16 bits
 BACKGROUND = 255  # white, as of the pages that images with holes are made for
+
+File = Path | bytes  # where one lies, or what is in it
 
 
 class Picture(NamedTuple):
-    """`pixels` (C, H, W), C is 1 where the file is grey, else 3; `frames`: whether the file has more than these."""
+    """`pixels` (C, H, W), C is 1 where the file is grey, else 3: uint8, or uint16 where it is grey of 16 bits.
 
-    pixels: Images
+    `frames`: whether the file has more than these. `upper`: whether they are the upper 8 of 16 bits.
+    """
+
+    pixels: npt.NDArray[Any]
     frames: bool
+    upper: bool
 
 
 def read_image(path: Path) -> Picture:
     """The first frame of an image file, upright, with white under what is transparent."""
+    with warnings.catch_warnings(action="ignore"):  # what is wrong is said
+        return read_file(path, f"'{path}'")
+
+
+def read_file(file: File, where: str) -> Picture:
+    """`read_image` for threads, who must not change how Python warns. Errors: UserError that says `where`."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:  # what is wrong is said below
-            return Picture(_pixels(path, ImageOps.exif_transpose(file)), getattr(file, "is_animated", False))
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+            raw = str([tile[3] for tile in getattr(image, "tile", ())])
+            pixels = _pixels(where, ImageOps.exif_transpose(image), "'LA;16" in raw)
+            return Picture(pixels, getattr(image, "is_animated", False), ";16" in raw and pixels.dtype == np.uint8)
     except UserError:
         raise
     except PermissionError as error:
-        raise UserError(f"cannot read image '{path}': no permission") from error
+        raise UserError(f"cannot read image {where}: no permission") from error
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise UserError(f"image '{path}' has more than {most} million pixels: make it smaller") from error
+        raise UserError(f"image {where} has more than {most} million pixels: make it smaller") from error
     except Exception as error:  # of damaged files the decoders raise whatever they stumble over
-        empty = path.stat().st_size == 0
-        raise UserError(f"cannot read image '{path}': {'empty' if empty else 'damaged, or not an image'}") from error
+        empty = not (file.stat().st_size if isinstance(file, Path) else file)
+        raise UserError(f"cannot read image {where}: {'empty' if empty else 'damaged, or not an image'}") from error
 
 
-def _pixels(path: Path, image: Image.Image) -> Images:
-    grey = image.mode in GREY
+def deepest(file: File) -> int:
+    """The largest value in a file, if it is grey of 16 bits; else 0, and for one that cannot be read."""
+    try:
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+            return int(np.asarray(image).max()) if image.mode in DEEP else 0
+    except Exception:  # it is said where it is read
+        return 0
+
+
+def _pixels(where: str, image: Image.Image, grey: bool) -> npt.NDArray[Any]:
+    if image.mode in DEEP:
+        values = np.asarray(image)
+        if image.has_transparency_data or values.min() < 0 or values.max() > 65535:
+            raise UserError(f"image {where} is of mode {image.mode}: convert it to grey or RGB of 8 bits a channel")
+        return values.astype(np.uint16)[None]
+    grey = grey or image.mode in GREY
     if not grey and image.mode not in COLOUR:
-        raise UserError(f"image '{path}' is of mode {image.mode}: convert it to grey or RGB of 8 bits a channel")
+        raise UserError(f"image {where} is of mode {image.mode}: convert it to grey or RGB of 8 bits a channel")
     if image.has_transparency_data:
         *colours, alpha = np.asarray(image.convert("LA" if grey else "RGBA"), dtype=np.uint16).transpose(2, 0, 1)
         mixed = (np.stack(colours) * alpha + BACKGROUND * (255 - alpha) + 127) // 255

@@ -2,69 +2,128 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import replace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from evogan.data import kept
+from evogan.data.arrays import load_arrays, of_dataset
 from evogan.data.builtin import DATASETS, load_builtin
-from evogan.data.dataset import Dataset, DataSpec, Images, Labels, changed
+from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
 from evogan.data.folder import load_folder
-from evogan.data.npz import load_npz
-from evogan.data.resize import resize
+from evogan.data.gather import gather
+from evogan.data.parquet import PARQUET, load_parquet
+from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError, one_line, unknown
 from evogan.files import expand
 from evogan.trial import IMAGE_SIZES
 
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
+ARRAYS = (".npz", ".npy")
+KINDS = "a folder of images, an .npz, .npy or .parquet file"
 
 
-def load_dataset(spec: DataSpec) -> Dataset:
-    """Load, choose classes, resize. Raises UserError, one line, for whatever the user can mend."""
+def load_dataset(spec: DataSpec, tell: Tell = lambda line: None) -> Dataset:
+    """Load, choose classes, resize. `tell` gets a line now and then where that takes long.
+
+    Images that are many lie in a file, and are decoded once. Raises UserError, one line, for what the user can mend.
+    """
     least, most = IMAGE_SIZES
     if spec.image_size is not None and not least <= spec.image_size <= most:
         raise UserError(f"image size {spec.image_size}: {least} to {most} pixels a side are allowed")
-    dataset = _read(spec)
-    for text in (spec.name, spec.data_dir or "", dataset.name, *(dataset.class_names or ())):
+    source = _find(spec)
+    for text in (spec.name, spec.data_dir or "", source.name, *(source.class_names or ())):
         _check_text(text)
-    if spec.classes is not None:
-        dataset = _choose(dataset, spec.classes)
-    images, held_out = dataset.images, dataset.held_out
-    if min(len(images), len(held_out)) < 2:
+    chosen = _choose(source, spec.classes)
+    if min(chosen.train, len(chosen.rows) - chosen.train) < 2:
         raise UserError(
-            f"data set '{spec.name}' has too few images: {len(images)} to train on, {len(held_out)} held out:"
-            " at least 2 of each are needed"
+            f"data set '{spec.name}' has too few images: {chosen.train} to train on, "
+            f"{len(chosen.rows) - chosen.train} held out: at least 2 of each are needed"
         )
-    height, width = images.shape[2:]
-    if spec.image_size is None and (height != width or height < least):
-        wanted = "square" if height != width else f"of {least} pixels a side or more"
-        raise UserError(f"data set '{spec.name}' has images of {width}x{height}: make them {wanted} with --image-size")
-    if min(height, width) < 1:
-        raise UserError(f"data set '{spec.name}' has images of {width}x{height}")
-    if spec.image_size is not None:
-        images, held_out = resize(images, spec.image_size), resize(held_out, spec.image_size)
-    if all(np.array_equal(images[0], image) for image in images):
-        raise UserError(f"data set '{spec.name}': all {len(images):,} images to train on are equal")
-    return changed(dataset, images=np.ascontiguousarray(images), held_out=np.ascontiguousarray(held_out))
+    data = _read(spec, source, chosen, tell)
+    if all(np.array_equal(data.images[0], image) for image in data.images):
+        raise UserError(f"data set '{spec.name}': all {len(data.images):,} images to train on are equal")
+    return data
 
 
-def _read(spec: DataSpec) -> Dataset:
+class _Chosen(NamedTuple):
+    """`rows` of the source, those to train on first, which are `train`; their labels, and the names of these."""
+
+    rows: Rows
+    train: int
+    labels: Labels | None
+    class_names: tuple[str, ...] | None
+
+    def dataset(self, source: Source, images: Images, notes: Iterable[str]) -> Dataset:
+        n, labels = self.train, self.labels
+        ours, held_out = (None, None) if labels is None else (labels[:n], labels[n:])
+        said = (*source.notes, *notes)
+        return image_dataset(source.name, images[:n], ours, images[n:], held_out, self.class_names, said)
+
+
+def _read(spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
+    """From the file where they are kept, if there is one."""
+    rows, path = chosen.rows, None
+    if source.pixels.most(len(rows), spec.image_size) > kept.LARGE:
+        path = kept.place(_identity(spec, source, chosen))
+        if data := _kept(path, source, chosen):
+            return data
+
+    def check(height: int, width: int) -> None:
+        if spec.image_size is None and (height != width or height < IMAGE_SIZES[0]):
+            wanted = "square" if height != width else f"of {IMAGE_SIZES[0]} pixels a side or more"
+            raise UserError(
+                f"data set '{spec.name}' has images of {width}x{height}: make them {wanted} with --image-size"
+            )
+
+    def fingerprint(images: Images) -> str:
+        return chosen.dataset(source, images, ()).fingerprint
+
+    images, notes = gather(source, rows, spec.image_size, path, check, fingerprint, tell)
+    data = _kept(path, source, chosen, trusted=True) if isinstance(images, np.memmap) else None
+    return data or chosen.dataset(source, np.ascontiguousarray(images), notes)
+
+
+def _identity(spec: DataSpec, source: Source, chosen: _Chosen) -> list[Any]:
+    arrays = [array for array in (chosen.rows, chosen.labels) if array is not None]
+    shas = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+    return [source.pixels.identity(), spec.image_size, chosen.train, *shas]
+
+
+def _kept(path: Path | None, source: Source, chosen: _Chosen, trusted: bool = False) -> Dataset | None:
+    """What lies there, if its bits are those that were written; `trusted`: by us, just now."""
+    known = kept.find(path) if path else None
+    if known is None or len(known.images) != len(chosen.rows):
+        return None
+    data = chosen.dataset(source, known.images, known.notes)
+    if trusted:
+        vars(data)["fingerprint"] = known.fingerprint
+    return data if data.fingerprint == known.fingerprint else None
+
+
+def _find(spec: DataSpec) -> Source:
     if spec.name in DATASETS:
-        return load_builtin(spec)
+        return of_dataset(load_builtin(spec))
     path = expand(spec.name)
     try:
         if path.is_dir():
-            return load_folder(path, spec.image_size)
-        if path.is_file() and path.suffix == ".npz":
-            return load_npz(path)
+            return load_folder(path)
         there = path.exists()
+        if path.is_file() and path.suffix in ARRAYS:
+            return load_arrays(path)
+        if path.is_file() and path.suffix == PARQUET:
+            return load_parquet(path.stem, path.parent, [Path(path.name)])
     except OSError as error:
         raise UserError(f"data set '{spec.name}': {error.strerror}") from error
     if there:
-        raise UserError(f"data set '{spec.name}' is a file of another kind: allowed: an .npz file, a folder of images")
+        raise UserError(f"data set '{spec.name}' is a file of another kind: allowed: {KINDS}")
     if "/" in spec.name or path.suffix:
         raise UserError(f"data set '{spec.name}': no such file or folder")
-    raise unknown("data set", spec.name, [*DATASETS, "a folder of images", "an .npz file"])
+    raise unknown("data set", spec.name, [*DATASETS, *KINDS.split(", ")])
 
 
 def _check_text(text: str) -> None:
@@ -75,30 +134,33 @@ def _check_text(text: str) -> None:
         raise UserError(f"data set: the name '{one_line(text)}' is no UTF-8: rename it") from None
 
 
-def _choose(dataset: Dataset, classes: tuple[str | int, ...]) -> Dataset:
-    """Only these classes."""
-    if dataset.labels is None or dataset.held_out_labels is None or dataset.class_names is None:
-        raise UserError(f"data set '{dataset.name}' has no labels to choose classes by")
+def _choose(source: Source, classes: tuple[str | int, ...] | None) -> _Chosen:
+    """All rows, or those of these classes."""
+    out, labels, names = source.parts(), source.labels, source.class_names
+    if classes is None:
+        rows = np.concatenate([np.flatnonzero(~out), np.flatnonzero(out)])
+        return _Chosen(rows, int((~out).sum()), None if labels is None else labels[rows], names)
+    if labels is None or names is None:
+        raise UserError(f"data set '{source.name}' has no labels to choose classes by")
+    number = _numbered(source.name, classes, labels[~out], names)
+    wanted = np.isin(labels, list(number))
+    rows = np.concatenate([np.flatnonzero(wanted & ~out), np.flatnonzero(wanted & out)])
+    renumbered = np.array([number[label] for label in labels[rows].tolist()], dtype=np.int64)
+    return _Chosen(rows, int((wanted & ~out).sum()), renumbered, tuple(names[label] for label in number))
+
+
+def _numbered(data: str, classes: tuple[str | int, ...], labels: Labels, names: tuple[str, ...]) -> dict[int, int]:
+    """The labels of these classes, and what they become: their place in the order given."""
     if not classes:
-        raise UserError(f"classes of data set '{dataset.name}': name at least one")
-    present = {dataset.class_names[label]: label for label in np.unique(dataset.labels).tolist()}
+        raise UserError(f"classes of data set '{data}': name at least one")
+    present = {names[label]: label for label in np.unique(labels).tolist()}
     by_text = present if any(map(NUMBER.fullmatch, present)) else {str(i): i for i in present.values()} | present
-    chosen: list[int] = []
+    chosen: dict[int, int] = {}
     for name in classes:
         label = by_text.get(name, -1) if isinstance(name, str) else name
         if label not in present.values():
-            raise UserError(one_line(f"data set '{dataset.name}': {unknown('class', str(name), present)}"))
+            raise UserError(one_line(f"data set '{data}': {unknown('class', str(name), present)}"))
         if label in chosen:
-            raise UserError(f"class '{name}' of data set '{dataset.name}' is named twice")
-        chosen.append(label)
-    images, labels = _keep(chosen, dataset.images, dataset.labels)
-    held_out, held_out_labels = _keep(chosen, dataset.held_out, dataset.held_out_labels)
-    names = tuple(dataset.class_names[label] for label in chosen)
-    kept = changed(dataset, images=images, labels=labels, held_out=held_out, held_out_labels=held_out_labels)
-    return replace(kept, class_names=names)
-
-
-def _keep(classes: list[int], images: Images, labels: Labels) -> tuple[Images, Labels]:
-    kept = np.isin(labels, classes)
-    number = {label: index for index, label in enumerate(classes)}
-    return images[kept], np.array([number[label] for label in labels[kept].tolist()], dtype=np.int64)
+            raise UserError(f"class '{name}' of data set '{data}' is named twice")
+        chosen[label] = len(chosen)
+    return chosen

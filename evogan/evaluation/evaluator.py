@@ -106,4 +106,4 @@ class GANEvaluator:
 
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""
-        return grid_png(to_unit_range(torch.from_numpy(self._dataset.images[:GRID])))
+        return grid_png(to_unit_range(torch.tensor(self._dataset.images[:GRID])))

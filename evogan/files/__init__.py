@@ -1,5 +1,25 @@
 """What is read from outside, within limits, and written whole or not at all."""
 
-from evogan.files.paths import check_file, check_folder, expand, file_name, half_of, read_small, write_whole
+from evogan.files.paths import (
+    cache_folder,
+    check_file,
+    check_folder,
+    expand,
+    file_name,
+    half_of,
+    read_small,
+    write_whole,
+    written_whole,
+)
 
-__all__ = ["check_file", "check_folder", "expand", "file_name", "half_of", "read_small", "write_whole"]
+__all__ = [
+    "cache_folder",
+    "check_file",
+    "check_folder",
+    "expand",
+    "file_name",
+    "half_of",
+    "read_small",
+    "write_whole",
+    "written_whole",
+]

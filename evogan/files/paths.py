@@ -7,7 +7,10 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from evogan.errors import UserError, shown
 from evogan.files.processes import born, machine
@@ -32,6 +35,14 @@ def expand(path: str | os.PathLike[str]) -> Path:
 def file_name(text: str) -> str:
     """Any text as the name of one file or folder: letters, digits, '.', '_' and '-'; no path, not hidden, no option."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".-")[:LONGEST_NAME] or "_"
+
+
+def cache_folder() -> Path:
+    """Of what is dear to make and may be deleted at any time. Errors: RuntimeError where there is no home."""
+    if named := os.environ.get("EVOGAN_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "evogan"
 
 
 def check_folder(folder: Path) -> None:
@@ -67,7 +78,14 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` under `path`, whose folder is made; after a fault there is the old file, or none.
+    """Write `content` under `path`, as `written_whole` does."""
+    with written_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """What becomes the file `path`, whose folder is made, as it is closed; after a fault there is the old one, or none.
 
     Half of one that was killed over it is removed by whoever writes the file next.
     """
@@ -78,7 +96,8 @@ def write_whole(path: Path, content: bytes) -> None:
             left.unlink(missing_ok=True)
     half = half_of(path, os.getpid())
     try:
-        half.write_bytes(content)
+        with half.open("wb+") as file:
+            yield file
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)

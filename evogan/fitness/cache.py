@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,21 +18,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from evogan.files import check_file, write_whole
+from evogan.files import cache_folder, check_file, write_whole
 from evogan.stable import digest
 
 FORMAT = 1  # rises when the same identity would give other tensors
 MAGIC = "evogan.cache"
 
 Tensors = dict[str, Tensor]
-
-
-def folder() -> Path:
-    """Errors: RuntimeError where there is no home."""
-    if named := os.environ.get("EVOGAN_CACHE"):
-        return Path(named).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "evogan"
 
 
 def remembered(identity: Mapping[str, str], compute: Callable[[], Tensors]) -> Tensors:
@@ -47,7 +38,7 @@ def remembered(identity: Mapping[str, str], compute: Callable[[], Tensors]) -> T
         "threads": str(torch.get_num_threads()),
     }
     try:
-        path = folder() / f"{digest(known)}.safetensors"
+        path = cache_folder() / f"{digest(known)}.safetensors"
     except RuntimeError:
         return compute()
     try:

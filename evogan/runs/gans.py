@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,16 @@ class GANProblem:
 
     early = True  # a training can be judged before its end
 
-    def __init__(self, gan: GANSettings) -> None:
-        self.gan = gan
+    def __init__(self, gan: GANSettings, tell: Callable[[str], None] = lambda line: None) -> None:
+        """`tell` gets a line now and then about what takes long."""
+        self.gan, self._tell = gan, tell
 
     @cached_property
     def dataset(self) -> Dataset:
         from evogan.data import DataSpec, load_dataset
 
         gan = self.gan
-        return load_dataset(DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download))
+        return load_dataset(DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download), self._tell)
 
     @property
     def contents(self) -> str:

@@ -6,6 +6,7 @@ other: two domains without pairs, or a few labelled images beside many without.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from evogan.zoo.gan import Rows
 Streams = Mapping[str, Mapping[str, Tensor]]  # stream -> field -> rows; images are uint8 (N, C, H, W)
 Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # the same in NumPy's arrays, as a data set has them
 
+RESIDENT = 2**33  # bytes
 FIRST = "images"  # the stream whose order and queue have names of one word in the state of a training
 
 
@@ -28,14 +30,18 @@ def of_images(images: Tensor, labels: Tensor | None = None) -> Streams:
 
 
 def on_device(streams: Arrays | Streams, device: torch.device | str) -> Streams:
-    return {
-        name: {field: torch.as_tensor(rows).to(device) for field, rows in fields.items()}
-        for name, fields in streams.items()
-    }
+    """On a CPU they are where they were; elsewhere they become resident, but for what is larger than `RESIDENT`."""
+    return {name: {field: _placed(rows, device) for field, rows in fields.items()} for name, fields in streams.items()}
+
+
+def _placed(rows: npt.NDArray[Any] | Tensor, device: torch.device | str) -> Tensor:
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of rows that cannot be written: none are
+        tensor = torch.as_tensor(rows)
+    return tensor if tensor.nbytes > RESIDENT else tensor.to(device)
 
 
 class Feed:
-    """`streams` are resident on `device`; the order of each comes from a generator of its own, derived from `seed`."""
+    """What it gives is on `device`; the order of each stream comes from a generator of its own, derived from `seed`."""
 
     def __init__(self, streams: Arrays | Streams, seed: int, device: torch.device) -> None:
         self.streams = on_device(streams, device)
@@ -50,7 +56,7 @@ class Feed:
         for name, stream in self.streams.items():
             if wanted := [field for field in stream if field in fields]:
                 picked = self._pick(name, n)
-                found |= {field: prepared(stream[field][picked]) for field in wanted}
+                found |= {field: prepared(_rows(stream[field], picked)) for field in wanted}
         return found
 
     def _pick(self, name: str, n: int) -> Tensor:
@@ -85,10 +91,15 @@ def at_random(streams: Streams, rng: torch.Generator) -> Rows:
         found: dict[str, Tensor] = {}
         for stream in streams.values():
             picked = torch.randint(_length(stream), (n,), generator=rng, device=rng.device)
-            found |= {field: prepared(stream[field][picked]) for field in stream if field in fields}
+            found |= {field: prepared(_rows(stream[field], picked)) for field in stream if field in fields}
         return found
 
     return rows
+
+
+def _rows(field: Tensor, picked: Tensor) -> Tensor:
+    """On the device of `picked`."""
+    return field[picked.to(field.device)].to(picked.device)
 
 
 def prepared(rows: Tensor) -> Tensor:

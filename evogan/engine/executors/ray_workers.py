@@ -14,9 +14,11 @@ from ray.exceptions import RayTaskError
 
 from evogan.engine.executors import cluster
 from evogan.engine.executors.base import Evaluate, Lost
+from evogan.engine.executors.local_cluster import LocalCluster
 from evogan.engine.executors.placement import Device
 from evogan.engine.executors.worker import Location, Worker
 from evogan.errors import UserError
+from evogan.files.mapped import sent_whole
 from evogan.settings.resources import Resources
 from evogan.trial import Trial
 
@@ -93,7 +95,8 @@ class RayWorkers:
         remote: Any = ray.remote
         options = cluster.worker_options(self._resources, self.share)
         self._actor = remote(**options, concurrency_groups={"news": 1, "stop": 1})(Worker)
-        self._shared = ray.put(self._evaluate)
+        with sent_whole(not isinstance(self._cluster, LocalCluster)):  # others' machines may lack files of this one
+            self._shared = ray.put(self._evaluate)
         self.refresh()
 
     def close(self) -> None:

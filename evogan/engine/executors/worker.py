@@ -143,9 +143,9 @@ class Worker:
         def watch() -> None:
             process = psutil.Process()
             while not done.wait(LOOK):
-                if process.memory_info().rss > memory:
+                if (used := process.memory_info().rss - _mapped()) > memory:
                     with self._changed:
-                        self._exceeded = float(process.memory_info().rss)
+                        self._exceeded = float(used)
                         self._changed.notify_all()
                     sleep(GRACE)
                     os._exit(1)
@@ -198,12 +198,21 @@ def _capped(memory: float) -> Iterator[None]:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     used = psutil.Process().memory_info()
-    cap = int(used.data + max(0.0, memory - used.rss))
+    cap = int(used.data + max(0.0, memory - used.rss + _mapped()))
     resource.setrlimit(resource.RLIMIT_DATA, (cap if hard == resource.RLIM_INFINITY else min(cap, hard), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _mapped() -> int:
+    """Resident bytes of files, such as code and large data sets: all processes share them, and they make room."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("RssFile")), 0)
 
 
 def _forget_peak() -> None:

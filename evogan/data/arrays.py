@@ -1,0 +1,289 @@
+"""Arrays, in memory or in .npz and .npy files -> a data set. What files say is checked before any numbers are read."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evogan.data import kept
+from evogan.data.dataset import Dataset, Images, Labels, check_fits
+from evogan.data.resize import resize
+from evogan.data.source import Rows, Source, depth, scaled
+from evogan.errors import UserError
+
+MOST_LABELS = 2**16
+LAYOUTS = "allowed: (N, H, W), (N, H, W, C), (N, C, H, W) with C 1 or 3"
+AT_ONCE = 2**23  # numbers
+SPILL = 1e-3  # by which rounding may have led floats beyond their range
+HALF_USED = 0.5  # images in [-1, 1] have something below minus this; others were sharpened in [0, 1], or are no images
+DARK = 0.05  # images in [0, 1] have something above this; others were divided twice
+
+Array = npt.NDArray[Any]
+
+# names of images and labels: to train on, and held out. Of our own, of Keras and of MedMNIST
+NAMES = (
+    (("images", "labels"), ()),
+    (("x_train", "y_train"), (("x_test", "y_test"),)),
+    (("train_images", "train_labels"), (("val_images", "val_labels"), ("test_images", "test_labels"))),
+)
+
+
+@dataclass
+class Arrays:
+    """Arrays of images one after another, each (N, H, W), (N, H, W, C) or (N, C, H, W), of the same kind of numbers."""
+
+    where: str
+    arrays: Sequence[Array]
+    of: Callable[[], Any]
+
+    def most(self, count: int, size: int | None) -> float:
+        channels, height, width = _first(self.arrays[0][:1]).shape[1:]
+        return float(count * channels * (size or height) * (size or width))
+
+    def identity(self) -> Any:
+        return self.of()
+
+    def read(self, rows: Rows, size: int | None, notes: list[str]) -> Iterator[Images]:
+        to_bytes, note = self._levels
+        begin = 0
+        for array in self.arrays:
+            own = rows[(rows >= begin) & (rows < begin + len(array))] - begin
+            begin += len(array)
+            for values in _chunks(array, own):
+                images = to_bytes(_first(values))
+                yield images if size is None else resize(images, size)
+        if note:
+            notes.append(note)
+        height, width = _first(self.arrays[0][:1]).shape[2:]
+        if size is not None and height != width:
+            notes.append(f"of images of {width}x{height} the centre is taken")
+
+    @cached_property
+    def _levels(self) -> tuple[Callable[[Array], Images], str | None]:
+        """How numbers become 0 .. 255, and what to say about it. Errors: UserError for what can be no images."""
+        kind = self.arrays[0].dtype
+        if kind == np.uint8:
+            return lambda x: x, None
+        if kind == np.bool_:
+            return lambda x: x.astype(np.uint8) * np.uint8(255), "True is white"
+        least, most, whole = self._range()
+        if kind == np.uint16:
+            bits = depth(int(most))
+            return lambda x: scaled(x, bits), f"numbers of 16 bits are read as {bits} bits, 0 to {2**bits - 1:,}"
+        if whole and least >= 0 and (kind.kind in "iu" or most > 1) and most <= 255:
+            return lambda x: x.astype(np.uint8), f"{kind} is taken as 0 to 255"
+        if kind.kind == "f" and least >= 0 and DARK <= most <= 1 + SPILL:
+            return lambda x: _rounded(_wide(x) * 255), f"{kind} is taken as from [0, 1]"
+        if kind.kind == "f" and -1 - SPILL <= least <= -HALF_USED and most <= 1 + SPILL:
+            return lambda x: _rounded((_wide(x) + 1) * 127.5), f"{kind} is taken as from [-1, 1]"
+        raise UserError(
+            f"{self.where} is {kind} with values from {least:g} to {most:g}: "
+            "allowed are uint8, uint16, whole numbers from 0 to 255, and floats that use [0, 1] or [-1, 1]"
+        )
+
+    def _range(self) -> tuple[float, float, bool]:
+        """The least number, the largest, and whether all are whole."""
+        least, most, whole = math.inf, -math.inf, True
+        for array in self.arrays:
+            for values in _chunks(array, np.arange(len(array))):
+                low, high = float(values.min()), float(values.max())
+                if not (math.isfinite(low) and math.isfinite(high)):
+                    raise UserError(f"{self.where} has numbers that are not finite (NaN or infinity)")
+                least, most = min(least, low), max(most, high)
+                whole = whole and (values.dtype.kind in "iu" or bool((values == np.rint(values)).all()))
+        return least, most, whole
+
+
+def of_dataset(data: Dataset) -> Source:
+    """Of one that is in memory already."""
+    images = (data.images, data.held_out)
+    labels = None
+    if data.labels is not None and data.held_out_labels is not None:
+        labels = np.concatenate([data.labels, data.held_out_labels])
+    count = sum(map(len, images))
+    held_out = np.arange(count) >= len(images[0])
+    pixels = Arrays(f"data set '{data.name}'", images, lambda: [_sha(array) for array in images])
+    return Source(data.name, count, pixels, labels, data.class_names, held_out, list(data.notes))
+
+
+def _sha(array: Array) -> list[Any]:
+    return [array.shape, hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+
+
+def _chunks(array: Array, rows: Rows) -> Iterator[Array]:
+    step = max(1, AT_ONCE // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        together = some[-1] - some[0] + 1 == len(some)
+        yield array[some[0] : some[-1] + 1] if together else array[some]
+
+
+def _first(images: Array) -> Array:
+    """Channels before rows and columns."""
+    if images.ndim == 3:
+        return images[:, None]
+    return images.transpose(0, 3, 1, 2) if images.shape[3] in (1, 3) else images
+
+
+def _wide(x: Array) -> Array:
+    return x if x.dtype == np.float64 else x.astype(np.float32)
+
+
+def _rounded(x: Array) -> Images:
+    return np.rint(x).clip(0, 255).astype(np.uint8)
+
+
+# --- files
+
+
+class _Stored(NamedTuple):
+    """An array as its header describes it. `begin`: of its numbers in the file, if they lie there as they are."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    begin: int | None
+
+
+def load_arrays(path: Path) -> Source:
+    """An .npz file with names as above, or an .npy file of images. Labels (N,): numbers from 0, or names.
+
+    Errors: UserError.
+    """
+    try:
+        return _npy(path) if path.suffix == ".npy" else _npz(path)
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise UserError(f"cannot read '{path}': no permission") from error
+    except Exception as error:  # of damaged files zip and NumPy raise whatever they stumble over
+        kind = "an .npy file of numbers" if path.suffix == ".npy" else "an .npz file of plain arrays"
+        raise UserError(f"cannot read '{path}': damaged, or not {kind}") from error
+
+
+def _npy(path: Path) -> Source:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        stored = _header(file, f"'{path}'", size)
+    _check_images(f"'{path}'", stored)
+    images = _mapped(path, stored) if _lies(stored) else np.load(path, allow_pickle=False)
+    return Source(path.stem, len(images), Arrays(f"'{path}'", [images], lambda: identity(path)))
+
+
+def _npz(path: Path) -> Source:
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        train, others = next((found for found in NAMES if found[0][0] in names), (("", ""), ()))
+        if not train[0]:
+            known = ", ".join(f"'{found[0][0]}'" for found in NAMES)
+            raise UserError(f"'{path}' has no array {known}: it has {', '.join(names) or 'none'}")
+        parts = [train, *(part for part in others if part[0] in names)]
+        labelled = any(label in names for _, label in parts)
+        wanted = [name for part in parts for name in part[: 1 + labelled]]
+        stored = {name: _member(path, archive, name) for name in wanted}
+    for images, label in parts:
+        _check_images(f"'{images}' in '{path}'", stored[images])
+        if labelled:
+            _check_labels(f"'{label}' in '{path}'", stored[label], len_of=stored[images])
+    with np.load(path, allow_pickle=False) as file:
+        found = {name: _mapped(path, how) if _lies(how) else file[name] for name, how in stored.items()}
+    arrays, kinds = [found[images] for images, _ in parts], {(found[i].dtype, found[i].shape[1:]) for i, _ in parts}
+    if len(kinds) > 1:
+        raise UserError(f"'{path}': {' and '.join(images for images, _ in parts)} are of different kinds or sizes")
+    where = f"'{parts[0][0]}' in '{path}'"
+    source = Source(path.stem, sum(map(len, arrays)), Arrays(where, arrays, lambda: identity(path)))
+    if len(parts) > 1:
+        source.held_out = np.arange(source.count) >= len(arrays[0])
+        out = " and ".join(f"'{images}'" for images, _ in parts[1:])
+        source.notes.append(f"'{train[0]}' is trained on, {out} held out")
+    if labelled:
+        labels = np.concatenate([found[label].reshape(len(found[images])) for images, label in parts])
+        source.labels, source.class_names = classes_of(f"'{parts[0][1]}' in '{path}'", labels)
+    return source
+
+
+def identity(path: Path) -> list[Any]:
+    stat = path.stat()
+    return [str(path.absolute()), stat.st_size, stat.st_mtime_ns]
+
+
+def _lies(stored: _Stored) -> bool:
+    """Whether it is read where it lies: too large to be read at once."""
+    return stored.begin is not None and math.prod(stored.shape) * stored.dtype.itemsize > kept.LARGE
+
+
+def _mapped(path: Path, stored: _Stored) -> Array:
+    return np.memmap(path, stored.dtype, "r", stored.begin or 0, stored.shape)
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> _Stored:
+    if f"{name}.npy" not in archive.namelist():
+        raise UserError(f"'{path}' has no array '{name}': it has {', '.join(archive.namelist())}")
+    info, where = archive.getinfo(f"{name}.npy"), f"'{name}' in '{path}'"
+    with archive.open(info) as file:
+        shape, dtype, begin = _header(file, where, info.file_size)
+    if info.compress_type != zipfile.ZIP_STORED or begin is None:
+        check_fits(where, info.file_size)
+        return _Stored(shape, dtype, None)
+    with path.open("rb") as whole:
+        whole.seek(info.header_offset + 26)
+        lengths = struct.unpack("<HH", whole.read(4))
+    return _Stored(shape, dtype, info.header_offset + 30 + sum(lengths) + begin)
+
+
+def _header(file: IO[bytes], where: str, size: int) -> _Stored:
+    """Errors: UserError unless as many numbers follow as it says."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    begin = file.tell()
+    if dtype.hasobject:
+        raise UserError(f"cannot read {where}: it has Python objects, not numbers")
+    if math.prod(shape) * dtype.itemsize + begin != size:
+        raise UserError(f"cannot read {where}: damaged, it has not as many bytes as an array of shape {shape}")
+    if fortran:
+        check_fits(where, size)
+    return _Stored(shape, dtype, None if fortran else begin)
+
+
+def _check_images(where: str, stored: _Stored) -> None:
+    shape = stored.shape
+    last, first = (len(shape) == 4 and shape[axis] in (1, 3) for axis in (3, 1))
+    if last and first:
+        raise UserError(f"{where} has shape {shape}, channels first or last: give images of more than 3 pixels a side")
+    if not (len(shape) == 3 or last or first):
+        raise UserError(f"{where} has shape {shape}: {LAYOUTS}")
+    height, width = shape[1:3] if len(shape) == 3 or last else shape[2:]
+    if min(height, width) < 1:
+        raise UserError(f"{where} has images of {width}x{height}")
+    if stored.dtype.kind not in "biuf":
+        raise UserError(f"{where} is {stored.dtype}: it must be numbers, as uint8 from 0 to 255")
+
+
+def _check_labels(where: str, stored: _Stored, len_of: _Stored) -> None:
+    count = len_of.shape[0]
+    if stored.shape not in ((count,), (count, 1)):
+        raise UserError(f"{where} has shape {stored.shape}: it must be {(count,)}, one an image")
+    if stored.dtype.kind not in "iuU":
+        raise UserError(f"{where} is {stored.dtype}: it must be integers from 0, or text")
+
+
+def classes_of(where: str, labels: Array) -> tuple[Labels, tuple[str, ...]]:
+    """Numbers are the labels themselves."""
+    if labels.dtype.kind == "U":
+        names, numbers = np.unique(labels, return_inverse=True)
+        return numbers.astype(np.int64), tuple(names.tolist())
+    least, most = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+    if least < 0 or most >= MOST_LABELS:
+        wrong = least if least < 0 else most
+        raise UserError(f"{where} has the label {wrong}: allowed are 0 to {MOST_LABELS - 1}, or text")
+    return labels.astype(np.int64), tuple(map(str, range(most + 1)))

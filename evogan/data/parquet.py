@@ -1,0 +1,155 @@
+"""Parquet files with a column of images, as of the Hugging Face hub -> a data set.
+
+An image is a struct with the `bytes` of an image file, or these bytes alone. Names of classes are those that the
+schema's metadata have. Files that are called `train-...` beside `test-...`, or lie in such folders, are parts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import __version__ as PIL
+
+from evogan.data.arrays import classes_of, identity
+from evogan.data.dataset import Labels
+from evogan.data.pictures import AT_ONCE, Named, Pictures
+from evogan.data.source import Rows, Source
+from evogan.errors import UserError
+
+PARQUET = ".parquet"
+TRAIN, HELD_OUT = re.compile(r"train(ing)?"), re.compile(r"val|valid|validation|dev|test|testing")
+IMAGE, LABEL = ("image", "img", "images"), ("label", "labels", "class", "target")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One file: its images' column, as it is read, its labels' if it has one, and what the hub says of its columns."""
+
+    path: Path
+    rows: int
+    image: str
+    label: str | None
+    features: dict[str, Any]
+
+
+def load_parquet(name: str, folder: Path, files: Sequence[Path]) -> Source:
+    """`files` below `folder`, which are one data set, or its parts. Errors: UserError for what is none."""
+    held_out = _parts(folder, files)
+    tables = [_guarded(folder / file) for file in files]
+    columns = {(table.image, table.label) for table in tables}
+    if len(columns) > 1:
+        raise UserError(f"the Parquet files of '{folder}' have different columns: name one of them")
+    ends = np.cumsum([table.rows for table in tables])
+
+    def chunks(rows: Rows) -> Iterator[Named]:
+        begin = 0
+        for table, end in zip(tables, ends.tolist(), strict=True):
+            own = rows[(rows >= begin) & (rows < end)] - begin
+            begin = end
+            yield from _images(table, own)
+
+    pixels = Pictures(chunks, int(ends[-1]), lambda: [PIL, [identity(table.path) for table in tables]])
+    source = Source(name, int(ends[-1]), pixels)
+    source.labels, source.class_names = _labels(tables)
+    if held_out is not None:
+        source.held_out = np.repeat(held_out, [table.rows for table in tables])
+        source.notes.append(f"{held_out.count(False):,} files are trained on, {held_out.count(True):,} held out")
+    return source
+
+
+def _parts(folder: Path, files: Sequence[Path]) -> list[bool] | None:
+    """Of each file whether it is held out; None where there are no parts."""
+    roles = [next(filter(None, map(_role, (*file.parts[:-1], re.split(r"[-_.]", file.stem)[0]))), "") for file in files]
+    if {*roles} == {"train", "held out"}:
+        return [role == "held out" for role in roles]
+    if len({*roles}) > 1:
+        raise UserError(f"folder '{folder}': Parquet files of parts, 'train' and 'test', beside others: name one file")
+    return None
+
+
+def _role(name: str) -> str:
+    return "train" if TRAIN.fullmatch(name.lower()) else "held out" if HELD_OUT.fullmatch(name.lower()) else ""
+
+
+def _guarded(path: Path) -> _Table:
+    try:
+        return _table(path)
+    except UserError:
+        raise
+    except Exception as error:  # Arrow's, of damaged files
+        raise UserError(f"cannot read '{path}': damaged, or not a Parquet file") from error
+
+
+def _table(path: Path) -> _Table:
+    import pyarrow.parquet as pq
+    from pyarrow import types
+
+    with pq.ParquetFile(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    binary = [types.is_binary, types.is_large_binary]
+    images = []
+    for field in schema:
+        kind, column = field.type, field.name
+        if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind, column = kind.field("bytes").type, f"{column}.bytes"
+        if any(is_binary(kind) for is_binary in binary):
+            images.append(column)
+    named = [column for column in images if column.partition(".")[0].lower() in IMAGE]
+    if len(images) != 1:
+        images = named
+    if len(images) != 1:
+        what = "several columns of images" if named else "no column of images (a struct with 'bytes')"
+        raise UserError(f"'{path}' has {what}: its columns are {', '.join(schema.names)}")
+    known = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = known.get("info", {}).get("features", {})
+    classes = [
+        name for name, about in features.items() if isinstance(about, dict) and about.get("_type") == "ClassLabel"
+    ]
+    label = next((name for name in (*LABEL, *classes) if name in schema.names), None)
+    return _Table(path, rows, images[0], label, features)
+
+
+def _images(table: _Table, rows: Rows) -> Iterator[Named]:
+    import pyarrow.parquet as pq
+
+    wanted, begin = np.zeros(table.rows, dtype=bool), 0
+    wanted[rows] = True
+    with pq.ParquetFile(table.path) as file:
+        for batch in file.iter_batches(AT_ONCE, columns=[table.image]):
+            column = batch.column(0)
+            if table.image.endswith(".bytes"):
+                (column,) = column.flatten()
+            numbers = np.flatnonzero(wanted[begin : begin + len(batch)])
+            if len(numbers):
+                yield [_named(table, begin + i, column[i].as_py()) for i in numbers.tolist()]
+            begin += len(batch)
+
+
+def _named(table: _Table, row: int, content: bytes | None) -> tuple[bytes, str]:
+    return content or b"", f"in row {row} of '{table.path}'"
+
+
+def _labels(tables: Sequence[_Table]) -> tuple[Labels | None, tuple[str, ...] | None]:
+    import pyarrow.parquet as pq
+
+    column = tables[0].label
+    if column is None:
+        return None, None
+    where = f"'{column}' in '{tables[0].path}'"
+    found = [pq.read_table(table.path, columns=[column]).column(0) for table in tables]
+    if missing := sum(values.null_count for values in found):
+        raise UserError(f"{where}: {missing:,} rows have no label")
+    values = np.concatenate([np.array(chunked.to_pylist()) for chunked in found])
+    if values.dtype.kind not in "iuUb" or values.ndim != 1:
+        raise UserError(f"{where}: labels must be whole numbers from 0, or text")
+    labels, names = classes_of(where, values if values.dtype.kind != "b" else values.astype(int))
+    given = tables[0].features.get(column, {})
+    if isinstance(given, dict) and isinstance(given.get("names"), list) and len(given["names"]) >= len(names):
+        names = tuple(map(str, given["names"]))
+    return labels, names
