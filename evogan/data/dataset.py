@@ -154,6 +154,12 @@ def image_dataset(
     return Dataset(name, _stream(images, labels), _stream(held_out, held_out_labels), class_names, notes)
 
 
+def changed(dataset: Dataset, **fields: npt.NDArray[Any] | None) -> Dataset:
+    """With other `images`, `labels`, `held_out` or `held_out_labels`."""
+    now = {name: getattr(dataset, name) for name in ("images", "labels", "held_out", "held_out_labels")} | fields
+    return image_dataset(dataset.name, **now, class_names=dataset.class_names, notes=dataset.notes)
+
+
 def _stream(images: Images, labels: Labels | None) -> Split:
     return {"images": {"images": images} if labels is None else {"images": images, "labels": labels}}
 
