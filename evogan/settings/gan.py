@@ -24,7 +24,7 @@ class GANSettings:
     Errors: UserError for a keyword or value that makes no sense.
     """
 
-    data: str = option("digits", group="data", help="Data set: a built-in name, an image folder, an .npz, .npy or .parquet.")
+    data: str = option("digits", group="data", help="Data set: a name, an image folder, an .npz, .npy or .parquet.")
     image_size: int | None = option(
         None, low=IMAGE_SIZES[0], high=IMAGE_SIZES[1], group="data", help="Resize images to this side, in pixels."
     )
