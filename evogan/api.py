@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from evogan import shipped
 from evogan.engine import Broker, Event, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.families import family_of, image_fields
-from evogan.files import expand, file_name
+from evogan.files import expand, file_name, write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
@@ -29,7 +30,7 @@ from evogan.settings import GANSettings, Output, Resources, SearchSettings
 from evogan.settings.doors import GAN, RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
 from evogan.space import Space, load_space
-from evogan.trial import IMAGE_SIZES, Evaluation, Trial
+from evogan.trial import IMAGE_SIZES, Evaluation, GANTask, Trial
 
 if TYPE_CHECKING:
     from evogan.evaluation.architecture import Player
@@ -145,19 +146,29 @@ def train(
     data: str | Path = GANSettings.data,
     *,
     replicate: int = 0,
+    every: float | None = None,
+    page: bool | str = False,
     say: Callable[[str], None] = lambda line: None,
+    listener: Listener | None = None,
     **asked: Any,
 ) -> tuple[Evaluation, Path]:
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
-    genome: a published one's name, a TOML file, or genes. `say` gets a line about the data. Errors: UserError.
+    genome: a published one's name, a TOML file, or genes. page: write `train.html` into the folder, and while it trains
+    `live.png` there, samples of now; a text is what the page calls the GAN. every: thousands of real images from one
+    such grid to the next, 0 for none; without a page there are some only if it is said. Neither changes the training.
+    `say` gets lines about the data and the grid, `listener` hears how far it is. Errors: UserError.
     """
+    from evogan.evaluation.look import Look
     from evogan.families.build import check
 
     _plugins(asked)
     expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
+    expect("page", page, (bool, str), "True, False or a name")
+    name = page if isinstance(page, str) else "a GAN" if isinstance(genome, Mapping) else Path(genome).stem
     read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
+    every = read_option("every", every, float | None, low=0)
     problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), say)
     task, evaluate = problem.prepare()
     family_of(read).check_served(problem.dataset.kinds, problem.dataset.name)
@@ -165,11 +176,45 @@ def train(
     say(problem.contents)
     kept = Place.of(asked.get("runs"), asked.get("store")).open()
     trial = Trial(read, GENES.key(read), task, 1.0, replicate)
+    live = kept.files(trial.identity) / "live.png"
+
+    def watched(trial: Trial) -> Evaluation:
+        if not (bool(page) if every is None else every > 0):
+            return evaluate(trial)
+        say(f"samples of now: {live}")
+        return evaluate(trial, Look(partial(write_whole, live), every))
+
+    broker = Broker(kept, LocalExecutor(watched), listener or (lambda event: None), choice=trial.choice)
     try:
-        evaluation = Broker(kept, LocalExecutor(evaluate), choice=trial.choice).result(trial)
+        evaluation = broker.result(trial)
     finally:
         kept.leases.close()
-    return evaluation, kept.files(trial.identity, evaluation)
+    folder = kept.files(trial.identity, evaluation)
+    if page:
+        _write_page(name, trial, evaluation, folder, problem, evaluate.real_grid())
+    return evaluation, folder
+
+
+def _write_page(
+    name: str, trial: Trial, evaluation: Evaluation, folder: Path, problem: GANProblem, real: bytes
+) -> None:
+    from evogan.evaluation.architecture import architecture
+    from evogan.report import write_training
+    from evogan.report.training import Training
+
+    assert isinstance(trial.task, GANTask)
+    training = Training(
+        name,
+        trial.genome,
+        trial.task,
+        trial.replicate,
+        problem.contents,
+        evaluation,
+        folder,
+        real,
+        architecture(trial.genome, problem.dataset.fields),
+    )
+    write_training(training)
 
 
 @takes(GAN)

@@ -23,19 +23,32 @@ def train(
     genome: Annotated[str, typer.Argument(help="A published genome (`evogan zoo`) or a TOML file.")],
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
     replicate: int = 0,
+    every: Annotated[
+        float | None,
+        typer.Option(help="Thousands of real images from one look at samples (live.png) to the next; 0: none."),
+    ] = None,
     as_json: Json = False,
     **asked: Any,
 ) -> None:
-    """Train one genome and score it; trained before, it is looked up."""
-    from rich.text import Text
-
+    """Train one genome and score it, with a page about it; trained before, it is looked up."""
     from evogan import api, shipped
+    from evogan.monitor.training import TrainingProgress
     from evogan.report import facts, tables
+    from evogan.report.training import NAME
 
     terminal, budget = console(), GANSettings.of(**picked(GANSettings, asked)).budget
-    genes = dict(shipped.read_genome(genome).genome) | read_pairs("gene", set_ or [])
-    with terminal.status(Text(f"training {genome} on {asked['data']} for {budget}")):
-        evaluation, folder = api.train(genes, replicate=replicate, say=teller(terminal), **asked)
+    file = shipped.read_genome(genome)
+    genes = dict(file.genome) | read_pairs("gene", set_ or [])
+    with TrainingProgress(f"training {genome} on {asked['data']} for {budget}", terminal) as progress:
+        evaluation, folder = api.train(
+            genes,
+            replicate=replicate,
+            every=every,
+            page=file.name if genes == dict(file.genome) else f"{file.name}, changed",
+            say=teller(terminal),
+            listener=progress,
+            **asked,
+        )
     if as_json:
         print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})
         return
@@ -45,6 +58,7 @@ def train(
     if not evaluation.failed:
         say(f"generator  {folder / 'generator.safetensors'}")
         say(f"grid       {folder / 'samples.png'}")
+    say(f"page       {folder / NAME}")
 
 
 @takes(EXTENSIONS)

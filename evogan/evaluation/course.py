@@ -19,6 +19,7 @@ from evogan.evaluation.artefacts import GENERATOR, SAMPLES, Record, grid_of, pac
 from evogan.evaluation.checkpoint import pack_generator
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.flags import flags_of
+from evogan.evaluation.look import Look
 from evogan.evaluation.scoring import Scoring
 from evogan.families import family_of
 from evogan.families.build import build
@@ -35,9 +36,11 @@ from evogan.version import __version__
 class Course:
     """`streams` lie on the device. Those that are trained as one program share a clock."""
 
-    def __init__(self, trial: Trial, streams: Streams, scoring: Scoring, clock: Clock) -> None:
+    def __init__(
+        self, trial: Trial, streams: Streams, scoring: Scoring, clock: Clock, look: Look | None = None
+    ) -> None:
         self._trial, self._task, self._scoring, self._clock = trial, scoring.task, scoring, clock
-        self._streams, self._device = streams, scoring.device
+        self._streams, self._device, self._look = streams, scoring.device, look
         self._together = clock.sharing
         self._record = Record()
         self._before = 0.0  # seconds that an earlier evaluation spent on this training
@@ -88,6 +91,8 @@ class Course:
         plan = self._plan
         flops = flops_per_step(self._trial.genome, self._scoring.dataset.fields)
         trainer = self._begin()
+        if self._look is not None:
+            self._look.at(trainer, plan.last, self._scoring, self._clock)
         begun, before, device, record = trainer.iteration, self._steps(trainer), self._device, self._record
         before_the_end = None
         if device.type == "cuda":

@@ -11,6 +11,7 @@ from evogan.errors import UserError
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.course import Course
 from evogan.evaluation.grid import grid_png
+from evogan.evaluation.look import Look
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.fitness import OF_CLASSES, Scorer, to_unit_range
 from evogan.fitness.threads import threads
@@ -41,10 +42,10 @@ class GANEvaluator:
     def __init__(self, dataset: Dataset, scorer: Scorer, device: str = "cpu") -> None:
         self._dataset, self._scorer, self._device = dataset, scorer, device
 
-    def __call__(self, trial: Trial) -> Evaluation:
+    def __call__(self, trial: Trial, look: Look | None = None) -> Evaluation:
         assert isinstance(trial.task, GANTask)
         with threads(trial.task.threads):
-            course = Course(trial, self._streams(), self._scoring(trial.task), Clock()).run()
+            course = Course(trial, self._streams(), self._scoring(trial.task), Clock(), look).run()
             while True:
                 try:
                     next(course)

@@ -54,6 +54,10 @@ class NormalizedLoss:
         generator = self._take("generator") if self._stepped("generator") else 0.0
         return ((1 - real) + (1 - generator) + fake) / 3
 
+    def placed(self, means: Mapping[str, float]) -> dict[str, float]:
+        """Where each of these means lies in the range so far of the loss of its name: r, in [0, 1]."""
+        return {name: running.place(means[name]) for name, running in self._running.items() if name in means}
+
     def state(self) -> dict[str, Any]:
         """All it remembers, as plain data."""
         return {name: [float(r.low), float(r.high), float(r.sum), r.count] for name, r in self._running.items()}
@@ -87,8 +91,12 @@ class _Running:
         self.sum, self.count = self.sum + loss, self.count + 1
 
     def take(self) -> float:
-        low, high, mean = float(self.low), float(self.high), float(self.sum) / self.count
+        mean = float(self.sum) / self.count
         self.sum, self.count = torch.zeros_like(self.sum), 0
+        return self.place(mean)
+
+    def place(self, mean: float) -> float:
+        low, high = float(self.low), float(self.high)
         if high - low <= ROUNDING * max(abs(high), abs(low)):
             return 0.0
         share = (mean - low) / (high - low)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evogan.engine.history import RunHistory
+    from evogan.report.training import Training
 
-__all__ = ["write_report"]
+__all__ = ["write_report", "write_training"]
 
 
 def write_report(run: RunHistory, folder: Path) -> Path:
@@ -18,3 +19,10 @@ def write_report(run: RunHistory, folder: Path) -> Path:
     )  # matplotlib and scikit-learn: a second that tables need not pay
 
     return write_report(run, folder)
+
+
+def write_training(training: Training) -> Path:
+    """Write `train.html`, one self-contained page, into the training's folder; the page's path."""
+    from evogan.report.training import write_training
+
+    return write_training(training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +60,17 @@ def training_grids(run: RunHistory) -> Iterator[Grid]:
     training = run.best_training(run.best.row.key) if run.best else None
     if training is None:
         return
-    for point in training.evaluation.scores:
+    folder = run.store.files(training.identity, training.evaluation)
+    yield from checkpoint_grids(folder, training.evaluation.scores, run.judge.metric)
+
+
+def checkpoint_grids(folder: Path, scores: Iterable[Mapping[str, float]], metric: str = "fid") -> Iterator[Grid]:
+    """Of an evaluation's folder, a grid a score checkpoint; none where they were not kept."""
+    for point in scores:
         percent = round(100 * point.get("fidelity", 0.0))
-        path = run.store.files(training.identity, training.evaluation) / f"samples-{percent}.png"
+        path = folder / f"samples-{percent}.png"
         if path.is_file():
-            yield Grid(path.stem, f"{percent} %", _judged(run, point), read_small(path, LARGEST_FILE))
+            yield Grid(path.stem, f"{percent} %", _judged(metric, point), read_small(path, LARGEST_FILE))
 
 
 def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]:
@@ -73,12 +79,11 @@ def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]
     if training is not None:
         path = run.store.files(training.identity, training.evaluation) / "samples.png"
         if path.is_file():
-            note = f"{_judged(run, training.evaluation.kept)}, its best training"
+            note = f"{_judged(run.judge.metric, training.evaluation.kept)}, its best training"
             yield Grid(name, title, note, read_small(path, LARGEST_FILE))
 
 
-def _judged(run: RunHistory, point: Mapping[str, float]) -> str:
-    metric = run.judge.metric
+def _judged(metric: str, point: Mapping[str, float]) -> str:
     return f"{metric_name(metric)} {short(point.get(metric))}"
 
 

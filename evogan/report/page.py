@@ -47,6 +47,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
+    made.filters |= {"shape": facts.shape, "many": facts.many}
     return made
 
 
@@ -96,7 +97,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
                 )
                 if time.seconds
             ],
-            best_toml=genome_toml(run.name, best.row.number, best.row.genome) if best else "",
+            best_toml=genome_toml(f"evolved #{best.row.number} of {run.name}", best.row.genome) if best else "",
             train_command=_train_command(run.settings.gan) if run.settings.gan else "",
             provenance=_provenance([*searched, *checked]),
         )
@@ -106,9 +107,8 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
 # --- what to paste
 
 
-def genome_toml(run: str, number: int, genome: Genome) -> str:
+def genome_toml(title: str, genome: Genome) -> str:
     """The genome as a file that `evogan train` reads."""
-    title = f"evolved #{number} of {run}"
     lines = [f"title = {_toml(title)}", "", "[genes]"]
     return "\n".join([*lines, *(f"{_toml_key(name)} = {_toml(value)}" for name, value in genome.items())])
 

@@ -68,6 +68,7 @@ class Trainer:
         }
         self.longest = {name: float(genes[f"{name}_gradient_clip"]) for name in gan.players}
         self._meter = _Meter()
+        self.watched: Callable[[], None] = lambda: None  # after each iteration; it changes nothing
         self.looks_every_iteration = device.type == "cpu"  # elsewhere a look would wait for the device
         self._normalized = NormalizedLoss()
 
@@ -102,15 +103,19 @@ class Trainer:
             for player in self.rounds.program(self.iteration):
                 self._step(player)
             self.iteration += 1
+            self.watched()
         for name, mean in self._meter.means().items():
             if not math.isfinite(mean):
                 raise Diverged(f"{name} loss is {mean} by {self.images_seen / 1000:.1f} kimg")
 
     def losses(self) -> dict[str, float]:
-        """The mean of every loss, and of what is watched beside them, since the last call."""
+        """The mean of every loss, and of what is watched beside them, since the last call.
+
+        And, as `normalized_NAME`, where those of the normalised loss lie in the range that they went through so far.
+        """
         means = self._meter.means()
         self._meter = _Meter()
-        return means
+        return means | {f"normalized_{name}": r for name, r in self._normalized.placed(means).items()}
 
     def absorb(self, totals: Mapping[str, Totals]) -> None:
         """Losses of steps that were made elsewhere."""
