@@ -6,6 +6,7 @@ from the declarations, so that an option stands in one place.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Hashable, Mapping
@@ -173,6 +174,8 @@ def _number(name: str, value: object, whole: bool, words: list[str], bounds: Bou
     if value != value:
         raise UserError(f"{name} must be {what}, not nan")
     low, high, above = bounds
+    if abs(value) == math.inf and (high if value > 0 else -low) == MOST:
+        raise UserError(f"{name} must be a finite number, not {shown(value)}")
     for right, bound in (
         (value >= low, f"at least {_said(low)}"),
         (value > above, f"above {_said(above)}"),

@@ -1,8 +1,8 @@
 """A driver that costs little, writes much and can be caught at a certain moment: for tests that kill it.
 
-`python -m tests.driver RUNS [MOMENT N]`: the real engine on made-up trials. At the N-th MOMENT of its life ("trial",
-"write", "kept" or "commit": when a trial begins, half of a file is written, a file has its name, before a commit) it
-says "here" and stands still.
+`python -m tests.driver RUNS [MOMENT N [TARGET]]`: the real engine on made-up trials, until TARGET is reached. At the
+N-th MOMENT of its life ("trial", "write", "kept" or "commit": when a trial begins, half of a file is written, a file
+has its name, before a commit) it says "here" and stands still.
 """
 
 from __future__ import annotations
@@ -89,12 +89,13 @@ def evaluate(trial: Trial) -> Evaluation:
     return Evaluation(status="completed", scores=scores, provenance=digests, files=files)
 
 
-def main(runs: Path) -> None:
+def main(runs: Path, target: float | None = None) -> None:
     store, judge = Store(runs), Judge("value")
-    store.add_run("killed", DOCUMENT)
+    store.add_run("killed", DOCUMENT | {"target": target})
     strategy = make_strategy("hyperband", SPACE, 0, {"fidelities": [0.25, 1.0]})
     broker = Broker(store, LocalExecutor(evaluate))
-    carry_out(Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, evaluations=20, window=4), 2, 2)
+    budget = {"evaluations": 20, "target": target, "window": 4}
+    carry_out(Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, **budget), 2, 2)  # type: ignore[arg-type]
     store.close()
 
 
@@ -117,5 +118,5 @@ if __name__ == "__main__":
     Path.write_bytes = _write_in_halves  # type: ignore[assignment,method-assign]
     os.replace = _replace  # type: ignore[assignment]
     sa.event.listen(sa.Engine, "commit", lambda connection: moment("commit"))
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(float, sys.argv[4:]))
     print(dict(_seen))

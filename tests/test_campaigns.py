@@ -217,6 +217,21 @@ def test_a_budget_that_grows_goes_on(tmp_path: Path, trained: list[Identity], st
     assert max(Counter(trained).values()) == 1
 
 
+def test_a_run_that_reached_its_target_is_done_until_there_is_another(tmp_path: Path, trained: list[Identity]) -> None:
+    one = ('"random", "ga"]\nseeds = 2\nevaluations = 3', '"random"]\nseeds = 1')
+    path = write(tmp_path, SMALL, one, ("finalists = 1", "finalists = 1\nwindow = 1\ntarget = 100"))
+    (done,) = evogan.run_campaign(path, runs=tmp_path / "runs").runs
+    assert done.ended_early.startswith("target fid 100 reached: ") and len(done.history) == 1
+    assert done.confirmations, "its winner is checked"
+    before = len(trained)
+    again = [run.ended_early for run in evogan.run_campaign(path, runs=tmp_path / "runs").runs]
+    assert again == [done.ended_early] and len(trained) == before
+    path.write_text(path.read_text().replace("target = 100", "target = 10\npatience = 5"))
+    (further,) = evogan.run_campaign(path, runs=tmp_path / "runs").runs
+    assert len(further.history) > len(done.history) and further.is_through
+    assert further.ended_early != done.ended_early
+
+
 def test_a_budget_in_kimg_is_as_many_trainings_as_it_has_room_for(tmp_path: Path, trained: list[Identity]) -> None:
     path = write(tmp_path, SMALL, ("evaluations = 3", "total_kimg = 0.22"))
     assert [planned.evaluations for planned in read_campaign(path).runs] == [4] * 4  # of 0.05 kimg
@@ -435,6 +450,8 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
         ("evaluations = 3", "evaluations = 0", ("evaluations must be at least 1, not 0",)),
         ("evaluations = 3", "evaluations = 2.5", ("evaluations: ", "not 2.5")),
         ("kimg = 0.05", "kimg = 0", ("kimg must be above 0, not 0",)),
+        ("kimg = 0.05", "target = nan", ("target must be a number, not nan",)),
+        ("kimg = 0.05", "patience = 0", ("patience must be at least 1, not 0",)),
         ("kimg = 0.05", "kimg = 1\niterations = 9", ("kimg and iterations are both given",)),
         ("evaluations = 3\nkimg = 0.05", "total_kimg = 9\niterations = 9", ("say what a training has, in kimg",)),
         ("kimg = 0.05", "kimg = nan", ("kimg must be a number, not nan",)),

@@ -118,6 +118,8 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("search wdcgan --device tpu9", ("unknown device 'tpu9'",)),
         ("search wdcgan --precision fp8", ("unknown precision 'fp8'",)),
         ("search wdcgan --kimg 0", ("kimg must be above 0",)),
+        ("search wdcgan --target inf", ("target must be a finite number, not inf",)),
+        ("search wdcgan --target low", ("'--target'", "valid number")),
         ("train wdcgan --kimg 3 --iterations 3", ("kimg and iterations are both given",)),
         ("search wdcgan --kimg nan", ("kimg must be a number, not nan",)),
         ("search wdcgan --samples 1", ("samples must be at least 2",)),

@@ -183,7 +183,7 @@ def test_options_become_plain(given: dict[str, Any], read: object) -> None:
         ({"n": (3,)}, r"n must be a whole number, not \(3,\)"),
         ({"n": None}, "n must be a whole number, not None"),
         ({"share": 0}, "share must be above 0, not 0"),
-        ({"share": float("inf")}, r"share must be at most 1.79769313486232e\+308, not inf"),
+        ({"share": float("inf")}, r"share must be a finite number, not inf"),
         ({"share": 10**400}, r"share must be at most 1.79769313486232e\+308, not 1000.*"),
         ({"share": "half"}, "share must be a number or auto, not 'half'"),
         ({"way": "c"}, "unknown way 'c': allowed: a, b"),

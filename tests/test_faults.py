@@ -101,6 +101,24 @@ def confirmations(runs: Path) -> list[Any]:
     return found
 
 
+def test_a_run_with_a_target_ends_where_it_would_have_however_often_it_was_killed(tmp_path: Path) -> None:
+    calm, killed, target = tmp_path / "calm", tmp_path / "killed", 0.15
+    for runs, moments in ((calm, ()), (killed, (("commit", 30), ("trial", 4)))):
+        for moment in moments:
+            process = driver(runs, *moment, target)
+            assert process.stdout is not None and process.stdout.readline() == "here\n"
+            process.kill()
+            process.communicate()
+        assert driver(runs, "never", 0, target).wait() == 0
+        store = Store.existing(runs)
+        run = RunHistory(store, "killed")
+        assert run.ended_early.startswith(f"target value {target} reached: ") and not run.unfinished
+        assert 5 < run.spent[-1] < 20 and run.confirmations
+        store.close()
+    assert check(killed) == check(calm)
+    assert confirmations(killed) == confirmations(calm)
+
+
 def test_killed_at_twenty_moments_the_run_is_an_undisturbed_one(
     calm: tuple[dict[str, list[Any]], list[Any], float], tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from evogan.settings import GANSettings, Output, Resources, SearchSettings, door
 from evogan.settings.page import page
 
 ROOT = Path(__file__).parent.parent
-DECLARED = '    patience: int = option(7, low=2, high=9, group="budget", help="What the test waits for.")\n'
+DECLARED = '    stamina: int = option(7, low=2, high=9, group="budget", help="What the test waits for.")\n'
 LOOKS = """
 import contextlib, inspect, io, pathlib, sys
 import evogan
@@ -33,23 +33,23 @@ with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(Syst
     sys.argv = ["evogan", "search", "--help"]
     from evogan.cli import main
     main()
-assert "--patience <int>" in said.getvalue() and "What the test waits for. (2 to 9)" in said.getvalue()
-assert inspect.signature(evogan.search).parameters["patience"].default == 7
-assert "patience: What the test waits for." in evogan.search.__doc__
-assert "| `--patience` |  | a whole number, 2 to 9 | `7` | What the test waits for. | campaign files |" in page()
+assert "--stamina <int>" in said.getvalue() and "What the test waits for. (2 to 9)" in said.getvalue()
+assert inspect.signature(evogan.search).parameters["stamina"].default == 7
+assert "stamina: What the test waits for." in evogan.search.__doc__
+assert "| `--stamina` |  | a whole number, 2 to 9 | `7` | What the test waits for. | campaign files |" in page()
 
 file = pathlib.Path("new.toml")
-file.write_text("data = ['digits']\\nspaces = ['wdcgan']\\nstrategies = ['ga']\\nseeds = 1\\npatience = 3\\n")
+file.write_text("data = ['digits']\\nspaces = ['wdcgan']\\nstrategies = ['ga']\\nseeds = 1\\nstamina = 3\\n")
 from evogan.campaigns.plan import read_campaign
-assert read_campaign(file).runs[0].search["patience"] == 3
+assert read_campaign(file).runs[0].search["stamina"] == 3
 
 space = evogan.Space("line", [evogan.Gene(name="x", kind="float", low=0.0, high=1.0)])
 kept = {"task": "line", "strategy": "random", "evaluations": 2, "workers": 1, "runs": "kept", "name": "mine"}
-run = evogan.search(space, objective=lambda genes: genes["x"], patience=5, **kept)
-assert run.settings.patience == run.document["patience"] == 5
-for wrong, why in ((1, "patience must be at least 2, not 1"), (6, "was started with another patience: 5, not 6")):
+run = evogan.search(space, objective=lambda genes: genes["x"], stamina=5, **kept)
+assert run.settings.stamina == run.document["stamina"] == 5
+for wrong, why in ((1, "stamina must be at least 2, not 1"), (6, "was started with another stamina: 5, not 6")):
     try:
-        evogan.search(space, objective=lambda genes: genes["x"], patience=wrong, **kept)
+        evogan.search(space, objective=lambda genes: genes["x"], stamina=wrong, **kept)
     except evogan.UserError as error:
         assert why in str(error), error
     else:

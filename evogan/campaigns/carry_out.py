@@ -143,7 +143,9 @@ def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str,
         check(run.name, plan)
         if store is not None and before is not None:
             check_same(store, run.name, before | asdict(plan.settings) | {"task": task.key})
-        grown = before is not None and before.get("total_seconds") != plan.settings.total_seconds
+        grown = before is not None and any(
+            before.get(name) != getattr(plan.settings, name) for name in ("total_seconds", "target", "patience")
+        )
         if before is None or grown or not _state(run, place).is_done:
             found[run.name] = plan
     return found

@@ -288,7 +288,7 @@ def _strategy_facts(run: RunHistory) -> dict[str, Any]:
     """What tells strategies of one name apart."""
     settings = run.settings
     facts = {name: value for name, value in settings.options.items() if name != "evaluations"}  # it follows the budget
-    for name in ("pruner", "replicates", "average", "race", "window", "order"):
+    for name in ("pruner", "replicates", "average", "race", "window", "order", "target", "patience"):
         facts[name] = getattr(settings, name)
     if settings.seed_genomes:
         facts["seed_genomes"] = digest(settings.seed_genomes)[:4]

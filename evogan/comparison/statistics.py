@@ -53,23 +53,26 @@ def best_so_far(run: RunHistory, against: Against = "evaluations") -> pd.Series:
 def anytime(runs: Sequence[RunHistory], against: Against = "evaluations") -> pd.DataFrame:
     """Best-so-far over the budget: `median`, `low` and `high` quartile and `runs`, indexed by `against`.
 
-    Only runs that got that far enter a row. A run in which nothing completed yet counts as infinite there.
+    Only runs that got that far enter a row, and those that ended early at a target or out of patience, with their last
+    best. A run in which nothing completed yet counts as infinite there.
     """
-    curves = [curve for run in runs if len(curve := best_so_far(run, against)) and not curve.index.hasnans]
-    end = max((curve.index[-1] for curve in curves), default=0.0)
+    found = [(best_so_far(run, against), bool(run.ended_early)) for run in runs]
+    curves = [(curve, stays) for curve, stays in found if len(curve) and not curve.index.hasnans]
+    end = max((curve.index[-1] for curve, _ in curves), default=0.0)
     grid = np.arange(1, int(end) + 1) if against == "evaluations" else np.linspace(0, end, POINTS + 1)[1:]
-    table = np.column_stack([_at(curve, grid) for curve in curves]) if curves else np.empty((len(grid), 0))
+    table = np.column_stack([_at(*each, grid) for each in curves]) if curves else np.empty((len(grid), 0))
     quartiles = {name: quantile(table, q) for name, q in (("median", 0.5), ("low", 0.25), ("high", 0.75))}
     counted = {"runs": (~np.isnan(table)).sum(axis=1)}
     return pd.DataFrame(quartiles | counted, index=pd.Index(grid, name=against))
 
 
-def _at(curve: pd.Series, grid: npt.NDArray[np.generic]) -> Array:
-    """The curve at the points of the grid: infinite before its first number, NaN after its end."""
+def _at(curve: pd.Series, stays: bool, grid: npt.NDArray[np.generic]) -> Array:
+    """The curve at the points of the grid: infinite before its first number; NaN after its end, unless it `stays`."""
     ends = curve.index.to_numpy(dtype=float)
     reached = np.concatenate([[math.inf], curve.fillna(math.inf)])
     found: Array = reached[np.searchsorted(ends, grid, side="right")]
-    found[grid > ends[-1]] = math.nan
+    if not stays:
+        found[grid > ends[-1]] = math.nan
     return found
 
 

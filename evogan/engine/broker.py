@@ -41,8 +41,8 @@ class Event:
     `cached`: known before; `evaluated`: just trained; `pruned`: the same, but stopped early; `awaited`: another driver
     trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
     the fidelity that was reached, with the `value` over all replicates (None: a failure). `data` (what was read, at the
-    start), `checking` (the search is over: `value` fresh replicates follow), `stopping` and `waiting` (for a store or a
-    disk that does not answer) are about no trial.
+    start), `checking` (the search is over, and why: `value` fresh replicates follow), `stopping` and `waiting` (for a
+    store or a disk that does not answer) are about no trial.
     """
 
     kind: Kind

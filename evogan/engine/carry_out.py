@@ -12,19 +12,19 @@ from evogan.genome import Genome
 
 
 def carry_out(loop: Loop, finalists: int, replicates: int, references: Sequence[Genome] = ()) -> RunHistory:
-    """Search until the budget is spent; then train the best `finalists` genomes and the references anew.
+    """Search until it ends; then train the best `finalists` genomes and the references anew.
 
     `replicates`: fresh trainings of each. What trainings left to go on from is dropped: nothing will. A run that was
     stopped anywhere goes on here. Errors: Interrupted if the run was asked to stop.
     """
     broker = loop.broker
     with broker.stopped_together():
-        loop.go()
+        why = loop.go()
         run = RunHistory(broker.store, loop.run)
         best = run.leaders(finalists, loop.strategy.estimate)
         broker.store.set_finalists(run.name, (told.row.key for told in best))
         genomes = [told.row.genome for told in best] + list(references)
-        broker.listener(Event("checking", None, value=len(genomes) * replicates))
+        broker.listener(Event("checking", None, value=len(genomes) * replicates, reason=why))
         confirm(broker, loop.space, loop.task, genomes, replicates)
     for told in run.history:
         if told.row.fidelity < 1:

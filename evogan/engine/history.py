@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evogan.engine.account import Account
 from evogan.engine.confirm import Confirmation
+from evogan.engine.ending import Ending
 from evogan.engine.judge import Judge
 from evogan.engine.loop import Told
 from evogan.engine.pareto import ranks, spread_out
@@ -148,8 +149,22 @@ class RunHistory:
         return [cost.seconds for cost in self.costs]
 
     @cached_property
+    def ended_early(self) -> str:
+        """Why the search ended before its budget was spent, at its target or out of patience; empty if it did not."""
+        settings = self.settings
+        if settings.target is None and settings.patience is None:
+            return ""
+        ending = Ending(self.judge, settings.replicates, settings.target, settings.patience)
+        for told in self.history:
+            ending.enter(told.row.number, told.row.key, told.row.fidelity, told.evaluations, told.values)
+        told_all = bool(ending.reason) and len(self.store.proposals(self.name)) == len(self.history)
+        return ending.reason if told_all else ""
+
+    @cached_property
     def unfinished(self) -> str:
         """How far the search is; empty if it is over. One that searched its whole space is over early."""
+        if self.ended_early:
+            return ""
         spent, budget = (self.spent[-1] if self.spent else 0.0), self.settings.evaluations
         limit = self.settings.total_seconds
         if spent >= budget - 1e-9 or (limit is not None and self.seconds and self.seconds[-1] >= limit):

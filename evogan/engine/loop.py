@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from evogan.engine.account import Account
 from evogan.engine.broker import Broker, Event
+from evogan.engine.ending import Ending
 from evogan.engine.judge import Judge, Replication
 from evogan.engine.store import ProposalRow, TellRow
 from evogan.errors import UserError, unknown
@@ -84,8 +85,9 @@ class _Pending:
 class Loop:
     """One strategy on one task until it has spent `evaluations` full trainings, or was told of `total_seconds`' worth.
 
-    `window`: results an ask may be ahead of. `seeds` take the place of the first new genomes that the strategy
-    proposes, and it is told so.
+    `target` and `patience` as in `Ending`: from then on nothing new is asked. What is recorded is walked to its end
+    first, so they may change when a run goes on. `window`: results an ask may be ahead of. `seeds` take the place of
+    the first new genomes that the strategy proposes, and it is told so.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class Loop:
         seed: int,
         evaluations: int,
         total_seconds: float | None = None,
+        target: float | None = None,
+        patience: int | None = None,
         window: int,
         order: Order = "number",
         replicates: int = 1,
@@ -113,6 +117,7 @@ class Loop:
         self._replication = Replication(judge, replicates, race)
         self._seeds = list(seeds)
         self._account = Account()
+        self._ending = Ending(judge, replicates, target, patience)
         self._repeats = self._told = 0
         self._pending: dict[int, _Pending] = {}
         self._ready: deque[int] = deque()  # may be complete
@@ -147,6 +152,8 @@ class Loop:
 
     def _ended(self) -> str:
         """Why nothing more is asked; empty if something is."""
+        if self._ending.reason and self._recorded is None:
+            return self._ending.reason
         if self._account.genomes(1.0) >= self.space.size:
             return f"the space has only {self.space.size} genomes, all evaluated"
         if self._total_seconds is not None and self._account.seconds >= self._total_seconds:
@@ -294,6 +301,7 @@ class Loop:
             self.broker.learn(one, evaluation)
         self._replication.enter(asked.row.fidelity, evaluations)
         told = Told(asked.row, tuple(evaluations), self._judge.over(evaluations))
+        self._ending.enter(asked.row.number, asked.row.key, asked.row.fidelity, evaluations, told.values)
         self.strategy.tell(asked.proposal, self._fitness(told))
         judged = replace(asked.trial, fidelity=told.fidelity)
         self.broker.listener(Event("told", judged, value=told.value))

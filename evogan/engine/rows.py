@@ -145,6 +145,8 @@ class RunDocument(TypedDict, total=False):
     score: Literal["best", "last"]
     evaluations: Required[Positive]
     total_seconds: Annotated[Finite, Field(gt=0)] | None
+    target: Finite | None
+    patience: Positive | None
     replicates: Positive
     average: Literal["mean", "median"]
     race: bool

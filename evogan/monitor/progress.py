@@ -62,6 +62,8 @@ class SearchProgress:
         said, self._said = self._said, ""
         if event.kind == "data":
             self._say(event.reason)
+        elif event.kind == "checking" and event.reason:
+            self._say(f"the search has ended: {event.reason}")
         elif event.kind == "retried":
             assert event.trial is not None
             self._say(f"{_name(event)} is tried again: {event.reason}")

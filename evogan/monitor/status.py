@@ -76,9 +76,10 @@ def _aware(time: str) -> str:
 class Status:
     """Plain data, as it lies in the file.
 
-    `state`: searching, checking, stopping, waiting (`reason` says for what), finished or stopped. `driver`: host, pid,
-    and `born`, seconds after the machine's start. `spent` of `budget` are full trainings. `rate`: of these, per second.
-    `eta`: seconds. `running`: the longest running trials, of `counts["running"]`.
+    `state`: searching, checking, stopping, waiting, finished or stopped. `reason`: what is waited for, or why
+    the search has ended. `driver`: host, pid, and `born`, seconds after the machine's start. `spent` of `budget` are
+    full trainings. `rate`: of these, per second. `eta`: seconds. `running`: the longest running trials, of
+    `counts["running"]`.
     """
 
     run: str
@@ -145,7 +146,7 @@ class StatusWriter:
         self._total_seconds = math.inf if total_seconds is None else total_seconds
         self._path, self._run, self._judge, self._budget, self._checks = path, run, judge, budget, checks
         self._driver = Driver(host=socket.gethostname(), pid=os.getpid(), born=born(os.getpid()))
-        self._tally, self._pace, self._reason = Tally(), _Pace(), ""
+        self._tally, self._pace, self._reason, self._why = Tally(), _Pace(), "", ""
         self._machine = Machine()
         self._begun = monotonic()
         self._lock, self._left = Lock(), Flag()
@@ -162,7 +163,8 @@ class StatusWriter:
     ) -> None:
         self._left.set()
         self._thread.join()
-        self._write(replace(self.status(), state="finished" if kind is None else "stopped", eta=None, running=[]))
+        status = replace(self.status(), state="stopped", eta=None, running=[])
+        self._write(status if kind else replace(status, state="finished", reason=self._why))
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -172,6 +174,8 @@ class StatusWriter:
                 self._pace.begin()
             elif event.kind in ("evaluated", "pruned"):
                 self._pace.advance(self._tally.account.spent + self._tally.checked - before)
+            if event.kind == "checking":
+                self._why = event.reason
             self._reason = without_passwords(event.reason) if event.kind in ("stopping", "waiting") else ""
 
     def status(self) -> Status:

@@ -21,7 +21,8 @@ def _headline(status: Status) -> str:
     host, pid = status.driver["host"], status.driver["pid"]
     if status.ended:
         on = f"; `evogan resume {status.run}` goes on" if status.state == "stopped" else ""
-        return f"{status.run}  {status.state} after {span(status.seconds)}{on}"
+        why = f" ({status.reason})" if status.reason else ""
+        return f"{status.run}  {status.state}{why} after {span(status.seconds)}{on}"
     if status.alive is False:
         return f"{status.run}  its driver is gone: `evogan resume {status.run}` goes on"
     heard = "" if status.alive else f", last heard of {span(status.age)} ago"

@@ -42,6 +42,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
         "seed": settings.seed,
         "fitness": settings.fitness,
         "counts": facts.counts(run),
+        "ended_early": run.ended_early,
         "flags": {flag: found.count for flag, found in facts.flagged(facts.evaluations(run)).items()},
         "best": best
         and {

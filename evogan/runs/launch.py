@@ -97,6 +97,8 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
             seed=settings.seed,
             evaluations=settings.evaluations,
             total_seconds=settings.total_seconds,
+            target=settings.target,
+            patience=settings.patience,
             window=settings.window,
             order=settings.order,
             replicates=settings.replicates,

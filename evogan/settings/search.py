@@ -17,7 +17,7 @@ from evogan.trial import FRESH
 
 Order = Literal["number", "completion"]
 Rule = Literal["median", "halving"]
-MAY_CHANGE = ("evaluations", "total_seconds", "confirm", "resources")  # of a run that goes on
+MAY_CHANGE = ("evaluations", "total_seconds", "target", "patience", "confirm", "resources")  # of a run that goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,16 @@ class SearchSettings:
     total_seconds: float | None = option(
         None, above=0, high=1e10, group="budget", help="End earlier: when trainings, one after the other, took so long."
     )
+    target: float | None = option(
+        None, group="budget", help="End earlier: when a genome's fitness, over all its replicates, is no worse."
+    )
+    patience: int | None = option(
+        None,
+        low=1,
+        high=10_000_000,
+        group="budget",
+        help="End earlier: when so many evaluations made no better best.",
+    )
     replicates: int = option(
         1, low=1, high=FRESH, group="judging", help="Trainings of each genome, whose average counts."
     )
@@ -75,6 +85,9 @@ class SearchSettings:
         check_options(self)
         if self.race and self.replicates < 2:
             raise UserError("a race needs at least 2 replicates")
+        if "," in self.fitness and (self.target is not None or self.patience is not None):
+            given = "patience" if self.target is None else "target"
+            raise UserError(f"{given} is of one objective, and fitness names several")
 
     @classmethod
     def recorded(cls, document: Mapping[str, Any]) -> Self:
