@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from rich.text import Text
 
 from evogan import shipped
 from evogan.engine import Broker, Evaluate, Judge, LocalExecutor, Loop, Store, carry_out
@@ -96,12 +97,13 @@ def make_run(
     evaluations: int = 30,
     fresh: int = 3,
     name: str = "a-run",
+    strategy: str = "random",
 ) -> RunHistory:
     """What `evogan.search` does, with any evaluator."""
     references = [(ref, shipped.read_genome(ref).genome) for ref in space.reference] if gan else []
     document = {
         "space": space.document(),
-        "strategy": "random",
+        "strategy": strategy,
         "options": {},
         "seed": 3,
         "window": 8,
@@ -120,9 +122,10 @@ def make_run(
     }
     store.add_run(name, json.loads(json.dumps(document)))
     broker = Broker(store, LocalExecutor(evaluate))
-    strategy = make_strategy("random", space, 3)
     judge = Judge.of(fitness)
-    loop = Loop(name, space, strategy, task, judge, broker, seed=3, evaluations=evaluations, window=8)
+    loop = Loop(
+        name, space, make_strategy(strategy, space, 3), task, judge, broker, seed=3, evaluations=evaluations, window=8
+    )
     return carry_out(loop, 3 if fresh else 0, fresh, [genome for _, genome in references])
 
 
@@ -551,3 +554,34 @@ def test_features_table_takes_any_fields() -> None:
     said = text_of(tables.features([{"name": "digits", "floor": 1.23456}, {"name": "x", "accuracy": 0.5}]))
     assert "1.235" in said
     assert "accuracy" in said
+
+
+def test_generations_are_summed_up(tmp_path: Path) -> None:
+    """Beside pandas."""
+    run = make_run(Store(tmp_path), load_space("wdcgan", GENES), fake_gan, evaluations=90, fresh=0, strategy="ga")
+    found = {one.number: one for one in facts.generations(run)}
+    frame = run.to_dataframe()
+    there = frame[frame.fitness.notna()].groupby("generation").fitness
+    assert list(found) == list(there.groups) and len(found) > 2
+    for name, theirs in {
+        "average": there.mean(),
+        "deviation": there.std(ddof=0),
+        "best": there.min(),
+        "worst": there.max(),
+        "genomes": there.count(),
+        "failed": frame.fitness.isna().groupby(frame.generation).sum(),
+    }.items():
+        for number, one in found.items():
+            assert getattr(one, name) == pytest.approx(theirs[number]), name
+    assert all(one.leader.value == one.best for one in found.values())
+    page = write_report(run, tmp_path / "page").read_text()
+    strip = re.findall(r"generation (\d+): FID ([\d.]+), #(\d+)", page)
+    assert [(int(number), int(proposal)) for number, _, proposal in strip] == [
+        (one.number, one.leader.row.number) for one in found.values()
+    ]
+    assert "Generation by generation" in page and "<td>generation</td>" in page
+    assert tables.best_genomes(run).columns[0]._cells[1] == Text("generation")
+
+
+def test_a_strategy_without_generations_has_none(run: RunHistory, page: Path) -> None:
+    assert facts.generations(run) == [] and "generation" not in page.read_text().lower().replace("regeneration", "")

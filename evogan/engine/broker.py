@@ -40,9 +40,10 @@ class Event:
 
     `cached`: known before; `evaluated`: just trained; `pruned`: the same, but stopped early; `awaited`: another driver
     trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
-    the fidelity that was reached, with the `value` over all replicates (None: a failure). `data` (what was read, at the
-    start), `checking` (the search is over, and why: `value` fresh replicates follow), `stopping` and `waiting` (for a
-    store or a disk that does not answer) are about no trial.
+    the fidelity that was reached, with the `value` over all replicates (None: a failure), and the `generation` that it
+    was proposed in, if there are any. `data` (what was read, at the start), `checking` (the search is over, and why:
+    `value` fresh replicates follow), `stopping` and `waiting` (for a store or a disk that does not answer) are about no
+    trial.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Event:
     point: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     value: float | None = None
+    generation: int | None = None
 
 
 Listener = Callable[[Event], None]

@@ -304,7 +304,7 @@ class Loop:
         self._ending.enter(asked.row.number, asked.row.key, asked.row.fidelity, evaluations, told.values)
         self.strategy.tell(asked.proposal, self._fitness(told))
         judged = replace(asked.trial, fidelity=told.fidelity)
-        self.broker.listener(Event("told", judged, value=told.value))
+        self.broker.listener(Event("told", judged, value=told.value, generation=asked.row.generation))
 
     def _check_metrics(self, evaluation: Evaluation) -> None:
         """What was measured, but never as a finite number, counts as a failure; what never was is a mistake."""

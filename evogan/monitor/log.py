@@ -119,6 +119,8 @@ def facts_of(event: Event, judge: Judge) -> dict[str, Any]:
         facts |= numbers({"seconds": evaluation.cost.get("seconds")})
     if event.kind in ("told", "checking"):
         facts["value"] = event.value
+    if event.generation is not None:
+        facts["generation"] = event.generation
     if event.where:
         facts["where"] = event.where
     if event.point:

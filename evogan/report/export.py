@@ -183,6 +183,7 @@ def _trials(run: RunHistory, grids: Mapping[int, tuple[str, Path]]) -> list[Froz
 def _trial_facts(told: Told) -> dict[str, Any]:
     return {
         "number": told.row.number,
+        **({} if told.row.generation is None else {"generation": told.row.generation}),
         "key": told.row.key,
         "status": told.evaluation.status,
         "reason": told.evaluation.reason,

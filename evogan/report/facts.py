@@ -157,6 +157,43 @@ def flagged(evaluations: Iterable[Evaluation]) -> dict[str, Flagged]:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """What a strategy proposed at a time, judged at the highest fidelity reached. Numbers are those of the metric."""
+
+    number: int
+    genomes: int
+    failed: int
+    average: float
+    deviation: float
+    best: float
+    worst: float
+    leader: Told
+
+
+def generations(run: RunHistory) -> list[Generation]:
+    """In their order, those in which a genome completed; none of a strategy that has no generations."""
+    members: dict[int, list[Told]] = {}
+    for told in run.history:
+        if told.row.generation is not None:
+            members.setdefault(told.row.generation, []).append(told)
+    found = []
+    for number, all_told in sorted(members.items()):
+        judged = [told for told in all_told if told.value is not None and told.fidelity == run.top_fidelity]
+        if not judged:
+            continue
+        values = [fitness(run, told) or 0.0 for told in judged]
+        leader = min(judged, key=lambda told: (told.value, told.row.number))
+        last = max(judged, key=lambda told: (told.value, told.row.number))
+        average = math.fsum(value / len(values) for value in values)
+        scale = max(max(map(abs, values)), 1.0)  # squares of what is huge are none
+        deviation = scale * math.sqrt(math.fsum(((value - average) / scale) ** 2 / len(values) for value in values))
+        best, worst = (fitness(run, one) or 0.0 for one in (leader, last))
+        failed = sum(told.value is None for told in all_told)
+        found.append(Generation(number, len(judged), failed, average, deviation, best, worst, leader))
+    return found
+
+
+@dataclass(frozen=True)
 class Time:
     """What evaluations cost."""
 

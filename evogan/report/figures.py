@@ -21,6 +21,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
+from evogan.report.facts import generations as generations_of
 from evogan.report.importance import Importance
 from evogan.trial import budget_unit, turned
 
@@ -118,6 +119,31 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         if reference is not None and reference.values:
             caption += f" The band is {reference.name} on fresh replicates: mean and spread."
         return Drawn(_svg(figure, "best-so-far", caption), caption)
+
+
+def generations(run: RunHistory) -> Drawn | None:
+    """Average, deviation, best and worst of each generation."""
+    found = generations_of(run)
+    if len(found) < 2:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(3.2)
+        numbers = [one.number for one in found]
+        best, average, worst = (visible([getattr(one, name) for one in found]) for name in ("best", "average", "worst"))
+        ends = np.array([[one.average - one.deviation, one.average + one.deviation] for one in found])
+        within = np.sort(np.array([best, worst]), axis=0)
+        low, high = (np.clip(visible(ends[:, i].tolist()), *within) for i in range(2))
+        axes.fill_between(numbers, low, high, color=DOT, alpha=0.25, lw=0)
+        axes.plot(numbers, worst, "o", ms=3, mew=0, color=FAILED, label="worst")
+        axes.plot(numbers, average, "o-", ms=3, lw=1.4, color=DOT, label="average")
+        axes.plot(numbers, best, "o-", ms=3, lw=1.8, color=BEST, label="best")
+        _fitness_axis(axes, run, [*best, *average, *worst])
+        axes.set_xlabel("generation")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside upper center", ncols=3)
+        caption = f"{metric_name(run.judge.metric)} in each generation: the band is the average and a standard "
+        caption += "deviation to both sides, as far as there are any GANs. Failures are left out."
+        return Drawn(_svg(figure, "generations", caption), caption)
 
 
 def front(run: RunHistory) -> Drawn | None:

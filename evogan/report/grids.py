@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.files import read_small
-from evogan.report.facts import metric_name, short
+from evogan.report.facts import Generation, metric_name, short
 
+ACROSS, CORNER = 8, 4  # images in a row of a grid of samples; in one of what is cut out of it
+MOST_GENERATIONS = 12  # in a strip
 LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PNG = 100_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
 
@@ -71,6 +73,33 @@ def checkpoint_grids(folder: Path, scores: Iterable[Mapping[str, float]], metric
         path = folder / f"samples-{percent}.png"
         if path.is_file():
             yield Grid(path.stem, f"{percent} %", _judged(metric, point), read_small(path, LARGEST_FILE))
+
+
+def generation_grids(run: RunHistory, found: Sequence[Generation]) -> Iterator[Grid]:
+    """A few images of the best of each generation, of at most as many generations as a strip has room for."""
+    picked = sorted({round(i * (len(found) - 1) / (MOST_GENERATIONS - 1)) for i in range(MOST_GENERATIONS)})
+    for one in (found[i] for i in picked) if found else ():
+        folder = run.store.files(one.leader.identity(0), one.leader.evaluations[0])
+        if (folder / "samples.png").is_file():
+            png = corner(read_small(folder / "samples.png", LARGEST_FILE))
+            note = f"{metric_name(run.judge.metric)} {short(one.best)}, #{one.leader.row.number}"
+            yield Grid(f"generation-{one.number}", f"generation {one.number}", note, png)
+
+
+def corner(png: bytes) -> bytes:
+    """The first images of a grid of rows of `ACROSS`: `CORNER` rows of as many."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    buffer = BytesIO()
+    try:
+        with Image.open(BytesIO(png), formats=["PNG"]) as image:
+            side = round(image.width * CORNER / ACROSS)
+            image.crop((0, 0, side, min(side, image.height))).save(buffer, "PNG")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"a grid of images is damaged: {error}") from None
+    return buffer.getvalue()
 
 
 def _samples(run: RunHistory, name: str, title: str, key: str) -> Iterator[Grid]:

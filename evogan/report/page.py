@@ -18,7 +18,7 @@ from evogan.engine.history import RunHistory
 from evogan.files import check_folder, write_whole
 from evogan.genome import Genome, Value
 from evogan.report import facts, figures
-from evogan.report.grids import Grid, sample_grids, training_grids
+from evogan.report.grids import Grid, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.tables import TOP, varying_genes
 from evogan.settings import GANSettings
@@ -53,11 +53,13 @@ def environment() -> Environment:
 
 def render(run: RunHistory, grids: list[Grid]) -> str:
     """The page as text."""
+    generations = facts.generations(run)
     searched, checked = facts.evaluations(run), facts.checks(run)
     top, best = run.ranking[:TOP], run.best
     importance = gene_importance(run)
     drawn = {
         "best_so_far": figures.best_so_far(run),
+        "generations": figures.generations(run),
         "front": figures.front(run),
         "learning": figures.learning_curves(run),
         "genes": figures.best_genes(run, top, facts.best_reference(run)),
@@ -76,6 +78,8 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
             verdict=facts.verdict(run),
             standings=facts.standings(run),
             grids=grids,
+            generations=generations,
+            strip=list(generation_grids(run, generations)) if len(generations) > 1 else [],
             through_training=list(training_grids(run)),
             figures=drawn,
             no_importance=importance if isinstance(importance, str) else "",

@@ -158,6 +158,7 @@ def best_genomes(run: RunHistory) -> Table:
     top = run.ranking[:TOP]
     rows: list[Sequence[object]] = [
         ("proposal", *(told.row.number for told in top)),
+        *([("generation", *map(_generation, top))] if any(told.row.generation is not None for told in top) else []),
         *(
             (metric_name(metric), *map(_number, values))
             for metric, *values in zip(run.judge.metrics, *(run.judge.shown(t.values or ()) for t in top), strict=True)
@@ -169,6 +170,10 @@ def best_genomes(run: RunHistory) -> Table:
         rows.append((gene, *(told.row.genome.get(gene, "") for told in top)))
     title = f"best {len(top)} of the search, {trainings(run)} each"
     return _table(title, ("rank", *(str(rank) for rank in range(1, len(top) + 1))), rows)
+
+
+def _generation(told: Told) -> int | str:
+    return "" if told.row.generation is None else told.row.generation
 
 
 def varying_genes(run: RunHistory, top: Sequence[Told]) -> list[str]:
