@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SIZE, CHANNELS, CLASSES = 32, 3, 10  # of the images that a GAN is described for
 MOST_CLASSES = 1000
+Data = str | Path | Any  # what holds images, too: arrays, torch Datasets
 LAST_REPLICATE = 1_000_000
 OF_AN_OBJECTIVE = {"fitness": "value", "confirm": 0}  # where nothing else is asked for
 WATCHED = ("log_level", "tensorboard")
@@ -46,7 +47,7 @@ WATCHED = ("log_level", "tensorboard")
 @takes(SEARCH)
 def search(
     space: str | Path | Space = "wdcgan_wide",
-    data: str | Path = GANSettings.data,
+    data: Data = GANSettings.data,
     *,
     objective: Objective | None = None,
     task: str | None = None,
@@ -56,10 +57,11 @@ def search(
 ) -> Run:
     """Search `space` for the GAN that fits `data` best, or for the best value of your own `objective`.
 
-    space: a shipped space, a TOML file, or a `Space`. objective: genome as a dict -> a number to minimise, or
-    a mapping of metrics; with a parameter `fidelity` it can be asked for less than its full effort. Its runs are kept
-    only where `runs` is named, and `task` says what is measured: results are remembered under that name, so give
-    another one when the objective changes. Its fitness is `value` if not said, and winners are not checked.
+    space: a shipped space, a TOML file, or a `Space`. data: a name, a folder or a file; or an array of images, a pair
+    of images and labels, or a torch Dataset, which is filed with the runs. objective: genome as a dict -> a number to
+    minimise, or a mapping of metrics; with a parameter `fidelity` it can be asked for less than its full effort. Its
+    runs are kept only where `runs` is named, and `task` says what is measured: results are remembered under that name,
+    so give another one when the objective changes. Its fitness is `value` if not said, and winners are not checked.
     resources: several of the options below at once (memory in bytes). listener: hears what happens.
     The outcome depends on (seed, window), never on `workers`. A run that exists under `name` goes on.
     Errors: UserError for whatever does not exist or does not fit.
@@ -70,7 +72,7 @@ def search(
         check_objective(objective)
     expect("space", space, (str, Path, Space), "a name, a file or a Space")
     expect("resources", resources, (Resources, NoneType), "Resources")
-    data, task = read_as(GANSettings, "data", data), read_option("task", task, str | None)
+    data, task = read_as(GANSettings, "data", _filed(data, asked)), read_option("task", task, str | None)
     name = read_as(Output, "name", asked.get("name"))
     expect("seed_genomes", asked.get("seed_genomes", ()), (str, Sequence), "names or genes")
     table = None if own else GENES
@@ -143,7 +145,7 @@ def open_run(
 @takes(TRAIN)
 def train(
     genome: str | Path | Mapping[str, Value],
-    data: str | Path = GANSettings.data,
+    data: Data = GANSettings.data,
     *,
     replicate: int = 0,
     every: float | None = None,
@@ -154,8 +156,8 @@ def train(
 ) -> tuple[Evaluation, Path]:
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
-    genome: a published one's name, a TOML file, or genes. page: write `train.html` into the folder, and while it trains
-    `live.png` there, samples of now; a text is what the page calls the GAN. every: thousands of real images from one
+    genome: a published one's name, a TOML file, or genes. data: as for `search`. page: write `train.html` into the
+    folder, and while it trains `live.png` there, samples of now; a text is what the page calls the GAN. every: thousands of real images from one
     such grid to the next, 0 for none; without a page there are some only if it is said. Neither changes the training.
     `say` gets lines about the data and the grid, `listener` hears how far it is. Errors: UserError.
     """
@@ -169,7 +171,7 @@ def train(
     read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     every = read_option("every", every, float | None, low=0)
-    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), say)
+    problem = GANProblem(GANSettings.of(data=_filed(data, asked), **picked(GANSettings, asked)), say)
     task, evaluate = problem.prepare()
     family_of(read).check_served(problem.dataset.kinds, problem.dataset.name)
     check(read, problem.dataset.fields)
@@ -332,6 +334,16 @@ def _plugins(asked: Mapping[str, Any], recorded: Sequence[str] = ()) -> Plugins:
     named = asked.get("plugins", ())
     expect("plugins", named, (list, tuple), "a list of modules and .py files")
     return Plugins([*recorded, *(read_option("plugins", name, str) for name in named)])
+
+
+def _filed(data: Data, asked: Mapping[str, Any]) -> str | Path:
+    if isinstance(data, str | Path):
+        return data
+    from evogan.data.given import filed
+
+    folder = Place.of(asked.get("runs"), asked.get("store")).folder
+    assert folder is not None
+    return filed(data, folder)
 
 
 def _teller(listener: Listener | None) -> Callable[[str], None]:

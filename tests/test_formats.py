@@ -14,9 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
+from evogan import api
 from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data.given import filed
+from evogan.errors import UserError
 from tests.test_data import pixels, refuses, save_image
 
 GREY, COLOUR = pixels(20, 8, 8), pixels(20, 8, 8, 3)
@@ -297,3 +301,48 @@ def test_parquet_mistakes(columns: dict[str, Any], words: list[str], tmp_path: P
     refuses(DataSpec(str(tmp_path / "own.parquet")), "own.parquet", *words)
     (tmp_path / "own.parquet").write_bytes(b"PAR1 and no more")
     refuses(DataSpec(str(tmp_path)), "own.parquet", "damaged")
+
+
+# --- from Python
+
+
+class Pairs:
+    """A torch Dataset, as torchvision has them: items until an index is out of range."""
+
+    def __init__(self, make: Callable[[np.ndarray], Any]) -> None:
+        self._make = make
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, i: int) -> tuple[Any, int]:
+        return self._make(COLOUR[i]), i % 2
+
+
+GIVEN = {
+    "array": (lambda: COLOUR, None),
+    "pair": (lambda: (COLOUR, NAMES), NAMES),
+    "dataset of images": (lambda: Pairs(Image.fromarray), np.arange(20) % 2),
+    "dataset of tensors": (lambda: Pairs(lambda x: torch.tensor(x).permute(2, 0, 1) / 255), np.arange(20) % 2),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_what_a_script_holds_is_filed(kind: str, tmp_path: Path) -> None:
+    make, names = GIVEN[kind]
+    path = filed(make(), tmp_path)
+    assert every(load(Path(path))) == expected(COLOUR, names)
+    assert filed(make(), tmp_path) == path and filed(tmp_path, tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("given", [None, 5, b"x", {"a": 1}, [1, 2], [], np.array([{}]), GREY[0], UNIT * 2])
+def test_what_a_script_holds_may_be_no_images(given: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        load(Path(filed(given, tmp_path)))
+
+
+def test_a_training_on_an_array(tmp_path: Path) -> None:
+    said: list[str] = []
+    wanted = {"runs": tmp_path, "kimg": 0.1, "samples": 50, "features": "digits"}
+    found, _ = api.train({"filters": 4, "batch_size": 8}, GREY, say=said.append, **wanted)
+    assert found.status == "completed" and said[0].startswith("array-")

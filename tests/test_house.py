@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "evaluation"},
     "runs": GROUND  # where the two wings are joined
     | {"space", "strategies", "engine", "monitor", "report", "data", "fitness", "models", "evaluation"},
-    "api": GROUND | {"space", "engine", "fitness", "models", "evaluation", "report", "runs"},
+    "api": GROUND | {"space", "engine", "data", "fitness", "models", "evaluation", "report", "runs"},
     "campaigns": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "report", "runs"},
     "bench": GROUND | {"space", "strategies", "engine", "comparison", "campaigns", "runs"},
     "cli": {"*"},

@@ -160,13 +160,13 @@ def load_arrays(path: Path) -> Source:
     Errors: UserError.
     """
     try:
-        return _npy(path) if path.suffix == ".npy" else _npz(path)
+        return _npy(path) if path.suffix.lower() == ".npy" else _npz(path)
     except UserError:
         raise
     except PermissionError as error:
         raise UserError(f"cannot read '{path}': no permission") from error
     except Exception as error:  # of damaged files zip and NumPy raise whatever they stumble over
-        kind = "an .npy file of numbers" if path.suffix == ".npy" else "an .npz file of plain arrays"
+        kind = "an .npy file of numbers" if path.suffix.lower() == ".npy" else "an .npz file of plain arrays"
         raise UserError(f"cannot read '{path}': damaged, or not {kind}") from error
 
 
@@ -184,8 +184,11 @@ def _npz(path: Path) -> Source:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         train, others = next((found for found in NAMES if found[0][0] in names), (("", ""), ()))
         if not train[0]:
-            known = ", ".join(f"'{found[0][0]}'" for found in NAMES)
-            raise UserError(f"'{path}' has no array {known}: it has {', '.join(names) or 'none'}")
+            known = ", ".join(f"'{found[0][0]}'" for found in NAMES[1:])
+            raise UserError(
+                f"'{path}' has no array '{NAMES[0][0][0]}' (nor {known}): it has {', '.join(names) or 'none'}; "
+                "np.savez(file, images=..., labels=...) names them"
+            )
         parts = [train, *(part for part in others if part[0] in names)]
         labelled = any(label in names for _, label in parts)
         wanted = [name for part in parts for name in part[: 1 + labelled]]

@@ -41,8 +41,8 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line: None) -> Dataset:
     chosen = _choose(source, spec.classes)
     if min(chosen.train, len(chosen.rows) - chosen.train) < 2:
         raise UserError(
-            f"data set '{spec.name}' has too few images: {chosen.train} to train on, "
-            f"{len(chosen.rows) - chosen.train} held out: at least 2 of each are needed"
+            f"data set '{spec.name}' has too few images: {chosen.train} to train on, {len(chosen.rows) - chosen.train}"
+            " held out: at least 2 of each are needed, and a file counts once, however many frames it has"
         )
     data = _read(spec, source, chosen, tell)
     if all(np.array_equal(data.images[0], image) for image in data.images):
@@ -113,9 +113,9 @@ def _find(spec: DataSpec) -> Source:
         if path.is_dir():
             return load_folder(path)
         there = path.exists()
-        if path.is_file() and path.suffix in ARRAYS:
+        if path.is_file() and path.suffix.lower() in ARRAYS:
             return load_arrays(path)
-        if path.is_file() and path.suffix == PARQUET:
+        if path.is_file() and path.suffix.lower() == PARQUET:
             return load_parquet(path.stem, path.parent, [Path(path.name)])
     except OSError as error:
         raise UserError(f"data set '{spec.name}': {error.strerror}") from error

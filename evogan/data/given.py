@@ -1,0 +1,63 @@
+"""Images that a script holds -> a file, so that what is made of them is recorded and can go on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evogan.data.arrays import load_arrays
+from evogan.errors import UserError, shown
+from evogan.files import written_whole
+
+ALLOWED = "a name, a path, an array of images, a pair of images and labels, or a torch Dataset of such pairs"
+
+
+def filed(given: Any, folder: Path) -> str | Path:
+    """A name or a path as it is. Arrays, or a torch Dataset, are written below `folder`, under their digest.
+
+    Errors: UserError for whatever else, and for arrays that are no images.
+    """
+    if isinstance(given, str | Path):
+        return given
+    arrays = _arrays(given)
+    sha = hashlib.sha256()
+    for name, array in arrays.items():
+        sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).data)
+    path = folder.absolute() / "data" / f"array-{sha.hexdigest()[:16]}.npz"
+    if not path.exists():
+        with written_whole(path) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    try:
+        load_arrays(path)
+    except UserError:
+        path.unlink()
+        raise
+    return path
+
+
+def _arrays(given: Any) -> dict[str, np.ndarray[Any, Any]]:
+    if hasattr(given, "__array__"):
+        return {"images": _plain(given)}
+    if isinstance(given, tuple) and len(given) == 2:
+        return {"images": _plain(given[0]), "labels": _plain(given[1])}
+    if not (hasattr(given, "__getitem__") and hasattr(given, "__len__")) or isinstance(given, bytes | dict):
+        raise UserError(f"data must be {ALLOWED}, not {shown(given)}")
+    items = [given[i] for i in range(len(given))]  # what a torch Dataset promises
+    if not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
+        raise UserError(f"data must be {ALLOWED}: item 0 is {shown(items[0]) if items else 'missing'}")
+    images, labels = ([item[part] for item in items] for part in (0, 1))
+    try:
+        return {"images": np.stack([_plain(image) for image in images]), "labels": _plain(labels)}
+    except ValueError as error:
+        raise UserError("data: the images of a torch Dataset must be of one size and mode") from error
+
+
+def _plain(numbers: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(numbers)
+    if array.dtype.hasobject:
+        raise UserError(f"data must be {ALLOWED}: these are Python objects")
+    return array
