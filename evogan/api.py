@@ -157,9 +157,10 @@ def train(
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
     genome: a published one's name, a TOML file, or genes. data: as for `search`. page: write `train.html` into the
-    folder, and while it trains `live.png` there, samples of now; a text is what the page calls the GAN. every: thousands of real images from one
-    such grid to the next, 0 for none; without a page there are some only if it is said. Neither changes the training.
-    `say` gets lines about the data and the grid, `listener` hears how far it is. Errors: UserError.
+    folder, and while it trains `live.png` there, samples of now; a text is what the page calls the GAN. every:
+    thousands of real images from one such grid to the next, 0 for none; without a page there are some only if it is
+    said. Neither changes the training. `say` gets lines about the data and the grid, `listener` hears how far it is.
+    Errors: UserError.
     """
     from evogan.evaluation.look import Look
     from evogan.families.build import check
