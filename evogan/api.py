@@ -20,7 +20,7 @@ from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
 from evogan.plugins import Plugins
 from evogan.report import facts
-from evogan.runs.gans import GANProblem
+from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, launch
 from evogan.runs.objective import Objective, ObjectiveProblem, check_objective
 from evogan.runs.place import IN_MEMORY, Place
@@ -98,7 +98,7 @@ def search(
     if objective is not None:
         problem = ObjectiveProblem(objective, f"{task or 'objective'} on {space.name}")
     else:
-        problem = GANProblem(GANSettings.of(data=data, **gan), _teller(listener))
+        problem = GANProblem(GANSettings.of(data=data, **gan), place.features, _teller(listener))
     plan = settle(space, problem, place, resources, search, plugins)
     if name is None:
         what = task or "objective" if own else expand(data).resolve().stem
@@ -130,7 +130,8 @@ def resume(
     changed = dict(resources or {}) | _said(picked(Resources, asked))
     settings = replace(settings, resources=replace(settings.resources, **changed))
     settings = replace(settings, **_said(picked(SearchSettings, asked)))
-    plan = Plan(settings, Space.from_document(settings.space, GENES), GANProblem(gan, _teller(listener)), plugins)
+    problem = GANProblem(gan, place.features, _teller(listener))
+    plan = Plan(settings, Space.from_document(settings.space, GENES), problem, plugins)
     return _told_of(launch(place, name, plan, _outside(listener, asked)), name)
 
 
@@ -159,8 +160,8 @@ def train(
     genome: a published one's name, a TOML file, or genes. data: as for `search`. page: write `train.html` into the
     folder, and while it trains `live.png` there, samples of now; a text is what the page calls the GAN. every:
     thousands of real images from one such grid to the next, 0 for none; without a page there are some only if it is
-    said. Neither changes the training. `say` gets lines about the data and the grid, `listener` hears how far it is.
-    Errors: UserError.
+    said. Neither changes the training. `say` gets lines about the data, what judges and the grid, `listener` hears how
+    far it is. Errors: UserError.
     """
     from evogan.evaluation.look import Look
     from evogan.families.build import check
@@ -172,12 +173,16 @@ def train(
     read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     every = read_option("every", every, float | None, low=0)
-    problem = GANProblem(GANSettings.of(data=_filed(data, asked), **picked(GANSettings, asked)), say)
+    place = Place.of(asked.get("runs"), asked.get("store"))
+    tell = _teller(listener) if listener else lines(say)
+    settings = GANSettings.of(data=_filed(data, asked), **picked(GANSettings, asked))
+    problem = GANProblem(settings, place.features, tell)
     task, evaluate = problem.prepare()
     family_of(read).check_served(problem.dataset.kinds, problem.dataset.name)
     check(read, problem.dataset.fields)
     say(problem.contents)
-    kept = Place.of(asked.get("runs"), asked.get("store")).open()
+    say(problem.judged_by)
+    kept = place.open()
     trial = Trial(read, GENES.key(read), task, 1.0, replicate)
     live = kept.files(trial.identity) / "live.png"
 
@@ -227,9 +232,10 @@ def evaluate(
     *,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
+    tell: Tell | None = None,
     **asked: Any,
 ) -> dict[str, float]:
-    """Score a trained generator against the images of a data set, by every measure. `say` gets a line about these.
+    """Score a trained generator against the images of a data set, by every measure. `say` and `tell` as of `train`.
 
     A conditional one is asked for its classes in turn, and judged by them where they are those of the data.
     Errors: UserError.
@@ -239,7 +245,8 @@ def evaluate(
     from evogan.fitness import Scorer
 
     _plugins(asked)
-    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), say)
+    place = Place.of(asked.get("runs"), None)
+    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), place.features, tell or lines(say))
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator)
     dataset, samples = problem.dataset, problem.gan.samples
@@ -250,7 +257,8 @@ def evaluate(
             f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
         )
     say(problem.contents)
-    images, scorer = found.sample(samples, seed).split(500), Scorer(dataset, problem.load_features(), samples)
+    say(problem.judged_by)
+    images, scorer = found.sample(samples, seed).split(500), Scorer(dataset, problem.features, samples)
     if not found.classes or found.classes != dataset.class_names:
         return scorer.score(images)
     labels = (torch.arange(samples) % len(found.classes)).split(500)
@@ -347,8 +355,8 @@ def _filed(data: Data, asked: Mapping[str, Any]) -> str | Path:
     return filed(data, folder)
 
 
-def _teller(listener: Listener | None) -> Callable[[str], None]:
-    return lambda line: None if listener is None else listener(Event("data", None, reason=line))
+def _teller(listener: Listener | None) -> Tell:
+    return lambda line, done: None if listener is None else listener(Event("preparing", None, reason=line, value=done))
 
 
 def _outside(listener: Listener | None, asked: Mapping[str, Any]) -> Outside:

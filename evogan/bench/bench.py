@@ -26,9 +26,10 @@ from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.files import check_folder, expand, file_name
+from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.runs.gans import GANProblem
-from evogan.runs.launch import Outside, check, cores, launch
+from evogan.runs.launch import Outside, check, launch
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan, settle_search
 from evogan.settings import BenchSettings, GANSettings, Resources, SearchSettings, doors
@@ -93,7 +94,7 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
     rows = tabulate(runs)
     gan = runs[0].settings.gan
     assert gan is not None
-    task, _ = GANProblem(gan).prepare()
+    task, _ = GANProblem(gan, Place(runs[0].store.folder).features).prepare()
     settings = {name: value for name, value in asdict(gan).items() if name not in HERE}
     if gan.features and Path(gan.features).suffix:
         settings["features"] = os.path.relpath(gan.features, path.parent)
@@ -152,10 +153,10 @@ def run_bench(
     for seed, (name, table), strategy in product(range(bench.seeds), read.items(), chosen):
         settings = _settings(table, strategy, seed, bench)
         replays.append(Replay(name, bench.kind, table.fingerprint, strategy, settings))
-        check(replays[-1].name, replays[-1].plan(table.space))
+        check(replays[-1].name, replays[-1].plan(table.space, place))
     for name, table in read.items():  # what does not fit is told of before anything is written
         if bench.kind == "live":
-            _check_task(table)
+            _check_task(table, place)
         elif isinstance(ground := load_table(name, bench.kind, bench.fitness), Surrogate):
             ground.check()
     carried_out = _train(place, replays, Outside(listener)) if bench.kind == "live" else _spread(place, replays)
@@ -195,9 +196,9 @@ def _gan(table: Table) -> GANSettings:
         raise UserError(f"table '{table.name}': its description has no settings of a GAN ({error})") from None
 
 
-def _check_task(table: Table) -> None:
+def _check_task(table: Table, place: Place) -> None:
     """Errors: UserError if what would be trained here is something else than what the table has."""
-    task, _ = GANProblem(_gan(table)).prepare()
+    task, _ = GANProblem(_gan(table), place.features).prepare()
     recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
     for name, value in task.identity.items():
         if recorded.get(name) != value:
@@ -209,7 +210,7 @@ def _train(place: Place, replays: Sequence[Replay], outside: Outside) -> Iterato
     for replay in replays:
         try:
             space = Space.from_document(replay.settings.space, GENES)
-            launch(place, replay.name, replay.plan(space), outside).close()
+            launch(place, replay.name, replay.plan(space, place), outside).close()
         except UserError:
             raise
         except Exception as error:
@@ -255,10 +256,10 @@ class Replay:
         all_else = digest([self.fingerprint, self.kind, asdict(self.settings)])[:6]
         return f"{plain(self.table)}-{self.strategy}-s{self.settings.seed}.{all_else}"
 
-    def plan(self, space: Space) -> Plan:
+    def plan(self, space: Space, place: Place) -> Plan:
         """To train for real what the table has recorded."""
         assert self.settings.gan is not None
-        return Plan(self.settings, space, GANProblem(self.settings.gan))
+        return Plan(self.settings, space, GANProblem(self.settings.gan, place.features))
 
     def carry_out(self, place: Place) -> None:
         """On a simulated clock, in memory, and then kept; not again if it was."""

@@ -13,14 +13,15 @@ from evogan.campaigns.status import CampaignStatus, RunState
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
 from evogan.monitor import read_status
-from evogan.runs.gans import GANProblem
+from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, check, check_same, launch
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan, settle
 from evogan.runs.run import Run
 from evogan.settings import GANSettings, Resources
+from evogan.settings.gan import AUTO as AUTO_FEATURES
 from evogan.strategies import AUTO, strategy_options
-from evogan.trial import Task
+from evogan.trial import GANTask
 
 CRASHED = "crashed.txt"  # in the folder of a run: why it ended
 
@@ -50,10 +51,11 @@ def run_campaign(
     campaign, place = read_campaign(path), Place.of(runs, store)
     resources = campaign.resources if workers is None else replace(campaign.resources, workers=workers)
     try:
-        settled = _settle(campaign, place, resources)
+        settled = _settle(campaign, place, resources, lines(say))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    for line in dict.fromkeys(plan.problem.contents for plan in settled.values()):
+    problems = [plan.problem for plan in settled.values()]
+    for line in dict.fromkeys(line for problem in problems for line in (problem.contents, problem.judged_by)):
         say(line)
     for planned in campaign.runs:
         if planned.name in settled:
@@ -126,23 +128,26 @@ def _why(crash: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "for a reason that is not known")
 
 
-def _settle(campaign: Campaign, place: Place, resources: Resources) -> dict[str, Plan]:
+def _settle(campaign: Campaign, place: Place, resources: Resources, tell: Tell) -> dict[str, Plan]:
     """All that is not finished, checked as far as it can be without training."""
     store = place.existing() if place.has_store else None
     known = store.names() if store else []
-    judged_on: dict[str, tuple[GANProblem, Task]] = {}
+    judged_on: dict[str, tuple[GANProblem, GANTask]] = {}
     found = {}
     for run in campaign.runs:
+        before = store.run(run.name) if store and run.name in known else None
         if run.data not in judged_on:
-            problem = GANProblem(GANSettings.of(**run.gan))
+            gan = GANSettings.of(**run.gan)
+            if before and gan.features == AUTO_FEATURES:
+                gan = replace(gan, features=before["gan"].get("features"))  # what that meant when it began
+            problem = GANProblem(gan, place.features, tell)
             judged_on[run.data] = problem, problem.prepare(here=resources.ray is None)[0]
         problem, task = judged_on[run.data]
-        before = store.run(run.name) if store and run.name in known else None
         search = dict(run.search) | _begun_with(run, before)
         plan = settle(run.space, problem, place, resources, search, campaign.plugins)
         check(run.name, plan)
         if store is not None and before is not None:
-            check_same(store, run.name, before | asdict(plan.settings) | {"task": task.key})
+            check_same(store, run.name, before | asdict(plan.settings) | {"task": task.key, "features": task.features})
         grown = before is not None and any(
             before.get(name) != getattr(plan.settings, name) for name in ("total_seconds", "target", "patience")
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,18 @@ def output() -> Console:
 def teller(terminal: Console) -> Callable[[str], None]:
     """Prints lines to it as they are."""
     return lambda line: terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def learning(terminal: Console) -> Iterator[Callable[[str, float | None], None]]:
+    """What hears how far something has learned: a bar on a terminal, else a line as it begins."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from evogan.monitor.preparation import Preparation
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        yield Preparation(bar, teller(terminal))
 
 
 def say(text: Any) -> None:

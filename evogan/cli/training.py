@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, console, print_json, say, teller
+from evogan.cli.common import Json, console, learning, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.errors import UserError
 from evogan.settings import GANSettings
@@ -140,7 +140,9 @@ def evaluate(
     """Score a trained generator on a data set."""
     from evogan import api
 
-    found = api.evaluate(generator, seed=seed, say=teller(console()), **asked)
+    terminal = console()
+    with learning(terminal) as tell:
+        found = api.evaluate(generator, seed=seed, say=teller(terminal), tell=tell, **asked)
     if as_json:
         print_json(found)
     else:
@@ -164,13 +166,16 @@ def list_features(as_json: Json = False) -> None:
 
 @takes(FEATURES)
 def train_features(
-    data: Annotated[str, typer.Argument(help="A labelled data set.")],
+    data: Annotated[str, typer.Argument(help="A data set.")],
     output: Annotated[Path, typer.Option("-o", help="The .safetensors to write.")] = Path("features.safetensors"),
-    epochs: Annotated[int, typer.Option(min=1, max=10_000)] = 15,
+    labels: Annotated[
+        bool | None, typer.Option("--labels/--no-labels", help="Learn from labels; default: where there are enough.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=10_000, help="Default: as many as suit the data.")] = None,
     seed: int = 0,
     **asked: Any,
 ) -> None:
-    """Train a feature network for a data set of yours."""
+    """Train a feature network for a data set of yours, to be named where others are to use it, too."""
     from evogan.fitness import save_network
     from evogan.fitness import train_features as train_network
     from evogan.runs.gans import GANProblem
@@ -178,13 +183,10 @@ def train_features(
     output = _output(output, ".safetensors")
     dataset = GANProblem(GANSettings(data=data, **asked)).dataset
     say(dataset.describe())
-
-    def progress(epoch: int, epochs: int, loss: float) -> None:
-        say(f"epoch {epoch}/{epochs}  loss {loss:.4f}")
-
-    network = train_network(dataset, epochs=epochs, seed=seed, progress=progress)
+    with learning(console()) as tell:
+        network = train_network(dataset, labels, seed, epochs, progress=lambda done, loss: tell("features learn", done))
     save_network(network, output)
-    say(f"{output}  held-out accuracy {network.record.accuracy:.2%}, FID floor {network.record.floor:.3g}")
+    say(f"{output}  {network.describe()}")
 
 
 def _output(path: Path, *suffixes: str) -> Path:

@@ -18,6 +18,7 @@ from evogan.trial import Choice, Evaluation, Identity, Trial
 POLL = 0.5  # seconds between looks at what other drivers train, and at a wish to stop
 
 Kind = Literal[
+    "preparing",
     "data",
     "cached",
     "submitted",
@@ -41,9 +42,9 @@ class Event:
     `cached`: known before; `evaluated`: just trained; `pruned`: the same, but stopped early; `awaited`: another driver
     trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
     the fidelity that was reached, with the `value` over all replicates (None: a failure), and the `generation` that it
-    was proposed in, if there are any. `data` (what was read, at the start), `checking` (the search is over, and why:
-    `value` fresh replicates follow), `stopping` and `waiting` (for a store or a disk that does not answer) are about no
-    trial.
+    was proposed in, if there are any. `preparing` (`value`: which share of it is done, if it takes time), `data` (what
+    was read, and what judges, at the start), `checking` (the search is over, and why: `value` fresh replicates follow),
+    `stopping` and `waiting` (for a store or a disk that does not answer) are about no trial.
     """
 
     kind: Kind

@@ -53,13 +53,16 @@ class RunFacts:
     """What a run found when it began, beside what it was asked to do.
 
     `task`: its key. `data`: what the task is called. `contents`: a line about the data. `reference`: name, key and
-    genes of the published genomes that winners are compared with. `plugins`: what it imports first. Of a replay:
+    genes of the published genomes that winners are compared with. `features`: the id of the network that judges, and
+    `judged_by` a line about it. `plugins`: what it imports first. Of a replay:
     `table`, how it answers, and its fingerprint.
     """
 
     task: str
     data: str
     contents: str = ""
+    features: str = ""
+    judged_by: str = ""
     reference: tuple[tuple[str, str, Genome], ...] = ()
     plugins: tuple[str, ...] = ()
     table: str = ""

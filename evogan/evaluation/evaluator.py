@@ -13,7 +13,7 @@ from evogan.evaluation.course import Course
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.look import Look
 from evogan.evaluation.scoring import GRID, Scoring
-from evogan.fitness import OF_CLASSES, Scorer, to_unit_range
+from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
@@ -98,10 +98,10 @@ class GANEvaluator:
 
     def check_measured(self, metrics: Iterable[str]) -> None:
         """Errors: UserError for one that is not measured of any GAN with these features."""
-        judged = [metric for metric in metrics if metric in OF_CLASSES]
-        if judged and not self._scorer.knows_classes:
+        lacking = [metric for metric in metrics if metric in self._scorer.lacks]
+        if lacking:
             raise UserError(
-                f"fitness '{judged[0]}' needs features that tell the classes of '{self._dataset.name}' apart: "
+                f"fitness '{lacking[0]}' needs features that tell the classes of '{self._dataset.name}' apart: "
                 f"'{self._scorer.features.name}' do not"
             )
 

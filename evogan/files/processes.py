@@ -21,6 +21,11 @@ def machine() -> str:
     return " ".join(parts)
 
 
+def cores() -> int:
+    """Of this machine, those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def born(pid: int) -> float | None:
     """When a process began, in seconds after the machine's start, which no change of the clock moves; None: it is gone.
 

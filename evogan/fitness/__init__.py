@@ -8,6 +8,7 @@ from evogan.fitness.features import (
     Features,
     feature_table,
     save_network,
+    shipped_for,
     shipped_records,
     to_unit_range,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "kernel_distance",
     "load_features",
     "save_network",
+    "shipped_for",
     "shipped_records",
     "to_unit_range",
     "train_features",

@@ -30,7 +30,7 @@ import math
 import torch
 from torch import Tensor
 
-from evogan.fitness.features import FeatureNet, Features
+from evogan.fitness.features import Features
 
 SUBSET = 500
 TRAINING = 16_384  # 4 MB of 64 features
@@ -83,11 +83,12 @@ def _variance(features: Tensor) -> float:
 
 def _classes(network: Features, features: Tensor) -> Tensor | None:
     """The share of each class."""
-    if not isinstance(network, FeatureNet):
+    if not network.classes:
         return None
     with torch.no_grad():
-        seen = network.head(features).argmax(1).cpu()
-    return torch.bincount(seen, minlength=network.record.classes).double() / len(seen)
+        logits = network.classify(features)
+    assert logits is not None
+    return torch.bincount(logits.argmax(1).cpu(), minlength=network.classes).double() / len(logits)
 
 
 def _to_nearest(features: Tensor, others: Tensor) -> Tensor:

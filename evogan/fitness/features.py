@@ -1,5 +1,7 @@
 """Feature networks: small classifiers whose last hidden layer is what FID and KID look at.
 
+One that was trained without labels (`pretext.py`) is the same without its last layer.
+
     conv32 k3 - relu - [pool] - conv64 k3 - relu - pool - (conv64 k3 - relu - pool)* - F64 relu - F classes
 
 Images of less than 16 pixels a side are padded and pooled once less; those of more than 38 pass more
@@ -10,19 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from evogan.errors import UserError
-from evogan.files import check_file
+from evogan.files import check_file, write_whole
 from evogan.files.documents import parse_json
 from evogan.options import check_options, option
 
@@ -41,10 +43,15 @@ class Features(nn.Module):
 
     name: str
     dim: int
+    classes: int = 0  # of the data that it was trained on, which it tells apart
 
     def classify(self, features: Tensor) -> Tensor | None:
         """The logits (N, classes) of features; None of a network that knows no classes."""
         return None
+
+    def describe(self) -> str:
+        """In a line: which network it is, and what its scores mean."""
+        return self.id
 
     @cached_property
     def id(self) -> str:
@@ -62,17 +69,32 @@ class FeatureRecord:
 
     `name` and `fingerprint`: the data set it was trained on. `accuracy`: on held-out images, in [0, 1].
     `floor`: FID between all training images and the held-out ones. `noise`: (n, mean, standard deviation) of
-    the FID of 10 random subsets of n training images against them all: what a perfect GAN would score.
+    the FID of 10 random subsets of n training images against them all: what a perfect GAN would score. `tasks`: of a
+    network that was trained without labels, so that it knows no classes: what it learned, (title, number of answers,
+    accuracy on held-out images). `seconds`: what training took.
     """
 
     name: str
     fingerprint: str
     image_size: int = option(low=1, high=2**31)
     channels: int = option(low=1, high=2**31)
-    classes: int = option(low=1, high=2**31)
+    classes: int = option(low=0, high=2**31)
     accuracy: float = 0.0
     floor: float = 0.0
     noise: tuple[tuple[int, float, float], ...] = ()
+    tasks: tuple[tuple[str, int, float], ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+
+    def describe(self) -> str:
+        """In words: how it was made, how well it learned, and what FID means on it."""
+        took = f" in {self.seconds:.0f} s" if self.seconds else ""
+        if self.tasks:
+            right = ", ".join(f"{title} {accuracy:.1%} of {n}" for title, n, accuracy in self.tasks)
+            made = f"learned without labels{took}, by pretext tasks (right on held-out images: {right})"
+        else:
+            made = f"a classifier{took and f', learned{took}'}: {self.accuracy:.1%} of held-out images right"
+        noise = "".join(f", of {n:,} perfect samples {mean:.3g} ± {sd:.2g}" for n, mean, sd in self.noise[-1:])
+        return f"{made}; FID of held-out images {self.floor:.3g}{noise}"
 
 
 class FeatureNet(Features):
@@ -83,7 +105,7 @@ class FeatureNet(Features):
     def __init__(self, record: FeatureRecord, rng: torch.Generator) -> None:
         super().__init__()
         self.record = record
-        self.name = record.name
+        self.name, self.classes = record.name, record.classes
         with torch.device("meta"):  # so that torch's own initialisation draws no random numbers
             self.body, self.head = _layers(record)
         self.to_empty(device="cpu")
@@ -94,6 +116,9 @@ class FeatureNet(Features):
                 else:
                     parameter.zero_()
         self.to(memory_format=torch.channels_last)
+
+    def describe(self) -> str:
+        return f"{self.id}, {self.record.describe()}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], of any size and channels -> features (N, 64), >= 0."""
@@ -106,16 +131,16 @@ class FeatureNet(Features):
         features: Tensor = self.body(images)
         return features
 
-    def classify(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.head(features)
-        return logits
+    def classify(self, features: Tensor) -> Tensor | None:
+        return self.head(features) if self.classes else None
 
     def logits(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] -> (N, classes)."""
-        return self.classify(self(images))
+        logits: Tensor = self.head(self(images))
+        return logits
 
 
-def _layers(record: FeatureRecord) -> tuple[nn.Sequential, nn.Linear]:
+def _layers(record: FeatureRecord) -> tuple[nn.Sequential, nn.Module]:
     small = record.image_size < 16
     side, width, layers = record.image_size, record.channels, list[nn.Module]()
     for stage, out in enumerate((32, 64, *[64] * 8)):
@@ -127,14 +152,13 @@ def _layers(record: FeatureRecord) -> tuple[nn.Sequential, nn.Linear]:
             layers.append(nn.MaxPool2d(2))
             side //= 2
     layers += [nn.Flatten(), nn.Linear(width * side * side, 64), nn.ReLU()]
-    return nn.Sequential(*layers), nn.Linear(64, record.classes)
+    return nn.Sequential(*layers), nn.Linear(64, record.classes) if record.classes else nn.Identity()
 
 
 def save_network(network: FeatureNet, path: Path) -> None:
     """Write weights as float16 and the record as JSON in the header of a safetensors file."""
     weights = {name: weight.detach().half().contiguous() for name, weight in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, path, metadata={FORMAT: json.dumps(asdict(network.record))})
+    write_whole(path, save(weights, metadata={FORMAT: json.dumps(asdict(network.record))}))
 
 
 def load_network(path: Path) -> FeatureNet:
@@ -166,7 +190,8 @@ def read_record(path: Path) -> FeatureRecord:
             header = (file.metadata() or {})[FORMAT]
         fields: dict[str, Any] = dict(parse_json(header))
         noise = tuple((int(n), float(mean), float(sd)) for n, mean, sd in fields.pop("noise"))
-        record = FeatureRecord(**fields, noise=noise)
+        tasks = tuple((str(title), int(n), float(right)) for title, n, right in fields.pop("tasks", ()))
+        record = FeatureRecord(**fields, noise=noise, tasks=tasks)
         check_options(record)
         return record
     except (SafetensorError, OSError) as error:
@@ -177,6 +202,11 @@ def read_record(path: Path) -> FeatureRecord:
 
 def shipped_records() -> list[FeatureRecord]:
     return [read_record(NETWORKS / f"{name}.safetensors") for name in SHIPPED]
+
+
+def shipped_for(fingerprint: str) -> str | None:
+    """The shipped network that was trained on these very data."""
+    return next((record.name for record in shipped_records() if record.fingerprint == fingerprint), None)
 
 
 def feature_table() -> str:

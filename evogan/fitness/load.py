@@ -8,11 +8,14 @@ from evogan.fitness.features import NETWORKS, SHIPPED, Features, load_network
 from evogan.fitness.inception import load_inception
 
 
-def load_features(name: str) -> Features:
-    """A shipped network's name, 'inception', or the path of a file that `evogan features train` wrote."""
+def load_features(name: str, download: bool = False) -> Features:
+    """A shipped network's name, 'inception', or the path of a file that `evogan features train` wrote.
+
+    `download`: Inception's weights, if they are missing. Errors: UserError.
+    """
     if name == "inception":
-        return load_inception()
+        return load_inception(download)
     path = NETWORKS / f"{name}.safetensors" if name in SHIPPED else expand(name)
     if name not in SHIPPED and len(path.parts) == 1 and path.suffix != ".safetensors":
-        raise unknown("features", name, [*SHIPPED, "inception", "a .safetensors file"])
+        raise unknown("features", name, ["auto", *SHIPPED, "inception", "a .safetensors file"])
     return load_network(path)

@@ -13,7 +13,7 @@ from evogan.errors import UserError
 from evogan.fitness.cache import remembered
 from evogan.fitness.classes import Classes
 from evogan.fitness.features import Features, to_unit_range
-from evogan.fitness.measures import MEASURES, Reference
+from evogan.fitness.measures import MEASURES, OF_CLASSES, Reference
 from evogan.fitness.ms_ssim import similarity
 from evogan.fitness.swd import PATCHES, SlicedWasserstein
 from evogan.fitness.threads import threads
@@ -31,6 +31,7 @@ class NonFiniteSamples(Exception):
 class Scorer:
     """All `MEASURES` of `samples` generated images against the training images of `dataset`.
 
+    `lacks`: metrics that need features which tell classes apart, or the very classes of the data, and have none.
     The reference is computed here, once, from features that are remembered from one start to the next. Holds no images:
     pickles to the feature network and what the measures keep: a few moments, a subset of the features, patches.
     """
@@ -38,29 +39,22 @@ class Scorer:
     def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
         self.features = features
         self.samples = samples
-        found = remembered(
-            {"data": dataset.fingerprint, "features": features.id},
-            lambda: {
-                "real": extract(features, batches(dataset.images)),
-                "held_out": extract(features, batches(dataset.held_out)),
-            },
-        )
-        real = found["real"]
+        real, held_out = reference_features(dataset, features)
         _check(real, dataset.name, features.name)
         n = min(samples, len(dataset.images), max(FEWEST, min(MOST, NUMBERS // dataset.images[0].size)))
-        reference = Reference(dataset.fingerprint, features, real, found["held_out"])
+        reference = Reference(dataset.fingerprint, features, real, held_out)
         with threads(1):  # whatever a machine has: features round alike with any number of them, sums over them do not
             labels = None if dataset.labels is None else torch.tensor(dataset.labels)
             self._classes = None if labels is None else Classes.of(features, real, labels)
             self._measures = [measure(reference) for measure in MEASURES]
+            self.lacks = frozenset(() if features.classes else ("class_distance",))
+            if features.classify(real[:1]) is None:
+                self.lacks |= {"inception_score"}
+            if self._classes is None:
+                self.lacks |= {*OF_CLASSES}
             rng = reference.rng("pictures")
             picked = torch.randperm(len(dataset.images), generator=rng)[:n].numpy()
             self._patches = SlicedWasserstein(to_unit_range(torch.from_numpy(dataset.images[picked])), rng)
-
-    @property
-    def knows_classes(self) -> bool:
-        """Whether the classes of the data are those that the features tell apart."""
-        return self._classes is not None
 
     def score(self, samples: Iterable[Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
         """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size: independent
@@ -81,6 +75,18 @@ class Scorer:
             found |= self._classes.measure(self.features, fake, torch.cat(asked))
         images = torch.cat(first)
         return found | {"swd": self._patches.distance(images), "ms_ssim": similarity(images)}
+
+
+def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Tensor]:
+    """Features (n, d) of the training images and of the held-out ones, remembered from one start to the next."""
+    found = remembered(
+        {"data": dataset.fingerprint, "features": features.id},
+        lambda: {
+            "real": extract(features, batches(dataset.images)),
+            "held_out": extract(features, batches(dataset.held_out)),
+        },
+    )
+    return found["real"], found["held_out"]
 
 
 def _keeping(

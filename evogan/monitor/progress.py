@@ -10,6 +10,7 @@ from rich.progress import TimeRemainingColumn as Remaining
 
 from evogan.engine import Event, Judge
 from evogan.errors import without_passwords
+from evogan.monitor.preparation import Preparation
 from evogan.monitor.tally import Tally
 from evogan.trial import turned
 
@@ -31,6 +32,7 @@ class SearchProgress:
             console=console,
             disable=not console.is_terminal,
         )
+        self._prepare = Preparation(self._bar, self._say)
         self._search = self._bar.add_task("searching", total=evaluations, facts="")
         self._check = self._bar.add_task("checking", total=None, facts="fresh replicates", visible=False)
 
@@ -45,6 +47,9 @@ class SearchProgress:
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
+            return
+        if event.kind == "preparing":
+            self._prepare(event.reason, event.value)
             return
         self._tally.add(event)
         self._tell(event)

@@ -63,7 +63,7 @@ class Tally:
         return self._count(event, trial)
 
     def _enter(self, event: Event) -> None:
-        if event.kind == "data":
+        if event.kind in ("preparing", "data"):
             return
         if event.kind == "waiting":
             self.state = "waiting"

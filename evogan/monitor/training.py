@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
 from evogan.engine import Event
+from evogan.monitor.preparation import Preparation
 from evogan.trial import budget_unit
 
 LOSSES = ("real", "fake", "generator")
@@ -32,6 +33,7 @@ class TrainingProgress:
             console=console,
             disable=not console.is_terminal,
         )
+        self._prepare = Preparation(self._bar, self._say)
         self._task = self._bar.add_task(title, total=1.0, facts="")
 
     def __enter__(self) -> TrainingProgress:
@@ -44,6 +46,8 @@ class TrainingProgress:
         self._bar.stop()
 
     def __call__(self, event: Event) -> None:
+        if event.kind == "preparing":
+            self._prepare(event.reason, event.value)
         if event.kind != "progress":
             return
         self._known |= event.point
@@ -52,8 +56,10 @@ class TrainingProgress:
         tenths = int(10 * share + 1e-9)
         if not self._console.is_terminal and tenths > self._tenths:
             self._tenths = tenths
-            line = f"{self._title}: {share:.0%}, {facts_of(self._known)}"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._say(f"{self._title}: {share:.0%}, {facts_of(self._known)}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def facts_of(known: Mapping[str, float]) -> str:

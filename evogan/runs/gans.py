@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evogan import shipped
-from evogan.errors import UserError
 from evogan.families import FAMILIES, family_of
 from evogan.genome import Genome
 from evogan.settings import GANSettings
+from evogan.settings.gan import AUTO
 from evogan.space import Space
 from evogan.trial import GANTask
+
+Tell = Callable[[str, float | None], None]  # hears a line, and which share is done of what it says, if that takes time
 
 if TYPE_CHECKING:  # torch, where it is wanted
     from evogan.data import Dataset
@@ -20,39 +23,55 @@ if TYPE_CHECKING:  # torch, where it is wanted
     from evogan.fitness import Features
 
 
+def lines(say: Callable[[str], None]) -> Tell:
+    """Of what takes time, a line as it begins."""
+    return lambda line, done: None if done else say(line)
+
+
 class GANProblem:
-    """Find the GAN that fits a data set. The data are read once, when they are first wanted."""
+    """Find the GAN that fits a data set. The data are read once, when they are first wanted.
+
+    `folder`: where what is learned of them is kept. `tell` hears of what takes long.
+    """
 
     early = True  # a training can be judged before its end
 
-    def __init__(self, gan: GANSettings, tell: Callable[[str], None] = lambda line: None) -> None:
-        """`tell` gets a line now and then about what takes long."""
-        self.gan, self._tell = gan, tell
+    def __init__(self, gan: GANSettings, folder: Path | None = None, tell: Tell = lambda line, done: None) -> None:
+        self.gan, self._folder, self._tell = gan, folder, tell
 
     @cached_property
     def dataset(self) -> Dataset:
         from evogan.data import DataSpec, load_dataset
 
         gan = self.gan
-        return load_dataset(DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download), self._tell)
+        spec = DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download)
+        return load_dataset(spec, lambda line: self._tell(line, None))
 
     @property
     def contents(self) -> str:
         """A line about the data."""
         return self.dataset.describe()
 
-    def load_features(self) -> Features:
-        """The network that is named, or that suits the data. Errors: UserError if none is known."""
-        from evogan.fitness import SHIPPED, load_features
+    @cached_property
+    def features(self) -> Features:
+        """The network that is named, or that suits the data. Errors: UserError if there is none."""
+        from evogan.fitness import SHIPPED, load_features, shipped_for
+        from evogan.fitness.learned import learned
 
-        if self.gan.features or self.gan.data in SHIPPED:
-            return load_features(self.gan.features or self.gan.data)
-        if self.dataset.channels == 3:
-            return load_features("inception")
-        raise UserError(
-            f"no feature network is known for '{self.dataset.name}': --features takes {', '.join(SHIPPED)}, "
-            "inception, or a file that `evogan features train` made"
-        )
+        gan = self.gan
+        if gan.features not in (AUTO, None):
+            return load_features(gan.features, gan.download)
+        if gan.data in SHIPPED:
+            return load_features(gan.data)
+        if gan.features is None:
+            return load_features("inception", gan.download)
+        known = shipped_for(self.dataset.fingerprint)
+        return load_features(known) if known else learned(self.dataset, self._folder, self._tell)
+
+    @property
+    def judged_by(self) -> str:
+        """A line about the features."""
+        return self.features.describe()
 
     def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
         """Read the data; the task, and what evaluates trials of it. `here`: they run on this machine's devices."""
@@ -61,7 +80,7 @@ class GANProblem:
 
         gan = self.gan
         check_device(gan.device, here)
-        dataset, features = self.dataset, self.load_features()
+        dataset, features = self.dataset, self.features
         task = GANTask(
             name=dataset.name,
             fingerprint=dataset.fingerprint,

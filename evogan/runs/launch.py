@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from evogan.engine import (
 from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
+from evogan.files.processes import cores
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
 from evogan.plugins import Plugged, Plugins
@@ -35,7 +35,7 @@ from evogan.runs.plan import Plan
 from evogan.runs.signals import stopping_on_signals
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
-from evogan.trial import MAXIMISED, Task
+from evogan.trial import MAXIMISED, GANTask, Task
 
 LONGEST_NAME = 200  # of a run: folders are named by it
 
@@ -67,6 +67,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     real_grid = b"" if isinstance(evaluate, ObjectiveEvaluator) else evaluate.real_grid()
     references = problem.references(space)
     facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
+    facts |= {"features": task.features if isinstance(task, GANTask) else "", "judged_by": problem.judged_by}
     if plan.plugins and plan.plugins.names:
         facts["plugins"] = list(plan.plugins.names)
     with ExitStack() as stack:
@@ -83,8 +84,8 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         learn(store, task)
         stopping = stack.enter_context(stopping_on_signals())
         hear = _listeners(stack, store, name, settings, judge, len(references), outside)
-        if problem.contents:
-            hear(Event("data", None, reason=problem.contents))
+        for line in filter(None, (problem.contents, problem.judged_by)):
+            hear(Event("data", None, reason=line))
         store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         loop = Loop(
@@ -149,6 +150,12 @@ def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
     """Errors: UserError naming what differs, if it is more than what may change of a run that goes on; and for a
     smaller budget than it has spent, since no comparison would be with equals."""
     known, run = store.run(name), RunHistory(store, name)
+    judges, judge = known.get("features"), document.get("features")
+    if judges and judges != judge and known.get("task") != document.get("task"):
+        raise UserError(
+            f"run '{name}' was judged by features '{judges}', not '{judge}', and their scores do not compare: choose "
+            "another name, or give back the file of features that it was begun with"
+        )
     before = _what_counts(_as_json(known | asdict(run.settings)))  # what it lacks has its default
     now = _what_counts(_as_json(document))
     for part in [*now, *before]:
@@ -241,11 +248,6 @@ def _allotted(settings: SearchSettings) -> Resources:
     return resources
 
 
-def cores() -> int:
-    """Of this machine, those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _listeners(
     stack: ExitStack,
     store: Store,
@@ -295,6 +297,8 @@ def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]
     ignored = {
         *MAY_CHANGE,
         "contents",
+        "features",
+        "judged_by",
         "plugins",
         "space.description",
         "gan.data",

@@ -56,7 +56,7 @@ class ObjectiveProblem:
     """Find the best value of a user's own objective. `name`: what it measures, by which results are remembered."""
 
     gan = None
-    contents = ""
+    contents = judged_by = ""
 
     def __init__(self, objective: Objective, name: str) -> None:
         self.objective, self.early, self._name = objective, takes_fidelity(objective), name

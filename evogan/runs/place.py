@@ -34,6 +34,11 @@ class Place:
         return Store(self.folder, self.url)
 
     @property
+    def features(self) -> Path | None:
+        """Where networks are kept that learned from data."""
+        return None if self.folder is None else self.folder / "features"
+
+    @property
     def has_store(self) -> bool:
         """Whether there may be one to read."""
         return self.url is not None or (self.folder is not None and (self.folder / "evogan.db").is_file())

@@ -12,13 +12,15 @@ from evogan.settings.reading import read_classes
 from evogan.trial import IMAGE_SIZES
 
 KIMG = 20.0  # the budget of a training, if nothing is said
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GANSettings:
     """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
 
-    Of `kimg` and `iterations` one is given, or neither. `features`: None takes those that suit the data. `classes`:
+    Of `kimg` and `iterations` one is given, or neither. `features`: "auto" takes those that suit the data, and learns
+    them where none are known; None, as in runs that are recorded so: shipped ones, or else Inception's. `classes`:
     those to keep, by name (`of` takes numbers for names, too); an int, as in runs that are recorded so, is the label
     itself.
     Errors: UserError for a keyword or value that makes no sense.
@@ -50,7 +52,9 @@ class GANSettings:
         None, low=1, high=10**9, group="budget", help="In place of --kimg: updates of the generator."
     )
     features: str | None = option(
-        None, group="judging", help="Feature network of the FID; default: the one that suits the data."
+        AUTO,
+        group="judging",
+        help="Feature network of the FID: auto (shipped, or learned from the data), a name, inception, or a file.",
     )
     samples: int = option(5000, low=2, high=1_000_000, group="judging", help="Generated images per score.")
     precision: Literal["fp32", "bf16"] = option("fp32", group="resources", help="fp32, or bf16 (autocast).")
@@ -76,10 +80,14 @@ class GANSettings:
             if keyword not in known:
                 raise unknown("keyword", keyword, sorted(known))
         given["classes"] = read_classes(given.get("classes"))
+        if given.get("features", AUTO) is None:
+            del given["features"]
         return cls(**given)
 
     @classmethod
     def recorded(cls, document: Mapping[str, Any]) -> Self:
         """Read back what a run recorded."""
         classes = document.get("classes")
-        return replace(cls.of(**{**document, "classes": None}), classes=None if classes is None else tuple(classes))
+        read = cls.of(**{**document, "classes": None})
+        features = document.get("features", AUTO)
+        return replace(read, classes=None if classes is None else tuple(classes), features=features)
