@@ -15,10 +15,11 @@ from torch.nn import functional
 from evogan.data import Dataset
 from evogan.data.dataset import Images
 from evogan.errors import UserError
+from evogan.fitness import pretext
 from evogan.fitness.classifier import BATCH, fit
 from evogan.fitness.features import FeatureNet, FeatureRecord, to_unit_range
 from evogan.fitness.frechet import Moments, frechet_distance
-from evogan.fitness.pretext import TASKS, WITH_LABELS, WITHOUT_LABELS, Task
+from evogan.fitness.pretext import TASKS, Task
 from evogan.fitness.scorer import batches, reference_features
 from evogan.stable import derive_seed
 
@@ -53,7 +54,7 @@ def train_features(
             f"data set '{dataset.name}' has {len(dataset.images)} images to train on: features can be learned from "
             f"{FEWEST} or more; --features takes a network that knows such images"
         )
-    plan = WITH_LABELS if labels else WITHOUT_LABELS
+    plan = pretext.WITH_LABELS if labels else pretext.WITHOUT_LABELS
     rng = torch.Generator().manual_seed(derive_seed("features", dataset.fingerprint, seed))
     picked = torch.randperm(len(dataset.images), generator=rng)[: plan.images].numpy()
     side = min(dataset.image_size, plan.side)
