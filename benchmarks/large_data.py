@@ -107,7 +107,7 @@ def main() -> None:
         for part in (n // 10, n):
             write(Path(place, str(part)), part)
         parts = [measure(Path(place, str(part))) for part in (n // 10, n)]
-    record("large_data", {f"{part.pop('images'):,} images": part for part in parts})
+        record("large_data", {f"{part.pop('images'):,} images": part for part in parts})
 
 
 if __name__ == "__main__":

@@ -32,10 +32,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for i, image in enumerate(IMAGES):
         save_image(tmp_path / "photos" / f"{'ab'[i % 2]}" / f"{i}.png", image)
     save_image(tmp_path / "photos" / "a" / "0.png", IMAGES[0, :, :, 0])  # grey: the first of all
+    monkeypatch.setattr("evogan.data.pictures.AT_ONCE", 1)  # and read alone
     return tmp_path / "photos"
 
 

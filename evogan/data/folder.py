@@ -20,7 +20,7 @@ from evogan.data.dataset import Labels
 from evogan.data.image import SUFFIXES
 from evogan.data.labels import labels_file, read_labels
 from evogan.data.parquet import PARQUET, load_parquet
-from evogan.data.pictures import AT_ONCE, Named, Pictures
+from evogan.data.pictures import Named, Pictures
 from evogan.data.source import Rows, Source
 from evogan.errors import UserError
 
@@ -65,9 +65,9 @@ def load_folder(folder: Path) -> Source:
         labels, class_names = read_labels(listed, paths)
         said = [f"classes are those of {listed.name}"]
 
-    def files(rows: Rows) -> Iterator[Named]:
-        for start in range(0, len(rows), AT_ONCE):
-            yield [(folder / paths[i], f"'{folder / paths[i]}'") for i in rows[start : start + AT_ONCE].tolist()]
+    def files(rows: Rows, together: int) -> Iterator[Named]:
+        for start in range(0, len(rows), together):
+            yield [(folder / paths[i], f"'{folder / paths[i]}'") for i in rows[start : start + together].tolist()]
 
     def identity() -> list[Any]:
         stats = ((path.as_posix(), (folder / path).stat()) for path in paths)

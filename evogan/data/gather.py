@@ -37,13 +37,12 @@ def gather(
     tell: Tell,
 ) -> tuple[Images, list[str]]:
     """The images `rows`, in that order, and notes about them. Many come to lie at `path`, with their `fingerprint`."""
-    for channels in (1, 3):
+    try:
         with ExitStack() as stack:
-            try:
-                return _gathered(source, rows, size, channels, path, check, fingerprint, tell, stack)
-            except _Coloured:
-                continue
-    raise AssertionError("images have 1 channel or 3")
+            return _gathered(source, rows, size, 1, path, check, fingerprint, tell, stack)
+    except _Coloured:
+        with ExitStack() as stack:
+            return _gathered(source, rows, size, 3, path, check, fingerprint, tell, stack)
 
 
 def _gathered(

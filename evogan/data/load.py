@@ -69,7 +69,10 @@ def _read(spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Datase
     """From the file where they are kept, if there is one."""
     rows, path = chosen.rows, None
     if source.pixels.most(len(rows), spec.image_size) > kept.LARGE:
-        path = kept.place(_identity(spec, source, chosen))
+        try:
+            path = kept.place(_identity(spec, source, chosen))
+        except OSError as error:
+            raise UserError(f"data set '{spec.name}': {error.filename}: {error.strerror}") from error
         if data := _kept(path, source, chosen):
             return data
 

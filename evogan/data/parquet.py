@@ -18,7 +18,7 @@ from PIL import __version__ as PIL
 
 from evogan.data.arrays import classes_of, identity
 from evogan.data.dataset import Labels
-from evogan.data.pictures import AT_ONCE, Named, Pictures
+from evogan.data.pictures import Named, Pictures
 from evogan.data.source import Rows, Source
 from evogan.errors import UserError
 
@@ -47,12 +47,13 @@ def load_parquet(name: str, folder: Path, files: Sequence[Path]) -> Source:
         raise UserError(f"the Parquet files of '{folder}' have different columns: name one of them")
     ends = np.cumsum([table.rows for table in tables])
 
-    def chunks(rows: Rows) -> Iterator[Named]:
+    def chunks(rows: Rows, together: int) -> Iterator[Named]:
         begin = 0
         for table, end in zip(tables, ends.tolist(), strict=True):
             own = rows[(rows >= begin) & (rows < end)] - begin
             begin = end
-            yield from _images(table, own)
+            if len(own):
+                yield from _images(table, own, together)
 
     pixels = Pictures(chunks, int(ends[-1]), lambda: [PIL, [identity(table.path) for table in tables]])
     source = Source(name, int(ends[-1]), pixels)
@@ -115,13 +116,13 @@ def _table(path: Path) -> _Table:
     return _Table(path, rows, images[0], label, features)
 
 
-def _images(table: _Table, rows: Rows) -> Iterator[Named]:
+def _images(table: _Table, rows: Rows, together: int) -> Iterator[Named]:
     import pyarrow.parquet as pq
 
     wanted, begin = np.zeros(table.rows, dtype=bool), 0
     wanted[rows] = True
     with pq.ParquetFile(table.path) as file:
-        for batch in file.iter_batches(AT_ONCE, columns=[table.image]):
+        for batch in file.iter_batches(together, columns=[table.image]):
             column = batch.column(0)
             if table.image.endswith(".bytes"):
                 (column,) = column.flatten()

@@ -24,6 +24,7 @@ from evogan.trial import IMAGE_SIZES
 
 AT_ONCE = 64  # files that one thread reads in a go
 SMALL = 2**18  # bytes of images that are resized together: larger ones would be too much memory
+HELD = 2**25  # bytes of images that a thread holds
 LISTED = 3  # bad files in a line
 
 Named = Sequence[tuple[File, str]]  # files, and what a user calls each
@@ -33,12 +34,12 @@ R = TypeVar("R")
 
 @dataclass
 class Pictures:
-    """`files` gives those of the rows that are asked for, some at a time; `of`: plain data that tell them from others.
+    """`files` gives those of the rows that are asked for, so many at a time; `of`: plain data that tell them apart.
 
     A file's pixels are its own, but for grey of 16 bits: these have the depth of the deepest of all files.
     """
 
-    files: Callable[[Rows], Iterator[Named]]
+    files: Callable[[Rows, int], Iterator[Named]]
     count: int
     of: Callable[[], Any]
     _bits: int = 0
@@ -56,7 +57,7 @@ class Pictures:
         first: tuple[str, Images] | None = None
         Image.preinit()
         with warnings.catch_warnings(action="ignore"):  # what is wrong is said
-            for part in _in_order(partial(self._part, size=size), self.files(rows)):
+            for part in self._parts(rows, size):
                 total.add(part)
                 if total.bad or not part.images:
                     continue
@@ -74,6 +75,14 @@ class Pictures:
             several = f"{len(total.bad):,} of {len(rows):,} images are no use: " if len(total.bad) > 1 else ""
             raise UserError(f"{several}{'; '.join(total.bad[:LISTED])}{more}")
         notes += total.notes(self._bits)
+
+    def _parts(self, rows: Rows, size: int | None) -> Iterator[_Part]:
+        """Where they are not resized, so many in a go as the size of the first allows."""
+        together = AT_ONCE
+        if size is None:
+            first = self._part(next(self.files(rows[:1], 1)), size)
+            together = max(1, min(AT_ONCE, HELD // max((image.nbytes for image in first.images), default=1)))
+        yield from _in_order(partial(self._part, size=size), self.files(rows, together))
 
     def _part(self, files: Named, size: int | None) -> _Part:
         part = _Part()
@@ -109,7 +118,7 @@ class Pictures:
             return eight
         with self._lock:
             if not self._bits:
-                everyone = self.files(np.arange(self.count))
+                everyone = self.files(np.arange(self.count), AT_ONCE)
                 self._bits = depth(max(deepest(file) for files in everyone for file, _ in files))
         return scaled(pixels, self._bits)
 
