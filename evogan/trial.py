@@ -21,6 +21,7 @@ FRESH = 1000  # replicates from here on are never used by search: winners are ch
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
 CHOSEN_BY = "chosen_by"  # in a provenance: by which metrics, and at which score, the weights were chosen, if not by FID
+EARLY_FID = "early_fid"  # in what is reported before the first checkpoint: of few samples, to be compared with no other
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 IMAGE_SIZES = (4, 1024)  # pixels a side, from and to

@@ -14,11 +14,15 @@ import evogan
 import evogan.api
 from evogan.data import Dataset, DataSpec, image_dataset, load_dataset
 from evogan.errors import UserError
+from evogan.evaluation import look
 from evogan.fitness import FeatureNet, FeatureRecord, Scorer, classifier, learned, pretext, train_features
 from evogan.fitness.classifier import fit
 from evogan.fitness.pretext import Classes, Clusters, Rotation
+from evogan.genes import GENES
+from evogan.genome import Genome
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
+from evogan.trial import EARLY_FID, Trial
 from tests.conftest import NARROW
 
 SHORT = {"passes": 2000, "clusters": 5}
@@ -203,3 +207,20 @@ def test_weights_that_cannot_be_fetched(trouble: Exception, tmp_path: Path, monk
     with pytest.raises(UserError, match=f"cannot be fetched .{trouble}.*EVOGAN_INCEPTION_WEIGHTS") as caught:
         evogan.fitness.load_features("inception", download=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_first_trial_is_looked_at_early_and_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first checkpoint of a slow GAN may be far. What is told then is recorded nowhere."""
+    task, evaluate = GANProblem(GANSettings(kimg=0.3, samples=100)).prepare()
+    genome = Genome({"filters": 8, "batch_size": 16})
+    heard: list[float] = []
+    found = []
+    for number, seconds in ((0, 1e9), (0, 0.0), (1, 0.0)):
+        monkeypatch.setattr(look, "EARLY", seconds)
+        trial = Trial(genome, GENES.key(genome), task, number=number)
+        tell = lambda point, number=number: EARLY_FID in point and heard.append((number, point[EARLY_FID]))  # noqa: E731
+        found.append(evaluate(replace(trial, report=tell)))
+    assert [number for number, _ in heard] == [0] and heard[0][1] > 0
+    assert found[0].curve == found[1].curve == found[2].curve
+    assert [score["fid"] for score in found[0].scores] == [score["fid"] for score in found[1].scores]
+    assert found[0].files["generator.safetensors"] == found[1].files["generator.safetensors"]

@@ -19,7 +19,7 @@ from evogan.evaluation.artefacts import GENERATOR, SAMPLES, Record, grid_of, pac
 from evogan.evaluation.checkpoint import pack_generator
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.flags import flags_of
-from evogan.evaluation.look import Look
+from evogan.evaluation.look import Look, look_early
 from evogan.evaluation.scoring import Scoring
 from evogan.families import family_of
 from evogan.families.build import build
@@ -93,6 +93,8 @@ class Course:
         trainer = self._begin()
         if self._look is not None:
             self._look.at(trainer, plan.last, self._scoring, self._clock)
+        elif (self._trial.number, self._trial.replicate) == (0, 0) and not self._record.scores:
+            look_early(trainer, self._scoring, self._clock, self._trial.report)
         begun, before, device, record = trainer.iteration, self._steps(trainer), self._device, self._record
         before_the_end = None
         if device.type == "cuda":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from evogan.errors import UserError
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.scoring import Scoring
+from evogan.fitness import NonFiniteSamples
 from evogan.training import Trainer
+from evogan.trial import EARLY_FID
 
 LOOKS = 40  # at a whole training, if nothing else is said
+EARLY = 8.0  # seconds of training, after which a search is told how far its first trial is
+EARLY_SAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,16 @@ class Look:
                     self.show(scoring.grid(trainer.gan))
 
         trainer.watched = watched
+
+
+def look_early(trainer: Trainer, scoring: Scoring, clock: Clock, tell: Callable[[Mapping[str, float]], None]) -> None:
+    """From now on: after some seconds an FID is told, which is recorded nowhere. The first checkpoint may be far."""
+
+    def watched() -> None:
+        if clock.training < EARLY:
+            return
+        trainer.watched = lambda: None
+        with clock.scored(), suppress(NonFiniteSamples):
+            tell({"kimg": trainer.images_seen / 1000, EARLY_FID: scoring.early_fid(trainer.gan, EARLY_SAMPLES)})
+
+    trainer.watched = watched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -47,6 +48,11 @@ class Scoring:
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
         numbers, layers = diagnose(trainer, self.dataset.unseen, trial.seed)
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
+
+    def early_fid(self, gan: GAN, n: int) -> float:
+        """Of n samples, at most as many as a score is of: for a look, not to be compared."""
+        made = (part[0] if isinstance(part, tuple) else part for part in self._samples(gan))
+        return self.scorer.fid(islice(made, -(-n // self._at_once)))
 
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from evogan.data import Dataset
 from evogan.errors import UserError
 from evogan.fitness.features import FeatureNet, load_network, save_network
-from evogan.fitness.train_features import guesses, has_classes, train_features
+from evogan.fitness.train_features import check_enough, guesses, has_classes, train_features
 
 Tell = Callable[[str, float | None], None]  # hears a line, and how much is done of what it says; None: no work
 
@@ -39,6 +39,7 @@ def learned(dataset: Dataset, folder: Path | None, tell: Tell = lambda line, don
 
 def _learn(dataset: Dataset, tell: Tell) -> FeatureNet:
     """By the labels, where there are enough and they can be told from the images."""
+    check_enough(dataset)
     if has_classes(dataset):
         line = f"features learn from the labels of '{dataset.name}'"
         tell(line, 0.0)

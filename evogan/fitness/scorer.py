@@ -13,7 +13,7 @@ from evogan.errors import UserError
 from evogan.fitness.cache import remembered
 from evogan.fitness.classes import Classes
 from evogan.fitness.features import Features, to_unit_range
-from evogan.fitness.measures import MEASURES, OF_CLASSES, Reference
+from evogan.fitness.measures import MEASURES, OF_CLASSES, FrechetDistance, Reference
 from evogan.fitness.ms_ssim import similarity
 from evogan.fitness.swd import PATCHES, SlicedWasserstein
 from evogan.fitness.threads import threads
@@ -55,6 +55,11 @@ class Scorer:
             rng = reference.rng("pictures")
             picked = torch.randperm(len(dataset.images), generator=rng)[:n].numpy()
             self._patches = SlicedWasserstein(to_unit_range(torch.from_numpy(dataset.images[picked])), rng)
+
+    def fid(self, samples: Iterable[Tensor]) -> float:
+        """Of any number of images, as `score` takes them."""
+        (distance,) = (measure for measure in self._measures if isinstance(measure, FrechetDistance))
+        return distance.measure(self.features, extract(self.features, samples))["fid"]
 
     def score(self, samples: Iterable[Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
         """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size: independent

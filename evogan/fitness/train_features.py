@@ -49,11 +49,8 @@ def train_features(
         labels = has_classes(dataset)
     if labels and (dataset.labels is None or dataset.labels.ndim != 1 or len(np.unique(dataset.labels)) < 2):
         raise UserError(f"data set '{dataset.name}' cannot train features: it needs labels of at least 2 classes")
-    if not labels and len(dataset.images) < FEWEST:
-        raise UserError(
-            f"data set '{dataset.name}' has {len(dataset.images)} images to train on: features can be learned from "
-            f"{FEWEST} or more; --features takes a network that knows such images"
-        )
+    if not labels:
+        check_enough(dataset)
     plan = pretext.WITH_LABELS if labels else pretext.WITHOUT_LABELS
     rng = torch.Generator().manual_seed(derive_seed("features", dataset.fingerprint, seed))
     picked = torch.randperm(len(dataset.images), generator=rng)[: plan.images].numpy()
@@ -75,6 +72,15 @@ def train_features(
         told = [(task.title, task.outputs, _accuracy(network, task, head, dataset, rng)) for task, head in heads]
         network.record = replace(network.record, tasks=tuple(told))
     return network
+
+
+def check_enough(dataset: Dataset) -> None:
+    """Errors: UserError for fewer images than features can be learned from."""
+    if len(dataset.images) < FEWEST:
+        raise UserError(
+            f"data set '{dataset.name}' has {len(dataset.images)} images to train on: features can be learned from "
+            f"{FEWEST} or more; --features takes a network that knows such images"
+        )
 
 
 def has_classes(dataset: Dataset) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from evogan.engine import Event, Judge
 from evogan.errors import without_passwords
 from evogan.monitor.preparation import Preparation
 from evogan.monitor.tally import Tally
-from evogan.trial import turned
+from evogan.trial import EARLY_FID, turned
 
 
 class SearchProgress:
@@ -47,6 +48,7 @@ class SearchProgress:
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
+            self._look(event.point)
             return
         if event.kind == "preparing":
             self._prepare(event.reason, event.value)
@@ -61,6 +63,11 @@ class SearchProgress:
         if not self._console.is_terminal and tenths > self._tenths:
             self._tenths = tenths
             self._say(f"{spent:g}/{self._total} {self.facts}")
+
+    def _look(self, point: Mapping[str, float]) -> None:
+        """At the first trial, long before it is scored."""
+        if EARLY_FID in point:
+            self._say(f"the first trial has FID {point[EARLY_FID]:.4g}, of few samples, after {point['kimg']:.3g} kimg")
 
     def _tell(self, event: Event) -> None:
         """What a line is due for. A store that stays away is told of once."""
