@@ -221,6 +221,11 @@ def test_arrays_that_are_no_images(images: np.ndarray, words: list[str], tmp_pat
     refuses(DataSpec(str(tmp_path / "own.npy")), "own.npy", *words)
 
 
+def test_masks_of_0_and_1_are_said_to_be_dark(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", GREY % 2)
+    assert load(tmp_path / "own.npy").describe().endswith("; nearly black: no pixel is above 1 of 255")
+
+
 @pytest.mark.parametrize(
     "names", [("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "val_images", "val_labels")]
 )

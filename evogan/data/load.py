@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from evogan.files import expand
 from evogan.trial import IMAGE_SIZES
 
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
+LOOKED_AT, DARK = 1000, 16  # images, and the least that their brightest pixel should be
 ARRAYS = (".npz", ".npy")
 KINDS = "a folder of images, an .npz, .npy or .parquet file"
 
@@ -61,8 +62,15 @@ class _Chosen(NamedTuple):
     def dataset(self, source: Source, images: Images, notes: Iterable[str]) -> Dataset:
         n, labels = self.train, self.labels
         ours, held_out = (None, None) if labels is None else (labels[:n], labels[n:])
-        said = (*source.notes, *notes)
+        said = (*source.notes, *notes, *_dark(images))
         return image_dataset(source.name, images[:n], ours, images[n:], held_out, self.class_names, said)
+
+
+def _dark(images: Images) -> Iterator[str]:
+    """Masks of 0 and 1, for one, are not wrong, but hardly what is meant."""
+    brightest = int(images[:LOOKED_AT].max(initial=0))
+    if 0 < brightest < DARK:
+        yield f"nearly black: no pixel is above {brightest} of 255"
 
 
 def _read(spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:

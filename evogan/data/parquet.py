@@ -152,5 +152,5 @@ def _labels(tables: Sequence[_Table]) -> tuple[Labels | None, tuple[str, ...] | 
     labels, names = classes_of(where, values if values.dtype.kind != "b" else values.astype(int))
     given = tables[0].features.get(column, {})
     if isinstance(given, dict) and isinstance(given.get("names"), list) and len(given["names"]) >= len(names):
-        names = tuple(map(str, given["names"]))
+        names = tuple(map(str, given["names"][: len(names)]))
     return labels, names
