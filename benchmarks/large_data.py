@@ -74,7 +74,7 @@ def measure(folder: Path) -> dict[str, Any]:
     before = megabytes("RssAnon")
     kept.LARGE = 0  # small ones, too, for comparison
     started = perf_counter()
-    dataset = load_dataset(DataSpec(str(folder)), lambda line: print(line, file=sys.stderr))
+    dataset = load_dataset(DataSpec(str(folder)))
     decoded = perf_counter()
     dataset = load_dataset(DataSpec(str(folder)))
     again = perf_counter()

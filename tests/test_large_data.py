@@ -63,6 +63,18 @@ def test_a_file_holds_the_same_bits_as_memory(
     assert vars(made)["fingerprint"] == before.fingerprint and file.stat().st_size < before.images.nbytes * 2
 
 
+def test_how_far_it_is_is_said_where_it_takes_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, float]] = []
+    load_dataset(DataSpec(str(folder)), lambda line, done: heard.append((line, done)))
+    assert not heard
+    monkeypatch.setattr("evogan.data.gather.LONG", 0.0)
+    monkeypatch.setattr("evogan.data.gather.EVERY", 0.0)
+    load_dataset(DataSpec(str(folder)), lambda line, done: heard.append((line, done)))
+    shares = [done for _, done in heard]
+    assert {line for line, _ in heard} == {"photos: decoding 60 images"}
+    assert shares[0] == 0.0 and shares[-1] == 1.0 and shares[-60:] == sorted(shares[-60:])
+
+
 def test_another_source_is_decoded_anew(folder: Path, cache: Path) -> None:
     first = load(folder)
     save_image(folder / "b" / "1.png", IMAGES[0])

@@ -18,7 +18,7 @@ from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError
 
 AMPLE = 0.25  # of the machine's memory
-EVERY = 10.0  # seconds between two lines about a long read
+LONG, EVERY = 2.0, 0.5  # seconds before a word, and from one to the next
 
 Check = Callable[[int, int], None]  # of height and width
 
@@ -96,16 +96,13 @@ def _room(
 
 
 class _Progress:
-    """A line now and then about what takes long."""
+    """Said of what takes long."""
 
     def __init__(self, name: str, count: int, tell: Tell) -> None:
-        self._name, self._count, self._tell = name, count, tell
-        self._began = self._said = monotonic()
+        self._line, self._count, self._tell = f"{name}: decoding {count:,} images", count, tell
+        self._due, self._said = monotonic() + LONG, False
 
     def __call__(self, done: int) -> None:
-        now = monotonic()
-        if now - self._said < EVERY:
-            return
-        self._said = now
-        left = (now - self._began) * (self._count - done) / done
-        self._tell(f"{self._name}: {done:,} of {self._count:,} images decoded, {left:,.0f} s left")
+        if monotonic() >= self._due or (self._said and done == self._count):
+            self._tell(self._line, done / self._count if self._said else 0.0)
+            self._said, self._due = True, monotonic() + EVERY

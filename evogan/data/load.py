@@ -28,8 +28,8 @@ ARRAYS = (".npz", ".npy")
 KINDS = "a folder of images, an .npz, .npy or .parquet file"
 
 
-def load_dataset(spec: DataSpec, tell: Tell = lambda line: None) -> Dataset:
-    """Load, choose classes, resize. `tell` gets a line now and then where that takes long.
+def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None) -> Dataset:
+    """Load, choose classes, resize. `tell` hears how far it is where that takes long.
 
     Images that are many lie in a file, and are decoded once. Raises UserError, one line, for what the user can mend.
     """

@@ -63,4 +63,4 @@ def depth(most: int) -> int:
     return next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits)
 
 
-Tell = Callable[[str], None]
+Tell = Callable[[str, float], None]  # hears a line about what takes long, and which share of it is done

@@ -45,7 +45,7 @@ class GANProblem:
 
         gan = self.gan
         spec = DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download)
-        return load_dataset(spec, lambda line: self._tell(line, None))
+        return load_dataset(spec, self._tell)
 
     @property
     def contents(self) -> str:
