@@ -558,7 +558,7 @@ def test_features_table_takes_any_fields() -> None:
 
 def test_generations_are_summed_up(tmp_path: Path) -> None:
     """Beside pandas."""
-    run = make_run(Store(tmp_path), load_space("wdcgan", GENES), fake_gan, evaluations=90, fresh=0, strategy="ga")
+    run = make_run(Store(tmp_path), load_space("wdcgan", GENES), fake_gan, evaluations=70, fresh=0, strategy="ga")
     found = {one.number: one for one in facts.generations(run)}
     frame = run.to_dataframe()
     there = frame[frame.fitness.notna()].groupby("generation").fitness

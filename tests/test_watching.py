@@ -21,14 +21,21 @@ from evogan.monitor.training import TrainingProgress
 from evogan.report.training import Training, render
 from evogan.trial import Evaluation, GANTask
 
-GENES: dict[str, Value] = {"backbone": "dcgan", "filters": 8, "ema": 0.9, "generator_norm": "batch", "latent": 8}
+GENES: dict[str, Value] = {
+    "backbone": "dcgan",
+    "filters": 8,
+    "ema": 0.9,
+    "latent": 8,
+    "batch_size": 16,
+    "critic_steps": 2,
+}
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
     runs = tmp_path_factory.mktemp("watched")
     said: list[str] = []
-    found = evogan.train(GENES, kimg=0.6, samples=100, runs=runs, every=0.1, page="<mine>", say=said.append)
+    found = evogan.train(GENES, kimg=0.3, samples=100, runs=runs, every=0.05, page="<mine>", say=said.append)
     assert said[-1] == f"samples of now: {found[1] / 'live.png'}"
     return found
 
@@ -41,7 +48,7 @@ def lasting(evaluation: Evaluation) -> Any:
 
 def test_looking_changes_no_bit(watched: tuple[Evaluation, Path], tmp_path: Path) -> None:
     looked, there = watched
-    alone, here = evogan.train(GENES, kimg=0.6, samples=100, runs=tmp_path)
+    alone, here = evogan.train(GENES, kimg=0.3, samples=100, runs=tmp_path)
     assert lasting(looked) == lasting(alone)
     for name in ("generator.safetensors", "samples.png"):
         assert (there / name).read_bytes() == (here / name).read_bytes()

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evogan.engine.history import RunHistory
+    from evogan.report.looks import Looks
     from evogan.report.training import Training
 
 __all__ = ["write_report", "write_training"]
 
 
-def write_report(run: RunHistory, folder: Path) -> Path:
+def write_report(run: RunHistory, folder: Path, looks: Looks | None = None) -> Path:
     """Write `folder/report.html`, one self-contained page, and the sample grids beside it; the page's path."""
     from evogan.report.page import (
         write_report,
     )  # matplotlib and scikit-learn: a second that tables need not pay
 
-    return write_report(run, folder)
+    return write_report(run, folder, looks)
 
 
 def write_training(training: Training) -> Path:

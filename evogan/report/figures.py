@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import accumulate
@@ -310,6 +310,31 @@ def loss_against_fid(run: RunHistory) -> Drawn | None:
             f"{rho:.2f}. The genome that the losses would pick has FID {both[picked, 1]:.4g}, rank {fid[picked]:.4g}."
         )
         return Drawn(_svg(figure, "ranks", caption), caption)
+
+
+def truncation(points: Sequence[Mapping[str, float]]) -> Drawn | None:
+    """FID, precision and recall of the best generator against psi; the last point is of samples as they are."""
+    if len(points) < 2:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(2.9)
+        places = range(len(points))
+        fids = visible([point["fid"] for point in points])
+        axes.plot(places, fids, "o-", ms=3, lw=1.8, color=BEST, label="FID")
+        _log_where_wide(axes, "y", fids)
+        axes.set_ylabel("FID")
+        shares = axes.twinx()
+        for name, color in (("precision", REFERENCE), ("recall", FAILED)):
+            values = [point[f"manifold_{name}"] for point in points]
+            shares.plot(places, values, "s--", ms=3, lw=1.2, color=color, label=name)
+        shares.set_ylim(0, 1)
+        shares.set_ylabel("precision, recall")
+        axes.set_xticks(places, [f"{point['psi']:g}" if "psi" in point else "as it is" for point in points])
+        axes.set_xlabel("truncation psi")
+        figure.legend(loc="outside upper center", ncols=3)
+        caption = "What truncation does to samples of the best: less is better and less varied, so precision rises and "
+        caption += "recall falls. FIDs of 1,000 samples are higher than those of more; they compare with each other."
+        return Drawn(_svg(figure, "truncation", caption), caption)
 
 
 def seconds(run: RunHistory) -> Drawn | None:

@@ -20,12 +20,13 @@ from evogan.genome import Genome, Value
 from evogan.report import facts, figures
 from evogan.report.grids import Grid, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
+from evogan.report.looks import Looks
 from evogan.report.tables import TOP, varying_genes
 from evogan.settings import GANSettings
 from evogan.trial import Evaluation
 
 
-def write_report(run: RunHistory, folder: Path) -> Path:
+def write_report(run: RunHistory, folder: Path, looks: Looks | None = None) -> Path:
     """Write `folder/report.html` and the grids beside it, each whole or not at all; the page's path."""
     check_folder(folder)
     grids = list(sample_grids(run))
@@ -33,7 +34,7 @@ def write_report(run: RunHistory, folder: Path) -> Path:
     for grid in grids:
         write_whole(folder / f"{grid.name}.png", grid.png)
     page = folder / "report.html"
-    write_whole(page, render(run, grids).encode())
+    write_whole(page, render(run, grids, looks or Looks()).encode())
     return page
 
 
@@ -51,7 +52,7 @@ def environment() -> Environment:
     return made
 
 
-def render(run: RunHistory, grids: list[Grid]) -> str:
+def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
     """The page as text."""
     generations = facts.generations(run)
     searched, checked = facts.evaluations(run), facts.checks(run)
@@ -66,6 +67,7 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
         "importance": figures.importance(importance) if isinstance(importance, Importance) else None,
         "ranks": figures.loss_against_fid(run),
         "seconds": figures.seconds(run),
+        "truncation": figures.truncation(looks.truncation),
     }
     return (
         environment()
@@ -79,6 +81,9 @@ def render(run: RunHistory, grids: list[Grid]) -> str:
             standings=facts.standings(run),
             grids=grids,
             generations=generations,
+            nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,
+            architectures=looks.architectures,
+            looks_missing=looks.missing,
             strip=list(generation_grids(run, generations)) if len(generations) > 1 else [],
             through_training=list(training_grids(run)),
             figures=drawn,

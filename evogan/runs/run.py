@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
-from evogan.files import expand, read_small
+from evogan.files import check_folder, expand, read_small
 from evogan.report import facts
 from evogan.runs.launch import check_name
+from evogan.runs.looks import look
 
 if TYPE_CHECKING:
     from evogan.evaluation.checkpoint import Generator
@@ -26,7 +27,9 @@ class Run(RunHistory):
         if folder is None and self.store.in_memory:
             raise UserError(f"run '{self.name}' is kept in memory: name a folder for its report")
         check_name(self.name)  # a store may be from anywhere
-        return write_report(self, self.store.folder / self.name if folder is None else expand(folder))
+        where = self.store.folder / self.name if folder is None else expand(folder)
+        check_folder(where)
+        return write_report(self, where, look(self))
 
     @property
     def traceback(self) -> str:
