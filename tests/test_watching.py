@@ -35,7 +35,7 @@ GENES: dict[str, Value] = {
 def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
     runs = tmp_path_factory.mktemp("watched")
     said: list[str] = []
-    found = evogan.train(GENES, kimg=0.3, samples=100, runs=runs, every=0.05, page="<mine>", say=said.append)
+    found = evogan.train(GENES, kimg=0.32, samples=100, runs=runs, every=0.05, page="<mine>", say=said.append)
     assert said[-1] == f"samples of now: {found[1] / 'live.png'}"
     return found
 
@@ -48,7 +48,7 @@ def lasting(evaluation: Evaluation) -> Any:
 
 def test_looking_changes_no_bit(watched: tuple[Evaluation, Path], tmp_path: Path) -> None:
     looked, there = watched
-    alone, here = evogan.train(GENES, kimg=0.3, samples=100, runs=tmp_path)
+    alone, here = evogan.train(GENES, kimg=0.32, samples=100, runs=tmp_path)
     assert lasting(looked) == lasting(alone)
     for name in ("generator.safetensors", "samples.png"):
         assert (there / name).read_bytes() == (here / name).read_bytes()
