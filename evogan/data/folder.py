@@ -6,6 +6,8 @@ Where every image lies in a sub-folder, the sub-folders are the classes, unless 
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,9 +51,10 @@ def load_folder(folder: Path) -> Source:
     Errors: UserError for folders that could be classes or parts, and for a `labels.csv` that does not fit.
     """
     left_out: Counter[str] = Counter()
-    paths = sorted(_walk(folder, left_out, SUFFIXES))
+    paths = sorted(_walk(folder, left_out, SUFFIXES), key=_parts)
     if not paths and left_out[PARQUET]:
-        return load_parquet(folder.resolve().name, folder, sorted(_walk(folder, Counter(), (PARQUET,))))
+        shards = sorted(_walk(folder, Counter(), (PARQUET,)), key=_parts)
+        return load_parquet(folder.resolve().name, folder, shards)
     listed = labels_file(folder)
     left_out[".csv"] -= listed is not None
     counts = sorted((what, n) for what, n in left_out.items() if n)
@@ -70,8 +73,11 @@ def load_folder(folder: Path) -> Source:
             yield [(folder / paths[i], f"'{folder / paths[i]}'") for i in rows[start : start + together].tolist()]
 
     def identity() -> list[Any]:
-        stats = ((path.as_posix(), (folder / path).stat()) for path in paths)
-        return [str(folder.absolute()), PIL, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]]
+        sha = hashlib.sha256()
+        for name in map(str, paths):
+            stat = os.stat(os.path.join(folder, name))
+            sha.update(f"{name}\0{stat.st_size} {stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        return [str(folder.absolute()), PIL, sha.hexdigest()]
 
     pixels, notes = Pictures(files, len(paths), identity), [*layout.notes, *said, *without]
     out = None if layout.held_out is None else np.array(layout.held_out)
@@ -81,30 +87,40 @@ def load_folder(folder: Path) -> Source:
 # --- which files
 
 
+def _parts(path: Path) -> tuple[str, ...]:
+    """The order of paths, which compare slowly themselves."""
+    return path.parts
+
+
 def _walk(folder: Path, left_out: Counter[str], suffixes: Sequence[str]) -> Iterator[Path]:
     """The files of these kinds below `folder`, as paths from there. Links are followed; others count in `left_out`."""
     waiting = [(folder, frozenset[tuple[int, int]]())]
     while waiting:
         place, above = waiting.pop()
         try:
-            stat, entries = place.stat(), list(place.iterdir())
+            stat = place.stat()
+            with os.scandir(place) as found:
+                entries = list(found)
         except OSError as error:
             raise UserError(f"folder '{place}' cannot be read: {error.strerror}") from error
         here = (stat.st_dev, stat.st_ino)
         if here in above:
             left_out["links in a circle"] += 1
             continue
-        for path in entries:
+        inner = place.relative_to(folder)
+        for entry in entries:
+            path = inner / entry.name
+            true: Path | os.DirEntry[str] = place / path.name if entry.is_symlink() else entry  # links may lead nowhere
             if path.name.startswith(".") or path.name.lower() in NO_DATA:
                 left_out[HIDDEN] += 1
-            elif path.is_dir():
-                waiting.append((path, above | {here}))
+            elif true.is_dir():
+                waiting.append((place / path.name, above | {here}))
             elif path.suffix.lower() not in suffixes:
                 left_out[path.suffix.lower() or "without a suffix"] += 1
-            elif not path.is_file():
+            elif not true.is_file():
                 left_out["that are no files"] += 1
             else:
-                yield path.relative_to(folder)
+                yield path
 
 
 # --- which folders

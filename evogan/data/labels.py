@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +25,8 @@ LISTED = 3
 
 
 def labels_file(folder: Path) -> Path | None:
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == NAME and path.is_file()), None)
+    found = sorted(name for name in os.listdir(folder) if name.lower() == NAME)
+    return folder / found[0] if found and (folder / found[0]).is_file() else None
 
 
 def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, ...]]:
