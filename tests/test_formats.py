@@ -185,7 +185,11 @@ ARRAYS: dict[str, tuple[np.ndarray, np.ndarray, str]] = {
     "whole floats": (GREY.astype(np.float64), GREY[..., None], "float64 is taken as 0 to 255"),
     "integers": (GREY.astype(np.int64), GREY[..., None], "int64 is taken as 0 to 255"),
     "16 bits": (DEEP, np.floor(DEEP / 257 + 0.5), "16 bits are read as 16 bits"),
-    "12 bits": (DEEP >> 4, np.floor((DEEP >> 4) * 255.0 / 4095 + 0.5), "16 bits are read as 12 bits, 0 to 4,095"),
+    "12 bits": (
+        (DEEP >> 4).astype(">u2"),
+        np.floor((DEEP >> 4) * 255.0 / 4095 + 0.5),
+        "16 bits are read as 12 bits, 0 to 4,095",
+    ),
     "truths": (GREY > 127, (GREY[..., None] > 127) * 255, "True is white"),
 }
 

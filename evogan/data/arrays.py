@@ -77,17 +77,17 @@ class Arrays:
         if kind == np.bool_:
             return lambda x: x.astype(np.uint8) * np.uint8(255), "True is white"
         least, most, whole = self._range()
-        if kind == np.uint16:
+        if kind.kind == "u" and kind.itemsize == 2:
             bits = depth(int(most))
             return lambda x: scaled(x, bits), f"numbers of 16 bits are read as {bits} bits, 0 to {2**bits - 1:,}"
         if whole and least >= 0 and (kind.kind in "iu" or most > 1) and most <= 255:
-            return lambda x: x.astype(np.uint8), f"{kind} is taken as 0 to 255"
+            return lambda x: x.astype(np.uint8), f"{kind.name} is taken as 0 to 255"
         if kind.kind == "f" and least >= 0 and DARK <= most <= 1 + SPILL:
-            return lambda x: _rounded(_wide(x) * 255), f"{kind} is taken as from [0, 1]"
+            return lambda x: _rounded(_wide(x) * 255), f"{kind.name} is taken as from [0, 1]"
         if kind.kind == "f" and -1 - SPILL <= least <= -HALF_USED and most <= 1 + SPILL:
-            return lambda x: _rounded((_wide(x) + 1) * 127.5), f"{kind} is taken as from [-1, 1]"
+            return lambda x: _rounded((_wide(x) + 1) * 127.5), f"{kind.name} is taken as from [-1, 1]"
         raise UserError(
-            f"{self.where} is {kind} with values from {least:g} to {most:g}: "
+            f"{self.where} is {kind.name} with values from {least:g} to {most:g}: "
             "allowed are uint8, uint16, whole numbers from 0 to 255, and floats that use [0, 1] or [-1, 1]"
         )
 
