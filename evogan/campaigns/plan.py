@@ -140,7 +140,7 @@ def _trainings(file: Any, chosen: Any, kimg: float | None) -> int:
 
 
 def _is_path(name: str) -> bool:
-    return "/" in name or Path(name).suffix in (".toml", ".npz", ".safetensors", ".py")
+    return "/" in name or Path(name).suffix in (".toml", ".npz", ".npy", ".parquet", ".safetensors", ".py")
 
 
 def _beside(path: Path, name: str) -> str:
