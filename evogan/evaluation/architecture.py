@@ -193,7 +193,8 @@ def says(module: nn.Module) -> str:
             return ""
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return "batch norm"
-    return NAMES.get(type(module).__name__) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(module).__name__).lower()
+    name = type(module).__name__
+    return NAMES.get(name, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
-NAMES = {"ReLU": "ReLU", "AvgPool2d": "average pool", "MaxPool2d": "max pool", "MinibatchStd": "minibatch std"}
+NAMES = {"ReLU": "ReLU", "AvgPool2d": "average pool", "MaxPool2d": "max pool", "ZeroPad2d": ""}

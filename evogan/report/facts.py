@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evogan.engine import Confirmation, Told
 from evogan.engine.history import RunHistory
@@ -17,6 +18,9 @@ from evogan.families import family_of
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
 from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, budget_unit, turned
+
+if TYPE_CHECKING:  # torch, where it is wanted
+    from evogan.evaluation.architecture import Player
 
 METRIC_NAMES = {
     "fid": "FID",
@@ -257,6 +261,15 @@ def about(genome: Mapping[str, Value]) -> str:
     said = [f"{name} {value}" for name, value in told.items() if value]
     classes = ["given classes"] if genes.get("condition", "none") != "none" else []
     return ", ".join([family.title, *(said if "loss" in genes else []), *classes])
+
+
+def widest(architectures: Iterable[tuple[str, Sequence[Player]]]) -> dict[str, int]:
+    """By the name of a player, the most parameters that a layer has in any of these GANs; at least 1."""
+    most: dict[str, int] = {}
+    for _, players in architectures:
+        for player in players:
+            most[player.name] = max(most.get(player.name, 1), *(layer.parameters for layer in player.layers))
+    return most
 
 
 def shape(sides: Iterable[int]) -> str:

@@ -83,6 +83,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             generations=generations,
             nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,
             architectures=looks.architectures,
+            widest=facts.widest(looks.architectures),
             looks_missing=looks.missing,
             strip=list(generation_grids(run, generations)) if len(generations) > 1 else [],
             through_training=list(training_grids(run)),

@@ -57,6 +57,7 @@ def write_training(training: Training) -> Path:
 def render(training: Training) -> str:
     """The page as text."""
     evaluation, task = training.evaluation, training.task
+    architectures = [(training.name, training.players)] if training.players else []
     drawn = {
         "losses": figures.losses(evaluation),
         "normalized": figures.normalized(evaluation),
@@ -84,7 +85,8 @@ def render(training: Training) -> str:
             scores=evaluation.scores,
             metrics=list({name: None for point in evaluation.scores for name in point}),
             genome_toml=genome_toml(training.name, training.genome),
-            architectures=[(training.name, training.players)] if training.players else [],
+            architectures=architectures,
+            widest=facts.widest(architectures),
         )
     )
 
