@@ -15,7 +15,7 @@ from evogan.trial import EARLY_FID
 
 LOOKS = 40  # at a whole training, if nothing else is said
 EARLY = 8.0  # seconds of training, after which a search is told how far its first trial is
-EARLY_SAMPLES = 500
+EARLY_SAMPLES = 300
 
 
 @dataclass(frozen=True)

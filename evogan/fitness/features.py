@@ -71,7 +71,7 @@ class FeatureRecord:
     `floor`: FID between all training images and the held-out ones. `noise`: (n, mean, standard deviation) of
     the FID of 10 random subsets of n training images against them all: what a perfect GAN would score. `tasks`: of a
     network that was trained without labels, so that it knows no classes: what it learned, (title, number of answers,
-    accuracy on held-out images). `seconds`: what training took.
+    accuracy on held-out images). `held_out`: how many images the floor is of. `seconds`: what training took.
     """
 
     name: str
@@ -83,6 +83,7 @@ class FeatureRecord:
     floor: float = 0.0
     noise: tuple[tuple[int, float, float], ...] = ()
     tasks: tuple[tuple[str, int, float], ...] = ()
+    held_out: int = 0
     seconds: float = field(default=0.0, compare=False)
 
     def describe(self) -> str:
@@ -93,8 +94,9 @@ class FeatureRecord:
             made = f"learned without labels{took}, by pretext tasks (right on held-out images: {right})"
         else:
             made = f"a classifier{took and f', learned{took}'}: {self.accuracy:.1%} of held-out images right"
+        few = f"{self.held_out:,} " if self.held_out else ""
         noise = "".join(f", of {n:,} perfect samples {mean:.3g} ± {sd:.2g}" for n, mean, sd in self.noise[-1:])
-        return f"{made}; FID of held-out images {self.floor:.3g}{noise}"
+        return f"{made}; FID of {few}held-out images {self.floor:.3g}{noise}"
 
 
 class FeatureNet(Features):

@@ -35,7 +35,7 @@ class Pretraining:
     tasks: tuple[str, ...]
     side: int = 32
     images: int = 20_000
-    passes: int = 90_000
+    passes: int = 60_000
     epochs: int = 60
     clusters: int = 30
     components: int = 50

@@ -120,6 +120,7 @@ def measure(network: FeatureNet, dataset: Dataset) -> FeatureRecord:
         accuracy=accuracy,
         floor=frechet_distance(reference, Moments.of(held_out)),
         noise=tuple(noise),
+        held_out=len(held_out),
     )
 
 

@@ -331,6 +331,6 @@ def strategies() -> Table:
 
 
 def features(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The shipped feature networks: a column a field."""
-    columns = list({name: None for row in rows for name in row})
+    """The shipped feature networks: a column a field, as far as anything is in it."""
+    columns = list({name: None for row in rows for name, value in row.items() if value})
     return _table("", columns, [[row.get(name, "") for name in columns] for row in rows])
