@@ -293,7 +293,7 @@ def describe(
         found = load(genome)
         genes, known = found.genome, {**found.facts, "classes": len(found.classes)}
     else:
-        genes = _named_genome(genome, Place.of(runs, store))
+        genes, known = _named_genome(genome, Place.of(runs, store))
     known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known
     given = {"image_size": image_size, "channels": channels, "classes": classes}
     form = [
@@ -306,16 +306,17 @@ def describe(
     return read, architecture(read, image_fields(*form))
 
 
-def _named_genome(name: str | Path, place: Place) -> Genome:
-    """A run's best where nothing else has the name."""
+def _named_genome(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
+    """A run's best where nothing else has the name, and what is known of the images that it was judged on."""
     if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
         kept = place.existing()
         if name in kept.names():
-            best = Run(kept, name).best
-            if best is None:
+            run = Run(kept, name)
+            if run.best is None:
                 raise UserError(f"run '{name}' has no genome that completed")
-            return best.row.genome
-    return shipped.read_genome(name).genome
+            _, task = kept.tasks().get(run.facts.task, ("", {}))
+            return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
+    return shipped.read_genome(name).genome, {}
 
 
 def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:

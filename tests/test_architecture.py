@@ -52,6 +52,8 @@ def test_stylegan_says_what_is_no_layer() -> None:
     assert generator.layers[0] == Layer("constant", "learned constant", (8, 4, 4), 8 * 4 * 4)
     unused = generator.layers[1]
     assert (unused.name, unused.what) == ("to_rgb", "not in use at the end")
+    first = next(layer for layer in generator.layers if layer.name == "finishes.0")
+    assert (first.what, first.shape) == ("noise, bias, leaky ReLU 0.2, style", (8, 4, 4))
 
 
 def test_describe_reads_genes_and_says_what_does_not_fit() -> None:

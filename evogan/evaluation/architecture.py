@@ -114,8 +114,11 @@ def _layers(network: nn.Module, run: Callable[[], None]) -> list[Layer]:
         own = [p for p in module.parameters() if p not in known]
         known.update(own)
         what = says(module)
-        maps = not isinstance(module, Finish) or (layers and len(layers[-1].shape) > 1)  # a style is of maps
-        if not layers or not (own == [] or (isinstance(module, FOLLOW) and maps)):
+        if not what and not own:
+            return
+        of_maps = bool(layers) and len(layers[-1].shape) > 1
+        follows = not own or (isinstance(module, FOLLOW) and (of_maps or not isinstance(module, Finish)))
+        if not layers or not follows:
             layers.append(Layer(WRAPPED.sub("", path), "", ()))
         layer = layers[-1]
         layer.what = ", ".join(filter(None, (layer.what, what)))
