@@ -71,7 +71,7 @@ def _weights(download: bool) -> Path:
         return path
     if not download:
         raise UserError(
-            f"'inception' features need torch-fidelity's {path.name}: --download fetches it (92 MB), "
+            f"'inception' features need torch-fidelity's {path.name}: --download fetches it (about 90 MB), "
             f"or {VARIABLE} names it where it lies"
         )
     try:

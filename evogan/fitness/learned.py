@@ -26,14 +26,22 @@ def learned(dataset: Dataset, folder: Path | None, tell: Tell = lambda line, don
     path = folder / f"{dataset.fingerprint}.safetensors"
     if path.exists():
         try:
-            return load_network(path)
+            return _read(path, dataset)
         except UserError as error:
-            tell(f"{error}; it is learned anew", None)
-            path.unlink(missing_ok=True)
+            tell(f"{error}: set aside and learned anew", None)
+            with suppress(OSError):
+                path.replace(path.with_suffix(".damaged"))
     network = _learn(dataset, tell)
     with suppress(OSError):  # where nothing can be written it is not kept
         _keep(network, path)
-        return load_network(path)
+        return _read(path, dataset)
+    return network
+
+
+def _read(path: Path, dataset: Dataset) -> FeatureNet:
+    network = load_network(path)
+    if network.record.fingerprint != dataset.fingerprint:
+        raise UserError(f"feature network '{path}' learned from other data")
     return network
 
 
