@@ -255,8 +255,8 @@ def test_files_that_are_not_what_they_should_be(run: Run, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     mistake(run("search wdcgan --data ./empty"), "empty")
     (tmp_path / "mixed").mkdir()
-    for size in (8, 12):
-        Image.new("L", (size, size)).save(tmp_path / "mixed" / f"{size}.png")
+    for i, size in enumerate([8, 12] * 10):
+        Image.new("L", (size, size)).save(tmp_path / "mixed" / f"{i:02}.png")
     mistake(run("search wdcgan --data ./mixed"), "8x8", "12x12", "--image-size")
     (tmp_path / "weights.safetensors").write_bytes(b"\x00" * 64)
     mistake(run("sample weights.safetensors"), "weights.safetensors")
