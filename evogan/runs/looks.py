@@ -75,7 +75,7 @@ def _dear(
 
     assert run.settings.gan is not None
     gan = replace(run.settings.gan, download=False)  # a report waits for no network
-    problem = GANProblem(gan, Place(run.store.folder).features)
+    problem = GANProblem(gan, Place(run.store.folder).features, _never_learns)
     with threads(task["threads"]):
         dataset, features = problem.dataset, problem.features
         if (dataset.fingerprint, features.id) != (task["fingerprint"], task["features"]):
@@ -90,6 +90,12 @@ def _dear(
         write_whole(folder / NEAREST, png)
         write_whole(folder / TRUNCATION, json.dumps(curve).encode())
     return png, curve
+
+
+def _never_learns(line: str, done: float | None) -> None:
+    """Errors: UserError where features are to be learned."""
+    if done is not None:
+        raise UserError("the features that judged it are not in the store any more")
 
 
 def _curve(content: bytes) -> list[dict[str, float]]:
