@@ -145,9 +145,11 @@ def open_run(
 
 @takes(TRAIN)
 def train(
-    genome: str | Path | Mapping[str, Value],
+    genome: str | Path | Mapping[str, Value] | None = None,
     data: Data = GANSettings.data,
     *,
+    origin: str | Path | None = None,
+    change: Mapping[str, Value] | None = None,
     replicate: int = 0,
     every: float | None = None,
     page: bool | str = False,
@@ -157,40 +159,58 @@ def train(
 ) -> tuple[Evaluation, Path]:
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
-    genome: a published one's name, a TOML file, or genes. data: as for `search`. page: write `train.html` into the
-    folder, and while it trains `live.png` there, samples of now; a text is what the page calls the GAN. every:
-    thousands of real images from one such grid to the next, 0 for none; without a page there are some only if it is
-    said. Neither changes the training. `say` gets lines about the data, what judges and the grid, `listener` hears how
-    far it is. Errors: UserError.
+    genome: a published one's name, a TOML file, or genes. data: as for `search`. origin: in place of a genome the
+    players.safetensors or generator.safetensors of a training, or its folder: a training of its own begins with these
+    networks, on the same data or on others. change: genes to change; of an origin only what its networks do not depend
+    on. page: write `train.html` into the folder, and while it trains `live.png` there, samples of now; a text is what
+    the page calls the GAN. every: thousands of real images from one such grid to the next, 0 for none; without a page
+    there are some only if it is said. Neither changes the training. `say` gets lines about the data, what judges and
+    the grid, `listener` hears how far it is. Errors: UserError.
     """
     from evogan.evaluation.look import Look
+    from evogan.evaluation.players import read_players
     from evogan.families.build import check
 
     _plugins(asked)
-    expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
+    expect("genome", genome, (str, Path, Mapping, NoneType), "a name, a file or genes")
+    expect("origin", origin, (str, Path, NoneType), "a file or a folder")
     expect("page", page, (bool, str), "True, False or a name")
-    name = page if isinstance(page, str) else "a GAN" if isinstance(genome, Mapping) else Path(genome).stem
-    read = GENES.read(genome) if isinstance(genome, Mapping) else shipped.read_genome(genome).genome
+    if (genome is None) == (origin is None):
+        raise UserError("a genome, or a training to go on from: name one of the two")
+    players, change = read_players(origin) if origin is not None else None, change or {}
+    if players is not None:
+        read = players.changed(change)
+    elif isinstance(genome, Mapping):
+        read = GENES.read({**genome, **change})
+    elif genome is not None:
+        read = GENES.read({**shipped.read_genome(genome).genome, **change})
+    known = genome if isinstance(genome, str | Path) else origin
+    name = page if isinstance(page, str) else "a GAN" if known is None else Path(known).stem
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     every = read_option("every", every, float | None, low=0)
     place = Place.of(asked.get("runs"), asked.get("store"))
     tell = _teller(listener) if listener else lines(say)
     settings = GANSettings.of(data=_filed(data, asked), **picked(GANSettings, asked))
     problem = GANProblem(settings, place.features, tell)
+    if players is not None:
+        players.check_served(problem.dataset)
     task, evaluate = problem.prepare()
     family_of(read).check_served(problem.dataset.kinds, problem.dataset.name)
     check(read, problem.dataset.fields)
+    if players is not None:
+        task = replace(task, origin=players.digest)
+        say(players.describe(problem.dataset))
     say(problem.contents)
     say(problem.judged_by)
     kept = place.open()
-    trial = Trial(read, GENES.key(read), task, 1.0, replicate)
+    trial = Trial(read, GENES.key(read), task, 1.0, replicate, whole=True)
     live = kept.files(trial.identity) / "live.png"
 
     def watched(trial: Trial) -> Evaluation:
         if not (bool(page) if every is None else every > 0):
-            return evaluate(trial)
+            return evaluate(trial, origin=players)
         say(f"samples of now: {live}")
-        return evaluate(trial, Look(partial(write_whole, live), every))
+        return evaluate(trial, Look(partial(write_whole, live), every), players)
 
     broker = Broker(kept, LocalExecutor(watched), listener or (lambda event: None), choice=trial.choice)
     try:

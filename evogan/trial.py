@@ -22,6 +22,7 @@ RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
 CHOSEN_BY = "chosen_by"  # in a provenance: by which metrics, and at which score, the weights were chosen, if not by FID
 EARLY_FID = "early_fid"  # in what is reported before the first checkpoint: of few samples, to be compared with no other
+PLAYERS = "players.safetensors"  # the file with all players as they were at the end of a training
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 IMAGE_SIZES = (4, 1024)  # pixels a side, from and to
@@ -49,7 +50,7 @@ class GANTask(Task):
 
     The budget of fidelity 1 is one of two: `kimg`, real images shown to the critic, in thousands; or `iterations`,
     updates of the generator. `checkpoints`: the shares of it at which the GAN is scored, rising, the last is 1.
-    `samples`: generated images per score.
+    `samples`: generated images per score. `origin`: digest of the file that trainings go on from, if any.
     """
 
     fingerprint: str
@@ -63,6 +64,7 @@ class GANTask(Task):
     threads: int = 1
     checkpoints: tuple[float, ...] = CHECKPOINTS
     recipe: int = RECIPE
+    origin: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -126,7 +128,8 @@ class Trial:
     `earlier` is what the same trial gave at a lower fidelity, with its files: a training may go on from there, and
     must end as if it had been trained straight through. `choice`: of which checkpoint the weights are kept. `number`:
     the proposal that asked for it first. `report` is called now and then with how far it is: `fidelity`, `kimg`,
-    `iterations` where these are the budget, and losses; at a checkpoint its scores. It may raise `Stopped`.
+    `iterations` where these are the budget, and losses; at a checkpoint its scores. It may raise `Stopped`. `whole`:
+    all players are to be kept, as they are where winners are checked.
     """
 
     genome: Genome
@@ -137,12 +140,17 @@ class Trial:
     earlier: Evaluation | None = field(default=None, compare=False, repr=False)
     choice: Choice = field(default=Choice(), compare=False)
     number: int | None = field(default=None, compare=False)
+    whole: bool = field(default=False, compare=False)
     report: Callable[[Mapping[str, float]], None] = field(default=_unheard, compare=False, repr=False)
 
     @property
     def identity(self) -> Identity:
         """What makes two trials the same."""
         return (self.key, self.task.key, self.fidelity, self.replicate)
+
+    @property
+    def keeps_players(self) -> bool:
+        return self.fidelity == 1 and (self.whole or self.replicate >= FRESH)
 
     @property
     def seed(self) -> int:

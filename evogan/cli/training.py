@@ -14,13 +14,22 @@ from evogan.errors import UserError
 from evogan.settings import GANSettings
 from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN, picked
 from evogan.settings.reading import read_pairs
+from evogan.trial import PLAYERS
 
 COLUMNS = 8  # of a grid
 
 
 @takes(TRAIN)
 def train(
-    genome: Annotated[str, typer.Argument(help="A published genome (`evogan zoo`) or a TOML file.")],
+    genome: Annotated[str | None, typer.Argument(help="A published genome (`evogan zoo`) or a TOML file.")] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="In place of a genome: go on from the players.safetensors or generator.safetensors of a training.",
+        ),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
     replicate: int = 0,
     every: Annotated[
@@ -37,14 +46,21 @@ def train(
     from evogan.report.training import NAME
 
     terminal, budget = console(), GANSettings.of(**picked(GANSettings, asked)).budget
-    file = shipped.read_genome(genome)
-    genes = dict(file.genome) | read_pairs("gene", set_ or [])
-    with TrainingProgress(f"training {genome} on {asked['data']} for {budget}", terminal) as progress:
+    change = read_pairs("gene", set_ or [])
+    if genome is None:
+        page = f"going on from {from_}"
+    else:
+        file = shipped.read_genome(genome)
+        page = file.name if {**file.genome, **change} == dict(file.genome) else f"{file.name}, changed"
+    what = page if genome is None else f"training {genome}"
+    with TrainingProgress(f"{what} on {asked['data']} for {budget}", terminal) as progress:
         evaluation, folder = api.train(
-            genes,
+            genome,
+            origin=from_,
+            change=change,
             replicate=replicate,
             every=every,
-            page=file.name if genes == dict(file.genome) else f"{file.name}, changed",
+            page=page,
             say=teller(terminal),
             listener=progress,
             **asked,
@@ -57,6 +73,8 @@ def train(
         say(sentence)
     if not evaluation.failed:
         say(f"generator  {folder / 'generator.safetensors'}")
+        if (folder / PLAYERS).is_file():
+            say(f"players    {folder / PLAYERS}")
         say(f"grid       {folder / 'samples.png'}")
     say(f"page       {folder / NAME}")
 

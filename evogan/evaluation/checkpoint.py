@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from evogan.errors import UserError, unknown
 from evogan.evaluation import walks
-from evogan.families import family_of, image_fields
+from evogan.families import Fields, family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
@@ -54,26 +56,14 @@ class Generator:
 
     def __init__(self, path: str | Path) -> None:
         header, state = _read(expand(path))
-        try:
-            self.facts: dict[str, Any] = dict(parse_json(header))
-            self.genome = _genome(self.facts.pop("genome"))
-            size = read_option("image_size", self.facts["image_size"], int, low=1, high=LARGEST)
-            channels = read_option("channels", self.facts["channels"], int, low=1, high=3)
-            self.classes = _names(self.facts.pop("classes", []))
-            fields = image_fields(size, channels, len(self.classes))
-            needed = count_parameters(self.genome, fields)[family_of(self.genome).sampled]
+        with unless_damaged(path, "a generator"):
+            form = read_form(parse_json(header))
+            self.genome, self.facts, self.classes = form.genome, form.facts, form.classes
+            needed = count_parameters(self.genome, form.fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
-            self._gan = build(self.genome, fields, seed=0)
+            self._gan = build(self.genome, form.fields, seed=0)
             self._gan.sampler.load_state_dict(state)
-        except UserError as error:
-            raise UserError(f"'{path}' is damaged: {error}") from None
-        except KeyError as error:
-            raise UserError(f"'{path}' is damaged: {error} is missing in its header") from None
-        except (ValueError, TypeError):
-            raise UserError(f"'{path}' is damaged: its header does not describe a generator") from None
-        except RuntimeError:
-            raise UserError(f"'{path}' is damaged: its weights do not fit its genome") from None
 
     def sample(self, n: int, seed: int = 0, label: int | str | None = None) -> Tensor:
         """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n`, seed and label.
@@ -82,6 +72,10 @@ class Generator:
         in turn. Errors: UserError for a label that does not exist.
         """
         return self._sample(self._prompt(read_option("n", n, int, low=1, high=MOST), seed, label))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Of the network that samples come from, by name."""
+        return dict(self._gan.sampler.state_dict())
 
     def interpolate(self, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None) -> Tensor:
         """In each row the way from one latent to another, (rows * columns, C, H, W).
@@ -187,6 +181,41 @@ def of_every_class(prompt: Prompt, classes: int) -> Prompt:
     return rows | {"labels": torch.arange(classes, device=labels.device).repeat_interleave(len(prompt["labels"]))}
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a GAN was built from. `classes`: names of those that it can be asked for. `facts`: what else is known."""
+
+    genome: Genome
+    fields: Fields
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def read_form(header: Any) -> Form:
+    """Errors: UserError, KeyError, TypeError, ValueError."""
+    facts: dict[str, Any] = dict(header)
+    genome = _genome(facts.pop("genome"))
+    size = read_option("image_size", facts["image_size"], int, low=1, high=LARGEST)
+    channels = read_option("channels", facts["channels"], int, low=1, high=3)
+    classes = _names(facts.pop("classes", []))
+    return Form(genome, image_fields(size, channels, len(classes)), classes, facts)
+
+
+@contextmanager
+def unless_damaged(path: str | Path, what: str) -> Iterator[None]:
+    """Whatever is wrong in it is said of the file. Errors: UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"'{path}' is damaged: {error}") from None
+    except KeyError as error:
+        raise UserError(f"'{path}' is damaged: {error} is missing in its header") from None
+    except (ValueError, TypeError):
+        raise UserError(f"'{path}' is damaged: its header does not describe {what}") from None
+    except RuntimeError:
+        raise UserError(f"'{path}' is damaged: its weights do not fit its genome") from None
+
+
 def _names(written: Any) -> tuple[str, ...]:
     if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
         raise UserError("the names of its classes are no list of text")
@@ -213,7 +242,11 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         raise UserError(f"'{path}' is no generator: {error}") from None
     if header is None:
         raise UserError(f"'{path}' holds weights, but not of an evogan generator")
+    check_finite(path, state)
+    return header, state
+
+
+def check_finite(path: str | Path, state: Mapping[str, Tensor]) -> None:
     for name, weights in state.items():
         if not weights.float().isfinite().all():
             raise UserError(f"'{path}' is damaged: not all numbers of '{name}' are finite")
-    return header, state

@@ -20,6 +20,7 @@ from evogan.evaluation.checkpoint import pack_generator
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.flags import flags_of
 from evogan.evaluation.look import Look, look_early
+from evogan.evaluation.players import Players, pack_players
 from evogan.evaluation.scoring import Scoring
 from evogan.families import family_of
 from evogan.families.build import build
@@ -29,18 +30,24 @@ from evogan.training import Diverged, Plan, Trainer
 from evogan.training.feed import Streams
 from evogan.training.flops import flops_per_step
 from evogan.training.rounds import Rounds
-from evogan.trial import CHOSEN_BY, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
+from evogan.trial import CHOSEN_BY, PLAYERS, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
 
 
 class Course:
-    """`streams` lie on the device. Those that are trained as one program share a clock."""
+    """`streams` lie on the device. Those that are trained as one program share a clock. `origin`: what begins it."""
 
     def __init__(
-        self, trial: Trial, streams: Streams, scoring: Scoring, clock: Clock, look: Look | None = None
+        self,
+        trial: Trial,
+        streams: Streams,
+        scoring: Scoring,
+        clock: Clock,
+        look: Look | None = None,
+        origin: Players | None = None,
     ) -> None:
         self._trial, self._task, self._scoring, self._clock = trial, scoring.task, scoring, clock
-        self._streams, self._device, self._look = streams, scoring.device, look
+        self._streams, self._device, self._look, self._origin = streams, scoring.device, look, origin
         self._together = clock.sharing
         self._record = Record()
         self._before = 0.0  # seconds that an earlier evaluation spent on this training
@@ -123,6 +130,10 @@ class Course:
             }
             if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
                 self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
+        if self._trial.keeps_players:
+            facts = {"key": self._trial.key, **self._where(trainer), "fid": record.scores[-1]["fid"]}
+            classes = self._scoring.class_names if trainer.gan.prompted else ()
+            record.files[PLAYERS] = pack_players(trainer, self._trial.genome, self._task, facts, classes)
         if self._trial.fidelity < 1:
             training, then = before_the_end or (trainer.state(), record.copy())
             record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
@@ -157,7 +168,7 @@ class Course:
 
     def _build(self) -> Trainer:
         genome, task, seed = self._trial.genome, self._task, self._trial.seed
-        return Trainer(
+        trainer = Trainer(
             build(genome, self._scoring.dataset.fields, seed),
             GENES.complete(genome),
             self._streams,
@@ -166,6 +177,9 @@ class Course:
             iterations=self._plan.total,
             precision=task.precision,
         )
+        if self._origin is not None:
+            self._origin.begin(trainer, genome)
+        return trainer
 
     @cached_property
     def _plan(self) -> Plan:

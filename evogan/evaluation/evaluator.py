@@ -12,6 +12,7 @@ from evogan.evaluation.clock import Clock
 from evogan.evaluation.course import Course
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.look import Look
+from evogan.evaluation.players import Players
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.threads import threads
@@ -42,10 +43,10 @@ class GANEvaluator:
     def __init__(self, dataset: Dataset, scorer: Scorer, device: str = "cpu") -> None:
         self._dataset, self._scorer, self._device = dataset, scorer, device
 
-    def __call__(self, trial: Trial, look: Look | None = None) -> Evaluation:
+    def __call__(self, trial: Trial, look: Look | None = None, origin: Players | None = None) -> Evaluation:
         assert isinstance(trial.task, GANTask)
         with threads(trial.task.threads):
-            course = Course(trial, self._streams(), self._scoring(trial.task), Clock(), look).run()
+            course = Course(trial, self._streams(), self._scoring(trial.task), Clock(), look, origin).run()
             while True:
                 try:
                     next(course)

@@ -28,17 +28,18 @@ class State:
         """The tensors whose names begin so, under the rest of their names."""
         return {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
 
-    def pack(self) -> bytes:
+    def pack(self, magic: str = MAGIC) -> bytes:
+        """`magic`: what kind of file it is."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         numbers = json.dumps(self.numbers)
-        return save(tensors, metadata={MAGIC: f"{_checksum(tensors, numbers)} {numbers}"})
+        return save(tensors, metadata={magic: f"{_checksum(tensors, numbers)} {numbers}"})
 
     @classmethod
-    def unpack(cls, content: bytes) -> State:
+    def unpack(cls, content: bytes, magic: str = MAGIC) -> State:
         """Errors: any, unless it is what `pack` made, every bit of it."""
         tensors = load(content)
         length = int.from_bytes(content[:8], "little")  # safetensors gives metadata of files only, not of bytes
-        checksum, numbers = json.loads(content[8 : 8 + length])["__metadata__"][MAGIC].split(" ", 1)
+        checksum, numbers = json.loads(content[8 : 8 + length])["__metadata__"][magic].split(" ", 1)
         if checksum != _checksum(tensors, numbers):
             raise ValueError("the checksum differs")
         return cls(tensors, json.loads(numbers))

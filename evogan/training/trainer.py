@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -148,13 +148,8 @@ class Trainer:
         """Go on from what `state` gave in a training built alike. After an error this one is of no use any more."""
         for name, network in self.gan.networks.items():
             network.load_state_dict(state.part(f"network.{name}."))
-        for player, optimizer in self.optimizers.items():
-            for i, parameter in enumerate(self._parameters[player]):
-                optimizer.state[parameter] = {
-                    # where its parameter is and laid out alike, as the optimiser would have made it
-                    key: value.to(self.device) if key == "step" else torch.empty_like(parameter).copy_(value)
-                    for key, value in state.part(f"optimizer.{player}.{i}.").items()
-                }
+        for player in self.optimizers:
+            self._restore_moments(player, state)
         for player, taken in state.numbers.get("taken", {}).items():
             self._rewind(state.part(f"before.{player}."))
             self.block(player)
@@ -164,6 +159,21 @@ class Trainer:
         self._normalized.restore(state.numbers["normalized_loss"], self.device)
         self.iteration = int(state.numbers["iteration"])
         self.gan.begin(max(self.iteration - 1, 0) / self._iterations)  # as it was in the last iteration
+
+    def adopt(self, state: State, moments: Iterable[str]) -> None:
+        """Begin with the networks that `state` has, and these players' moments of their optimisers, which fit."""
+        self.gan.adopt({name: found for name in self.gan.networks if (found := state.part(f"network.{name}."))})
+        for player in moments:
+            self._restore_moments(player, state)
+
+    def _restore_moments(self, player: str, state: State) -> None:
+        optimizer = self.optimizers[player]
+        for i, parameter in enumerate(self._parameters[player]):
+            optimizer.state[parameter] = {
+                # where its parameter is and laid out alike, as the optimiser would have made it
+                key: value.to(self.device) if key == "step" else torch.empty_like(parameter).copy_(value)
+                for key, value in state.part(f"optimizer.{player}.{i}.").items()
+            }
 
     def next_step(self, player: str, gradients: Sequence[Tensor]) -> list[Tensor]:
         """w' - w of a step along these gradients, for every parameter, at the full learning rate: it is not taken."""

@@ -27,6 +27,11 @@ class MovingAverage(nn.Module):
         self._decay = decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
 
+    def restart(self, network: nn.Module) -> None:
+        """As if it had followed nothing yet."""
+        self.network.load_state_dict(network.state_dict())
+        self.steps.zero_()
+
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
         """Take one step towards the network as it is now."""
@@ -48,6 +53,13 @@ class HistoricalAverage(nn.Module):
         self.register_buffer("steps", torch.ones(()))
 
     steps: Tensor
+
+    @torch.no_grad()
+    def restart(self, network: nn.Module) -> None:
+        """As if it had followed nothing yet."""
+        for weight, mean in zip(network.parameters(), self.means(), strict=True):
+            mean.copy_(weight)
+        self.steps.fill_(1)
 
     def means(self) -> list[Tensor]:
         return [buffer for name, buffer in self.named_buffers() if name != "steps"]

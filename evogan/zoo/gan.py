@@ -110,6 +110,12 @@ class GAN(Protocol):
     def prompted(self) -> tuple[str, ...]: ...
     @property
     def steady(self) -> bool: ...
+    def adopt(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Before the first step: begin with these networks, state dicts by their names, as another training left them.
+
+        Players that are not named are fresh. Errors: RuntimeError for a player of another form.
+        """
+
     def begin(self, progress: float) -> bool:
         """An iteration begins, with this share of the full budget spent, in [0, 1). Whether players have new layers."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evogan.engine.history import RunHistory
 from evogan.engine.store import Store
-from evogan.trial import FRESH, STATE
+from evogan.trial import FRESH, PLAYERS, STATE
 
 WEIGHTS = "*.safetensors"
 
@@ -23,7 +23,7 @@ class Pruned:
 
 
 def prune(store: Store, dry_run: bool = False) -> Pruned:
-    """Delete generators and training states that no run needs any more; the evaluations stay, with their images.
+    """Delete weights that no run needs any more: generators, players, states. The evaluations stay, with their images.
 
     A run that is through needs the generators of its best genome, its finalists and its references; one that may go on
     those of all genomes that it was told of, and their states. What is trained just now is left alone. With `dry_run`
@@ -37,7 +37,7 @@ def prune(store: Store, dry_run: bool = False) -> Pruned:
         key, task, _, replicate = identity
         for path in (path for folder in store.folders(identity) for path in sorted(folder.glob(WEIGHTS))):
             size = path.stat().st_size
-            needed = path.parent in generators and path.name != STATE
+            needed = path.parent in generators and path.name not in (STATE, PLAYERS)
             if needed or (key, task, replicate) in going_on | busy:
                 pruned = Pruned(pruned.files, pruned.bytes, pruned.kept + 1, pruned.kept_bytes + size)
                 continue

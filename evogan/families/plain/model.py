@@ -27,6 +27,7 @@ from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation, mirrored
 from evogan.zoo.average import HistoricalAverage, MovingAverage
 from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make_networks, prior_of, stylegan
+from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.conditioning import other_labels
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
@@ -176,6 +177,23 @@ class PlainGAN:
     def to(self, device: torch.device) -> None:
         for network in self.networks.values():
             network.to(device).to(memory_format=torch.channels_last)
+
+    def adopt(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        for name in self.players.keys() & states.keys():
+            self.players[name].load_state_dict(states[name])
+        followers = {f"{name}_history": (history, name) for name, history in self._histories.items()}
+        averages = {} if self._average is None else {"average": (self._average, "generator")}
+        for name, (follower, followed) in (averages | followers).items():
+            if name in states:
+                follower.load_state_dict(states[name])
+            else:
+                follower.restart(self.players[followed])
+        if states.get("memory", {}).keys() == self._memory.state_dict().keys():
+            self._memory.load_state_dict(states["memory"])
+        grown = {name: [m for m in p.modules() if isinstance(m, Growth)] for name, p in self.players.items()}
+        levels = [float(growth.level) for name in states for growth in grown.get(name, ())]
+        for growth in (growth for found in grown.values() for growth in found):
+            growth.keep(levels[0])
 
     def begin(self, progress: float) -> bool:
         self._noise = math.hypot(self.genes["instance_noise"] * (1 - progress), self.genes["input_noise"])

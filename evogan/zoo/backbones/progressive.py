@@ -84,6 +84,7 @@ class Growth(nn.Module):
     def __init__(self, growing: bool, k: int, first: int = 0) -> None:
         super().__init__()
         self._growing, self._k, self._first = growing, k, min(first, k)
+        self.least = 0.0  # a level that is never left again
         self._known: float | None = None  # the level, where reading the buffer would be a wait for the device
         self.register_buffer("level", torch.empty(()))
 
@@ -94,11 +95,16 @@ class Growth(nn.Module):
         """To where a network is when this share of the budget is spent. Whether it has new layers now."""
         if not self._growing:
             return False
-        before, level = sum(self.now()), level_at(progress, self._k, self._first)
+        before, level = sum(self.now()), max(self.least, level_at(progress, self._k, self._first))
         self._known = level
         if level != before:
             self.level.fill_(level)
         return math.ceil(level) > math.ceil(before)
+
+    def keep(self, level: float) -> None:
+        """From now on it is at this level or above."""
+        self.least = level
+        self.level.fill_(level)
 
     @property
     def levels(self) -> range:
