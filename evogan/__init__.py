@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evogan.version import __version__
 
 if TYPE_CHECKING:
-    from evogan.api import load, open_run, resume, search, train
+    from evogan.api import load, load_critic, open_run, resume, search, train
     from evogan.bench.bench import collect_tables, run_bench
     from evogan.bench.surrogate import load_table
     from evogan.campaigns.carry_out import report_campaign, run_campaign
@@ -32,6 +32,7 @@ __all__ = [
     "collect_tables",
     "describe",
     "load",
+    "load_critic",
     "load_space",
     "load_table",
     "open_run",

@@ -1,4 +1,4 @@
-"""What a script calls: search, resume, open_run, train, evaluate, describe, load."""
+"""What a script calls: search, resume, open_run, train, evaluate, describe, load, load_critic."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from evogan.trial import IMAGE_SIZES, Evaluation, GANTask, Trial
 if TYPE_CHECKING:
     from evogan.evaluation.architecture import Player
     from evogan.evaluation.checkpoint import Generator
+    from evogan.evaluation.critic import Critic
 
 SIZE, CHANNELS, CLASSES = 32, 3, 10  # of the images that a GAN is described for
 MOST_CLASSES = 1000
@@ -345,6 +346,14 @@ def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:
 
     _plugins({"plugins": plugins})
     return Generator(expand(path))
+
+
+def load_critic(path: str | Path, *, plugins: Sequence[str] = ()) -> Critic:
+    """A trained critic from a players.safetensors, ready to `.score(images)`. Errors: UserError."""
+    from evogan.evaluation.critic import Critic
+
+    _plugins({"plugins": plugins})
+    return Critic(expand(path))
 
 
 def _told_of(store: Store, name: str) -> Run:

@@ -94,6 +94,7 @@ SETTLED = {*options_of(SearchSettings), *options_of(Resources)}
         ("resume", doors.RESUME),
         ("train", doors.TRAIN),
         ("evaluate", doors.EVALUATE),
+        ("critic", doors.CRITIC),
         ("features train", doors.FEATURES),
         ("bench run", doors.BENCH),
     ],

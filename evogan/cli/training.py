@@ -114,7 +114,7 @@ def sample(
         raise UserError(f"{' and '.join((*chosen, '--label')[:2])} do not go together: name one of them")
     if output is None:
         output = Path("samples.gif" if gif else "samples.png")
-    output = _output(output, *((".gif",) if gif else (".png", ".npz")))
+    output = output_file(output, *((".gif",) if gif else (".png", ".npz")))
     found = api.load(generator, **asked)
     if truncation is not None:
         found.truncate(truncation)
@@ -198,7 +198,7 @@ def train_features(
     from evogan.fitness import train_features as train_network
     from evogan.runs.gans import GANProblem
 
-    output = _output(output, ".safetensors")
+    output = output_file(output, ".safetensors")
     dataset = GANProblem(GANSettings(data=data, **asked)).dataset
     say(dataset.describe())
     with learning(console()) as tell:
@@ -207,7 +207,7 @@ def train_features(
     say(f"{output}  {network.describe()}")
 
 
-def _output(path: Path, *suffixes: str) -> Path:
+def output_file(path: Path, *suffixes: str) -> Path:
     """Where a file can be written that has one of these endings."""
     from evogan.files import check_folder, expand
 

@@ -81,7 +81,8 @@ def load_folder(folder: Path) -> Source:
 
     pixels, notes = Pictures(files, len(paths), identity), [*layout.notes, *said, *without]
     out = None if layout.held_out is None else np.array(layout.held_out)
-    return Source(folder.resolve().name, len(paths), pixels, labels, class_names, out, notes)
+    name = folder.resolve().name
+    return Source(name, len(paths), pixels, labels, class_names, out, notes, lambda i: str(folder / paths[i]))
 
 
 # --- which files

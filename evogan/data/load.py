@@ -51,6 +51,12 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None) -> Datase
     return data
 
 
+def image_names(spec: DataSpec) -> list[str]:
+    """Of all images, in the order in which they are loaded, those to train on first: paths, or else numbers."""
+    source = _find(spec)
+    return [source.called(row) for row in _choose(source, spec.classes).rows.tolist()]
+
+
 class _Chosen(NamedTuple):
     """`rows` of the source, those to train on first, which are `train`; their labels, and the names of these."""
 

@@ -40,6 +40,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     held_out: npt.NDArray[np.bool_] | None = None
     notes: list[str] = field(default_factory=list)
+    called: Callable[[int], str] = str  # by its number, an image: its file's path, where it has one
 
     def parts(self) -> npt.NDArray[np.bool_]:
         """Of each image whether it is held out: as it was found, or else a fixed random 10 %, at least 2."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from evogan.errors import UserError, unknown
 from evogan.evaluation import walks
+from evogan.evaluation.artefacts import GENERATOR
 from evogan.families import Fields, family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
@@ -23,7 +24,7 @@ from evogan.files.documents import parse_json
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
-from evogan.trial import GANTask
+from evogan.trial import PLAYERS, GANTask
 from evogan.zoo.gan import Prompt, parts
 
 MAGIC = "evogan.generator"
@@ -241,7 +242,8 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"'{path}' is no generator: {error}") from None
     if header is None:
-        raise UserError(f"'{path}' holds weights, but not of an evogan generator")
+        beside = f": name the {GENERATOR} beside it" if path.name == PLAYERS else ""
+        raise UserError(f"'{path}' holds weights, but not of an evogan generator{beside}")
     check_finite(path, state)
     return header, state
 

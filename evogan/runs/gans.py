@@ -18,7 +18,7 @@ from evogan.trial import GANTask
 Tell = Callable[[str, float | None], None]  # hears a line, and which share is done of what it says, if that takes time
 
 if TYPE_CHECKING:  # torch, where it is wanted
-    from evogan.data import Dataset
+    from evogan.data import Dataset, DataSpec
     from evogan.evaluation.evaluator import GANEvaluator
     from evogan.fitness import Features
 
@@ -41,11 +41,23 @@ class GANProblem:
 
     @cached_property
     def dataset(self) -> Dataset:
-        from evogan.data import DataSpec, load_dataset
+        from evogan.data import load_dataset
+
+        return load_dataset(self._spec, self._tell)
+
+    @property
+    def _spec(self) -> DataSpec:
+        from evogan.data import DataSpec
 
         gan = self.gan
-        spec = DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download)
-        return load_dataset(spec, self._tell)
+        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download)
+
+    @property
+    def image_names(self) -> list[str]:
+        """Of all images, those to train on first: paths, or else numbers."""
+        from evogan.data.load import image_names
+
+        return image_names(self._spec)
 
     @property
     def contents(self) -> str:

@@ -43,6 +43,7 @@ EXTENSIONS = _of(Extensions)
 FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources), *EXTENSIONS]
 BENCH = _of(BenchSettings)
 FEATURES = _of(GANSettings, only=DATA)
+CRITIC = [*_of(GANSettings, only=(*DATA, "classes")), *EXTENSIONS]
 
 
 def picked(declared: type, asked: Mapping[str, Any]) -> dict[str, Any]:

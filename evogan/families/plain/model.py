@@ -188,8 +188,9 @@ class PlainGAN:
                 follower.load_state_dict(states[name])
             else:
                 follower.restart(self.players[followed])
-        if states.get("memory", {}).keys() == self._memory.state_dict().keys():
-            self._memory.load_state_dict(states["memory"])
+        memory = states.get("memory", {})
+        if memory.keys() == self._memory.state_dict().keys():  # else it is that of another loss
+            self._memory.load_state_dict(memory)
         grown = {name: [m for m in p.modules() if isinstance(m, Growth)] for name, p in self.players.items()}
         levels = [float(growth.level) for name in states for growth in grown.get(name, ())]
         for growth in (growth for found in grown.values() for growth in found):
