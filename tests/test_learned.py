@@ -55,11 +55,20 @@ def test_clusters_are_those_of_scikit_learn() -> None:
     images = torch.rand(200, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     task = Clusters.of(images, 4, 5, seed=3)
     pixels = images.flatten(1).numpy()
-    at = PCA(5, svd_solver="randomized", random_state=3).fit(pixels).transform(pixels)
+    at = PCA(5, whiten=True, svd_solver="randomized", random_state=3).fit(pixels).transform(pixels)
     expected = KMeans(4, n_init=3, random_state=3).fit_predict(at)
     seen, labels = task.examples(images, None, torch.Generator())
     assert seen is images and task.outputs == 4
     assert (labels.numpy() == expected).mean() > 0.99  # but for ties in rounding
+
+
+def test_what_never_changes_in_the_images_makes_no_clusters() -> None:
+    images = torch.rand(200, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    images[:, :, 1:] = 0.5  # six pixels are left
+    task = Clusters.of(images, 4, 20, seed=3)
+    at = (images.flatten(1) - task.mean) @ task.components.T
+    assert at[:, :6].var(0).tolist() == pytest.approx([1.0] * 6, rel=0.01)
+    assert at[:, 6:].abs().max() < 0.01
 
 
 def test_rotations_can_be_undone() -> None:

@@ -1,7 +1,8 @@
 """Pretext tasks: what a network can learn from images alone, so that its last hidden layer tells them apart.
 
     classes    the label of an image, where there are labels: no pretext
-    clusters   to which of k clusters an image belongs (k-means on the principal components of the pixels)
+    clusters   to which of k clusters an image belongs (k-means on the principal components of the pixels, each of
+               variance 1: as they are, those of light and colour would decide alone)
     rotation   by which of four right angles it was turned (Gidaris, Singh and Komodakis 2018, arXiv:1803.07728)
 
 Several tasks are heads on one trunk; the loss is the sum of theirs.
@@ -13,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from evogan.fitness.features import to_unit_range
 
 CLUSTERED = 10_000  # images that clusters are found in
+FAINT = 1e-4  # of the largest variance of a component: what has less is rounding, and stays small
 
 Examples = tuple[Tensor, Tensor]  # images (n, C, H, W) in [-1, 1], and what is to be said of each (n,)
 
@@ -84,7 +87,7 @@ class Rotation:
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Centres (k, d) in the space of the `components` (d, C H W) of pixels about their `mean`."""
+    """Centres (k, d) in the space of the `components` (d, C H W) of pixels about their `mean`, each of variance 1."""
 
     mean: Tensor
     components: Tensor
@@ -105,9 +108,12 @@ class Clusters:
         dim = min(dim, *pixels.shape)
         with threadpool_limits(1):  # several add up in the order in which they end
             space = PCA(dim, svd_solver="randomized", random_state=seed).fit(pixels)
-            found = KMeans(min(k, len(pixels) // 10), n_init=3, random_state=seed).fit(space.transform(pixels))
-        mean, components, centres = map(torch.tensor, (space.mean_, space.components_, found.cluster_centers_))
-        return cls(mean, components, centres, f"{len(centres)} clusters")
+            variance = space.explained_variance_
+            scale = np.sqrt(np.maximum(variance, FAINT * variance.max() + 1e-12)).astype(pixels.dtype)
+            found = KMeans(min(k, len(pixels) // 10), n_init=3, random_state=seed).fit(space.transform(pixels) / scale)
+        axes, centres = space.components_ / scale[:, None], found.cluster_centers_
+        mean, axes, centres = map(torch.tensor, (space.mean_, axes, centres))
+        return cls(mean, axes, centres, f"{len(centres)} clusters")
 
     def examples(self, images: Tensor, labels: Tensor | None, rng: torch.Generator) -> Examples:
         at = (images.flatten(1) - self.mean) @ self.components.T
