@@ -8,12 +8,14 @@ has its name, before a commit) it says "here" and stands still.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sys
 from collections import Counter
 from pathlib import Path
 from threading import current_thread, main_thread
 from time import sleep
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -99,12 +101,16 @@ def main(runs: Path, target: float | None = None) -> None:
     store.close()
 
 
-def _write_in_halves(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content[: len(content) // 2])
-        file.flush()
+class _InHalves(io.BufferedRandom):
+    def write(self, content: Any) -> int:
+        begun = super().write(content[: len(content) // 2])
+        self.flush()
         moment("write")
-        file.write(content[len(content) // 2 :])
+        return begun + super().write(content[len(content) // 2 :])
+
+
+def _open(path: Path, mode: str = "r", open: Any = Path.open, **how: Any) -> Any:
+    return _InHalves(io.FileIO(path, mode)) if mode == "wb+" else open(path, mode, **how)  # as `write_whole` does
 
 
 def _replace(half: Path, path: Path, replace: object = os.replace) -> None:
@@ -115,7 +121,7 @@ def _replace(half: Path, path: Path, replace: object = os.replace) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         _wanted = (sys.argv[2], int(sys.argv[3]))
-    Path.write_bytes = _write_in_halves  # type: ignore[assignment,method-assign]
+    Path.open = _open  # type: ignore[method-assign]
     os.replace = _replace  # type: ignore[assignment]
     sa.event.listen(sa.Engine, "commit", lambda connection: moment("commit"))
     main(Path(sys.argv[1]), *map(float, sys.argv[4:]))

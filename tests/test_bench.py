@@ -624,7 +624,7 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
     assert collected.code == 0, collected.err
     found = Table.read(tmp_path / "to" / "digits-wdcgan.parquet")
     assert found.facts["gan"]["features"] == "../mine.safetensors"  # from the table, wherever that is read
-    _check_task(found)
+    _check_task(found, Place(tmp_path / "runs"))
     assert found.facts["genomes"] == 16 and found.facts["rows"] == 20
     assert found.facts["origins"] == {"sobol": 12, "random": 4}
     assert found.facts["gan"]["kimg"] == 0.05 and found.facts["task"]["kimg"] == 0.05

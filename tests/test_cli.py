@@ -180,7 +180,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("show nothing", ("no store in 'runs'",)),
         ("report nothing", ("no store in 'runs'",)),
         ("sample nothing.safetensors", ("no file 'nothing.safetensors'",)),
-        ("sample nothing.safetensors -o x.gif", ("output 'x.gif'", ".png")),
+        ("sample nothing.safetensors -o x.tif", ("output 'x.tif'", ".png")),
         ("evaluate nothing.safetensors", ("no file 'nothing.safetensors'",)),
         ("features train digts", ("unknown data set 'digts'",)),
     ],

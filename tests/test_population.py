@@ -134,6 +134,11 @@ def run_all(population: Population, goals: dict[int, int]) -> None:
             del left[i]
 
 
+def losses(of: Trainer) -> dict[str, float]:
+    """But for where they lie in their range, which after a few steps may be hardly wider than rounding."""
+    return {name: mean for name, mean in of.losses().items() if not name.startswith("normalized_")}
+
+
 def check_equal(
     genomes: list[dict[str, Any]], steps: int, within: float = 1e-9, kind: type[Trainer] = DoubleTrainer
 ) -> None:
@@ -153,7 +158,7 @@ def check_equal(
             allowed = 10 * apart(disturbed, alone[i])
             assert allowed < 1e4 * within, "this says nothing"
         assert apart(together[i], alone[i]) <= allowed
-        assert together[i].losses() == pytest.approx(alone[i].losses(), rel=1e-3, abs=1e-5)
+        assert losses(together[i]) == pytest.approx(losses(alone[i]), rel=1e-3, abs=1e-5)
         assert together[i].normalized_loss() == pytest.approx(alone[i].normalized_loss(), rel=1e-3, abs=1e-5)
 
 

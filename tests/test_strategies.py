@@ -312,7 +312,7 @@ def test_failures_are_imputed_behind_the_worst_completed() -> None:
         ("ga", {"population": 10**9}, "population must be at most 10000, not 1000000000"),
         ("ga", {"population": (3, 4)}, r"population must be a whole number, not \(3, 4\)"),
         ("ga", {"mutation": math.nan}, "mutation must be a number, not nan"),
-        ("ga", {"mutation": math.inf}, "mutation must be at most .*, not inf"),
+        ("ga", {"mutation": math.inf}, "mutation must be a finite number, not inf"),
         ("hyperband", {"fidelities": (0.5, math.nan)}, "fidelities must be numbers such as 0.25,0.5,1, not"),
         ("ga-steady", {"population": 1}, "strategy 'ga-steady': population must be at least 2, not 1"),
         ("de", {"population": 3}, "population must be at least 4, not 3"),
