@@ -288,7 +288,6 @@ def table() -> None:
                 "not monotone": [kind for kind, fids in found["spoilt"].items() if fids != sorted(fids)],
                 "spoilt": {kind: [round(fid, 3) for fid in fids] for kind, fids in found["spoilt"].items()},
                 "accuracy": found["accuracy"],
-                "seconds": round(found["seconds"], 1),
                 "seconds of a score": round(found["seconds of a score"], 2),
             }
     record("validity", results, quiet=True)
