@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as Remaining
+from rich.progress import MofNCompleteColumn
 
 from evogan.engine import Event, Judge
-from evogan.errors import without_passwords
-from evogan.monitor.preparation import Preparation
+from evogan.monitor.display import Display
 from evogan.monitor.tally import Tally
 from evogan.trial import EARLY_FID, turned
 
 
-class SearchProgress:
+class SearchProgress(Display):
     """A listener for `search`; use it as a context manager. Without a terminal it prints a line now and then."""
 
     def __init__(self, judge: Judge, evaluations: int, console: Console) -> None:
-        self._metric, self._console, self._total = judge.metric, console, evaluations
-        self._tally, self._tenths, self._said = Tally(), 0, ""
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            Remaining(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._prepare = Preparation(self._bar, self._say)
+        super().__init__(console, MofNCompleteColumn())
+        self._metric, self._total, self._tally, self._said = judge.metric, evaluations, Tally(), ""
         self._search = self._bar.add_task("searching", total=evaluations, facts="")
         self._check = self._bar.add_task("checking", total=None, facts="fresh replicates", visible=False)
-
-    def __enter__(self) -> SearchProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
@@ -59,10 +35,7 @@ class SearchProgress:
         self._bar.update(self._search, completed=spent, facts=", ".join((self.facts, *self.under_way)))
         if self._tally.checked:
             self._bar.update(self._check, completed=self._tally.checked, total=self._tally.checks, visible=True)
-        tenths = int(10 * spent / self._total)
-        if not self._console.is_terminal and tenths > self._tenths:
-            self._tenths = tenths
-            self._say(f"{spent:g}/{self._total} {self.facts}")
+        self._say_tenth(spent / self._total, f"{spent:g}/{self._total} {self.facts}")
 
     def _look(self, point: Mapping[str, float]) -> None:
         """At the first trial, long before it is scored."""
@@ -85,9 +58,6 @@ class SearchProgress:
             self._said = event.reason
             if event.reason != said:
                 self._say(f"waiting: {event.reason}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(without_passwords(line), highlight=False, markup=False, soft_wrap=True)
 
     @property
     def facts(self) -> str:
