@@ -137,6 +137,23 @@ def test_a_gan_with_nan_is_stopped_at_once_and_called_diverged(
     assert evaluation.scores == evaluation.curve == ()
 
 
+def test_weights_without_eigenvalues_are_called_diverged(
+    digits: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> object:
+        gan = build(*arguments)  # type: ignore[arg-type]
+        with torch.no_grad():
+            next(gan.players["critic"].parameters()).fill_(float("nan"))
+        return gan
+
+    task, evaluate = digits
+    monkeypatch.setattr("evogan.evaluation.course.build", broken)
+    genome = GENES.read({**SMALL, "critic_regularization": "spectral_exact"})
+    evaluation = evaluate(Trial(genome, GENES.key(genome), task))
+    assert evaluation.status == "diverged"
+    assert evaluation.reason.startswith("critic loss is not a number by 0.0 kimg: ")
+
+
 def test_divergence_after_a_checkpoint_is_a_completed_trial_with_a_flag(
     digits: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
 ) -> None:

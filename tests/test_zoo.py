@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.shipped import names, read_genome
 from evogan.space import load_space
-from evogan.training import State, Trainer
+from evogan.training import Diverged, State, Trainer
 from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.zoo.backbones import BACKBONES
@@ -340,8 +341,9 @@ def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int)
         device=torch.device("cpu"),
         iterations=10,
     )
-    trainer._step("critic")
-    trainer._step("generator")
+    with suppress(Diverged):  # steps that look ahead may explode
+        trainer._step("critic")
+        trainer._step("generator")
     assert gan.sample(gan.prompts(2, {"labels": LABELS[:2]}, rng())).shape == (2, 1, size, size)
 
 

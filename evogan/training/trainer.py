@@ -217,7 +217,12 @@ class Trainer:
 
     def _descend(self, player: str, loss: Callable[[], Losses]) -> Losses:
         with self.autocast:
-            losses = loss()
+            try:
+                losses = loss()
+            except torch.linalg.LinAlgError as error:  # weights that are not finite have no eigenvalues
+                raise Diverged(
+                    f"{player} loss is not a number by {self.images_seen / 1000:.1f} kimg: {error}"
+                ) from error
         parameters = self._parameters[player]
         # a network that grows has layers without a part in it yet
         gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
