@@ -22,6 +22,7 @@ from evogan.zoo.gan import Batch, Losses
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
 DECAYS = {"linear": 1, "late": 2, "last_third": 3}  # one part of as many in which rates fall
+NO_EIGENVALUES: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 AHEAD = 8  # steps whose batches a GPU draws at once: ten small kernels a step would take longer than the step
 
 
@@ -219,10 +220,9 @@ class Trainer:
         with self.autocast:
             try:
                 losses = loss()
-            except torch.linalg.LinAlgError as error:  # weights that are not finite have no eigenvalues
-                raise Diverged(
-                    f"{player} loss is not a number by {self.images_seen / 1000:.1f} kimg: {error}"
-                ) from error
+            except NO_EIGENVALUES as error:  # of weights that are not finite
+                at = f"by {self.images_seen / 1000:.1f} kimg"
+                raise Diverged(f"{player} loss is not a number {at}: {error}") from error
         parameters = self._parameters[player]
         # a network that grows has layers without a part in it yet
         gradients = torch.autograd.grad(losses.total(), parameters, materialize_grads=True)
