@@ -21,6 +21,7 @@ import evogan
 from evogan.engine.executors import ray_private
 from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.errors import UserError
+from evogan.files.mapped import sent_whole
 from evogan.settings.resources import Resources, host_and_port
 
 ANSWER = 10.0  # seconds that an address has to answer
@@ -40,6 +41,9 @@ class Cluster(Protocol):
     def nodes(self) -> dict[str, Mapping[str, float]]:
         """The nodes that are alive, and their resources in Ray's words."""
 
+    def share(self, thing: object) -> object:
+        """What to send to workers in place of `thing`, which they all need: it is on each machine once."""
+
     def stop(self) -> None:
         """Leave it; end it, if it is ours."""
 
@@ -51,6 +55,10 @@ class Found:
 
     def nodes(self) -> dict[str, Mapping[str, float]]:
         return living_nodes()
+
+    def share(self, thing: object) -> object:
+        with sent_whole():  # others' machines may lack files of this one
+            return ray.put(thing)
 
     def stop(self) -> None:
         """It goes on."""
@@ -72,6 +80,10 @@ class Joined:
 
     def nodes(self) -> dict[str, Mapping[str, float]]:
         return living_nodes()
+
+    def share(self, thing: object) -> object:
+        with sent_whole():  # others' machines may lack files of this one
+            return ray.put(thing)
 
     def stop(self) -> None:
         ray.shutdown()

@@ -21,12 +21,16 @@ import psutil
 import ray
 
 from evogan.engine.executors import ray_private
+from evogan.engine.executors.in_file import InFile
 from evogan.errors import UserError
 
 PREFIX = "evogan-ray-"
 LONGEST = 103 if sys.platform == "darwin" else 107  # bytes of the path of a socket
 SOCKET = "XXXXXXXX/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"  # the longest that Ray makes
 VITAL = ("gcs_server", "raylet")
+# Ray ends a driver at once, whatever that is at, if an object is lost with its store and the driver keeps it alive. So
+# nothing that this one owns is in the store: what all workers need is in a file, and the rest travels with the message.
+WITHIN_MESSAGE = dict.fromkeys(("max_direct_call_object_size", "task_rpc_inlined_bytes_limit"), 2**28)
 
 
 class LocalCluster:
@@ -43,6 +47,7 @@ class LocalCluster:
                     _memory=memory,
                     include_dashboard=False,
                     _temp_dir=str(self._folder.path / "r"),
+                    _system_config=WITHIN_MESSAGE,
                     **quiet,
                 )
         except (Exception, KeyboardInterrupt) as error:
@@ -64,6 +69,9 @@ class LocalCluster:
 
     def nodes(self) -> dict[str, Mapping[str, float]]:
         return self._nodes
+
+    def share(self, thing: object) -> InFile:
+        return InFile(thing, self._folder.path / "shared")
 
     def stop(self) -> None:
         ray.shutdown()

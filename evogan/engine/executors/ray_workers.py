@@ -14,11 +14,9 @@ from ray.exceptions import RayTaskError
 
 from evogan.engine.executors import cluster
 from evogan.engine.executors.base import Evaluate, Lost
-from evogan.engine.executors.local_cluster import LocalCluster
 from evogan.engine.executors.placement import Device
 from evogan.engine.executors.worker import Location, Worker
 from evogan.errors import UserError
-from evogan.files.mapped import sent_whole
 from evogan.settings.resources import Resources
 from evogan.trial import Trial
 
@@ -62,7 +60,7 @@ class Event(NamedTuple):
 
 
 class RayWorkers:
-    """As many as wanted, or as there is room for. `evaluate` goes into the object store once, with the data it holds.
+    """As many as wanted, or as there is room for. `evaluate` is shared among them, with the data it holds.
 
     The cluster is joined or started by `start`, and left or stopped by `close`. Events are put into one queue by Ray's
     own threads; only the thread that takes them out acts on them.
@@ -95,8 +93,7 @@ class RayWorkers:
         remote: Any = ray.remote
         options = cluster.worker_options(self._resources, self.share)
         self._actor = remote(**options, concurrency_groups={"news": 1, "stop": 1})(Worker)
-        with sent_whole(not isinstance(self._cluster, LocalCluster)):  # others' machines may lack files of this one
-            self._shared = ray.put(self._evaluate)
+        self._shared = self._cluster.share(self._evaluate)
         self.refresh()
 
     def close(self) -> None:
