@@ -52,6 +52,7 @@ REMEDIES: Mapping[str, Mapping[str, Changes]] = {
     },
     "non_convergence": {
         "nothing": {},
+        "rates apart": {"lr_ratio": 20.0},
         "gradients clipped": {"critic_gradient_clip": 1.0, "generator_gradient_clip": 1.0},
         "averaged generator": {"ema": 0.999},
         "historical averaging": {"historical_averaging": 1e-3},
