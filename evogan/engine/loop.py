@@ -87,7 +87,8 @@ class Loop:
 
     `target` and `patience` as in `Ending`: from then on nothing new is asked. What is recorded is walked to its end
     first, so they may change when a run goes on. `window`: results an ask may be ahead of. `seeds` take the place of
-    the first new genomes that the strategy proposes, and it is told so.
+    the first new genomes that the strategy proposes, and it is told so; after them those of a `portfolio`, which
+    others' results suggest.
     """
 
     def __init__(
@@ -109,13 +110,14 @@ class Loop:
         replicates: int = 1,
         race: bool = False,
         seeds: Sequence[Genome] = (),
+        portfolio: Sequence[Genome] = (),
     ) -> None:
         self.run, self.space, self.strategy, self.task = run, space, strategy, task
         self.broker, self._judge, self._seed = broker, judge, seed
         self._budget, self._window, self._in_order = evaluations, window, order == "number"
         self._total_seconds = total_seconds
         self._replication = Replication(judge, replicates, race)
-        self._seeds = list(seeds)
+        self._seeds = deque([(genome, "seed") for genome in seeds] + [(genome, "portfolio") for genome in portfolio])
         self._account = Account()
         self._ending = Ending(judge, replicates, target, patience)
         self._repeats = self._told = 0
@@ -172,9 +174,9 @@ class Loop:
             if self._repeats > REPEATS:
                 genome, pushed = self._new_neighbour(genome, proposal), True
         elif not self._account.seen(key):
-            genome = self._next_seed(genome)
+            genome, operator = self._next_seed(genome)
             if self.space.key(genome) != key:
-                proposal = replace(proposal, operator="seed", parents=())
+                proposal = replace(proposal, operator=operator, parents=())
         if pushed or self.space.key(genome) != key:
             key = self.space.key(genome)
             proposal = replace(proposal, vector=self.space.encode(genome))
@@ -203,13 +205,13 @@ class Loop:
         if not self._in_order:
             self._ready.append(row.number)
 
-    def _next_seed(self, genome: Genome) -> Genome:
-        """The next seed that was not asked yet, in the place of `genome`."""
+    def _next_seed(self, genome: Genome) -> tuple[Genome, str]:
+        """The next seed that was not asked yet, in the place of `genome`, and what it is."""
         while self._seeds:
-            seed = self._seeds.pop(0)
+            seed, operator = self._seeds.popleft()
             if not self._account.seen(self.space.key(seed)):
-                return seed
-        return genome
+                return seed, operator
+        return genome, ""
 
     def _new_neighbour(self, genome: Genome, proposal: Proposal) -> Genome:
         """A random walk from `genome` to one that is new at this fidelity; the caller knows that there is one."""

@@ -27,15 +27,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from evogan.extremes import scaled
 from evogan.genome import Gene
@@ -44,6 +40,8 @@ from evogan.space import Space
 from evogan.strategies.base import Fitness, Point, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
+from evogan.strategies.knowledge import Knowledge, Prior, Trended
+from evogan.strategies.threads import one_thread
 
 CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
@@ -92,9 +90,14 @@ class AssistedEvolution(MultiFidelity):
         self._rungs: list[dict[Cells, Fitness]] = [{} for _ in self.fidelities]  # what was told, in its order
         self._start: Array | None = None  # the model's hyperparameters, as they were last fitted
         self._fitted = 0  # to how many results
+        self._prior: Prior | None = None  # what is known of other tasks
+
+    def learn(self, knowledge: Knowledge) -> None:
+        with one_thread():
+            self._prior = knowledge.prior(self.space, lambda vectors: self._units(self._settled(vectors)))
 
     def _next(self) -> tuple[Point, int]:
-        with _one_thread():
+        with one_thread():
             cells, rung, operator, parents = self._choose()
         self._pending[self._asked] = cells, rung
         return Point(self._units([cells])[0].tolist(), operator, parents), rung
@@ -109,7 +112,7 @@ class AssistedEvolution(MultiFidelity):
         """What the model believes of points at full fidelity, on its own scale: the less the better."""
         if len(self._completed(0)) < 2:
             return None
-        with _one_thread():
+        with one_thread():
             mean, _ = self._model().predict(self._units(self._settled(vectors)), self.top)
         return list(map(float, mean))
 
@@ -140,7 +143,7 @@ class AssistedEvolution(MultiFidelity):
 
     # --- the models
 
-    def _model(self) -> GaussianProcess:
+    def _model(self) -> GaussianProcess | Trended:
         """Of the fitness of what completed."""
         rows: list[tuple[Cells, int, float]] = []
         for rung in range(len(self.fidelities)):
@@ -156,10 +159,14 @@ class AssistedEvolution(MultiFidelity):
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )
-        model = GaussianProcess(level(results), self._choice, self._start, fit=due)
+        results = level(results)
+        trend = None if self._prior is None else self._prior.fitted(results.x, results.y)
+        if trend is not None:
+            results = replace(results, y=results.y - trend(results.x))
+        model = GaussianProcess(results, self._choice, self._start, fit=due)
         if due:
             self._start, self._fitted = model.hyperparameters, known
-        return model
+        return model if trend is None else Trended(model, trend)
 
     def _fence(self) -> float:
         first = [fitness.value for fitness in islice(self._completed(0).values(), self.initial)]
@@ -192,7 +199,9 @@ class AssistedEvolution(MultiFidelity):
         child, parents = self._best_child(model, self._risk())
         return child, 0, "expected improvement", parents
 
-    def _best_child(self, model: GaussianProcess, risk: GaussianProcess | None) -> tuple[Cells, tuple[int, ...]]:
+    def _best_child(
+        self, model: GaussianProcess | Trended, risk: GaussianProcess | None
+    ) -> tuple[Cells, tuple[int, ...]]:
         """And the proposals that it descends from."""
         completed = list(self._completed(0))
         mean, _ = model.predict(self._units(completed), self.top)
@@ -253,19 +262,6 @@ def spread(ranked: list[tuple[Cells, Fitness]], most: int) -> list[tuple[Cells, 
         return ranked
     best, rest = ranked[: most // 2], ranked[most // 2 :]
     return [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, most - len(best)).astype(int))]
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    """Finding the libraries takes longer than a small model; SciPy's is there once this is imported."""
-    import scipy.linalg  # noqa: F401
-
-    return ThreadpoolController()
-
-
-def _one_thread() -> AbstractContextManager[Any]:
-    """More do not pay for matrices this small, and change sums."""
-    return _controller().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def _conditions(space: Space, gene: Gene) -> list[tuple[int, list[int]]]:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from evogan.genome import Gene
 from evogan.options import read_option
 from evogan.space import Space
 from evogan.stable import derive_seed
+
+if TYPE_CHECKING:
+    from evogan.strategies.knowledge import Knowledge
 
 MOST = 10_000  # of what a strategy counts: members, points, candidates
 
@@ -111,6 +114,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def tell(self, proposal: Proposal, fitness: Fitness) -> None: ...
+
+    def learn(self, knowledge: Knowledge) -> None:
+        """Of other tasks, before the first ask; what has no use for more than genomes to begin with leaves it."""
+        return
 
     def estimate(self, vectors: Sequence[Sequence[float]]) -> Sequence[float] | None:
         """How good it believes points to be at full fidelity, the less the better; None: as it was told."""
