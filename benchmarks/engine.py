@@ -14,7 +14,6 @@ from time import perf_counter
 from _record import record
 
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Store
-from evogan.genes import GENES
 from evogan.space import load_space
 from evogan.strategies import make_strategy
 from evogan.trial import Evaluation, Task, Trial
@@ -32,7 +31,7 @@ def stub(trial: Trial) -> Evaluation:
 
 
 def main() -> None:
-    space = load_space("wdcgan_wide", GENES)
+    space = load_space("wdcgan_wide")
     results: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))

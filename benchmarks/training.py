@@ -71,7 +71,7 @@ PRECISIONS = ("fp32", "bf16")
 
 def subjects() -> dict[str, tuple[Genome, int]]:
     """name -> genome, image size."""
-    space = load_space("wdcgan_wide", GENES)
+    space = load_space("wdcgan_wide")
     wdcgan, wgan_gp = (shipped.read_genome(name).genome for name in ("wdcgan", "wgan_gp"))
     return {
         "digits, published": (wdcgan, 8),

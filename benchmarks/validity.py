@@ -70,7 +70,7 @@ def gans() -> dict[str, Genome]:
     fid = frame.curves("fid")[:, -1]
     best = np.argsort(np.where(np.isfinite(fid), fid, np.inf))[:BEST]
     found |= {f"table_{i}": frame.genomes[at] for i, at in enumerate(best)}
-    space, rng = load_space("modern", GENES), np.random.default_rng(0)
+    space, rng = load_space("modern"), np.random.default_rng(0)
     drawn = [space.decode(rng.random(len(space.genes)).tolist()) for _ in range(RANDOM)]
     found |= {
         f"random_{i}": genome for i, genome in enumerate(drawn) if int(genome["batch_size"]) > 8

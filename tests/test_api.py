@@ -383,4 +383,4 @@ def test_what_is_no_seed_is_refused(given: object, message: str) -> None:
 
 def test_a_hole_is_no_default() -> None:
     with pytest.raises(UserError, match="seed genome 'seed': gene 'clip' is nan, although it applies"):
-        read_seeds({"clip": np.nan}, load_space("wdcgan", GENES))
+        read_seeds({"clip": np.nan}, load_space("wdcgan"))

@@ -9,7 +9,6 @@ import pytest
 from scipy.optimize import check_grad
 from threadpoolctl import threadpool_info
 
-from evogan.genes import GENES
 from evogan.genome import Gene
 from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
@@ -137,7 +136,7 @@ def test_the_model_is_fitted_anew_however_many_results_there_are(monkeypatch: py
     assert 2 <= len(set(starts[40:])) < 20  # ids of arrays that are held, one after the other
 
 
-@pytest.mark.parametrize("space", [mixed_space(), load_space("wdcgan_wide", GENES)], ids=["mixed", "wdcgan_wide"])
+@pytest.mark.parametrize("space", [mixed_space(), load_space("wdcgan_wide")], ids=["mixed", "wdcgan_wide"])
 def test_points_of_one_genome_are_one(space: Space) -> None:
     strategy = AssistedEvolution(space, 0)
     rng = np.random.default_rng(8)

@@ -37,7 +37,7 @@ from tests.test_cli import Result, mistake, run
 
 __all__ = ["run"]  # a fixture
 Command = Callable[..., Result]
-SPACE = load_space("wdcgan", GENES)
+SPACE = load_space("wdcgan")
 NOISE = np.array(
     [[0.09, 0.05, 0.04, 0.03], [0.05, 0.06, 0.05, 0.04], [0.04, 0.05, 0.06, 0.04], [0.03, 0.04, 0.04, 0.05]]
 )
@@ -340,7 +340,7 @@ def test_a_table_is_a_plain_function(written: Path, surrogate: Surrogate) -> Non
 
 @pytest.mark.parametrize("name", shipped.names("search_spaces"))
 def test_suggestions_are_genomes_of_the_space(name: str) -> None:
-    space = load_space(name, GENES)
+    space = load_space(name)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(50):
         genome, _ = space.snap(suggest(study.ask(), space))

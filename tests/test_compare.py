@@ -430,10 +430,9 @@ def test_a_gan_is_compared_against_kimg_and_seconds() -> None:
 
 
 def mixed_gan_space() -> Space:
-    from evogan.genes import GENES
     from evogan.space import load_space
 
-    return load_space("wdcgan_wide", GENES)
+    return load_space("wdcgan_wide")
 
 
 # --- pages and the command line

@@ -375,7 +375,7 @@ def test_a_conditional_genome_needs_labels(unlabelled: Path, tmp_path: Path) -> 
 def test_the_whole_space_is_without_conditioning_where_there_are_no_labels() -> None:
     from evogan.families.build import impossible
 
-    space, fields = load_space("anything", GENES), image_fields(8, 1)
+    space, fields = load_space("anything"), image_fields(8, 1)
     left = space.without(impossible(fields), "cannot")
     of_labels = {gene.name for gene in CONDITIONING} - {"condition"}
     assert of_labels <= {gene.name for gene in space.genes}

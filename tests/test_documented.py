@@ -15,7 +15,6 @@ import typer.testing
 
 import evogan
 from evogan.cli import app
-from evogan.genes import GENES
 from evogan.space import load_space
 from evogan.strategies import STRATEGIES, explained
 
@@ -46,7 +45,7 @@ def test_a_command_of_the_docs_is_one(command: str) -> None:
 def test_the_space_of_the_readme_is_one(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / "mine.toml").write_text(text)
-    assert load_space(str(tmp_path / "mine.toml"), GENES).dimension == text.count("[genes.")
+    assert load_space(str(tmp_path / "mine.toml")).dimension == text.count("[genes.")
 
 
 def test_the_files_that_the_docs_link_to_are_there() -> None:

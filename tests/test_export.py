@@ -17,7 +17,6 @@ from evogan.api import search
 from evogan.engine import Store
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
-from evogan.genes import GENES
 from evogan.genome import Gene, Genome
 from evogan.report.export import export_study, export_table
 from evogan.space import Space, load_space
@@ -49,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gan() -> RunHistory:
-    return make_run(Store(), load_space("wdcgan_wide", GENES), fake_gan, evaluations=30)
+    return make_run(Store(), load_space("wdcgan_wide"), fake_gan, evaluations=30)
 
 
 def load(path: Path, name: str) -> optuna.Study:
@@ -88,7 +87,7 @@ def test_trials_have_their_sample_grids(tmp_path: Path) -> None:
         evaluation = fake_gan(trial)
         return replace(evaluation, files={"samples.png": trial.key.encode()} if evaluation.scores else {})
 
-    run = make_run(Store(tmp_path / "runs"), load_space("wdcgan_wide", GENES), with_grid, evaluations=20)
+    run = make_run(Store(tmp_path / "runs"), load_space("wdcgan_wide"), with_grid, evaluations=20)
     for name in ("one", "again"):
         export_study(run, f"sqlite:///{tmp_path / name}.db", tmp_path / "grids")
         study = load(tmp_path / f"{name}.db", run.name)
@@ -143,7 +142,7 @@ def test_lower_fidelities_are_pruned_trials(tmp_path: Path) -> None:
 
 
 def test_several_objectives_are_several_values(tmp_path: Path) -> None:
-    run = make_run(Store(), load_space("wdcgan_wide", GENES), fake_gan, evaluations=12, fitness="fid,normalized_loss")
+    run = make_run(Store(), load_space("wdcgan_wide"), fake_gan, evaluations=12, fitness="fid,normalized_loss")
     export_study(run, f"sqlite:///{tmp_path / 'study.db'}")
     study = load(tmp_path / "study.db", run.name)
     assert study.metric_names == ["fid", "normalized_loss"]

@@ -17,7 +17,7 @@ from evogan.space import Space, load_space
 
 FILES = {name: read_genome(name) for name in names("genomes")}
 PHENOTYPES = {name: GENES.complete(file.genome) for name, file in FILES.items()}
-SPACES = {name: load_space(name, GENES) for name in names("search_spaces")}
+SPACES = {name: load_space(name) for name in names("search_spaces")}
 
 
 def _lies_in(genome: Genome, space: Space) -> bool:

@@ -132,7 +132,7 @@ def make_run(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunHistory:
     store = Store(tmp_path_factory.mktemp("store"))
-    made = make_run(store, load_space("wdcgan_wide", GENES), fake_gan, evaluations=60)
+    made = make_run(store, load_space("wdcgan_wide"), fake_gan, evaluations=60)
     (store.folder / "tasks").mkdir()
     (store.folder / "tasks" / f"{GAN_TASK.key}-real.png").write_bytes(png(255))
     return made
@@ -241,7 +241,7 @@ def test_grids_through_training_are_those_of_the_best_training(run: RunHistory, 
         return replace(made, files={} if made.failed else {**made.files, **grids})
 
     store = Store(tmp_path / "store")
-    with_grids = make_run(store, load_space("wdcgan", GENES), evaluate, evaluations=5)
+    with_grids = make_run(store, load_space("wdcgan"), evaluate, evaluations=5)
     html = write_report(with_grids, tmp_path / "page").read_text()
     assert with_grids.best is not None
     training = with_grids.best_training(with_grids.best.row.key)
@@ -297,7 +297,7 @@ def test_objective_run(objective_run: RunHistory, tmp_path: Path) -> None:
 
 
 def test_all_failed(tmp_path: Path) -> None:
-    run = make_run(Store(), load_space("wdcgan", GENES), failing, evaluations=12)
+    run = make_run(Store(), load_space("wdcgan"), failing, evaluations=12)
     html = write_report(run, tmp_path).read_text()
     said = (
         "Nothing completed: all 12 evaluations failed (crashed 12). The first: ValueError: <script>alert(4)</script>."
@@ -314,7 +314,7 @@ def test_all_failed(tmp_path: Path) -> None:
 
 def test_run_that_has_only_begun(tmp_path: Path) -> None:
     store = Store()
-    space = load_space("wdcgan", GENES)
+    space = load_space("wdcgan")
     made = make_run(store, space, fake_gan, evaluations=1)
     store.add_run("new", made.document | {"seed": 9})
     run = RunHistory(store, "new")
@@ -377,7 +377,7 @@ def test_one_replicate_has_no_spread_and_shows_no_difference() -> None:
 
 
 def test_a_reference_that_another_run_checked_is_not_the_best_of_this_one(tmp_path: Path) -> None:
-    space = load_space("wdcgan", GENES)
+    space = load_space("wdcgan")
     one = make_run(Store(tmp_path), space, fake_gan, evaluations=9)
     assert any(standing.best for standing in facts.standings(one))
     other = make_run(one.store, space, fake_gan, evaluations=9, name="other", fresh=0)
@@ -386,7 +386,7 @@ def test_a_reference_that_another_run_checked_is_not_the_best_of_this_one(tmp_pa
 
 
 def test_a_page_says_what_a_run_was_told_by(tmp_path: Path) -> None:
-    run = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=9)
+    run = make_run(Store(), load_space("wdcgan"), fake_gan, evaluations=9)
     page = write_report(run, tmp_path / "one").read_text()
     assert "never on the number of workers" in page and "evogan resume" in page
     run.settings = replace(run.settings, order="completion")
@@ -397,7 +397,7 @@ def test_a_page_says_what_a_run_was_told_by(tmp_path: Path) -> None:
 
 
 def test_verdict_without_confirmations() -> None:
-    run = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=9, fresh=0)
+    run = make_run(Store(), load_space("wdcgan"), fake_gan, evaluations=9, fresh=0)
     assert "not checked on fresh replicates" in facts.verdict(run)
     assert f"{run.ranking[0].value:.4g}" in facts.verdict(run)
 
@@ -413,7 +413,7 @@ def collapsing(trial: Trial) -> Evaluation:
 
 
 def test_flags_are_counted_and_explained(tmp_path: Path) -> None:
-    run = make_run(Store(), load_space("wdcgan", GENES), collapsing, evaluations=20)
+    run = make_run(Store(), load_space("wdcgan"), collapsing, evaluations=20)
     sick = sum("mode_collapse" in evaluation.flags for evaluation in facts.evaluations(run))
     assert 0 < sick < 20
     said = "mode collapse: 30% of the classes appear"
@@ -456,15 +456,13 @@ def test_importance_is_twice_the_share_of_the_variance() -> None:
 
 
 def test_importance_says_why_it_is_missing() -> None:
-    few = make_run(Store(), load_space("wdcgan", GENES), fake_gan, evaluations=5)
+    few = make_run(Store(), load_space("wdcgan"), fake_gan, evaluations=5)
     assert "least from which importance" in str(gene_importance(few))
 
     def noise(trial: Trial) -> Evaluation:
         return Evaluation(status="completed", scores=({"fid": 10 + trial.seed % 1000 / 100},))
 
-    assert "nothing to say" in str(
-        gene_importance(make_run(Store(), load_space("wdcgan", GENES), noise, evaluations=30))
-    )
+    assert "nothing to say" in str(gene_importance(make_run(Store(), load_space("wdcgan"), noise, evaluations=30)))
 
 
 def test_spearman_of_losses_and_fid() -> None:
@@ -474,7 +472,7 @@ def test_spearman_of_losses_and_fid() -> None:
         fid = 10 + trial.seed % 1000 / 10
         return Evaluation(status="completed", scores=({"fid": fid, "normalized_loss": 1 / fid},))
 
-    run = make_run(Store(), load_space("wdcgan", GENES), opposite, evaluations=20)
+    run = make_run(Store(), load_space("wdcgan"), opposite, evaluations=20)
     drawn = figures.loss_against_fid(run)
     assert drawn is not None
     assert "of 20 genomes" in drawn.caption
@@ -543,7 +541,7 @@ def test_tables_of_what_is_shipped() -> None:
     assert "WDCGAN" in text_of(
         tables.zoo([tables.zoo_row(shipped.read_genome("wdcgan"), {"generator": 1, "critic": 2})])
     )
-    listed = text_of(tables.spaces([load_space("wdcgan", GENES)]))
+    listed = text_of(tables.spaces([load_space("wdcgan")]))
     assert "1.5e+05" in listed
     for gene in GENES:
         assert gene in text_of(tables.genes(GENES))
@@ -558,7 +556,7 @@ def test_features_table_takes_any_fields() -> None:
 
 def test_generations_are_summed_up(tmp_path: Path) -> None:
     """Beside pandas."""
-    run = make_run(Store(tmp_path), load_space("wdcgan", GENES), fake_gan, evaluations=70, fresh=0, strategy="ga")
+    run = make_run(Store(tmp_path), load_space("wdcgan"), fake_gan, evaluations=70, fresh=0, strategy="ga")
     found = {one.number: one for one in facts.generations(run)}
     frame = run.to_dataframe()
     there = frame[frame.fitness.notna()].groupby("generation").fitness

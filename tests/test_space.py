@@ -20,7 +20,7 @@ from evogan.shipped import names, read_genome
 from evogan.space import Space, load_space
 from tests.conftest import mixed_space
 
-SPACES = [load_space(name, GENES) for name in names("search_spaces")] + [mixed_space()]
+SPACES = [load_space(name) for name in names("search_spaces")] + [mixed_space()]
 
 
 @given(st.sampled_from(SPACES), st.data())
@@ -88,7 +88,7 @@ def test_every_neighbour_can_be_reached() -> None:
 
 
 def test_a_genome_is_snapped_saying_by_how_much() -> None:
-    space = load_space("wdcgan", GENES)
+    space = load_space("wdcgan")
     genome, moves = space.snap(read_genome("wdcgan").genome)
     assert {m.gene: (m.old, m.new) for m in moves} == {
         "slope": (0.2, 0.185),
@@ -99,7 +99,7 @@ def test_a_genome_is_snapped_saying_by_how_much() -> None:
 
 
 def test_a_genome_outside_the_space_is_refused_by_gene() -> None:
-    space = load_space("wdcgan", GENES)
+    space = load_space("wdcgan")
     with pytest.raises(UserError, match="gene 'clip': 0.5 is not allowed"):
         space.snap(GENES.read({"clip": 0.5}))
     with pytest.raises(UserError, match="gene 'latent' = 64 lies outside space 'wdcgan': it is 100 there"):
@@ -107,7 +107,7 @@ def test_a_genome_outside_the_space_is_refused_by_gene() -> None:
 
 
 def test_a_zoo_key_does_not_depend_on_the_space() -> None:
-    narrow = load_space("wdcgan", GENES)
+    narrow = load_space("wdcgan")
     same = Space("other", [*narrow.genes], fixed={"dropout": 0.25}, table=GENES)
     genome = narrow.decode([0.1] * narrow.dimension)
     assert same.key(same.decode([0.1] * same.dimension)) == narrow.key(genome)
@@ -182,7 +182,7 @@ def test_a_wrong_file_gets_one_line_naming_file_and_gene(tmp_path: Path, text: s
     path = tmp_path / "space.toml"
     path.write_text(text)
     with pytest.raises(UserError, match=message) as caught:
-        load_space(str(path), GENES)
+        load_space(str(path))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -243,9 +243,9 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
 
 def test_an_unknown_space_names_the_nearest() -> None:
     with pytest.raises(UserError, match="unknown space 'wdgan': did you mean 'wdcgan'"):
-        load_space("wdgan", GENES)
+        load_space("wdgan")
     with pytest.raises(UserError, match="no file 'nowhere/space.toml'"):
-        load_space("nowhere/space.toml", GENES)
+        load_space("nowhere/space.toml")
 
 
 def penalised() -> Space:
@@ -302,7 +302,7 @@ def test_what_an_unsearched_parent_needs_is_needed_too() -> None:
 
 
 def test_a_space_without_some_values() -> None:
-    space = load_space("anything", GENES).without({"backbone": ["stylegan"], "attention": ["quarter"]}, "do not fit")
+    space = load_space("anything").without({"backbone": ["stylegan"], "attention": ["quarter"]}, "do not fit")
     genes = {gene.name: gene for gene in space.genes}
     assert "stylegan" not in genes["backbone"].values
     assert genes["attention"].values == ("none", "half")
@@ -311,4 +311,4 @@ def test_a_space_without_some_values() -> None:
     for _ in range(100):
         GENES.read(space.decode([rng.random() for _ in range(space.dimension)]))
     with pytest.raises(UserError, match="backbone = autogan do not fit"):
-        load_space("autogan_cells", GENES).without({"backbone": ["autogan"]}, "do not fit")
+        load_space("autogan_cells").without({"backbone": ["autogan"]}, "do not fit")

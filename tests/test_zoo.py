@@ -326,7 +326,7 @@ def test_lecam_compares_with_the_running_means_of_scores() -> None:
 @given(st.lists(st.floats(0, 1), min_size=200, max_size=200), st.sampled_from([8, 28]))
 def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int) -> None:
     """What `--space anything` proposes can be trained, or is refused for the image size when the search begins."""
-    space = load_space("anything", GENES)
+    space = load_space("anything")
     genome = narrow(space.decode(point[: space.dimension]))
     genome["mlp_layers"] = 2
     genome = {name: value for name, value in genome.items() if name in GENES.complete(genome)}

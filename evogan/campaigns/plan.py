@@ -15,7 +15,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from evogan.errors import UserError, unknown
 from evogan.files import expand, file_name
 from evogan.files.documents import read_toml
-from evogan.genes import GENES
 from evogan.options import Option, options_of, texts_for_words
 from evogan.plugins import Plugins
 from evogan.settings import Resources, doors
@@ -81,7 +80,7 @@ def read_campaign(path: str | Path) -> Campaign:
 
 
 def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
-    spaces = {name: load_space(_beside(path, name), GENES) for name in file.spaces}
+    spaces = {name: load_space(_beside(path, name)) for name in file.spaces}
     found: dict[str, tuple[object, ...]] = {}
     runs = []
     for point in product(file.seeds, file.data, spaces, file.strategies):

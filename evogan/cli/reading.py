@@ -121,11 +121,10 @@ def describe(
 def spaces(as_json: Json = False) -> None:
     """List the shipped search spaces."""
     from evogan import shipped
-    from evogan.genes import GENES
     from evogan.report import tables
     from evogan.space import load_space
 
-    found = [load_space(name, GENES) for name in shipped.names("search_spaces")]
+    found = [load_space(name) for name in shipped.names("search_spaces")]
     if as_json:
         print_json([space.document() for space in found])
     else:

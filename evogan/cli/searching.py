@@ -30,7 +30,6 @@ def search(
     """Evolve a GAN: search a space on a data set, check the winners, write the report."""
     from evogan import api
     from evogan.engine import Judge
-    from evogan.genes import GENES
     from evogan.monitor import SearchProgress
     from evogan.plugins import Plugins
     from evogan.runs.place import Place
@@ -42,7 +41,7 @@ def search(
     space = named_space or space or ""
     Plugins(asked.get("plugins", ()))
     place = Place.of(asked.get("runs"), asked.get("store"))
-    for seed_genome in read_seeds(asked.get("seed_genomes", ()), load_space(space, GENES), place):
+    for seed_genome in read_seeds(asked.get("seed_genomes", ()), load_space(space), place):
         for move in seed_genome.moves:
             console().print(
                 f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False, markup=False

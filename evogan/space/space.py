@@ -12,6 +12,7 @@ from typing import Any
 from evogan import shipped
 from evogan.errors import UserError, shown
 from evogan.files.documents import read_toml
+from evogan.genes import GENES
 from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, a_value, holds, plain, same
 from evogan.space.document import SpaceDocument
 from evogan.stable import digest
@@ -391,8 +392,8 @@ def _parts(names: Sequence[str], links: Iterable[set[str]]) -> list[set[str]]:
     return parts
 
 
-def load_space(name_or_path: str | Path, table: GeneTable | None = None) -> Space:
-    """Read a shipped space by name, or a TOML file.
+def load_space(name_or_path: str | Path, table: GeneTable | None = GENES) -> Space:
+    """Read a shipped space by name, or a TOML file: of GANs, or of an objective's own genes, which no `table` knows.
 
     Errors: UserError naming file and gene.
     """

@@ -53,7 +53,7 @@ def spaces() -> dict[str, Any]:
     """
     found = {}
     for name in names("search_spaces"):
-        space = load_space(GOLDEN / "anything.toml" if name == "anything" else name, GENES)
+        space = load_space(GOLDEN / "anything.toml" if name == "anything" else name)
         points = np.random.default_rng(0).random((POINTS, space.dimension)).tolist()
         genomes = [space.decode(point) for point in points]
         found[name] = {
