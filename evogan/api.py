@@ -182,9 +182,9 @@ def train(
     if players is not None:
         read = players.changed(change)
     elif isinstance(genome, Mapping):
-        read = GENES.read({**genome, **change})
+        read = _changed(genome, change)
     elif genome is not None:
-        read = GENES.read({**shipped.read_genome(genome).genome, **change})
+        read = _changed(shipped.read_genome(genome).genome, change)
     known = genome if isinstance(genome, str | Path) else origin
     name = page if isinstance(page, str) else "a GAN" if known is None else Path(known).stem
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
@@ -222,6 +222,12 @@ def train(
     if page:
         _write_page(name, trial, evaluation, folder, problem, evaluate.real_grid())
     return evaluation, folder
+
+
+def _changed(genome: Mapping[str, Value], change: Mapping[str, Value]) -> Genome:
+    """With these genes from the beginning; what a schedule changes later stays."""
+    changes = genome.changes if isinstance(genome, Genome) else ()
+    return GENES.schedule(GENES.read({**genome, **change}), changes)
 
 
 def _write_page(

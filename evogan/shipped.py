@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evogan.errors import UserError, shortened, unknown
 from evogan.files import expand
@@ -12,6 +13,8 @@ from evogan.files.documents import read_toml
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 
+FIELDS = ("title", "source", "genes", "changes")  # of a genome's file
+AT = "at"
 LONGEST_PATH = 1000  # characters that a line shows
 _PACKAGE = Path(__file__).parent
 _ROOMS = {  # beside the package in a checkout; what their files end in, and what one of them is
@@ -54,22 +57,34 @@ class GenomeFile:
 
 
 def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES) -> GenomeFile:
-    """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`.
+    """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`; of a schedule also `[[changes]]`,
+    each with the share `at` which its genes change.
 
-    Without a `table` its genes are taken as they are.
+    Without a `table` its genes are taken as they are, and without changes.
     Errors: UserError naming the file for what does not parse, an unknown gene or a value not allowed.
     """
     path = find("genomes", name_or_path)
     document = read_toml(path)
     for field in document:
-        if field not in ("title", "source", "genes"):
-            raise UserError(f"{path}: {unknown('field', field, ('title', 'source', 'genes'))}")
+        if field not in FIELDS:
+            raise UserError(f"{path}: {unknown('field', field, FIELDS)}")
     genes = document.get("genes", {})
     if not isinstance(genes, dict):
         raise UserError(f"{path}: 'genes' must be a table")
     try:
-        genome = Genome(genes) if table is None else table.read(genes)
+        changes = _changes(document.get("changes", []))
+        genome = Genome(genes) if table is None else table.schedule(table.read(genes), changes)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     title = str(document.get("title", path.stem))
     return GenomeFile(path.stem, title, str(document.get("source", "")), genome)
+
+
+def _changes(written: Any) -> list[tuple[float, dict[str, Any]]]:
+    """Errors: UserError for what is no list of tables, each with a share of the budget."""
+    if not isinstance(written, list) or not all(isinstance(change, dict) for change in written):
+        raise UserError("'changes' must be tables: [[changes]]")
+    for change in written:
+        if isinstance(at := change.get(AT), bool) or not isinstance(at, int | float):
+            raise UserError(f"changes: '{AT}' must be a share of the budget, such as 0.25")
+    return [(float(change[AT]), {name: v for name, v in change.items() if name != AT}) for change in written]

@@ -125,11 +125,12 @@ def _unheard(point: Mapping[str, float]) -> None:
 class Trial:
     """A request: train and judge this genome. `fidelity` in (0, 1], `replicate` from 0.
 
-    `earlier` is what the same trial gave at a lower fidelity, with its files: a training may go on from there, and
-    must end as if it had been trained straight through. `choice`: of which checkpoint the weights are kept. `number`:
-    the proposal that asked for it first. `report` is called now and then with how far it is: `fidelity`, `kimg`,
-    `iterations` where these are the budget, and losses; at a checkpoint its scores. It may raise `Stopped`. `whole`:
-    all players are to be kept, as they are where winners are checked.
+    The genome may be a schedule; the key is its own then. `earlier` is what the same trial, or one that it begins as,
+    gave at a lower fidelity, with its files: a training may go on from there, and must end as if it had been trained
+    straight through. `choice`: of which checkpoint the weights are kept. `number`: the proposal that asked for it
+    first. `report` is called now and then with how far it is: `fidelity`, `kimg`, `iterations` where these are the
+    budget, and losses; at a checkpoint its scores. It may raise `Stopped`. `whole`: all players are to be kept, as they
+    are where winners are checked.
     """
 
     genome: Genome
@@ -154,8 +155,14 @@ class Trial:
 
     @property
     def seed(self) -> int:
-        """The training seed. A longer training begins as the shorter one did: no fidelity in it."""
-        return derive_seed(self.key, self.task.key, self.replicate)
+        """The training seed. A longer training begins as the shorter one did: no fidelity in it, and no changes."""
+        first = self.prefixes[0][0] if self.prefixes else self.key
+        return derive_seed(first, self.task.key, self.replicate)
+
+    @property
+    def prefixes(self) -> tuple[tuple[str, float], ...]:
+        """The keys of the schedules that it begins as, the shortest first, and the share up to which it is each."""
+        return self.genome.prefixes
 
 
 @dataclass(frozen=True, kw_only=True)

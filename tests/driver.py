@@ -1,8 +1,8 @@
 """A driver that costs little, writes much and can be caught at a certain moment: for tests that kill it.
 
-`python -m tests.driver RUNS [MOMENT N [TARGET]]`: the real engine on made-up trials, until TARGET is reached. At the
-N-th MOMENT of its life ("trial", "write", "kept" or "commit": when a trial begins, half of a file is written, a file
-has its name, before a commit) it says "here" and stands still.
+`python -m tests.driver RUNS [MOMENT N [TARGET [STRATEGY]]]`: the real engine on made-up trials, until TARGET is
+reached, unless that is "none". At the N-th MOMENT of its life ("trial", "write", "kept" or "commit": when a trial
+begins, half of a file is written, a file has its name, before a commit) it says "here" and stands still.
 """
 
 from __future__ import annotations
@@ -78,12 +78,15 @@ def evaluate(trial: Trial) -> Evaluation:
     """Leaves a file and, below the full fidelity, the state from which a promotion goes on; fails where width is 9."""
     moment("trial")
     earlier = trial.earlier
-    if earlier is not None and earlier.files[STATE] != sealed(STATE, trial.key, earlier.fidelity, trial.replicate):
-        raise AssertionError("that is not the state that was left")
-    width = int(trial.genome["width"])
+    if earlier is not None:
+        keys = [trial.key, *(key for key, up_to in trial.prefixes if earlier.fidelity <= up_to)]
+        if earlier.files[STATE] not in [sealed(STATE, key, earlier.fidelity, trial.replicate) for key in keys]:
+            raise AssertionError("that is not the state that was left")
+    genome = trial.genome.now
+    width = int(genome["width"])
     if width == 9:
         return Evaluation(status="diverged", reason="too wide")
-    value = float(trial.genome["x"]) ** 2 + (width - 3) ** 2 / 10 + trial.seed % 1000 / 1e5
+    value = float(genome["x"]) ** 2 + (width - 3) ** 2 / 10 + trial.seed % 1000 / 1e5
     names = ["generator.bin"] + [STATE] * (trial.fidelity < 1)
     files = {name: sealed(name, trial.key, trial.fidelity, trial.replicate) for name in names}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -91,10 +94,10 @@ def evaluate(trial: Trial) -> Evaluation:
     return Evaluation(status="completed", scores=scores, provenance=digests, files=files)
 
 
-def main(runs: Path, target: float | None = None) -> None:
+def main(runs: Path, target: float | None = None, name: str = "hyperband") -> None:
     store, judge = Store(runs), Judge("value")
-    store.add_run("killed", DOCUMENT | {"target": target})
-    strategy = make_strategy("hyperband", SPACE, 0, {"fidelities": [0.25, 1.0]})
+    store.add_run("killed", DOCUMENT | {"target": target, "strategy": name})
+    strategy = make_strategy(name, SPACE, 0, {"fidelities": [0.25, 1.0]})
     broker = Broker(store, LocalExecutor(evaluate))
     budget = {"evaluations": 20, "target": target, "window": 4}
     carry_out(Loop("killed", SPACE, strategy, TASK, judge, broker, seed=0, **budget), 2, 2)  # type: ignore[arg-type]
@@ -124,5 +127,6 @@ if __name__ == "__main__":
     Path.open = _open  # type: ignore[method-assign]
     os.replace = _replace  # type: ignore[assignment]
     sa.event.listen(sa.Engine, "commit", lambda connection: moment("commit"))
-    main(Path(sys.argv[1]), *map(float, sys.argv[4:]))
+    targets = [None if target == "none" else float(target) for target in sys.argv[4:5]]
+    main(Path(sys.argv[1]), *targets, *sys.argv[5:])
     print(dict(_seen))

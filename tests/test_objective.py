@@ -22,7 +22,7 @@ from evogan.engine.executors.base import evaluate_safely
 from evogan.engine.executors.sending import check_sendable
 from evogan.errors import NothingCompleted, UserError
 from evogan.genome import Gene, Genome
-from evogan.runs.objective import ObjectiveEvaluator, check_objective, read_answer, takes_fidelity
+from evogan.runs.objective import ObjectiveEvaluator, check_objective, read_answer, takes
 from evogan.space import Space
 from evogan.trial import TRACEBACK, Evaluation, Trial
 from tests.conftest import TASK
@@ -184,7 +184,7 @@ class Bowl:
 )
 def test_whatever_can_be_called_with_a_genome_is_an_objective(objective: Any, fidelity: bool) -> None:
     check_objective(objective)
-    assert takes_fidelity(objective) == fidelity
+    assert takes(objective, "fidelity") == fidelity
 
 
 def test_an_objective_that_counts_as_false_is_one() -> None:

@@ -211,12 +211,12 @@ class TestEveryDatabase:
         for fidelity, name in ((0.1, STATE), (0.3, STATE), (0.5, "samples.png"), (1.0, STATE)):
             files = {name: str(fidelity).encode()}
             store.record(replace(TRIAL, fidelity=fidelity), replace(DONE, files=files, cost={"seconds": fidelity}))
-        found = store.earlier(TRIAL.identity, TRIAL.choice)
+        found = store.earlier(TRIAL, TRIAL.choice)
         assert found is not None and found.cost == {"seconds": 0.3} and found.files == {STATE: b"0.3"}
         store.drop_state((TRIAL.key, TASK.key, 0.3, 0), found)
-        found = store.earlier(TRIAL.identity, TRIAL.choice)
+        found = store.earlier(TRIAL, TRIAL.choice)
         assert found is not None and found.fidelity == 0.1
-        assert store.earlier((TRIAL.key, TASK.key, 0.1, 0), TRIAL.choice) is None
+        assert store.earlier(replace(TRIAL, fidelity=0.1), TRIAL.choice) is None
 
     def test_an_answer_that_stands_keeps_its_files(self, driver: Callable[[], Store]) -> None:
         driver().record(TRIAL, replace(DONE, files={"a": b"first"}))
@@ -451,7 +451,7 @@ def version(folder: Path) -> int:
 def test_an_older_store_opens_and_answers(old: Path) -> None:
     before = version(old)
     store = Store(old)
-    assert version(old) == SCHEMA_VERSION == 5
+    assert version(old) == SCHEMA_VERSION == 6
     known = store.find(("a", "t", 1.0, 0))
     assert known is not None
     assert (known.id, known.scores, known.cost, known.limits) == (1, ({"fid": 3.5},), {"seconds": 2.0}, Limits())
@@ -464,7 +464,11 @@ def test_an_older_store_opens_and_answers(old: Path) -> None:
     assert Store(old).find(TRIAL.identity) == given
 
 
-NEWER = {3: {"evaluations": ["cut_short"]}, 4: {"proposals": ["generation", "parents", "operator"]}}  # than version
+NEWER = {  # than version
+    3: {"evaluations": ["cut_short"]},
+    4: {"proposals": ["generation", "parents", "operator"]},
+    5: {"evaluations": ["schedule"], "proposals": ["schedule"]},
+}
 
 
 def make_older(store: Store, version: int) -> None:

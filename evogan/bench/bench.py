@@ -153,7 +153,9 @@ def run_bench(
     for seed, (name, table), strategy in product(range(bench.seeds), read.items(), chosen):
         settings = _settings(table, strategy, seed, bench)
         replays.append(Replay(name, bench.kind, table.fingerprint, strategy, settings))
-        check(replays[-1].name, replays[-1].plan(table.space, place))
+        _, made = check(replays[-1].name, replays[-1].plan(table.space, place))
+        if made.schedules and bench.kind != "live":
+            raise UserError(f"strategy '{strategy}' changes genes during a training, of which a table knows nothing")
     for name, table in read.items():  # what does not fit is told of before anything is written
         if bench.kind == "live":
             _check_task(table, place)

@@ -183,7 +183,7 @@ class Broker:
             return
         self._in_flight[trial.identity] = trial
         choice = self._choice or trial.choice
-        self._executor.submit(replace(trial, earlier=self.store.earlier(trial.identity, choice), choice=choice))
+        self._executor.submit(replace(trial, earlier=self.store.earlier(trial, choice), choice=choice))
         self.listener(Event("submitted", trial))
 
     def _look_again(self, trial: Trial) -> bool:

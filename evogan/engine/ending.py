@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evogan.engine.account import Account
+from evogan.engine.account import Account, Prefixes
 from evogan.engine.judge import Judge
 from evogan.trial import Evaluation, turned
 
@@ -33,11 +33,17 @@ class Ending:
         self._since = 0.0
 
     def enter(
-        self, number: int, key: str, fidelity: float, evaluations: Sequence[Evaluation], values: Sequence[float] | None
+        self,
+        number: int,
+        key: str,
+        fidelity: float,
+        evaluations: Sequence[Evaluation],
+        values: Sequence[float] | None,
+        prefixes: Prefixes = (),
     ) -> None:
         """The strategy was told of proposal `number`, asked at `fidelity`: its replicates, and its objectives."""
         for replicate, evaluation in enumerate(evaluations):
-            self._account.ask(key, fidelity, replicate)
+            self._account.ask(key, fidelity, replicate, prefixes)
             self._account.answer(key, fidelity, replicate, evaluation)
         if self.reason:
             return

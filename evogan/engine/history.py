@@ -136,7 +136,7 @@ class RunHistory:
         account, costs = Account(), []
         for told in self.history:
             for replicate, evaluation in enumerate(told.evaluations):
-                account.ask(told.row.key, told.row.fidelity, replicate)
+                account.ask(told.row.key, told.row.fidelity, replicate, told.row.genome.prefixes)
                 account.answer(told.row.key, told.row.fidelity, replicate, evaluation)
             costs.append(Cost(account.spent, account.seconds, account.failed.total()))
         return costs
@@ -159,7 +159,8 @@ class RunHistory:
             return ""
         ending = Ending(self.judge, settings.replicates, settings.target, settings.patience)
         for told in self.history:
-            ending.enter(told.row.number, told.row.key, told.row.fidelity, told.evaluations, told.values)
+            row = told.row
+            ending.enter(row.number, row.key, row.fidelity, told.evaluations, told.values, row.genome.prefixes)
         told_all = bool(ending.reason) and len(self.store.proposals(self.name)) == len(self.history)
         return ending.reason if told_all else ""
 
@@ -173,7 +174,8 @@ class RunHistory:
         if spent >= budget - 1e-9 or (limit is not None and self.seconds and self.seconds[-1] >= limit):
             return ""
         space = Space.from_document(self.settings.space, self.genes)
-        if len({told.row.key for told in self.history if told.row.fidelity == 1.0}) >= space.size:
+        whole = {told.row.key for told in self.history if told.row.fidelity == 1.0 and not told.row.genome.changes}
+        if len(whole) >= space.size:
             return ""
         return f"not finished: {spent:g} of {budget} evaluations"
 

@@ -164,24 +164,16 @@ class Loop:
 
     def _stuck(self, proposal: Proposal) -> bool:
         """Whether the strategy repeats itself, and there is no new genome to move it to."""
-        return self._repeats >= REPEATS and self._account.genomes(proposal.fidelity) >= self.space.size
+        repeats = proposal.continues is None and self._repeats >= REPEATS
+        return repeats and self._account.genomes(proposal.fidelity) >= self.space.size
 
     def _submit(self, proposal: Proposal) -> None:
-        genome = self.space.decode(proposal.vector)
-        key, pushed = self.space.key(genome), False
-        if self._account.known(key, proposal.fidelity):
-            self._repeats += 1
-            if self._repeats > REPEATS:
-                genome, pushed = self._new_neighbour(genome, proposal), True
-        elif not self._account.seen(key):
-            genome, operator = self._next_seed(genome)
-            if self.space.key(genome) != key:
-                proposal = replace(proposal, operator=operator, parents=())
-        if pushed or self.space.key(genome) != key:
-            key = self.space.key(genome)
-            proposal = replace(proposal, vector=self.space.encode(genome))
-        if not self._account.known(key, proposal.fidelity):
-            self._repeats = 0
+        if proposal.continues is None:
+            proposal, genome, pushed = self._placed(proposal)
+        else:
+            before = self.broker.store.proposals(self.run, proposal.continues, 1)[0]
+            genome, pushed = self.space.changed(before.genome, before.fidelity, proposal.vector), False
+        key = self.space.key(genome)
         row = ProposalRow(
             proposal.number,
             proposal.vector,
@@ -198,12 +190,33 @@ class Loop:
         self._remember(trial, row)
         for replicate in range(self._replication.least):
             one = replace(trial, replicate=replicate)
-            self._account.ask(one.key, one.fidelity, one.replicate)
+            self._account.ask(one.key, one.fidelity, one.replicate, one.prefixes)
             if row.number not in self._told_before:
                 self.broker.request(one)
         self._pending[row.number] = _Pending(proposal, row, trial)
         if not self._in_order:
             self._ready.append(row.number)
+
+    def _placed(self, proposal: Proposal) -> tuple[Proposal, Genome, bool]:
+        """The genome of a new training, and the proposal with its vector. It is pushed where proposals keep repeating;
+        the place of the first new ones is the seeds'.
+        """
+        genome = self.space.decode(proposal.vector)
+        key, pushed = self.space.key(genome), False
+        if self._account.known(key, proposal.fidelity):
+            self._repeats += 1
+            if self._repeats > REPEATS:
+                genome, pushed = self._new_neighbour(genome, proposal), True
+        elif not self._account.seen(key):
+            genome, operator = self._next_seed(genome)
+            if self.space.key(genome) != key:
+                proposal = replace(proposal, operator=operator, parents=())
+        if pushed or self.space.key(genome) != key:
+            key = self.space.key(genome)
+            proposal = replace(proposal, vector=self.space.encode(genome))
+        if not self._account.known(key, proposal.fidelity):
+            self._repeats = 0
+        return proposal, genome, pushed
 
     def _next_seed(self, genome: Genome) -> tuple[Genome, str]:
         """The next seed that was not asked yet, in the place of `genome`, and what it is."""
@@ -277,7 +290,7 @@ class Loop:
 
         def replicate(number: int) -> Evaluation:
             one, evaluation = replace(asked.trial, replicate=number), next(recorded)
-            self._account.ask(one.key, one.fidelity, one.replicate)
+            self._account.ask(one.key, one.fidelity, one.replicate, one.prefixes)
             self.broker.recall(one, evaluation)
             return evaluation
 
@@ -288,7 +301,7 @@ class Loop:
     def _gather(self, asked: _Pending) -> list[Evaluation]:
         def replicate(number: int) -> Evaluation:
             one = replace(asked.trial, replicate=number)
-            self._account.ask(one.key, one.fidelity, one.replicate)
+            self._account.ask(one.key, one.fidelity, one.replicate, one.prefixes)
             return self.broker.result(one)
 
         gathered = self._replication.gather(asked.row.fidelity, replicate)
@@ -303,7 +316,8 @@ class Loop:
             self.broker.learn(one, evaluation)
         self._replication.enter(asked.row.fidelity, evaluations)
         told = Told(asked.row, tuple(evaluations), self._judge.over(evaluations))
-        self._ending.enter(asked.row.number, asked.row.key, asked.row.fidelity, evaluations, told.values)
+        row = asked.row
+        self._ending.enter(row.number, row.key, row.fidelity, evaluations, told.values, row.genome.prefixes)
         self.strategy.tell(asked.proposal, self._fitness(told))
         judged = replace(asked.trial, fidelity=told.fidelity)
         self.broker.listener(Event("told", judged, value=told.value, generation=asked.row.generation))
@@ -330,7 +344,8 @@ class Loop:
             for point in told.evaluation.scores
             if "fidelity" in point and metric in point
         )
-        return Fitness(told.values is None, values[0], curve, values[1:])
+        ended_early = any(evaluation.failure is not None for evaluation in told.evaluations)
+        return Fitness(told.values is None, values[0], curve, values[1:], ended_early)
 
 
 def _pages(read: Callable[[int], list[Row]]) -> Iterator[Row]:

@@ -154,10 +154,20 @@ def _add_origins(connection: sa.Connection) -> None:
         connection.execute(sa.text(f"ALTER TABLE proposals ADD COLUMN {column}"))
 
 
+# --- 5 -> 6
+
+
+def _add_schedules(connection: sa.Connection) -> None:
+    """There were none: NULL."""
+    for table in ("evaluations", "proposals"):
+        connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN schedule TEXT"))
+
+
 # version -> what brings a store from it to the next
 MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
     1: _add_diagnostics,
     2: _add_attempts_and_tells,
     3: _add_cut_short,
     4: _add_origins,
+    5: _add_schedules,
 }

@@ -45,6 +45,16 @@ class Provenance(Row):
     chosen_by: ChosenBy | None = None
 
 
+class ChangeColumn(Row):
+    at: Fidelity
+    genes: dict[str, Value]
+
+
+class ScheduleColumn(Row):
+    first: str
+    changes: Annotated[list[ChangeColumn], Field(min_length=1)]
+
+
 class EvaluationRow(Row):
     id: int
     fidelity: Fidelity
@@ -65,6 +75,7 @@ class IdentifiedRow(EvaluationRow):
     task: str
     replicate: Count
     genome: dict[str, Value]
+    schedule: ScheduleColumn | None
 
 
 class TaskRow(Row):
@@ -101,6 +112,7 @@ class ProposalRow(Row):
     number: Count
     vector: list[Finite]
     genome: dict[str, Value]
+    schedule: ScheduleColumn | None
     key: str
     task: str
     fidelity: Fidelity

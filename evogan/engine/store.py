@@ -24,6 +24,7 @@ from evogan.engine.tables import evaluations, extensions, finalists, proposals, 
 from evogan.errors import UserError, unknown
 from evogan.files import check_folder, file_name, write_whole
 from evogan.genome import Genome
+from evogan.genome.schedule import document, from_document
 from evogan.trial import STATE, Choice, Evaluation, Identity, Limits, Trial, share_of
 
 PAGE = 500  # rows that are read at a time
@@ -37,7 +38,8 @@ _FACTS = (
 _SAME_GAN = sa.and_(*(_c[name] == sa.bindparam(name, type_=_c[name].type) for name in ("key", "task", "replicate")))
 _FIDELITY = sa.bindparam("fidelity", type_=_c.fidelity.type)
 _ANSWERS = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity == _FIDELITY).order_by(_c.attempt)
-_LOWER = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity < _FIDELITY).order_by(_c.fidelity.desc(), _c.attempt.desc())
+_UP_TO = sa.bindparam("up_to", type_=_c.fidelity.type)
+_LOWER = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity <= _UP_TO).order_by(_c.fidelity.desc(), _c.attempt.desc())
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ class Store:
     ) -> Evaluation:
         """Add it to what is known of a trial, whose task is, too; or return what is known, if that `stands`."""
         values = _named(identity) | _facts(evaluation) | {"genome": dict(genome), "created": datetime.now(UTC)}
+        values["schedule"] = document(genome)
 
         def work(connection: sa.Connection) -> Evaluation:
             while True:  # PostgreSQL: again, if another driver's attempt comes in between
@@ -178,16 +181,20 @@ class Store:
 
         return self.database.do(work)
 
-    def earlier(self, identity: Identity, choice: Choice) -> Evaluation | None:
-        """What the same trial gave at the highest lower fidelity from which a training can go on, with its files."""
-        key, task, _, replicate = identity
-        lower = self.database.read(lambda connection: connection.execute(_LOWER, _named(identity)).all())
-        for row in self._checked(rows.EvaluationRow, evaluations, lower):
-            evaluation = _evaluation(row)
-            folder = self.files((key, task, row.fidelity, replicate), evaluation)
-            if evaluation.keeps(choice) and (folder / STATE).is_file():
-                files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-                return replace(evaluation, files=files)
+    def earlier(self, trial: Trial, choice: Choice) -> Evaluation | None:
+        """What the same trial gave at the highest lower fidelity from which a training can go on, with its files; of a
+        schedule also what the longest gave that it begins as.
+        """
+        _, task, _, replicate = trial.identity
+        for key, up_to in [(trial.key, math.nextafter(trial.fidelity, 0.0)), *reversed(trial.prefixes)]:
+            same = {"key": key, "task": task, "replicate": replicate, "up_to": min(up_to, trial.fidelity)}
+            lower = self.database.read(lambda connection, same=same: connection.execute(_LOWER, same).all())  # type: ignore[misc]
+            for row in self._checked(rows.EvaluationRow, evaluations, lower):
+                evaluation = _evaluation(row)
+                folder = self.files((key, task, row.fidelity, replicate), evaluation)
+                if evaluation.keeps(choice) and (folder / STATE).is_file():
+                    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+                    return replace(evaluation, files=files)
         return None
 
     def drop_state(self, identity: Identity, evaluation: Evaluation) -> None:
@@ -212,10 +219,11 @@ class Store:
         """Everything known, in the order of recording."""
         last = 0
         while True:
-            query = sa.select(*_FACTS, _c.key, _c.task, _c.replicate, _c.genome).where(_c.id > last)
+            query = sa.select(*_FACTS, _c.key, _c.task, _c.replicate, _c.genome, _c.schedule).where(_c.id > last)
             page = self._rows(query.order_by(_c.id).limit(PAGE), rows.IdentifiedRow, evaluations)
             for row in page:
-                yield (row.key, row.task, row.fidelity, row.replicate), Genome(row.genome), _evaluation(row)
+                genome = from_document(row.genome, row.schedule)
+                yield (row.key, row.task, row.fidelity, row.replicate), genome, _evaluation(row)
             if len(page) < PAGE:
                 return
             last = page[-1].id
@@ -347,6 +355,7 @@ class Store:
         """Errors: UserError if the run has another proposal of this number."""
         self._add_task(trial)
         values = vars(row) | {"vector": list(row.vector), "genome": dict(row.genome)}
+        values["schedule"] = document(row.genome)
         values["parents"] = None if row.parents is None else list(row.parents)
         if not self._add(proposals, run=run, **values) and self.proposals(run, row.number, 1) != [row]:
             raise _two_at_once(run)
@@ -359,7 +368,7 @@ class Store:
             ProposalRow(
                 row.number,
                 tuple(row.vector),
-                Genome(row.genome),
+                from_document(row.genome, row.schedule),
                 row.key,
                 row.task,
                 row.fidelity,

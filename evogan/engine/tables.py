@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from evogan.errors import UserError
 from evogan.files.documents import parse_json
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class JSON(sa.TypeDecorator[Any]):
@@ -70,6 +70,7 @@ evaluations = sa.Table(  # `attempt`: limit-bound failures may be followed by an
     sa.Column("replicate", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("genome", JSON, nullable=False),
+    sa.Column("schedule", JSON),  # of one, what it has beside the genome that it begins with
     sa.Column("status", sa.String, nullable=False),
     sa.Column("cut_short", sa.String),
     sa.Column("reason", sa.String, nullable=False),
@@ -111,6 +112,7 @@ proposals = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("vector", JSON, nullable=False),
     sa.Column("genome", JSON, nullable=False),
+    sa.Column("schedule", JSON),
     sa.Column("key", sa.String, nullable=False),
     sa.Column("task", sa.String, sa.ForeignKey("tasks.key"), nullable=False),
     sa.Column("fidelity", sa.Float, nullable=False),

@@ -58,16 +58,17 @@ def pack_state(owner: Mapping[str, Any], fidelity: float, training: State, then:
 
 
 def unpack_state(
-    owner: Mapping[str, Any], below: float, choice: Choice, earlier: Evaluation
+    owner: Mapping[str, Any], until: Mapping[str, float], choice: Choice, earlier: Evaluation
 ) -> tuple[State, Record, float]:
     """The training, its record then, and the fidelity that it stopped at.
 
-    Errors: any, unless the state is one of this owner's training, at a fidelity `below`, and the weights that were kept
-    then are those of the checkpoint that this choice takes.
+    `until`: the keys of this owner's training, and up to which fidelity each is its. Errors: any, unless the state is
+    one of these, and the weights that were kept then are those of the checkpoint that this choice takes.
     """
     state = State.unpack(earlier.files[STATE])
     numbers = state.numbers
-    if numbers["owner"] != owner or numbers["fidelity"] >= below:
+    key = numbers["owner"]["key"]
+    if numbers["owner"] != {**owner, "key": key} or numbers["fidelity"] > until.get(key, 0.0):
         raise ValueError("the state of another training")
     seen = numbers["scores"]
     if not replace(earlier, scores=earlier.scores[:seen]).keeps(choice):

@@ -1,14 +1,16 @@
 """One training: from its first step, or where a shorter one stopped, over its checkpoints to its evaluation.
 
 A training that stops early leaves its state, from which one at a higher fidelity goes on and ends as if it had been
-trained straight through.
+trained straight through. A schedule's training is in phases: each goes on from the state that the one before would have
+left there, with the genes that changed. So it ends the same from the start and from whatever it begins as.
 """
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,12 +28,30 @@ from evogan.families import family_of
 from evogan.families.build import build
 from evogan.fitness import NonFiniteSamples
 from evogan.genes import GENES
-from evogan.training import Diverged, Plan, Trainer
+from evogan.genome import Genome
+from evogan.training import Diverged, Plan, State, Trainer
 from evogan.training.feed import Streams
 from evogan.training.flops import flops_per_step
 from evogan.training.rounds import Rounds
 from evogan.trial import CHOSEN_BY, PLAYERS, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training, from a share of the budget on: the genes do not change in it.
+
+    `plan`: as if they had been these all the time, up to the end of the phase; it begins at iteration `begun`. `kimg`:
+    the budget by them. `before`: real images that were shown, beyond those that a training with these genes would have
+    been shown by then.
+    """
+
+    share: float
+    genome: Genome
+    plan: Plan
+    begun: int
+    kimg: float
+    before: int
 
 
 class Course:
@@ -53,6 +73,7 @@ class Course:
         self._before = 0.0  # seconds that an earlier evaluation spent on this training
         self._cost: dict[str, float] = {}
         self._continued: dict[str, Any] = {}  # from which fidelity, or why not
+        self._at = 0  # the phase that it is in
 
     def run(self) -> Generator[tuple[Trainer, int], None, Evaluation]:
         """Trains when it is gone on with. Each time, it says first up to which iteration: someone else may do that.
@@ -95,26 +116,46 @@ class Course:
         return replace(evaluation, flags=flags_of(evaluation))
 
     def _train(self) -> Iterator[tuple[Trainer, int]]:
-        plan = self._plan
-        flops = flops_per_step(self._trial.genome, self._scoring.dataset.fields)
-        trainer = self._begin()
-        if self._look is not None:
-            self._look.at(trainer, plan.last, self._scoring, self._clock)
-        elif (self._trial.number, self._trial.replicate) == (0, 0) and not self._record.scores:
+        trainer, device = self._begin(), self._device
+        if self._look is None and (self._trial.number, self._trial.replicate) == (0, 0) and not self._record.scores:
             look_early(trainer, self._scoring, self._clock, self._trial.report)
-        begun, before, device, record = trainer.iteration, self._steps(trainer), self._device, self._record
-        before_the_end = None
         if device.type == "cuda":
             torch.cuda.empty_cache()  # what the trial before left
             torch.cuda.reset_peak_memory_stats(device)
+        record = self._record
         try:
-            for iteration, scored in list(plan.stops.items())[len(record.curve) :]:
+            before_the_end = yield from self._through(trainer)
+            while not self._is_last:
+                trainer = self._changed(before_the_end[0] if before_the_end else trainer.state())
+                before_the_end = yield from self._through(trainer)
+        finally:
+            if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
+                self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
+        if self._trial.keeps_players:
+            facts = {"key": self._trial.key, **self._where(trainer), "fid": record.scores[-1]["fid"]}
+            classes = self._scoring.class_names if trainer.gan.prompted else ()
+            record.files[PLAYERS] = pack_players(trainer, self._phase.genome, self._task, facts, classes)
+        if self._trial.fidelity < 1:
+            training, then = before_the_end or (trainer.state(), record.copy())
+            record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
+
+    def _through(self, trainer: Trainer) -> Generator[tuple[Trainer, int], None, tuple[State, Record] | None]:
+        """Through a phase. Where it ends between the task's checkpoints: what there was before it was looked at."""
+        phase, record, before_the_end = self._phase, self._record, None
+        plan, flops = phase.plan, flops_per_step(phase.genome, self._scoring.dataset.fields)
+        begun, before = trainer.iteration, self._steps(trainer)
+        if self._look is not None:
+            self._look.at(trainer, plan.last, self._scoring, self._clock)
+        try:
+            for iteration, scored in self._ahead(trainer):
                 yield trainer, iteration
                 trainer.run_to(iteration)
                 if iteration == plan.last and not plan.on_checkpoint:
                     before_the_end = trainer.state(), record.copy()
+                    if not self._is_last:
+                        break
                 where = self._where(trainer)
-                part = min(1.0, where["kimg"] / self._kimg)
+                part = min(1.0, trainer.images_seen / 1000 / phase.kimg)
                 record.curve.append(where | trainer.losses())
                 if scored:
                     self._score(trainer, where | {"fidelity": part})
@@ -122,25 +163,29 @@ class Course:
                 else:
                     self._trial.report(record.curve[-1] | {"fidelity": part})
         finally:
-            done = trainer.iteration - begun
             made = self._steps(trainer)
-            self._cost = {
-                "kimg": done * plan.images / 1000,
+            spent = {
+                "kimg": (trainer.iteration - begun) * plan.images / 1000,
                 "flops": sum((made[player] - before[player]) * flops[player] for player in made),
             }
-            if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
-                self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
-        if self._trial.keeps_players:
-            facts = {"key": self._trial.key, **self._where(trainer), "fid": record.scores[-1]["fid"]}
-            classes = self._scoring.class_names if trainer.gan.prompted else ()
-            record.files[PLAYERS] = pack_players(trainer, self._trial.genome, self._task, facts, classes)
-        if self._trial.fidelity < 1:
-            training, then = before_the_end or (trainer.state(), record.copy())
-            record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
+            self._cost |= {name: self._cost.get(name, 0.0) + cost for name, cost in spent.items()}
+        return before_the_end
+
+    def _ahead(self, trainer: Trainer) -> list[tuple[int, bool]]:
+        """The stops of the phase that are left. Where it is now is one of them if it was not looked at yet; where the
+        phase begins, if more ends there than the last one saw.
+        """
+        phase, plan, curve = self._phase, self._phase.plan, self._record.curve
+        if trainer.iteration == plan.last and not plan.on_checkpoint and not self._is_last:
+            return []
+        looked = bool(curve) and curve[-1]["kimg"] == self._where(trainer)["kimg"]
+        ends = {plan.last, *(plan.at(part) for part in self._task.checkpoints if part > phase.share)}
+        stops = [i for i in plan.stops if i > phase.begun or i in ends]
+        return [(i, plan.stops[i]) for i in stops if i >= trainer.iteration + looked]
 
     def _where(self, trainer: Trainer) -> dict[str, float]:
         """How far it is: rows shown, and in a budget of them updates made."""
-        where = {"kimg": trainer.images_seen / 1000}
+        where = {"kimg": (self._phase.before + trainer.images_seen) / 1000}
         if self._task.iterations is not None:
             where["iterations"] = float(trainer.steps(family_of(self._trial.genome).sampled))
         return where
@@ -156,44 +201,75 @@ class Course:
         if earlier is None or STATE not in earlier.files:
             return trainer
         try:
-            state, record, fidelity = unpack_state(self._owner, self._trial.fidelity, self._trial.choice, earlier)
+            until = {**dict(self._trial.prefixes), self._trial.key: math.nextafter(self._trial.fidelity, 0.0)}
+            state, record, fidelity = unpack_state(self._owner, until, self._trial.choice, earlier)
             seconds = earlier.scores[-1]["seconds"]
+            self._at = sum(phase.share < fidelity for phase in self._phases) - 1
+            trainer = trainer if self._at == 0 else self._build()
             trainer.restore(state)
         except Exception as error:  # whatever is wrong with the file: from the start it ends the same
-            self._continued = {"not_continued": _first_line(error)}
+            self._continued, self._at = {"not_continued": _first_line(error)}, 0
             return self._build()
         self._record, self._continued = record, {"continued_from": fidelity}
         self._before = seconds - self._clock.training  # set up once, as in a training straight through
         return trainer
 
+    def _changed(self, state: State) -> Trainer:
+        """The training in its next phase, gone on with from where it is in this one."""
+        self._at += 1
+        state = State.unpack(State(state.tensors, state.numbers | {"iteration": self._phase.begun}).pack())
+        trainer = self._build()
+        trainer.restore(state)
+        return trainer
+
     def _build(self) -> Trainer:
-        genome, task, seed = self._trial.genome, self._task, self._trial.seed
+        """In the phase that it is in."""
+        genome, task, seed = self._phase.genome, self._task, self._trial.seed
         trainer = Trainer(
             build(genome, self._scoring.dataset.fields, seed),
             GENES.complete(genome),
             self._streams,
             seed=seed,
             device=self._device,
-            iterations=self._plan.total,
+            iterations=self._phase.plan.total,
             precision=task.precision,
         )
         if self._origin is not None:
             self._origin.begin(trainer, genome)
         return trainer
 
-    @cached_property
-    def _plan(self) -> Plan:
-        genome = self._trial.genome
-        rows = family_of(genome).rows_per_iteration(GENES.complete(genome))
-        return Plan.of(self._kimg, rows, self._trial.fidelity, self._task.checkpoints)
+    @property
+    def _phase(self) -> Phase:
+        return self._phases[self._at]
+
+    @property
+    def _is_last(self) -> bool:
+        return self._at == len(self._phases) - 1
 
     @cached_property
-    def _kimg(self) -> float:
+    def _phases(self) -> list[Phase]:
+        """What a share of the budget is in iterations may change with the genes: a phase begins at the share where the
+        last one ended.
+        """
+        fidelity, phases = self._trial.fidelity, list[Phase]()
+        parts = [(begin, genome) for begin, genome in self._trial.genome.phases if begin < fidelity]
+        for (begin, genome), end in zip(parts, [*(begin for begin, _ in parts[1:]), fidelity], strict=True):
+            kimg, rows = self._kimg(genome), family_of(genome).rows_per_iteration(GENES.complete(genome))
+            plan = Plan.of(kimg, rows, end, self._task.checkpoints)
+            begun = before = 0
+            if phases:
+                last = phases[-1]
+                begun = plan.at(begin)
+                before = last.before + last.plan.last * last.plan.images - begun * plan.images
+            phases.append(Phase(begin, genome, plan, begun, kimg, before))
+        return phases
+
+    def _kimg(self, genome: Genome) -> float:
         """The budget, which may be said in iterations: thousands of real rows shown to the counted player."""
         if self._task.iterations is None:
             assert self._task.kimg is not None
             return self._task.kimg
-        family, genes = family_of(self._trial.genome), GENES.complete(self._trial.genome)
+        family, genes = family_of(genome), GENES.complete(genome)
         schedule = [(player, family.steps(player, genes)) for player in (family.counted, family.sampled)]
         rounds = Rounds(schedule, family.counted, genes).nearest(family.sampled, self._task.iterations)
         return rounds * family.rows_per_iteration(genes) / 1000
@@ -216,7 +292,7 @@ class Course:
             record.files[SAMPLES] = grid
             record.files[GENERATOR] = pack_generator(
                 gan.sampler,
-                self._trial.genome,
+                self._phase.genome,
                 self._task,
                 {"key": self._trial.key, "fid": score["fid"]},
                 self._scoring.class_names if gan.prompted else (),
@@ -226,8 +302,9 @@ class Course:
         """To the last checkpoint: it ends as a trial of that fidelity would have; which one that is."""
         end = self._record.scores[-1]["kimg"]
         self._record.cut(end)
-        iteration = round(end * 1000 / self._plan.images)
-        return max(part for part in self._task.checkpoints if self._plan.at(part) <= iteration)
+        phase = self._phase
+        iteration = round((end * 1000 - phase.before) / phase.plan.images)
+        return max(part for part in self._task.checkpoints if phase.plan.at(part) <= iteration)
 
     @cached_property
     def _owner(self) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class GANEvaluator:
 
     def alike(self, trial: Trial) -> Hashable | None:
         """Trials for which this is the same can be trained together; None: only alone."""
-        fixed = shape(GENES.complete(trial.genome))
+        if not _goes_on_after(trial):
+            return None
+        fixed = shape(GENES.complete(trial.genome.now))
         return None if fixed is None else (digest(fixed), trial.task.key)
 
     def together(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Evaluation]]:
@@ -84,7 +86,9 @@ class GANEvaluator:
                 for place in population.run({numbers.index(i): goal for i, goal in goals.items()}):
                     i = numbers[place]
                     try:
-                        _, goals[i] = next(courses[i])
+                        trainer, goals[i] = next(courses[i])
+                        if trainer is not members[i]:
+                            raise RuntimeError("its genes change: it is trained alone")
                     except StopIteration as end:
                         del goals[i]
                         clock.leave()
@@ -109,3 +113,9 @@ class GANEvaluator:
     def real_grid(self) -> bytes:
         """A PNG of the first training images, to hold samples against."""
         return grid_png(to_unit_range(torch.tensor(self._dataset.images[:GRID])))
+
+
+def _goes_on_after(trial: Trial) -> bool:
+    """Whether all changes of its schedule, if it has any, lie before what it goes on from."""
+    changes, reached = trial.genome.changes, trial.earlier.fidelity if trial.earlier else None
+    return not changes or (reached is not None and reached >= changes[-1].at)

@@ -16,6 +16,7 @@ def choice(
     source: str,
     *,
     acts: Acts = "form",
+    changes: bool = False,
     **when: Any,
 ) -> TableGene:
     """`when`: each parent with the value, or values, that it must have."""
@@ -27,6 +28,7 @@ def choice(
         meaning=meaning,
         source=source,
         acts=acts,
+        changes=changes,
         when=_conditions(when),
     )
 
@@ -42,6 +44,7 @@ def number(
     log: bool = False,
     acts: Acts = "form",
     switch: bool = False,
+    changes: bool = False,
     **when: Any,
 ) -> TableGene:
     """A float gene, or an int gene if all three numbers are written without a point."""
@@ -56,6 +59,7 @@ def number(
         meaning=meaning,
         source=source,
         acts=acts,
+        changes=changes,
         when=_conditions(when),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from evogan.genome.values import Value
 
@@ -29,3 +30,30 @@ class Genome(Mapping[str, Value]):
 
     def __repr__(self) -> str:
         return f"Genome({self._values})"
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What changes during its training; of a schedule alone is there any."""
+        return ()
+
+    @property
+    def prefixes(self) -> tuple[tuple[str, float], ...]:
+        """The keys of the schedules that it begins as, the shortest first, and the share up to which it is each."""
+        return ()
+
+    @property
+    def phases(self) -> Iterator[tuple[float, Genome]]:
+        """From which share on it is which genome."""
+        yield 0.0, self
+
+    @property
+    def now(self) -> Genome:
+        """As it is after all changes."""
+        return [genome for _, genome in self.phases][-1]
+
+
+class Change(NamedTuple):
+    """From this share of the budget on, in (0, 1), these genes are others."""
+
+    at: float
+    genes: Genome

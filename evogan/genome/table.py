@@ -9,6 +9,7 @@ from typing import Literal
 from evogan.errors import UserError, unknown
 from evogan.genome.gene import Gene
 from evogan.genome.genome import Genome
+from evogan.genome.schedule import Schedule, then
 from evogan.genome.values import Value, When, holds, same
 from evogan.stable import digest
 
@@ -23,6 +24,8 @@ class TableGene(Gene):
     the loss. "number": as a number in a network, in a loss or after a step. "input": on nothing but what goes into a
     step, such as first weights, draws and rates. GANs whose genes of form are the same can be trained as one program.
     `switch`: at 0 there is nothing to compute, so that being 0 or not is of form.
+    `changes`: whether it may change during a training. No shape, no state of an optimiser, no order of the data and no
+    other gene depends on it.
     """
 
     default: Value
@@ -30,6 +33,11 @@ class TableGene(Gene):
     source: str = ""
     acts: Acts = "form"
     switch: bool = False
+    changes: bool = False
+
+    def may_change(self, old: Value, new: Value) -> bool:
+        """Whether it may from one value to another while a GAN is trained."""
+        return self.changes and not (self.switch and (old == 0) != (new == 0))
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,40 @@ class GeneTable(Mapping[str, TableGene]):
                 raise UserError(f"{both}: {conflict.reason}")
         return genome
 
+    def schedule(self, first: Genome, changes: Iterable[tuple[float, Mapping[str, object]]]) -> Genome:
+        """The genome with these changes from shares of the budget on; those that change nothing are left out.
+
+        Errors: UserError for shares that do not rise within (0, 1), and a gene that may not change, or not so.
+        """
+        scheduled, now, before = first, self.complete(first), 0.0
+        for at, genes in changes:
+            if not before < at < 1:
+                raise UserError(f"a change at {at:g}: shares of the budget rise within (0, 1)")
+            other = {name: self[name].check(value) for name, value in genes.items()}
+            for name, value in other.items():
+                self._check_change(name, now, value)
+            other = {name: value for name, value in other.items() if not same(now[name], value)}
+            scheduled = then(scheduled, self.key(first), at, other)
+            now, before = now | other, at
+        return scheduled
+
+    def _check_change(self, name: str, now: Mapping[str, Value], new: Value) -> None:
+        gene = self[name]
+        if not gene.changes:
+            free = ", ".join(gene.name for gene in self._genes.values() if gene.changes and gene.name in now)
+            raise UserError(f"gene '{name}' cannot change during a training; these can: {free}")
+        if name not in now:
+            raise UserError(f"gene '{name}' does not apply to this genome")
+        if not gene.may_change(now[name], new):
+            raise UserError(f"gene '{name}' cannot change from {now[name]} to {new} during a training: 0 is off")
+
     def key(self, genome: Mapping[str, Value]) -> str:
         """The hash of the phenotype: the active genes that differ from their defaults.
 
-        The same GAN has one key, written short or long, and keeps it when the table grows.
+        The same GAN has one key, written short or long, and keeps it when the table grows. A schedule has its own.
         """
+        if isinstance(genome, Schedule):
+            return genome.key
         return digest(
             {name: value for name, value in self.complete(genome).items() if not same(value, self._genes[name].default)}
         )

@@ -23,6 +23,7 @@ from evogan.report.importance import Importance, gene_importance
 from evogan.report.looks import Looks
 from evogan.report.tables import TOP, varying_genes
 from evogan.settings import GANSettings
+from evogan.shipped import AT
 from evogan.trial import Evaluation
 
 
@@ -118,9 +119,15 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
 
 
 def genome_toml(title: str, genome: Genome) -> str:
-    """The genome as a file that `evogan train` reads."""
-    lines = [f"title = {_toml(title)}", "", "[genes]"]
-    return "\n".join([*lines, *(f"{_toml_key(name)} = {_toml(value)}" for name, value in genome.items())])
+    """The genome, or schedule, as a file that `evogan train` reads."""
+    lines = [f"title = {_toml(title)}", "", "[genes]", *_assignments(genome)]
+    for at, genes in genome.changes:
+        lines += ["", "[[changes]]", f"{AT} = {at!r}", *_assignments(genes)]
+    return "\n".join(lines)
+
+
+def _assignments(genome: Genome) -> list[str]:
+    return [f"{_toml_key(name)} = {_toml(value)}" for name, value in genome.items()]
 
 
 def _toml(value: Value) -> str:

@@ -308,6 +308,9 @@ def genes_page(table: GeneTable) -> str:
         when = "; ".join(f"`{parent}` is {' or '.join(map(short, options))}" for parent, options in gene.when.items())
         cells = (f"`{gene.name}`", gene.domain, short(gene.default), when, gene.meaning, gene.source)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    lines += ["", "## What may change during a training", "", "By a [schedule](strategies.md#schedules), but not to 0"]
+    lines += ["or from it where that turns something off or on:", ""]
+    lines += [", ".join(f"`{gene.name}`" for gene in table.values() if gene.changes) + "."]
     lines += ["", "## What cannot live together", ""]
     for conflict in table.conflicts:
         both = " with ".join(f"`{name}` = {' or '.join(map(short, v))}" for name, v in conflict.values.items())

@@ -35,6 +35,7 @@ class GANProblem:
     """
 
     early = True  # a training can be judged before its end
+    scheduled = True  # and its genes may change
 
     def __init__(self, gan: GANSettings, folder: Path | None = None, tell: Tell = lambda line, done: None) -> None:
         self.gan, self._folder, self._tell = gan, folder, tell

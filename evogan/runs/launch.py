@@ -193,6 +193,17 @@ def _check_fit(strategy: Strategy, plan: Plan) -> None:
         raise UserError(
             f"strategy '{settings.strategy}' asks for fidelities below 1: give the objective a parameter 'fidelity'"
         )
+    if strategy.schedules:
+        if not problem.scheduled:
+            raise UserError(
+                f"strategy '{settings.strategy}' changes genes during a training: give the objective parameters "
+                "'fidelity' and 'changes', pairs of a share of the budget and the genes that are others from there on"
+            )
+        if settings.replicates > 1:
+            raise UserError(
+                f"strategy '{settings.strategy}' goes on from the weights of single trainings: replicates = 1; winners "
+                "are checked on fresh ones (confirm)"
+            )
     if settings.pruner and problem.gan is None:
         raise UserError("an objective has no learning curve that a pruner could look at")
     if settings.pruner and early:

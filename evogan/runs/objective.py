@@ -33,16 +33,17 @@ def check_objective(objective: object) -> None:
     if signature is None:
         return
     try:
-        signature.bind({}, **({"fidelity": 1.0} if takes_fidelity(objective) else {}))
+        given = {"fidelity": 1.0, "changes": ()}
+        signature.bind({}, **{name: value for name, value in given.items() if takes(objective, name)})
     except TypeError:
         raise UserError(f"objective '{name}{signature}' must take one argument, the genome") from None
 
 
-def takes_fidelity(objective: Objective) -> bool:
+def takes(objective: Objective, name: str) -> bool:
     """Whether it has a parameter of that name, which is not bound yet."""
     signature = _signature(objective)
-    bound = isinstance(objective, partial) and "fidelity" in objective.keywords
-    return signature is not None and "fidelity" in signature.parameters and not bound
+    bound = isinstance(objective, partial) and name in objective.keywords
+    return signature is not None and name in signature.parameters and not bound
 
 
 def _signature(objective: Callable[..., Any]) -> inspect.Signature | None:
@@ -59,7 +60,8 @@ class ObjectiveProblem:
     contents = judged_by = ""
 
     def __init__(self, objective: Objective, name: str) -> None:
-        self.objective, self.early, self._name = objective, takes_fidelity(objective), name
+        self.objective, self._name = objective, name
+        self.early, self.scheduled = takes(objective, "fidelity"), takes(objective, "changes")
 
     def prepare(self, here: bool = True) -> tuple[Task, ObjectiveEvaluator]:
         return Task(name=self._name), ObjectiveEvaluator(self.objective)
@@ -76,16 +78,19 @@ class ObjectiveProblem:
 class ObjectiveEvaluator:
     """Genome as a dict -> `value`, or several metrics; a number that is not finite counts as diverged.
 
-    An objective with a parameter `fidelity` is told which share of its full effort is asked for.
+    An objective with a parameter `fidelity` is told which share of its full effort is asked for, and one with a
+    parameter `changes` from which shares on which genes are others: pairs of these, none of a genome alone.
     """
 
     def __init__(self, objective: Objective) -> None:
-        self.objective, self._takes_fidelity = objective, takes_fidelity(objective)
+        self.objective = objective
+        self._takes = [name for name in ("fidelity", "changes") if takes(objective, name)]
 
     def __call__(self, trial: Trial) -> Evaluation:
         started = perf_counter()
-        more = {"fidelity": trial.fidelity} if self._takes_fidelity else {}
-        answer = self.objective(dict(trial.genome), **more)
+        changes = tuple((at, dict(genes)) for at, genes in trial.genome.changes)
+        given = {"fidelity": trial.fidelity, "changes": changes}
+        answer = self.objective(dict(trial.genome), **{name: given[name] for name in self._takes})
         cost = {"seconds": perf_counter() - started}
         try:
             scores = read_answer(answer)

@@ -13,7 +13,8 @@ from evogan import shipped
 from evogan.errors import UserError, shown
 from evogan.files.documents import read_toml
 from evogan.genes import GENES
-from evogan.genome import Conflict, Gene, GeneTable, Genome, Value, When, a_value, holds, plain, same
+from evogan.genome import Conflict, Gene, GeneTable, Genome, Schedule, Value, When, a_value, holds, plain, same
+from evogan.genome.schedule import then
 from evogan.space.document import SpaceDocument
 from evogan.stable import digest
 
@@ -281,9 +282,37 @@ class Space:
         return snapped, moves
 
     def key(self, genome: Mapping[str, Value]) -> str:
+        """A schedule has its own."""
+        if isinstance(genome, Schedule):
+            return genome.key
         if self.table is not None:
             return self.table.key(genome)
         return digest([self.name, dict(genome)])
+
+    @cached_property
+    def changing(self) -> tuple[Gene, ...]:
+        """The genes that may change during a training: of the zoo's those that its table says, of others all that no
+        condition names."""
+        if self.table is not None:
+            free = {gene.name for gene in self.table.values() if gene.changes}
+        else:
+            named = {parent for when in self.conditions.values() for parent in when}
+            free = {gene.name for gene in self.genes} - named
+        return tuple(gene for gene in self.genes if gene.name in free and len(gene.grid) > 1)
+
+    def may_change(self, gene: str, old: Value, new: Value) -> bool:
+        """Whether one of these may change so."""
+        return self.table is None or self.table[gene].may_change(old, new)
+
+    def changed(self, genome: Genome, at: float, vector: Sequence[float]) -> Genome:
+        """The schedule that goes on from `genome` at share `at` with those genes of a point that may change."""
+        now, wanted = genome.now, self.decode(vector)
+        genes = {
+            gene.name: wanted[gene.name]
+            for gene in self.changing
+            if gene.name in now and gene.name in wanted and not same(now[gene.name], wanted[gene.name])
+        }
+        return then(genome, self.key(genome), at, genes)
 
     def neighbour(self, genome: Genome, rng: Random) -> Genome:
         """`genome` with one active gene moved to a next level, or to another value of a choice."""

@@ -26,6 +26,7 @@ from evogan.strategies.grid import GridSearch
 from evogan.strategies.halving import SuccessiveHalving
 from evogan.strategies.hyperband import Hyperband
 from evogan.strategies.nsga2 import NSGA2
+from evogan.strategies.pbt import PopulationBasedTraining
 from evogan.strategies.random_search import RandomSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
@@ -66,6 +67,7 @@ STRATEGIES: dict[str, Entry] = {
     "successive-halving": Entry(SuccessiveHalving, "successive halving (ASHA), asynchronous", "Li et al. 2020"),
     "hyperband": Entry(Hyperband, "brackets of successive halving, asynchronous", "Li et al. 2018"),
     "dehb": Entry(DEHB, "differential evolution on Hyperband's rungs, asynchronous", "Awad et al. 2021"),
+    "pbt": Entry(PopulationBasedTraining, "population-based training; winners are schedules", "Jaderberg et al. 2017"),
     "assisted": Entry(AssistedEvolution, "evolution screened by a Gaussian process that knows of noise", "Jin 2011"),
     "random": Entry(RandomSearch, "uniform random search", "Bergstra and Bengio 2012"),
     "sobol": Entry(SobolSearch, "scrambled Sobol' sequence", "Sobol' 1967; SciPy"),

@@ -28,7 +28,9 @@ class Point:
     """A point of the unit cube that a strategy wants judged at `fidelity` in (0, 1], and how it came about.
 
     `operator` is what made it, in the field's words; `parents` are the numbers of the proposals that it was made of;
-    `generation` counts from 0, and is None where there are none.
+    `generation` counts from 0, and is None where there are none. `continues`: the number of an earlier proposal, of a
+    lower fidelity, whose training goes on, from where that ended with those genes of the vector that may change during
+    a training; the others are that one's.
     """
 
     vector: Sequence[float]
@@ -36,6 +38,7 @@ class Point:
     parents: tuple[int, ...] = ()
     generation: int | None = None
     fidelity: float = 1.0
+    continues: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Proposal:
     number: int
     vector: tuple[float, ...]
     fidelity: float = 1.0
+    continues: int | None = None
     operator: str = field(default="", compare=False)
     parents: tuple[int, ...] = field(default=(), compare=False)
     generation: int | None = field(default=None, compare=False)
@@ -55,13 +59,15 @@ class Fitness:
     """How a proposal did, minimised. Failures order behind everything completed.
 
     `value` is finite and can be squared (`extremes.tamed`), also for failures: worse than any completed one told
-    before. `curve`: (fidelity, value) pairs of the score checkpoints. `others`: the further objectives.
+    before. `curve`: (fidelity, value) pairs of the score checkpoints. `others`: the further objectives. `ended_early`:
+    its training, or that of a replicate, did, so that none can go on from it.
     """
 
     failed: bool
     value: float
     curve: tuple[tuple[float, float], ...] = ()
     others: tuple[float, ...] = ()
+    ended_early: bool = False
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -87,10 +93,12 @@ class Strategy(ABC):
     """Subclasses give `_ask` and `tell`; options are keyword parameters of their constructors, or fields.
 
     `tell` may bring another vector than was asked: the engine moves proposals that keep repeating.
-    `several`: it takes several objectives. `fidelities`: those it asks for.
+    `several`: it takes several objectives. `schedules`: its proposals may continue earlier ones with changed genes.
+    `fidelities`: those it asks for.
     """
 
     several: ClassVar[bool] = False
+    schedules: ClassVar[bool] = False
 
     space: Space
     seed: int
@@ -107,7 +115,8 @@ class Strategy(ABC):
             return None
         self._asked += 1
         vector = tuple(float(u) for u in point.vector)
-        return Proposal(self._asked - 1, vector, point.fidelity, point.operator, point.parents, point.generation)
+        origin = point.operator, point.parents, point.generation
+        return Proposal(self._asked - 1, vector, point.fidelity, point.continues, *origin)
 
     @abstractmethod
     def _ask(self) -> Point | None: ...

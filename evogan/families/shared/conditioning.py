@@ -62,6 +62,7 @@ CONDITIONING = [
         "Reed et al., arXiv:1605.05396",
         critic_label=("planes", "embedded_plane", "projection"),
         acts="number",
+        changes=True,
         switch=True,
     ),
     number(
@@ -73,6 +74,7 @@ CONDITIONING = [
         ACGAN,
         critic_label="auxiliary",
         acts="number",
+        changes=True,
     ),
     number(
         "class_loss_fake",
@@ -83,6 +85,7 @@ CONDITIONING = [
         ACGAN,
         critic_label="auxiliary",
         acts="number",
+        changes=True,
     ),
     number(
         "class_loss_generator",
@@ -93,6 +96,7 @@ CONDITIONING = [
         ACGAN,
         critic_label="auxiliary",
         acts="number",
+        changes=True,
     ),
     number(
         "match_loss",
@@ -103,5 +107,6 @@ CONDITIONING = [
         "StackGAN++, arXiv:1710.10916",
         critic_label="two_heads",
         acts="number",
+        changes=True,
     ),
 ]

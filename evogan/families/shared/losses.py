@@ -85,6 +85,7 @@ LOSSES = [
         "Unrolled GAN, arXiv:1611.02163",
         log=True,
         acts="number",
+        changes=True,
         unrolled=tuple(range(1, 11)),
     ),
     choice(
@@ -104,6 +105,7 @@ LOSSES = [
         "weight of diversity in their fitness E s(f) - gamma log |the critic's gradient|",
         "E-GAN, arXiv:1803.00657",
         acts="number",
+        changes=True,
         evolution=True,
     ),
     choice(
@@ -132,6 +134,7 @@ LOSSES = [
         IMPROVED,
         loss=LABELLED,
         acts="input",
+        changes=True,
     ),
     number(
         "label_noise",
@@ -142,6 +145,7 @@ LOSSES = [
         EDL,
         loss=LABELLED,
         acts="input",
+        changes=True,
     ),
     number(
         "code", 1, 1024, 64, "size of the autoencoder's code", "EBGAN, arXiv:1609.03126", log=True, loss=AUTOENCODING
@@ -156,6 +160,7 @@ LOSSES = [
         log=True,
         loss="ebgan",
         acts="number",
+        changes=True,
     ),
     number(
         "pull_away",
@@ -166,6 +171,7 @@ LOSSES = [
         "EBGAN, arXiv:1609.03126",
         loss="ebgan",
         acts="number",
+        changes=True,
         switch=True,
     ),
     number(
@@ -177,6 +183,7 @@ LOSSES = [
         "BEGAN, arXiv:1703.10717",
         loss="began",
         acts="number",
+        changes=True,
     ),
     number(
         "began_rate",
@@ -188,6 +195,7 @@ LOSSES = [
         log=True,
         loss="began",
         acts="number",
+        changes=True,
     ),
     choice(
         "reconstruction_norm",

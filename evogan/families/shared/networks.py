@@ -93,6 +93,7 @@ NETWORKS = [
         EDL,
         backbone=("mlp", "wdcgan", "dcgan"),
         acts="input",
+        changes=True,
         switch=True,
     ),
     number(
@@ -104,6 +105,7 @@ NETWORKS = [
         "GAN, arXiv:1406.2661",
         backbone="mlp",
         acts="input",
+        changes=True,
         switch=True,
     ),
     choice(
@@ -258,6 +260,7 @@ NETWORKS = [
         STYLEGAN,
         backbone="stylegan",
         acts="input",
+        changes=True,
     ),
     number(
         "style_truncation",

@@ -18,6 +18,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             f"decay of the {player}'s running mean of squared gradients",
             "Keras' RMSprop",
             acts="input",
+            changes=True,
             **only(f"{player}_optimizer", "rmsprop"),
         ),
         number(
@@ -28,6 +29,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             f"decay of the {player}'s first moment",
             "DCGAN, arXiv:1511.06434",
             acts="input",
+            changes=True,
             **only(f"{player}_optimizer", "adam"),
         ),
         number(
@@ -38,6 +40,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             f"decay of the {player}'s second moment",
             "Adam, arXiv:1412.6980",
             acts="input",
+            changes=True,
             **only(f"{player}_optimizer", "adam"),
         ),
         number(
@@ -48,6 +51,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             f"momentum of the {player}'s SGD",
             "Polyak 1964",
             acts="input",
+            changes=True,
             switch=True,
             **only(f"{player}_optimizer", "sgd"),
         ),
@@ -59,6 +63,7 @@ def optimizer(player: str) -> tuple[TableGene, ...]:
             f"longest gradient of the {player}, over all its parameters, that is not shortened to this; 0 = off",
             "Pascanu et al., arXiv:1211.5063",
             acts="input",
+            changes=True,
             switch=True,
         ),
     )

@@ -17,7 +17,7 @@ SCHEDULE = [
         "WGAN-GP's batch_ratio, the other way round",
         batch_ratio=1,
     ),
-    number("critic_steps", 1, 100, 5, "critic steps per iteration (n_critic)", WGAN, acts="input"),
+    number("critic_steps", 1, 100, 5, "critic steps per iteration (n_critic)", WGAN, acts="input", changes=True),
     number(
         "critic_pretraining",
         0,
@@ -37,8 +37,8 @@ SCHEDULE = [
         WGAN,
         acts="input",
     ),
-    number("generator_steps", 1, 20, 1, "generator steps per iteration", EDL, acts="input"),
-    number("learning_rate", 1e-8, 1.0, 5e-5, "learning rate of the critic", WGAN, log=True, acts="input"),
+    number("generator_steps", 1, 20, 1, "generator steps per iteration", EDL, acts="input", changes=True),
+    number("learning_rate", 1e-8, 1.0, 5e-5, "learning rate of the critic", WGAN, log=True, acts="input", changes=True),
     number(
         "lr_ratio",
         0.01,
@@ -48,6 +48,7 @@ SCHEDULE = [
         "TTUR, arXiv:1706.08500",
         log=True,
         acts="input",
+        changes=True,
     ),
     choice(
         "lr_decay",
@@ -66,6 +67,7 @@ SCHEDULE = [
         "min(ema, (1 + t)/(10 + t)) at step t; 0 = off",
         PGGAN,
         acts="number",
+        changes=True,
         switch=True,
     ),
     number(
@@ -76,6 +78,7 @@ SCHEDULE = [
         "weight of |w - mean of all w so far|^2, of both players",
         IMPROVED,
         acts="number",
+        changes=True,
         switch=True,
     ),
     number(
@@ -86,6 +89,7 @@ SCHEDULE = [
         "standard deviation of noise on all that the critic sees, falling to 0 over the budget",
         "arXiv:1610.04490",
         acts="input",
+        changes=True,
         switch=True,
     ),
     number(
@@ -96,6 +100,7 @@ SCHEDULE = [
         "standard deviation of noise on all that the critic sees, the same to the end",
         IMPROVED,
         acts="input",
+        changes=True,
         switch=True,
     ),
     choice(
@@ -104,6 +109,7 @@ SCHEDULE = [
         "none",
         "differentiable augmentation of all that the critic sees",
         "DiffAugment, arXiv:2006.10738",
+        changes=True,
     ),
     choice(
         "mirror",

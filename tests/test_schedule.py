@@ -1,0 +1,125 @@
+"""Schedules: genes that change while a GAN is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from evogan.errors import UserError
+from evogan.evaluation.evaluator import GANEvaluator
+from evogan.genes import GENES
+from evogan.genome import Genome, Schedule
+from evogan.genome.schedule import document, from_document
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
+from evogan.stable import derive_seed, digest
+from evogan.trial import STATE, Evaluation, GANTask, Trial
+from tests.test_continue import assert_same
+
+SMALL: dict[str, Any] = {"filters": 4, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
+ADAM = {"critic_optimizer": "adam", "generator_optimizer": "sgd", "generator_momentum": 0.5, "ema": 0.9}
+Changes = list[tuple[float, dict[str, Any]]]
+
+
+@cache
+def prepared() -> tuple[GANTask, GANEvaluator]:
+    return GANProblem(GANSettings(kimg=0.5, samples=100)).prepare()
+
+
+def scheduled(genes: Mapping[str, Any], changes: Changes) -> Genome:
+    return GENES.schedule(GENES.read(SMALL | dict(genes)), changes)
+
+
+def train(genome: Genome, fidelity: float = 1.0, earlier: Evaluation | None = None) -> Evaluation:
+    task, evaluate = prepared()
+    return evaluate(Trial(genome, GENES.key(genome), task, fidelity, earlier=earlier))
+
+
+MANY: Changes = [
+    (0.125, {"learning_rate": 2e-3, "generator_momentum": 0.8}),
+    (0.25, {"critic_beta1": 0.2, "augmentation": "translation"}),  # a checkpoint
+    (0.4, {"learning_rate": 1e-3, "ema": 0.5, "clip": 0.05}),
+]
+
+
+@pytest.mark.parametrize(
+    ("genes", "changes"),
+    [(ADAM, MANY), ({}, [(0.3, {"critic_steps": 3}), (0.31, {"critic_steps": 1, "generator_steps": 2})])],
+)
+def test_from_the_start_a_schedule_ends_as_step_by_step(genes: dict[str, Any], changes: Changes) -> None:
+    """Bit for bit, and from whatever it begins as. 0.3 and 0.31 may be the same iteration."""
+    whole = train(scheduled(genes, changes))
+    assert whole.status == "completed" and whole.cut_short is None
+    part: Evaluation | None = None
+    for i, (at, _) in enumerate(changes):
+        before = part.fidelity if part else None
+        part = replace(train(scheduled(genes, changes[:i]), at, part), fidelity=at)
+        assert part.provenance.get("continued_from") == before
+    assert_same(train(scheduled(genes, changes), 1.0, part), whole)
+    low = replace(train(scheduled(genes, changes[:-1]), 0.2, train(scheduled(genes, []), 0.1)), fidelity=0.2)
+    assert_same(train(scheduled(genes, changes), 1.0, low), whole)
+    assert whole.cost["kimg"] == pytest.approx(0.5, rel=0.2)
+    assert [score["fidelity"] for score in whole.scores] == pytest.approx([0.25, 0.5, 0.75, 1.0], abs=0.1)
+
+
+def test_a_change_acts_from_its_share_on() -> None:
+    plain, changed = train(scheduled({}, [])), train(scheduled({}, [(0.5, {"learning_rate": 5e-3})]))
+    assert plain.scores[1]["fid"] == changed.scores[1]["fid"]
+    assert plain.scores[2]["fid"] != changed.scores[2]["fid"]
+
+
+def test_the_state_of_another_training_is_none_of_its_prefix() -> None:
+    late = scheduled({}, [(0.25, {"learning_rate": 5e-3})])
+    other = replace(train(scheduled({}, []), 0.5), fidelity=0.5)  # goes too far
+    found = train(late, 1.0, other)
+    assert "not_continued" in found.provenance and STATE in other.files
+    assert_same(found, train(late))
+
+
+def test_keys_and_seeds() -> None:
+    first = GENES.read(SMALL)
+    key, task = GENES.key(first), prepared()[0]
+    assert GENES.schedule(first, []) == first and GENES.key(GENES.schedule(first, [])) == key
+    assert GENES.schedule(first, [(0.5, {"learning_rate": 1e-3, "lr_ratio": 1.0})]) == first, "nothing changes"
+    one = GENES.schedule(first, [(0.25, {"learning_rate": 2e-3})])
+    two = GENES.schedule(first, [(0.25, {"learning_rate": 2e-3}), (0.5, {"clip": 0.1, "learning_rate": 1e-3})])
+    assert isinstance(two, Schedule)
+    assert GENES.key(one) == digest([key, [[0.25, {"learning_rate": 2e-3}]]])
+    assert two.prefixes == ((key, 0.25), (GENES.key(one), 0.5))
+    assert len({key, GENES.key(one), GENES.key(two)}) == len({first, one, two}) == 3
+    assert first != one and one != first and one != two
+    assert two.now == {**first, "clip": 0.1}
+    trials = [Trial(genome, GENES.key(genome), task) for genome in (first, one, two)]
+    assert {trial.seed for trial in trials} == {derive_seed(key, task.key, 0)}
+    assert from_document(dict(two), document(two)) == two and document(first) is None
+    assert from_document(dict(first), None) == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(0.5, {"filters": 8})], "gene 'filters' cannot change during a training; these can: .*learning_rate"),
+        ([(0.5, {"ema": 0.9})], "gene 'ema' cannot change from 0.0 to 0.9 during a training: 0 is off"),
+        ([(0.5, {"critic_beta1": 0.9})], "gene 'critic_beta1' does not apply"),
+        ([(0.5, {"learning_rate": -1.0})], "learning_rate.*is not allowed"),
+        ([(1.0, {"learning_rate": 1e-2})], "a change at 1: shares of the budget rise within"),
+        ([(0.5, {"learning_rate": 1e-2}), (0.5, {"clip": 0.1})], "a change at 0.5"),
+        ([(0.5, {"lerning_rate": 1e-2})], "unknown gene"),
+    ],
+)
+def test_changes_that_cannot_be(changes: Changes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        scheduled({}, changes)
+
+
+def test_nothing_hangs_on_a_gene_that_may_change() -> None:
+    free = {gene.name for gene in GENES.values() if gene.changes}
+    assert {"learning_rate", "lr_ratio", "gradient_penalty_weight", "critic_steps", "critic_beta1"} <= free
+    assert not free & {"batch_size", "filters", "backbone", "critic_optimizer", "loss"}
+    assert not any(parent in free for gene in GENES.values() for parent in gene.when)
+    assert not any(name in free for conflict in GENES.conflicts for name in conflict.values)
+    assert all(GENES[name].acts in ("number", "input") or name == "augmentation" for name in free)
