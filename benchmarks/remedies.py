@@ -1,7 +1,7 @@
 """Does each remedy help against the failure that it is named for? The deliberate failures of examples/failures, each as
 it is and with a gene or two changed, on MNIST's fives: docs/failures.md.
 
-    python benchmarks/remedies.py          SEEDS (3) trainings of 40 kimg each; EVOGAN_DATA names the folder with MNIST
+    python benchmarks/remedies.py          SEEDS (5) trainings of 40 kimg each; EVOGAN_DATA names the folder with MNIST
 
 With EVOGAN_RUNS it goes on where it stopped. FID, diversity and flags at the end of each training.
 """
@@ -69,7 +69,7 @@ REMEDIES: Mapping[str, Mapping[str, Changes]] = {
 
 
 def main() -> None:
-    seeds = int(os.environ.get("SEEDS", "3"))
+    seeds = int(os.environ.get("SEEDS", "5"))
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / "remedies"
         found = {
@@ -102,7 +102,10 @@ def table(found: Mapping[tuple[str, str], list[Evaluation]]) -> str:
     rows = [["failure", "remedy", "flagged", "FID", "diversity"], ["---"] * 5]
     for (failure, remedy), evaluations in found.items():
         numbers = summary(failure, evaluations)
-        medians = [f"{statistics.median(numbers[x]):.3g}" if numbers[x] else "failed" for x in ("fid", "diversity")]
+        medians = [
+            f"{statistics.median(numbers[x]):,.{digits}f}" if numbers[x] else "failed"
+            for x, digits in (("fid", 0), ("diversity", 3))
+        ]
         rows.append([failure.replace("_", " "), remedy, f"{numbers['flagged']}/{len(evaluations)}", *medians])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
