@@ -26,7 +26,7 @@ in between conditions the model at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -212,15 +212,12 @@ class AssistedEvolution(MultiFidelity):
         elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
         known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
         pool: dict[Cells, float] = {}
-        ancestors: dict[Cells, tuple[int, ...]] = {cells: (self._numbers[0][cells],) for cells in elite}
+        bred: dict[Cells, list[Cells]] = {}  # a child's parents
         parents = elite
         for _ in range(GENERATIONS):
-            bred: dict[Cells, tuple[Cells, ...]] = {}
-            for child, of in self._breed(parents):
-                bred.setdefault(child, of)
-            children = [child for child in bred if not (child in known or child in pool)]
-            for child in children:
-                ancestors[child] = tuple(dict.fromkeys(number for one in bred[child] for number in ancestors[one]))
+            born = {child: of for child, of in reversed(self._breed(parents)) if child not in known}
+            children = [child for child in born if child not in pool]
+            bred |= {child: [parents[k] for k in born[child]] for child in children}
             if children:
                 x = self._units(children)
                 gain = improvement(*model.predict(x, self.top), best)
@@ -229,10 +226,16 @@ class AssistedEvolution(MultiFidelity):
                 pool.update(zip(children, gain.tolist(), strict=True))
             parents = sorted(pool, key=pool.__getitem__, reverse=True)[: self.parents] or elite
         best_child = max(pool, key=pool.__getitem__, default=elite[0])
-        return best_child, ancestors[best_child]
+        return best_child, self._ancestors(best_child, bred)
 
-    def _breed(self, parents: Sequence[Cells]) -> list[tuple[Cells, tuple[Cells, ...]]]:
-        """Children, each with its parents: crossed over or moved by a difference, then mutated; a few from nowhere."""
+    def _ancestors(self, cells: Cells, bred: Mapping[Cells, Sequence[Cells]]) -> tuple[int, ...]:
+        """The proposals that a child descends from."""
+        if cells not in bred:
+            return (self._numbers[0][cells],)
+        return tuple(dict.fromkeys(number for one in bred[cells] for number in self._ancestors(one, bred)))
+
+    def _breed(self, parents: Sequence[Cells]) -> list[tuple[Cells, list[int]]]:
+        """Children, each with its parents' places: crossed over or moved by a difference, then mutated; a few new."""
         rng, population = self.rng, np.array(parents)
         n, d = CHILDREN, self.space.dimension
         drawn = rng.integers(len(population), size=(3, n))
@@ -252,7 +255,7 @@ class AssistedEvolution(MultiFidelity):
         children[: n // 10] = rng.integers(self._counts, size=(n // 10, d))
         taken = np.where(cloned, 1, np.where(crossing, 2, 3))  # of the parents drawn
         taken[: n // 10] = 0
-        of = [tuple(parents[k] for k in row[:many]) for row, many in zip(drawn.T, taken, strict=True)]
+        of = [row[:many] for row, many in zip(drawn.T.tolist(), taken.tolist(), strict=True)]
         return list(zip(self._neutral(np.clip(children, 0, self._counts - 1)), of, strict=True))
 
 
