@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 
 from evogan import shipped
 from evogan.bench.surrogate import Surrogate
-from evogan.bench.table import Table
+from evogan.runs.table import Table
 
 Array = npt.NDArray[np.float64]
 IMAGES = Path(__file__).parent.parent / "docs" / "images"

@@ -33,7 +33,6 @@ from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur
 
 from evogan import load_space, shipped
-from evogan.bench.table import Table
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.errors import UserError
 from evogan.families import family_of
@@ -43,6 +42,7 @@ from evogan.fitness.features import FeatureNet, FeatureRecord
 from evogan.fitness.scorer import batches, extract
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
+from evogan.runs.table import Table
 from evogan.training import Diverged, Trainer
 from evogan.training.feed import on_device
 from evogan.training.plan import Plan

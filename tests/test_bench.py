@@ -17,7 +17,6 @@ import pytest
 from evogan import UserError, load_table, open_run, resume, run_bench, shipped
 from evogan.bench.bench import Replay, _check_task, _loaded, _settings, _spread, _train
 from evogan.bench.surrogate import Cells, Surrogate
-from evogan.bench.table import Table, tabulate
 from evogan.comparison import Comparison
 from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store
 from evogan.engine.executors.simulated import SimulatedExecutor
@@ -29,6 +28,7 @@ from evogan.genome import Genome
 from evogan.optuna import suggest
 from evogan.runs.launch import Outside
 from evogan.runs.place import Place
+from evogan.runs.table import Table, tabulate
 from evogan.settings import BenchSettings
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from evogan.bench.surrogate import Surrogate, load_table
-from evogan.bench.table import Table, tabulate
 from evogan.campaigns.carry_out import run_campaign
 from evogan.campaigns.plan import PlannedRun, plain, read_campaign
 from evogan.comparison import Comparison
@@ -32,6 +31,7 @@ from evogan.runs.gans import GANProblem
 from evogan.runs.launch import Outside, check, launch
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan, settle_search
+from evogan.runs.table import Table, tabulate
 from evogan.settings import BenchSettings, GANSettings, Resources, SearchSettings, doors
 from evogan.settings.signature import takes
 from evogan.space import Space
@@ -183,6 +183,7 @@ def _settings(table: Table, strategy: str, seed: int, bench: BenchSettings) -> S
         "evaluations": bench.evaluations,
         "fitness": bench.fitness,
         "seed": seed,
+        "learn_from": "none",
         "window": max(8, 2 * bench.workers),
         "finalists": FINALISTS,
         "confirm": 0 if bench.kind == "table" else FRESH,

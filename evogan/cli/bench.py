@@ -81,7 +81,7 @@ def list_tables(as_json: Json = False) -> None:
     from rich.table import Table as Listing
 
     from evogan import shipped
-    from evogan.bench.table import Table
+    from evogan.runs.table import Table
 
     found = [Table.read(name) for name in shipped.names("benchmarks/tables")]
     if as_json:

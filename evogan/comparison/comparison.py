@@ -292,6 +292,8 @@ def _strategy_facts(run: RunHistory) -> dict[str, Any]:
         facts[name] = getattr(settings, name)
     if settings.seed_genomes:
         facts["seed_genomes"] = digest(settings.seed_genomes)[:4]
+    if run.knowledge:
+        facts["learn_from"] = ", ".join(source.name for source in run.knowledge.sources)
     return facts
 
 

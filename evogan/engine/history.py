@@ -25,6 +25,7 @@ from evogan.genome import GeneTable, Genome
 from evogan.plugins import imported
 from evogan.settings import SearchSettings
 from evogan.space import Space
+from evogan.strategies.knowledge import Knowledge
 from evogan.trial import FRESH, Evaluation, Identity
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ class RunHistory:
                 raise self.store.damaged(f"table tells, row run '{self.name}', position {tell.position}: {what}")
             history.append(Told(rows[tell.number], evaluations, self.judge.over(evaluations)))
         return history
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """Of other tasks, that it began from."""
+        return Knowledge.recorded(self.document["knowledge"]) if "knowledge" in self.document else Knowledge()
 
     @cached_property
     def costs(self) -> list[Cost]:

@@ -7,10 +7,11 @@ from typing import (
     Any,
     Literal,
     Required,  # pydantic's for Python 3.11
+    Self,
 )
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
 from evogan.errors import UserError
@@ -140,6 +141,31 @@ class GANFacts(Row):
     classes: list[str | int] | None = None
 
 
+class SourceFacts(Row):
+    name: str
+    data: str
+    fidelity: Fidelity
+    genes: dict[str, list[Value]]
+    rows: Annotated[list[list[Count | Finite | None]], Field(min_length=1)]
+    fitted: list[Finite]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        ends = list(map(len, self.genes.values()))
+        for *places, _ in self.rows:
+            if len(places) != len(ends) or any(
+                place is not None and not (type(place) is int and place < end)
+                for place, end in zip(places, ends, strict=True)
+            ):
+                raise ValueError("a row has the place of each gene's value, and then a number or nothing")
+        return self
+
+
+class KnowledgeFacts(Row):
+    portfolio: list[dict[str, Value]]
+    sources: list[SourceFacts]
+
+
 @with_config(ConfigDict(strict=True))
 class RunDocument(TypedDict, total=False):
     """What a run was started with, as far as its readers rely on it; a setting that is missing has its default."""
@@ -163,6 +189,8 @@ class RunDocument(TypedDict, total=False):
     average: Literal["mean", "median"]
     race: bool
     seed_genomes: list[dict[str, Value]]
+    learn_from: list[str]
+    knowledge: KnowledgeFacts
     finalists: Count
     confirm: Required[Count]
     reference: list[Annotated[tuple[str, str, dict[str, Value]], Field(strict=False)]]

@@ -221,6 +221,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def knowledge(run: RunHistory) -> str:
+    """What other tasks the run began from, in a line; "" if it was to begin from none."""
+    if not run.settings.learn_from:
+        return ""
+    known = run.knowledge
+    best = min((told.row.number for told in run.ranking[:1] if told.row.operator == "portfolio"), default=None)
+    return str(known) if best is None else f"{known}; the best of the search, #{best}, is one of these"
+
+
 # --- genes
 
 

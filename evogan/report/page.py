@@ -79,6 +79,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             facts=run.facts,
             counts=facts.counts(run),
             verdict=facts.verdict(run),
+            knowledge=facts.knowledge(run),
             standings=facts.standings(run),
             grids=grids,
             generations=generations,

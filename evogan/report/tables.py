@@ -43,6 +43,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
         "fitness": settings.fitness,
         "counts": facts.counts(run),
         "ended_early": run.ended_early,
+        "learned_from": [source.name for source in run.knowledge.sources],
         "flags": {flag: found.count for flag, found in facts.flagged(facts.evaluations(run)).items()},
         "best": best
         and {
@@ -143,7 +144,7 @@ def verdict(run: RunHistory) -> Table:
         )
         for s in facts.standings(run)
     ]
-    table = _table(run.name, columns, rows, facts.verdict(run))
+    table = _table(run.name, columns, rows, "\n".join(filter(None, (facts.verdict(run), facts.knowledge(run)))))
     for row, standing in zip(table.rows, facts.standings(run), strict=True):
         row.style = "bold green" if standing.best else None
     return table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from evogan import shipped
 from evogan.families import FAMILIES, family_of
 from evogan.genome import Genome
+from evogan.runs.own import Own
 from evogan.settings import GANSettings
 from evogan.settings.gan import AUTO
 from evogan.space import Space
@@ -59,6 +60,10 @@ class GANProblem:
         from evogan.data.load import image_names
 
         return image_names(self._spec)
+
+    @property
+    def own(self) -> Own:
+        return Own(frozenset({self.dataset.name, self.dataset.fingerprint}), of_a_gan=True)
 
     @property
     def contents(self) -> str:

@@ -29,12 +29,14 @@ from evogan.files.processes import cores
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
 from evogan.plugins import Plugged, Plugins
+from evogan.runs.knowledge import AUTO
 from evogan.runs.objective import ObjectiveEvaluator
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan
 from evogan.runs.signals import stopping_on_signals
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
+from evogan.strategies.knowledge import Knowledge
 from evogan.trial import MAXIMISED, GANTask, Task
 
 LONGEST_NAME = 200  # of a run: folders are named by it
@@ -75,16 +77,22 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         stack.callback(executor.close)
         store = place.open()
         stack.callback(store.leases.close)
-        if known := store.runs().get(name):  # whatever the published genomes are by now
+        knowledge = plan.knowledge or Knowledge()
+        if known := store.runs().get(name):  # whatever the published genomes and other results are by now
+            knowledge = Knowledge.recorded(known["knowledge"]) if "knowledge" in known else Knowledge()
             references = [(ref, Genome(genes)) for ref, _, genes in known["reference"]]
         facts["reference"] = [[ref, space.key(genome), dict(genome)] for ref, genome in references]
+        if knowledge:
+            facts["knowledge"] = knowledge.document()
+            strategy.learn(knowledge)
         _register(store, name, {**asdict(settings), **facts})
         if real_grid:
             store.keep_task_file(task.key, "real.png", real_grid)
         learn(store, task)
         stopping = stack.enter_context(stopping_on_signals())
         hear = _listeners(stack, store, name, settings, judge, len(references), outside)
-        for line in filter(None, (problem.contents, problem.judged_by)):
+        learned = str(knowledge) if settings.learn_from else ""
+        for line in filter(None, (problem.contents, problem.judged_by, learned)):
             hear(Event("data", None, reason=line))
         store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
@@ -105,6 +113,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
             replicates=settings.replicates,
             race=settings.race,
             seeds=[Genome(genes) for genes in settings.seed_genomes],
+            portfolio=knowledge.portfolio,
         )
         finalists = settings.finalists if settings.confirm else 0
         carry_out(loop, finalists, settings.confirm, [genome for _, genome in references])
@@ -156,6 +165,8 @@ def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
             f"run '{name}' was judged by features '{judges}', not '{judge}', and their scores do not compare: choose "
             "another name, or give back the file of features that it was begun with"
         )
+    if document.get("learn_from") == [AUTO]:  # nobody asked for anything else than the run has
+        document = {**document, "learn_from": known.get("learn_from", [])}
     before = _what_counts(_as_json(known | asdict(run.settings)))  # what it lacks has its default
     now = _what_counts(_as_json(document))
     for part in [*now, *before]:
@@ -310,6 +321,7 @@ def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]
         "contents",
         "features",
         "judged_by",
+        "knowledge",
         "plugins",
         "space.description",
         "gan.data",

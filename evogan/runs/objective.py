@@ -13,6 +13,7 @@ from typing import Any
 
 from evogan.errors import UserError, shown
 from evogan.genome import Genome
+from evogan.runs.own import Own
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
 
@@ -62,6 +63,10 @@ class ObjectiveProblem:
     def __init__(self, objective: Objective, name: str) -> None:
         self.objective, self._name = objective, name
         self.early, self.scheduled = takes(objective, "fidelity"), takes(objective, "changes")
+
+    @property
+    def own(self) -> Own:
+        return Own(frozenset({self._name}), of_a_gan=False)
 
     def prepare(self, here: bool = True) -> tuple[Task, ObjectiveEvaluator]:
         return Task(name=self._name), ObjectiveEvaluator(self.objective)

@@ -7,27 +7,37 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
+from evogan.engine import Judge
 from evogan.errors import unknown
 from evogan.genome import plain
 from evogan.options import expect, options_of, read_as
 from evogan.plugins import Plugins
 from evogan.runs.gans import GANProblem
+from evogan.runs.knowledge import read_sources, settle_sources
 from evogan.runs.objective import ObjectiveProblem
 from evogan.runs.place import Place
 from evogan.runs.seeds import read_seeds
 from evogan.settings import Resources, SearchSettings
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
+from evogan.strategies.knowledge import Knowledge
+from evogan.strategies.threads import one_thread
+
+PORTFOLIO = 8  # genomes that others' results suggest, at most half of the budget
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it."""
+    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it.
+
+    `knowledge` of other tasks is for a run that begins: one that goes on has its own.
+    """
 
     settings: SearchSettings
     space: Space
     problem: GANProblem | ObjectiveProblem
     plugins: Plugins | None = None
+    knowledge: Knowledge | None = None
 
 
 def settle(
@@ -44,7 +54,12 @@ def settle(
     """
     space = problem.fitting(space)
     settings = settle_search(space, place, asked, problem.early, gan=problem.gan, resources=resources)
-    return Plan(settings, space, problem, plugins)
+    judge = Judge.of(settings.fitness, settings.score, settings.average)
+    most = min(PORTFOLIO, settings.evaluations // 2)
+    sources = read_sources(settings.learn_from, judge, problem.own, place)
+    with one_thread():
+        knowledge = Knowledge.of(sources, space, most)
+    return Plan(settings, space, problem, plugins, knowledge)
 
 
 def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: bool, **more: Any) -> SearchSettings:
@@ -55,6 +70,7 @@ def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: b
     )
     expect("options", asked["options"], (Mapping, NoneType), "a mapping of names to values")
     options = dict(asked["options"] or {})
+    by_default = strategy == AUTO and more.get("gan") is not None and fitness == "fid"
     if strategy == AUTO:
         strategy, chosen = choose(evaluations=evaluations, objectives=fitness.count(",") + 1, early=early)
         options = chosen | options
@@ -64,6 +80,7 @@ def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: b
         "space": space.document(),
         "strategy": strategy,
         "options": _planned(strategy, evaluations) | {name: plain(value) for name, value in options.items()},
+        "learn_from": settle_sources(asked["learn_from"], by_default=by_default),
         "seed_genomes": tuple(dict(seed.genome) for seed in read_seeds(asked["seed_genomes"], space, place)),
     }
     return SearchSettings(**asked | settled | more)

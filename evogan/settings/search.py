@@ -74,6 +74,15 @@ class SearchSettings:
         many=True,
         written=list[str],
     )
+    learn_from: tuple[str, ...] = option(
+        (),
+        asked="auto",
+        group="strategy",
+        help="Begin from what is known of other data: runs, tables (names or files), tables (all shipped ones), store, "
+        "none; auto is tables for strategy auto on FID.",
+        many=True,
+        written=list[str],
+    )
     finalists: int = option(3, low=0, high=10_000, group="judging", help="Best genomes that are checked.")
     confirm: int = option(
         3, low=0, high=10_000, group="judging", help="Fresh trainings of each finalist and reference."
@@ -93,7 +102,7 @@ class SearchSettings:
     def recorded(cls, document: Mapping[str, Any]) -> Self:
         """Read back what a run recorded; what it lacks has its default. Errors: UserError for what cannot be."""
         known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
-        known["seed_genomes"] = tuple(known.get("seed_genomes", ()))
+        known |= {name: tuple(known.get(name, ())) for name in ("seed_genomes", "learn_from")}
         if known.get("gan") is not None:
             known["gan"] = GANSettings.recorded(known["gan"])
         try:

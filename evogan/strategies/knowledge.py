@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.gaussian_process import GaussianProcess, Results, squared_distances
 
+T = TypeVar("T")
 Array = npt.NDArray[np.float64]
 Units = Callable[[Sequence[Sequence[float]]], Array]  # points of the unit cube as a model is to see them
 
@@ -46,11 +47,20 @@ DEVIATION = 0.5  # the variance of a task's deviation from a known one, in that 
 TRUST, VARIANCE, REST = 0.6, 0.5, 0.5
 
 
+def thinned(rows: Iterable[tuple[T, float | None]]) -> list[tuple[T, float | None]]:
+    """Best first, failures (None) last: the best half of `ROWS`, and of the rest as many at equal steps."""
+    ranked = sorted(rows, key=lambda row: (row[1] is None, row[1] or 0.0))
+    if len(ranked) <= ROWS:
+        return ranked
+    best, rest = ranked[: ROWS // 2], ranked[ROWS // 2 :]
+    return [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, ROWS - len(best)).astype(int))]
+
+
 @dataclass(frozen=True)
 class Source:
-    """Genomes of one task and their values, minimised, at `fidelity`; None for a failure. `data`: what the task is of.
+    """Genomes of one task, best first, and their values, minimised, at `fidelity`; None for a failure.
 
-    `name`: where this is from.
+    `name`: where this is from. `data`: what the task is of.
     """
 
     name: str
@@ -58,127 +68,167 @@ class Source:
     rows: tuple[tuple[Genome, float | None], ...]
     fidelity: float = 1.0
 
-    @classmethod
-    def thinned(
-        cls, name: str, data: str, rows: Iterable[tuple[Genome, float | None]], fidelity: float = 1.0
-    ) -> Source:
-        """The best half of `ROWS`, and of the rest as many at equal distances; failures stand last."""
-        ranked = sorted(rows, key=lambda row: (row[1] is None, row[1] or 0.0))
-        if len(ranked) > ROWS:
-            best, rest = ranked[: ROWS // 2], ranked[ROWS // 2 :]
-            ranked = [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, ROWS - len(best)).astype(int))]
-        return cls(name, data, tuple(ranked), fidelity)
-
     @property
     def scores(self) -> Array:
         """The normal scores of the rows' ranks, ties and failures sharing theirs."""
-        from scipy.stats import norm, rankdata
+        from scipy.special import ndtri
 
-        ranks = rankdata([np.inf if value is None else value for _, value in self.rows])
-        found: Array = norm.ppf((ranks - 0.5) / len(ranks))
+        values = [np.inf if value is None else value for _, value in self.rows]
+        _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+        ranks = np.cumsum(count) - (count - 1) / 2  # from 1
+        found: Array = ndtri((ranks[place] - 0.5) / len(values))
         return found
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Of other tasks. Nothing is known without sources."""
+    """Of other tasks, for one space: `portfolio`, its genomes to try first; and each source with its model's lengths.
+
+    Nothing is known without sources.
+    """
 
     sources: tuple[Source, ...] = ()
+    portfolio: tuple[Genome, ...] = ()
+    fitted: tuple[tuple[float, ...], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.sources)
 
-    def shared(self, space: Space) -> Knowledge:
-        """The sources that vary a gene of `space`."""
-        return Knowledge(tuple(one for one in self.sources if _varied(one, space)))
+    def __str__(self) -> str:
+        """In a line, of a run that asked for it."""
+        if not self:
+            return "learned from nothing: no other task is known that shares a gene"
+        named = ", ".join(f"{one.name} ({len(one.rows)} genomes of {one.data})" for one in self.sources)
+        return f"learned from {named}; {len(self.portfolio)} genomes to try first"
 
-    def portfolio(self, space: Space, n: int) -> list[Genome]:
-        """At most `n` different genomes of `space`, the first to try first."""
-        candidates = {
-            space.key(genome): genome
-            for source in self.sources
-            for genome in (entered(row, space) for row, _ in source.rows[:CANDIDATES])
-        }
-        genomes = list(candidates.values())
-        if not genomes or n < 1:
-            return []
-        x = np.array([space.encode(genome) for genome in genomes])
-        choice, prior = _choice(space), self.prior(space)
-        draws = [
-            mean + deviation
-            for mean, model in zip(prior.trends(x).T, prior.models, strict=True)
-            for deviation in _deviations(model, x, choice)
-        ]
-        believed, weights = np.array(draws), np.repeat(prior.weights, 2 * DRAWS)
-        best, chosen = np.full(len(believed), np.inf), list[int]()
-        for _ in range(min(n, len(genomes))):
-            score = weights @ np.minimum(best[:, None], believed)
-            score[chosen] = np.inf
-            chosen.append(int(np.argmin(score.round(9))))
-            best = np.minimum(best, believed[:, chosen[-1]])
-        return [genomes[i] for i in chosen]
+    @classmethod
+    def of(cls, sources: Iterable[Source], space: Space, n: int) -> Knowledge:
+        """What those know that share a gene with `space`; at most `n` genomes to try first, the first before all."""
+        models = {source: model for source in sources if (model := Model.of(source, space))}
+        fitted = tuple(tuple(map(float, model.process.hyperparameters)) for model in models.values())
+        return cls(tuple(models), tuple(_portfolio(models, space, n)), fitted)
 
     def prior(self, space: Space, units: Units = np.array) -> Prior:
         """What the sources say of points of `space`, as `units` has them."""
-        models = []
-        for source in self.sources:
-            vectors = [space.encode(entered(row, space)) for row, _ in source.rows]
-            models.append(GaussianProcess(Results.of(units(vectors), source.scores), _choice(space)))
-        weights = np.array([len(_varied(source, space)) / space.dimension for source in self.sources])
-        return Prior(models, weights)
+        fitted = [np.array(one) for one in self.fitted]
+        models = [Model.of(source, space, units, one) for source, one in zip(self.sources, fitted, strict=True)]
+        return Prior([model for model in models if model])
 
-    def document(self) -> list[dict[str, Any]]:
-        """Plain data: the rows of a source as a list of genes, and of values in their order, the fitness last."""
-        found = []
-        for source in self.sources:
-            genes = list(dict.fromkeys(gene for genome, _ in source.rows for gene in genome))
-            rows = [[*(genome.get(gene) for gene in genes), value] for genome, value in source.rows]
-            found.append({**vars(source), "genes": genes, "rows": rows})
-        return found
+    def document(self) -> dict[str, Any]:
+        """Plain data. Of a source's genes the values that occur; a row has the place of each, and then the fitness."""
+        sources = []
+        for source, fitted in zip(self.sources, self.fitted, strict=True):
+            values: dict[str, list[Value]] = {}
+            for genome, _ in source.rows:
+                for gene, value in genome.items():
+                    known = values.setdefault(gene, [])
+                    if not any(same(value, one) for one in known):
+                        known.append(value)
+            rows = [
+                [*(_place(known, genome.get(gene)) for gene, known in values.items()), f] for genome, f in source.rows
+            ]
+            sources.append({**vars(source), "genes": values, "rows": rows, "fitted": list(fitted)})
+        return {"portfolio": [dict(genome) for genome in self.portfolio], "sources": sources}
 
     @classmethod
-    def recorded(cls, document: Iterable[Mapping[str, Any]]) -> Knowledge:
+    def recorded(cls, document: Mapping[str, Any]) -> Knowledge:
         """Read back."""
-        return cls(
-            tuple(
-                Source(
-                    one["name"],
-                    one["data"],
-                    tuple(
-                        (
-                            Genome((g, v) for g, v in zip(one["genes"], values, strict=False) if v is not None),
-                            values[-1],
-                        )
-                        for values in one["rows"]
-                    ),
-                    one["fidelity"],
-                )
-                for one in document
-            )
+        sources = tuple(
+            Source(one["name"], one["data"], tuple(_row(one["genes"], row) for row in one["rows"]), one["fidelity"])
+            for one in document["sources"]
         )
+        fitted = tuple(tuple(one["fitted"]) for one in document["sources"])
+        return cls(sources, tuple(map(Genome, document["portfolio"])), fitted)
+
+
+def _place(values: Sequence[Value], value: Value | None) -> int | None:
+    return None if value is None else next(i for i, one in enumerate(values) if same(value, one))
+
+
+def _row(genes: Mapping[str, Sequence[Value]], row: Sequence[Any]) -> tuple[Genome, float | None]:
+    *places, fitness = row
+    said = zip(genes.items(), places, strict=True)
+    return Genome((gene, values[place]) for (gene, values), place in said if place is not None), fitness
+
+
+@dataclass(frozen=True)
+class Model:
+    """z of one source: a process over the genes of a space of which the source has several values (`shared`)."""
+
+    process: GaussianProcess
+    shared: list[int]
+    choice: npt.NDArray[np.bool_]
+    weight: float
+
+    @classmethod
+    def of(cls, source: Source, space: Space, units: Units = np.array, fitted: Array | None = None) -> Model | None:
+        """Fitted, unless it was before; None where nothing is shared."""
+        x = units([space.encode(entered(genome, space)) for genome, _ in source.rows])
+        shared = [i for i in range(space.dimension) if np.ptp(x[:, i]) > 0]
+        if not shared:
+            return None
+        choice = np.array([space.genes[i].kind == "choice" for i in shared])
+        results = Results.of(x[:, shared], source.scores)
+        process = GaussianProcess(results, choice, fitted, fit=fitted is None)
+        return cls(process, shared, choice, len(shared) / space.dimension)
+
+    def __call__(self, x: Array) -> Array:
+        return self.process.predict(x[:, self.shared])[0]
+
+    def deviations(self, x: Array) -> Array:
+        """Draws of g at `x`, each with its opposite, so that their mean is nothing: (2 DRAWS, points)."""
+        from scipy.linalg import cholesky
+
+        mine, lengths = x[:, self.shared], np.exp(self.process.hyperparameters[: len(self.shared)])
+        a = np.sqrt(5 * squared_distances(mine, mine, self.choice, lengths**-2.0))
+        kernel = (1 + a + a**2 / 3) * np.exp(-a)  # Matern-5/2
+        root = cholesky(DEVIATION * (kernel + 1e-6 * np.eye(len(x))), lower=True)
+        draws = np.random.default_rng(derive_seed("portfolio")).standard_normal((DRAWS, len(x))) @ root.T
+        return np.concatenate([draws, -draws])
+
+
+def _portfolio(models: Mapping[Source, Model], space: Space, n: int) -> list[Genome]:
+    candidates = {
+        space.key(genome): genome
+        for source in models
+        for genome in (entered(row, space) for row, _ in source.rows[:CANDIDATES])
+    }
+    genomes = list(candidates.values())
+    if not genomes or n < 1:
+        return []
+    x = np.array([space.encode(genome) for genome in genomes])
+    believed = np.concatenate([model(x) + model.deviations(x) for model in models.values()])
+    weights = np.repeat([model.weight for model in models.values()], 2 * DRAWS)
+    best, chosen = np.full(len(believed), np.inf), list[int]()
+    for _ in range(min(n, len(genomes))):
+        score = weights @ np.minimum(best[:, None], believed)
+        score[chosen] = np.inf
+        chosen.append(int(np.argmin(score)))
+        best = np.minimum(best, believed[:, chosen[-1]])
+    return [genomes[i] for i in chosen]
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A model a source, and how much each may say before anything was seen."""
+    """What several sources say of points."""
 
-    models: Sequence[GaussianProcess]
-    weights: Array
-
-    def trends(self, x: Array) -> Array:
-        """z_k of each point: (n, sources)."""
-        return np.column_stack([model.predict(x)[0] for model in self.models])
+    models: Sequence[Model]
 
     def fitted(self, x: Array, y: Array) -> Callable[[Array], Array]:
         """The trend of `y` at `x`, up to a constant, as a function of points."""
+        weights = np.array([model.weight for model in self.models])
+        trust = TRUST * weights / weights.sum()
         width = float(y.std()) or 1.0
-        z = self.trends(x)
+        z = self._trends(x)
         z -= z.mean(axis=0)
-        trust = TRUST * self.weights / self.weights.sum()
         rest = (y - y.mean()) / width - z @ trust
         precision = REST * len(self.models) / VARIANCE * np.eye(len(trust))
         slopes = width * (trust + np.linalg.solve(z.T @ z + precision, z.T @ rest))
-        return lambda points: self.trends(points) @ slopes
+        return lambda points: self._trends(points) @ slopes
+
+    def _trends(self, x: Array) -> Array:
+        """z_k of each point: (n, sources)."""
+        return np.column_stack([model(x) for model in self.models])
 
 
 class Trended:
@@ -217,30 +267,3 @@ def _level(gene: Gene, said: Mapping[str, Value], space: Space) -> Value:
             assert gene.low is not None and gene.high is not None
             return min(max(value, gene.low), gene.high)
     return gene.grid[len(gene.grid) // 2]
-
-
-def _varied(source: Source, space: Space) -> list[str]:
-    """The genes of `space` of which the source has several values."""
-    found: dict[str, set[Value]] = {}
-    mine = {gene.name for gene in space.genes}
-    for row, _ in source.rows:
-        for name, value in row.items():
-            if name in mine:
-                found.setdefault(name, set()).add(value)
-    return [name for name, values in found.items() if len(values) > 1]
-
-
-def _choice(space: Space) -> npt.NDArray[np.bool_]:
-    return np.array([gene.kind == "choice" for gene in space.genes])
-
-
-def _deviations(model: GaussianProcess, x: Array, choice: npt.NDArray[np.bool_]) -> Array:
-    """Draws of g at `x`, each with its opposite, so that their mean is nothing: (2 DRAWS, points)."""
-    from scipy.linalg import cholesky
-
-    a = np.sqrt(5 * squared_distances(x, x, choice, np.exp(-2 * model.hyperparameters[:-4])))
-    kernel = (1 + a + a**2 / 3) * np.exp(-a)  # Matern-5/2
-    root = cholesky(DEVIATION * (kernel + 1e-8 * np.eye(len(x))), lower=True)
-    draws = np.random.default_rng(derive_seed("portfolio")).standard_normal((DRAWS, len(x))) @ root.T
-    found: Array = np.concatenate([draws, -draws])
-    return found
