@@ -78,8 +78,8 @@ class SearchSettings:
         (),
         asked="auto",
         group="strategy",
-        help="Begin from what is known of other data: runs, tables (names or files), tables (all shipped ones), store, "
-        "none; auto is tables for strategy auto on FID.",
+        help="Begin from what other tasks found: a run, a table (name or file), tables (all shipped), store (all in it), "
+        "none; auto: tables, with strategy auto and FID.",
         many=True,
         written=list[str],
     )
