@@ -78,7 +78,7 @@ class SearchSettings:
         (),
         asked="auto",
         group="strategy",
-        help="Begin from what other tasks found: a run, a table (name or file), tables (all shipped), store (all in it), "
+        help="Begin from what other tasks found: a run, a table (name or file), tables (all shipped), store, "
         "none; auto: tables, with strategy auto and FID.",
         many=True,
         written=list[str],
