@@ -33,9 +33,9 @@ from evogan.bench.surrogate import StandIn, load_table
 from evogan.engine import Account, Broker, Judge, LocalExecutor, Loop, Store
 from evogan.genome import Genome
 from evogan.runs.knowledge import read_sources
+from evogan.runs.launch import PORTFOLIO
 from evogan.runs.own import Own
 from evogan.runs.place import Place
-from evogan.runs.plan import PORTFOLIO
 from evogan.strategies import AUTO, Fitness, Proposal, Strategy, choose, make_strategy
 from evogan.strategies.knowledge import Knowledge, thinned
 from evogan.trial import Task

@@ -212,6 +212,10 @@ def search(runs: Path, name: str, at: float = 0.5, **asked: object) -> evogan.Ru
     return evogan.search(SQUARE, objective=near(at, at), runs=runs, name=name, **asked)
 
 
+def slopes(genes: dict[str, float]) -> dict[str, float]:
+    return {"fid": abs(genes["slope"] - 0.2) + genes["clip"]}
+
+
 def told(run: evogan.Run) -> list[tuple[object, ...]]:
     return [(t.row.genome, t.row.fidelity, t.row.operator, t.value) for t in run.history]
 
@@ -233,8 +237,7 @@ def test_a_run_goes_on_exactly_whatever_has_become_of_its_sources(tmp_path: Path
     straight = search(tmp_path / "straight", "new", 0.3, **asked, evaluations=20)
     search(tmp_path / "halves", "known")
     search(tmp_path / "halves", "new", 0.3, **asked, evaluations=20, total_seconds=None, target=1e-1)
-    first = evogan.open_run("new", tmp_path / "halves")
-    assert 0 < len(first.history) < len(straight.history)
+    assert 0 < len(evogan.open_run("new", tmp_path / "halves").history) < len(straight.history)
     search(tmp_path / "halves", "known", evaluations=60)  # it grew
     whole = search(tmp_path / "halves", "new", 0.3, **asked, evaluations=20)
     assert told(whole) == told(straight)
@@ -245,12 +248,18 @@ def test_a_source_that_is_a_file_may_vanish(tmp_path: Path) -> None:
     table = shipped.find("benchmarks/tables", "mnist-wdcgan")
     for suffix in (".parquet", ".json"):
         shutil.copy(table.with_suffix(suffix), tmp_path / f"mine{suffix}")
-    small = {"data": "digits", "kimg": 0.3, "samples": 100, "confirm": 0, "workers": 1, "strategy": "assisted"}
-    small |= {"options": {"initial": 3}, "learn_from": tmp_path / "mine.parquet", "name": "new"}
-    straight = evogan.search("wdcgan", evaluations=4, runs=tmp_path / "straight", **small)
-    evogan.search("wdcgan", evaluations=4, target=1e9, runs=tmp_path / "halves", **small)
+    genes = [Gene(name=name, kind="float", low=0.0, high=0.5) for name in ("slope", "clip")]
+    space = Space("slopes", genes)
+
+    def go(runs: str, **more: object) -> evogan.Run:
+        asked = {"task": "slopes", "fitness": "fid", "evaluations": 14, "workers": 1, "name": "new"} | more
+        return evogan.search(space, objective=slopes, runs=tmp_path / runs, strategy="assisted", **asked)
+
+    straight = go("straight", learn_from=tmp_path / "mine.parquet")
+    first = go("halves", learn_from=tmp_path / "mine.parquet", target=1e9)
     (tmp_path / "mine.parquet").unlink()
-    whole = evogan.resume("new", evaluations=4, target=-1.0, workers=1, runs=tmp_path / "halves")
+    whole = go("halves", learn_from=tmp_path / "mine.parquet")
+    assert 0 < len(first.history) < len(whole.history) == len(straight.history)
     assert told(whole) == told(straight)
     assert straight.history[0].row.operator == "portfolio"
     assert "mine (192 genomes of mnist)" in facts.knowledge(whole)

@@ -146,6 +146,8 @@ def _settle(campaign: Campaign, place: Place, resources: Resources, tell: Tell) 
         search = dict(run.search) | _begun_with(run, before)
         plan = settle(run.space, problem, place, resources, search, campaign.plugins)
         check(run.name, plan)
+        if before is None:
+            plan.sources(place)
         if store is not None and before is not None:
             check_same(store, run.name, before | asdict(plan.settings) | {"task": task.key, "features": task.features})
         grown = before is not None and any(

@@ -37,8 +37,10 @@ from evogan.runs.signals import stopping_on_signals
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
 from evogan.strategies.knowledge import Knowledge
+from evogan.strategies.threads import one_thread
 from evogan.trial import MAXIMISED, GANTask, Task
 
+PORTFOLIO = 8  # genomes that others' results suggest, at most half of the budget
 LONGEST_NAME = 200  # of a run: folders are named by it
 
 
@@ -72,15 +74,18 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     facts |= {"features": task.features if isinstance(task, GANTask) else "", "judged_by": problem.judged_by}
     if plan.plugins and plan.plugins.names:
         facts["plugins"] = list(plan.plugins.names)
+    sources = [] if place.knows(name) else plan.sources(place)
     with ExitStack() as stack:
         executor, learn = _make_executor(evaluate, settings, plan.plugins)
         stack.callback(executor.close)
         store = place.open()
         stack.callback(store.leases.close)
-        knowledge = plan.knowledge or Knowledge()
         if known := store.runs().get(name):  # whatever the published genomes and other results are by now
             knowledge = Knowledge.recorded(known["knowledge"]) if "knowledge" in known else Knowledge()
             references = [(ref, Genome(genes)) for ref, _, genes in known["reference"]]
+        else:
+            with one_thread():
+                knowledge = Knowledge.of(sources, space, min(PORTFOLIO, settings.evaluations // 2))
         facts["reference"] = [[ref, space.key(genome), dict(genome)] for ref, genome in references]
         if knowledge:
             facts["knowledge"] = knowledge.document()

@@ -48,6 +48,13 @@ class Place:
         assert self.folder is not None
         return Store.existing(self.folder, self.url)
 
+    def knows(self, run: str) -> bool:
+        """Whether there is a run of this name."""
+        try:
+            return self.has_store and run in self.existing().names()
+        except UserError:  # a database without a store, or none: opening it will tell
+            return False
+
     def status(self, run: str) -> Path:
         """Where a run keeps its status."""
         assert self.folder is not None

@@ -20,24 +20,23 @@ from evogan.runs.seeds import read_seeds
 from evogan.settings import Resources, SearchSettings
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
-from evogan.strategies.knowledge import Knowledge
-from evogan.strategies.threads import one_thread
-
-PORTFOLIO = 8  # genomes that others' results suggest, at most half of the budget
+from evogan.strategies.knowledge import Source
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it.
-
-    `knowledge` of other tasks is for a run that begins: one that goes on has its own.
-    """
+    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it."""
 
     settings: SearchSettings
     space: Space
     problem: GANProblem | ObjectiveProblem
     plugins: Plugins | None = None
-    knowledge: Knowledge | None = None
+
+    def sources(self, place: Place) -> list[Source]:
+        """Of knowledge, for a run that begins: one that goes on has its own. Errors: UserError."""
+        settings = self.settings
+        judge = Judge.of(settings.fitness, settings.score, settings.average)
+        return read_sources(settings.learn_from, judge, self.problem.own, place)
 
 
 def settle(
@@ -54,12 +53,7 @@ def settle(
     """
     space = problem.fitting(space)
     settings = settle_search(space, place, asked, problem.early, gan=problem.gan, resources=resources)
-    judge = Judge.of(settings.fitness, settings.score, settings.average)
-    most = min(PORTFOLIO, settings.evaluations // 2)
-    sources = read_sources(settings.learn_from, judge, problem.own, place)
-    with one_thread():
-        knowledge = Knowledge.of(sources, space, most)
-    return Plan(settings, space, problem, plugins, knowledge)
+    return Plan(settings, space, problem, plugins)
 
 
 def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: bool, **more: Any) -> SearchSettings:
