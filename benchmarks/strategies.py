@@ -7,13 +7,15 @@ the number that reached it. Intervals are 95 %, by bootstrap over the seeds. Goa
 Then: what ask and tell take (goal: a median of at most 1 ms for every strategy without a model), and every strategy
 with its default options beside random search.
 
-EVOGAN_BENCH_MODELS=tpe,assisted adds these to the last part (`gp` takes hours). EVOGAN_BENCH_ONLY=de,ga compares
-these alone, and writes nothing. The peers are those of the extra `bench`; without it, their part is skipped.
+EVOGAN_BENCH_MODELS=tpe,assisted adds these to the last part (`gp` takes hours). EVOGAN_BENCH_ONLY=de,ga measures
+these alone: their rows replace the recorded ones. The peers are those of the extra `bench`; without it, their part is
+skipped.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 import statistics
@@ -22,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any
@@ -31,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 from _peers import Meter, Runner, measure, ours
 from _problems import INSTANCES
-from _record import record
+from _record import RESULTS, record
 from rich.console import Console
 from rich.table import Table
 
@@ -292,12 +295,13 @@ def compared(contest: Contest, mine: Runs, theirs: Runs) -> dict[str, Any]:
 
 
 def compare(pool: ProcessPoolExecutor, results: dict[str, Any]) -> None:
-    """Fills `results["peers"]`, writing every row as soon as it is known."""
-    versions, rows, last = results["versions of peers"], results["peers"], ""
+    """Fills `results["peers"]`, writing every row as soon as it is known; it replaces a recorded one."""
+    versions, last = results["versions of peers"], ""
+    rows = {identity(row): row for row in results["peers"]}
     for which, contest in enumerate(CONTESTS):
         if ONLY and contest.strategy not in ONLY:
             continue
-        if versions.get(contest.package) is None:
+        if installed(contest.package) is None:
             print(f"{contest.strategy}: skipped, '{contest.package}' is not installed (extra 'bench')", file=sys.stderr)
             continue
         jobs = [(which, mine, seed) for seed in range(contest.seeds) for mine in (True, False)]
@@ -306,13 +310,19 @@ def compare(pool: ProcessPoolExecutor, results: dict[str, Any]) -> None:
             Runs(np.array([spent for spent, _ in side]), np.array([reached for _, reached in side]))
             for side in (answers[::2], answers[1::2])
         ]
-        rows.append(compared(contest, *sides))
+        row = compared(contest, *sides)
+        rows[identity(row)] = row
+        results["peers"] = list(rows.values())
         write(results)
         title = f"{contest.strategy} against {contest.peer} {versions[contest.package]}"
         if title != last:
             heading(title)
-        print_contest(rows[-1], header=title != last)
+        print_contest(row, header=title != last)
         last = title
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[fact] for fact in ("strategy", "peer", "problem", "dimension", "settings"))
 
 
 def heading(text: str) -> None:
@@ -389,7 +399,7 @@ def time_all(results: dict[str, Any]) -> None:
     for title in ("strategy", "median", "mean", "longest"):
         table.add_column(title, justify="left" if title == "strategy" else "right")
     for name in STRATEGIES:
-        if name not in MODEL_BASED:
+        if name not in MODEL_BASED and wanted(name):
             entry = results["ask and tell, ms"][name] = ask_and_tell(name)
             table.add_row(name, *(f"{value:g}" for value in entry.values()))
     CONSOLE.print(table)
@@ -451,7 +461,10 @@ def beside_random(
 ) -> None:
     """Of each strategy and problem: the ERT to what random search reaches with twice the budget (in the median), and
     how many runs are better than that within the budget."""
-    section = results["beside random"][title] = {"budget": budget, "seeds": seeds, "problems": {}}
+    names = [name for name in names if wanted(name)]
+    if not names:
+        return
+    section = results["beside random"].setdefault(title, {"budget": budget, "seeds": seeds, "problems": {}})
     heading(
         f"Beside random search, {title}: ERT to its median best of {2 * budget:,} evaluations, and how many of {seeds} "
         f"runs are beyond that after {budget:,}"
@@ -462,8 +475,10 @@ def beside_random(
     for problem in problems:
         table.add_column(problem, justify="right")
         paths = {name: list(pool.map(path, [(name, problem, budget, seed) for seed in range(seeds)])) for name in names}
-        target = statistics.median(best_within(steps, 2 * budget) for steps in paths["random"])
-        entry = section["problems"][problem] = {"target": target, "strategies": {}}
+        entry = section["problems"].setdefault(problem, {"strategies": {}})
+        if "random" in paths:
+            entry["target"] = statistics.median(best_within(steps, 2 * budget) for steps in paths["random"])
+        target = entry["target"]
         for name in names:
             costs = [min((cost for cost, value in steps if value <= target), default=math.inf) for steps in paths[name]]
             runs = Runs(np.minimum(costs, 2 * budget), np.isfinite(costs))
@@ -484,10 +499,13 @@ def beside_random(
 # ----------------------------------------------------------------------------------------------------------------------
 
 
+def wanted(name: str) -> bool:
+    return not ONLY or name in ONLY
+
+
 def write(results: dict[str, Any]) -> None:
-    if not ONLY:
-        with redirect_stderr(io.StringIO()):  # the tables say it better
-            record("strategies", results)
+    with redirect_stderr(io.StringIO()):  # the tables say it better
+        record("strategies", results)
 
 
 def installed(package: str) -> str | None:
@@ -497,24 +515,32 @@ def installed(package: str) -> str | None:
         return None
 
 
+def installed_peers() -> dict[str, str]:
+    found = {package: installed(package) for package in ("cmaes", "scipy", "pymoo", "dehb")}
+    return {package: version for package, version in found.items() if version is not None}
+
+
 def main() -> None:
     started = perf_counter()
     results: dict[str, Any] = {
-        "versions of peers": {package: installed(package) for package in ("cmaes", "scipy", "pymoo", "dehb")},
+        "versions of peers": installed_peers(),
         "goal": WORST_RATIO,
         "peers": [],
         "ask and tell, ms": {},
         "beside random": {},
+        "measured": {},
     }
-    if not ONLY:
-        time_all(results)
+    if ONLY:
+        known = json.loads((RESULTS / "strategies.json").read_text())["results"]
+        results = known | {"versions of peers": known["versions of peers"] | installed_peers()}
+    results["measured"] |= {name: datetime.now(UTC).date().isoformat() for name in STRATEGIES if wanted(name)}
+    time_all(results)
     with ProcessPoolExecutor(PROCESSES) as pool:
         compare(pool, results)
-        if not ONLY:
-            without = [name for name in STRATEGIES if name not in (*MODEL_BASED, *CHOOSE_FIDELITY, "grid")]
-            beside_random(pool, results, "without a model", list(SINGLE_FIDELITY), without, 500, SEEDS)
-            fidelities = ["random", "de", *CHOOSE_FIDELITY]
-            beside_random(pool, results, "several fidelities", list(SEVERAL_FIDELITIES), fidelities, 100, SEEDS)
+        without = [name for name in STRATEGIES if name not in (*MODEL_BASED, *CHOOSE_FIDELITY, "grid")]
+        beside_random(pool, results, "without a model", list(SINGLE_FIDELITY), without, 500, SEEDS)
+        fidelities = ["random", "de", *CHOOSE_FIDELITY]
+        beside_random(pool, results, "several fidelities", list(SEVERAL_FIDELITIES), fidelities, 100, SEEDS)
         if MODELS:
             names = ["random", "ga", *MODELS]
             beside_random(pool, results, "with a model", list(SINGLE_FIDELITY), names, 50, SEEDS)

@@ -24,6 +24,7 @@ from evogan.strategies.es import ESComma, ESPlus
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.ga import GeneticAlgorithm, SteadyStateGA
 from evogan.strategies.grid import GridSearch
+from evogan.strategies.margin import Margin
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
 from tests.conftest import mixed_space, score
@@ -463,6 +464,33 @@ class TestDifferentialEvolution:
         assert binomial(rng, [0.0] * 4, [1.0] * 4, 1.0) == [1.0] * 4
         counts = [sum(binomial(rng, [0.0] * 4, [1.0] * 4, 0.5)) for _ in range(2000)]
         assert np.mean(counts) == pytest.approx(1 + 3 * 0.5, abs=0.1)  # j_rand, and half of the others
+
+    @pytest.mark.parametrize("name", ["de", "shade", "l-shade", "dehb"])
+    def test_a_choice_that_the_population_has_lost_comes_back(self, name: str) -> None:
+        space = Space("s", [*SPACES["float"].genes, Gene(name="c", kind="choice", values=("a", "b", "c"))])
+
+        def only_a(number: int, vector: tuple[float, ...]) -> Fitness:
+            return Fitness(False, vector[0] + (space.decode(vector)["c"] != "a"))
+
+        asked = drive(make_strategy(name, space, 0), only_a, 500)[200:]
+        seen = [space.decode(proposal.vector)["c"] for proposal in asked if proposal.operator != "promotion"]
+        assert {*seen} == {"a", "b", "c"}
+        assert 0.15 < 1 - seen.count("a") / len(seen) < 0.4  # 1 - 0.73, and what crossover still brings
+
+    def test_the_margin_gives_what_a_population_lacks_and_draws_anew_what_hangs_on_it(self) -> None:
+        space, rng = SPACES["conditional"], np.random.default_rng(0)
+        margin, least = Margin(space), 1 - 0.73**0.5  # two choices, one of two values and one of three
+        every = [(a, 0.5, c, 0.5) for a in (0.25, 0.75) for c in (1 / 6, 0.5, 5 / 6)]
+        assert margin.lacking(every) == {}
+        lacking = margin.lacking([(0.25, 0.5, c, 0.5) for c in (1 / 6, 1 / 6, 5 / 6)])
+        assert lacking[0] == pytest.approx([0, least]) and lacking[2] == pytest.approx([0, least / 2, 0])
+        kept = np.array([margin.kept(rng, [0.25, 0.5, 0.1, 0.5], {0: lacking[0]}) for _ in range(4000)])
+        back = kept[:, 0] == 0.75
+        assert back.mean() == pytest.approx(least, abs=0.02)
+        assert (kept[~back] == [0.25, 0.5, 0.1, 0.5]).all()
+        assert kept[back][:, 1:].std(axis=0) == pytest.approx([12**-0.5] * 3, abs=0.03)  # uniform
+        kept = np.array([margin.kept(rng, [0.75, 0.3, 0.1, 0.5], {2: lacking[2]}) for _ in range(200)])
+        assert (kept[:, 1] == 0.3).all() and len({*kept[:, 3]}) == (kept[:, 2] == 0.5).sum() + 1
 
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_parents_are_distinct(self, variant: str) -> None:

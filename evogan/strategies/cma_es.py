@@ -28,9 +28,8 @@ probability q of its K values (independent, uniform at first). With y_i the one-
     q' = q + c_q sum_i w_i (y_i - q),   c_q = mu_eff / (mu_eff + sum over choices of (K - 1)),   q' >= q_min
 
 This is the natural gradient of a categorical distribution (Shirakawa, Iwata and Akimoto, AAAI 2018), as CMA-ES's
-rank-mu update is that of the normal one; the margin q_min = (1 - 0.73^(1/m)) / (K - 1) for m choices (Hamano et
-al., CatCMA, GECCO 2024, arXiv:2405.09962) keeps every value possible. The dimension does not grow with K, as it would
-with one latent number a value.
+rank-mu update is that of the normal one; the margin q_min (see `margin`) keeps every value possible. The dimension
+does not grow with K, as it would with one latent number a value.
 """
 
 from __future__ import annotations
@@ -58,6 +57,7 @@ from evogan.strategies.base import (
     reflected,
     within,
 )
+from evogan.strategies.margin import least_share
 
 Array = npt.NDArray[np.float64]
 WORST_CONDITION = 1e14
@@ -134,7 +134,7 @@ class CMAES(Generational):
             seen = np.zeros_like(shares)
             for weight, one in zip(weights, ranked, strict=False):
                 seen[cell(gene, one.vector[i])] += weight
-            least = (1 - 0.73 ** (1 / len(self._choices))) / (len(shares) - 1)
+            least = least_share(len(self._choices), len(shares))
             self._shares[at] = with_margin(shares + rate * (seen - shares), least)
 
     def _learn_numbers(self, ranked: list[Individual]) -> None:

@@ -14,7 +14,8 @@ Generations are synchronous: all trials of one have the same population behind t
 
 Choices have no order, so nothing is subtracted: where a and b of a term F (a - b) have the same choice, the term is
 zero and changes nothing, as for numbers; where they differ, the mutant takes a's choice with probability F. A mutant's
-choice is so always a donor's, and a population that agrees on a choice keeps it, as it keeps a number.
+choice is so always a donor's. Numbers go on to vary within a level when a population agrees on it; a choice would be
+lost for good, so crossover is followed by the margin (see `margin`) where fewer of the population hold a value.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from evogan.strategies.base import (
     share,
     within,
 )
+from evogan.strategies.margin import Lacking, Margin
 
 VARIANTS = ("rand/1/bin", "best/1/bin", "current-to-best/1/bin")
 Vector = Sequence[float]
@@ -95,6 +97,7 @@ class DifferentialEvolution(Generational):
         if variant not in VARIANTS:
             raise unknown("variant of strategy 'de'", variant, VARIANTS)
         self.population, self.variant, self.weight, self.crossover = population, variant, weight, crossover
+        self._margin = Margin(space)
         self._parents: list[Individual] = []
 
     def _breed(self, told: list[Individual]) -> list[Point]:
@@ -102,9 +105,10 @@ class DifferentialEvolution(Generational):
             return latin_hypercube(self.rng, self.population, self.space.dimension)
         parents = self._parents or told
         self._parents = [u if u.no_worse_than(x) else x for u, x in zip(told, parents, strict=True)]
-        return [self._trial(i) for i in range(self.population)]
+        lacking = self._margin.lacking([one.vector for one in self._parents])
+        return [self._trial(i, lacking) for i in range(self.population)]
 
-    def _trial(self, i: int) -> Point:
+    def _trial(self, i: int, lacking: Lacking) -> Point:
         target = self._parents[i]
         b = min(range(self.population), key=lambda k: self._parents[k].fitness.order)
         if self.variant == "rand/1/bin":
@@ -118,6 +122,7 @@ class DifferentialEvolution(Generational):
         vectors = [(one.vector, two.vector) for one, two in differences]
         donor = mutant(self.rng, self.space, base.vector, self.weight, vectors)
         trial = binomial(self.rng, target.vector, [reflected(u) for u in donor], self.crossover)
+        trial = self._margin.kept(self.rng, trial, lacking)
         return Point(trial, self.variant, numbers_of(target, base, *chain(*differences)))
 
     def _distinct(self, n: int, but: set[int]) -> list[Individual]:

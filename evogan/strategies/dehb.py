@@ -38,6 +38,7 @@ from evogan.strategies.base import (
 from evogan.strategies.de import Vector, binomial, mutant
 from evogan.strategies.fidelity import LADDER, promotion
 from evogan.strategies.hyperband import Bracket, Hyperband, ranked
+from evogan.strategies.margin import Margin
 
 OPERATOR = "rand/1/bin"
 TRIAL = Point((), OPERATOR)  # in a bracket's queue: a trial, to be bred when it is asked for
@@ -52,8 +53,6 @@ class Donor(NamedTuple):
 
 class DEHB(Hyperband):
     """`eta`: 1 in so many goes on from each rung to the next of the `fidelities`; `weight` is F, `crossover` is CR.
-
-    With `eta` 2 the populations of a short ladder are so small (4, 2, 3) that they soon agree on a choice.
 
     >>> from evogan import Gene, Space, search
     >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
@@ -81,6 +80,7 @@ class DEHB(Hyperband):
         within("dehb", "weight", weight, 2)
         share("dehb", "crossover", crossover)
         self.weight, self.crossover = weight, crossover
+        self._margin = Margin(space)
         largest = [max(self.sizes[first][rung - first] for first in range(rung + 1)) for rung in range(len(fidelities))]
         self._populations = [
             [Individual(tuple(one.vector), Fitness(True, 0.0)) for one in latin_hypercube(self.rng, n, space.dimension)]
@@ -113,7 +113,7 @@ class DEHB(Hyperband):
         self._turn[rung] = (target + 1) % len(self._populations[rung])
         self._targets[self._asked] = target
         if point is TRIAL:
-            point = self._trial(self._out[self._asked], self._populations[rung][target])
+            point = self._trial(self._out[self._asked], self._populations[rung], target)
         return point, rung
 
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
@@ -123,19 +123,18 @@ class DEHB(Hyperband):
             population[target] = trial
         super().tell(proposal, fitness)
 
-    def _trial(self, bracket: Bracket, target: Individual) -> Point:
+    def _trial(self, bracket: Bracket, population: list[Individual], i: int) -> Point:
+        target = population[i]
         below = self._populations[max(bracket.rung - 1, bracket.first)]
         best = ranked(below)[: self._size(bracket)]
         pool = [donor(one) for one in best if one.vector != target.vector]
-        everyone = [donor(one) for population in self._populations for one in population if one is not target]
+        everyone = [donor(one) for members in self._populations for one in members if one is not target]
         while len(pool) < 3:
             pool.append(self._mutant(everyone))
         v, parents = self._mutant(pool)
-        return Point(
-            binomial(self.rng, target.vector, v, self.crossover),
-            OPERATOR,
-            tuple(dict.fromkeys([*numbers_of(target), *parents])),
-        )
+        trial = binomial(self.rng, target.vector, v, self.crossover)
+        trial = self._margin.kept(self.rng, trial, self._margin.lacking([one.vector for one in population]))
+        return Point(trial, OPERATOR, tuple(dict.fromkeys([*numbers_of(target), *parents])))
 
     def _mutant(self, pool: Sequence[Donor]) -> Donor:
         r1, r2, r3 = (pool[k] for k in self.rng.choice(len(pool), 3, replace=False))

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from evogan.space import Space
 from evogan.strategies.base import Generational, Individual, Point, at_least, imputed, latin_hypercube, numbers_of
 from evogan.strategies.de import binomial, mutant
+from evogan.strategies.margin import Lacking, Margin
 
 OPERATOR = "current-to-pbest/1/bin"
 
@@ -59,6 +60,7 @@ class SHADE(Generational):
 
     def _start_with(self, population: int, memory: int) -> None:
         self.population = population
+        self._margin = Margin(self.space)
         self._memory_f: list[float] = [0.5] * memory
         self._memory_cr: list[float | None] = [0.5] * memory  # None: L-SHADE's terminal value
         self._entry = 0
@@ -76,7 +78,8 @@ class SHADE(Generational):
             self._parents = told
         self._drawn = [self._draw() for _ in self._parents]
         ranked = sorted(self._parents, key=lambda one: one.fitness.order)
-        return [self._trial(i, ranked) for i in range(len(self._parents))]
+        lacking = self._margin.lacking([one.vector for one in self._parents])
+        return [self._trial(i, ranked, lacking) for i in range(len(self._parents))]
 
     def _select(self, told: list[Individual]) -> None:
         values = imputed([one.fitness for one in (*self._parents, *told)])
@@ -119,7 +122,7 @@ class SHADE(Generational):
             f = self._memory_f[r] + 0.1 * float(self.rng.standard_cauchy())
         return min(f, 1.0), cr
 
-    def _trial(self, i: int, ranked: list[Individual]) -> Point:
+    def _trial(self, i: int, ranked: list[Individual], lacking: Lacking) -> Point:
         f, cr = self._drawn[i]
         target, size = self._parents[i], len(self._parents)
         best = ranked[int(self.rng.integers(max(2, round(self._p() * size))))]
@@ -129,7 +132,8 @@ class SHADE(Generational):
         x = target.vector
         v = mutant(self.rng, self.space, x, f, [(best.vector, x), (r1.vector, r2.vector)])
         inside = [x_j / 2 if v_j < 0 else (1 + x_j) / 2 if v_j > 1 else v_j for v_j, x_j in zip(v, x, strict=True)]
-        return Point(binomial(self.rng, x, inside, cr), OPERATOR, numbers_of(target, best, r1, r2))
+        trial = self._margin.kept(self.rng, binomial(self.rng, x, inside, cr), lacking)
+        return Point(trial, OPERATOR, numbers_of(target, best, r1, r2))
 
 
 class LSHADE(SHADE):
