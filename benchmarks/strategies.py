@@ -374,14 +374,14 @@ def ask_and_tell(name: str) -> dict[str, float]:
     """Milliseconds for one ask and one tell, once TOLD results are known."""
     space, rng, times = twenty(), np.random.default_rng(0), []
     options = {"evaluations": TOLD + TIMED} if name == "l-shade" else {}
-    strategy = make_strategy(name, space, 0, options, objectives=2 if name == "nsga2" else 1)
+    strategy = make_strategy(name, space, 0, options, objectives=2 if STRATEGIES[name].make.several else 1)
     for _ in range(TOLD + TIMED):
         started = perf_counter()
         proposal = strategy.ask()
         asked = perf_counter() - started
         assert proposal is not None
         value = sum((u - 0.3) ** 2 for u in proposal.vector) + 0.1 * rng.random()
-        others = (sum((u - 0.7) ** 2 for u in proposal.vector),) if name == "nsga2" else ()
+        others = (sum((u - 0.7) ** 2 for u in proposal.vector),) if STRATEGIES[name].make.several else ()
         started = perf_counter()
         strategy.tell(proposal, Fitness(False, value, others=others))
         times.append(1e3 * (asked + perf_counter() - started))

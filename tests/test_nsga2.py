@@ -12,7 +12,9 @@ from evogan.genome import Gene
 from evogan.space import Space
 from evogan.strategies import STRATEGIES, Fitness, Proposal, Strategy, make_strategy
 from evogan.strategies.base import Individual
-from evogan.strategies.nsga2 import NSGA2, Objectives
+from evogan.strategies.nsga2 import NSGA2, Member, Objectives
+from evogan.strategies.nsga3 import NSGA3, references
+from evogan.strategies.spea2 import SPEA2
 from tests.conftest import mixed_space
 from tests.test_strategies import OBJECTIVES, SPACES, drive, floats
 
@@ -63,11 +65,12 @@ def test_the_first_fronts_survive_and_of_the_last_the_most_lonely() -> None:
     assert kept == pytest.approx(expected)  # (1.5 1.5), at (1.5 / 4 + 1 / 4) / 2, had to go
 
 
+@pytest.mark.parametrize("kind", [NSGA2, NSGA3, SPEA2])
 @pytest.mark.parametrize("objectives", [1, 2, 3])
-@pytest.mark.parametrize("population", [4, 5, 6, 7, 10])
-def test_nobody_of_a_worse_front_survives_one_of_a_better(objectives: int, population: int) -> None:
+@pytest.mark.parametrize("population", [4, 5, 7, 10])
+def test_nobody_of_a_worse_front_survives_one_of_a_better(kind: type[NSGA2], objectives: int, population: int) -> None:
     """Whether or not DEAP's tournament, which takes members by fours, comes out even."""
-    strategy, rng = NSGA2(floats(2), 0, population=population), np.random.default_rng(population)
+    strategy, rng = kind(floats(2), 0, population=population), np.random.default_rng(population)
     there: dict[Values, Values] = {}
     points = strategy._breed([])
     for _ in range(8):
@@ -77,8 +80,61 @@ def test_nobody_of_a_worse_front_survives_one_of_a_better(objectives: int, popul
         kept = {member.individual.vector for member in strategy._parents}
         assert len(kept) == len(points) == population
         rank = dict(zip(there, ranks(list(there.values())), strict=True))
+        if kind is SPEA2:  # but for those that nobody dominates, it goes by strengths
+            rank = {vector: min(one, 1) for vector, one in rank.items()}
         assert max(rank[v] for v in kept) <= min((rank[v] for v in there if v not in kept), default=99)
         there = {vector: there[vector] for vector in there if vector in kept}
+
+
+@pytest.mark.parametrize("name", ["nsga3", "spea2"])
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_no_unit_of_an_objective_matters(name: str, objectives: int) -> None:
+    """FID and a count of parameters are of different sizes, and neither begins at 0."""
+    runs = []
+    for unit, least in (((1.0,) * 3, (0.0,) * 3), ((2.0**-7, 2.0**20, 4.0), (64.0, 2.0**16, -8.0))):
+
+        def sphere(
+            number: int, vector: Values, unit: Values = unit, least: Values = least
+        ) -> Fitness:  # DTLZ2, rounded, so that no sum rounds
+            a, b = vector[0] * math.pi / 2, vector[1] * math.pi / 2
+            f = (math.cos(a) * math.cos(b), math.cos(a) * math.sin(b), math.sin(a))
+            r = 1 + sum((u - 0.5) ** 2 for u in vector[2:])
+            values = tuple(lo + u * round(r * x * 2**12) / 2**12 for lo, u, x in zip(least, unit, f, strict=True))
+            return fitness(values[-objectives:])
+
+        runs.append(drive(make_strategy(name, floats(4), 3, {"population": 10}, objectives=objectives), sphere, 100))
+    assert runs[0] == runs[1]
+
+
+def test_the_reference_points_of_nsga3() -> None:
+    """All points of the simplex in steps of 1/p: C(M + p - 1, p) of them."""
+    points = references(3, 4, 0)
+    assert len(points) == len({*map(tuple, points)}) == math.comb(6, 4)
+    assert points.sum(axis=1) == pytest.approx(1) and (points * 4 == np.rint(points * 4)).all()
+    assert [len(references(m, 0, 12)) for m in (2, 3, 4)] == [12, 10, 10]
+
+
+def test_directions_of_nsga3_fill_evenly() -> None:
+    """Of a front that is the plane itself, one member stays at each reference point."""
+    strategy = NSGA3(floats(2), 0, population=10)
+    points = [tuple(point) for point in references(3, 0, 10).tolist()]
+    near = [(0.9 * f + 1 / 30, 0.9 * g + 1 / 30, 0.9 * h + 1 / 30) for f, g, h in points if max(f, g, h) > 0.4]
+    members = [Member(one, Objectives.of(one.fitness)) for one in told([*near, *points])]
+    with strategy._random.installed():
+        kept = {member.individual.fitness.values for member in strategy._survivors(members)}
+    assert kept == {*points}
+
+
+def test_spea2_removes_the_nearest() -> None:
+    strategy = SPEA2(floats(2), 0, population=4)
+    front = [(0.0, 10.0), (1.0, 9.0), (1.2, 8.8), (5.0, 5.0), (10.0, 0.0), (9.0, 9.5)]  # the last is dominated
+    members = [Member(one, Objectives.of(one.fitness)) for one in told(front)]
+    kept = {member.individual.fitness.values for member in strategy._survivors(members)}
+    assert kept == {front[0], front[2], front[3], front[4]}  # 1.2 and 1 are nearest; of them 1 is nearer to the next
+
+
+def told(points: list[Values]) -> list[Individual]:
+    return [Individual((i / 100, 0.5), fitness(values), i) for i, values in enumerate(points)]
 
 
 def test_everything_completed_dominates_a_failure_and_failures_are_alike() -> None:
@@ -86,12 +142,13 @@ def test_everything_completed_dominates_a_failure_and_failures_are_alike() -> No
     other = Objectives.of(Fitness(True, 3.0, others=(5.0,)))
     assert good.dominates(bad) and not bad.dominates(good)
     assert bad == other and not bad.dominates(other) and not other.dominates(bad)
-    strategy = NSGA2(floats(3), 0, population=4)
-    first = generation(strategy, [None, (9.0, 9.0), None, None])
-    second = generation(strategy, [None, (10.0, 10.0), (11.0, 11.0), None])
-    strategy.ask()
-    kept = {member.individual.vector for member in strategy._parents}
-    assert {first[1].vector, second[1].vector, second[2].vector} <= kept and len(kept) == 4
+    for kind in (NSGA2, NSGA3, SPEA2):
+        strategy = kind(floats(3), 0, population=4)
+        first = generation(strategy, [None, (9.0, 9.0), None, None])
+        second = generation(strategy, [None, (10.0, 10.0), (11.0, 11.0), None])
+        strategy.ask()
+        kept = {member.individual.vector for member in strategy._parents}
+        assert {first[1].vector, second[1].vector, second[2].vector} <= kept and len(kept) == 4
 
 
 def test_children_are_other_genomes_than_their_parents_and_each_other() -> None:
@@ -135,23 +192,23 @@ def test_hypervolume_of_zdt1() -> None:
     true = 0.1 + 2 / 3 + 0.11  # the integral of 1.1 - (1 - sqrt f) up to 1, and a strip beyond
     assert hypervolume([zdt1((f, 0.0, 0.0)) for f in np.linspace(0, 1, 5001)]) == pytest.approx(true, abs=1e-3)
     found = {}
-    for name in ("nsga2", "random"):
+    for name in ("nsga2", "nsga3", "spea2", "random"):
         areas = []
-        for seed in range(7):
+        for seed in range(5):
             strategy = make_strategy(name, floats(4), seed, objectives=2)
             asked = drive(strategy, lambda number, vector: fitness(zdt1(vector)), 300)
             areas.append(hypervolume([zdt1(proposal.vector) for proposal in asked]))
         found[name] = float(np.median(areas))
-    assert found["nsga2"] > 0.8 * true > 2 * found["random"]
+    assert min(found["nsga2"], found["nsga3"], found["spea2"]) > 0.8 * true > 2 * found["random"]
 
 
 def test_only_some_strategies_take_several_objectives() -> None:
     able = {name for name, entry in STRATEGIES.items() if entry.make.several}
-    assert able == {"nsga2", "random", "sobol", "grid"}
+    assert able == {"nsga2", "nsga3", "spea2", "random", "sobol", "grid", "tpe", "gp", "optuna-nsga2"}
     for name in able:
         make_strategy(name, mixed_space(), 0, objectives=3)
     make_strategy("ga", mixed_space(), 0, objectives=1)
-    with pytest.raises(UserError, match="'ga' takes one objective, not 2; these take several: nsga2, random, sobol"):
+    with pytest.raises(UserError, match="'ga' takes one objective, not 2; these take several: nsga2, nsga3, spea2"):
         make_strategy("ga", mixed_space(), 0, objectives=2)
 
 

@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.optuna import EvoSampler
 from evogan.space import Space
+from evogan.stable import derive_seed
 from evogan.strategies import (
     MODEL_BASED,
     STRATEGIES,
@@ -180,6 +181,51 @@ def test_a_moved_proposal_is_told_as_what_was_judged(name: str) -> None:
     generations = [value for t in trials(strategy) for key, value in t.system_attrs.items() if "generation" in key]
     if name in ("optuna-cma-es", "optuna-nsga2"):
         assert max(generations) >= 1  # moved ones complete a generation
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("name", "options", "sampler"),
+    [
+        ("tpe", {"n_startup_trials": 4}, optuna.samplers.TPESampler),
+        ("gp", {"n_startup_trials": 5}, optuna.samplers.GPSampler),
+        ("optuna-nsga2", {"population_size": 4}, optuna.samplers.NSGAIISampler),
+    ],
+)
+def test_it_proposes_what_optuna_alone_would(
+    name: str, options: dict[str, int], sampler: Callable[..., BaseSampler], objectives: int
+) -> None:
+    """Given the same values, of one objective or several, and the same failures."""
+    space = mixed_space()
+
+    def values(genome: Mapping[str, Any]) -> list[float]:
+        return [score(genome), float(genome["width"]), float(genome["kind"] == "a")][:objectives]
+
+    alone = optuna.create_study(
+        directions=["minimize"] * objectives, sampler=sampler(seed=derive_seed(3, "optuna") % 2**32, **options)
+    )
+    strategy = make_strategy(name, space, 3, options, objectives=objectives)
+    for number in range(7 if name == "gp" else 16):
+        proposal = strategy.ask()
+        assert proposal is not None
+        trial = alone.ask()
+        suggested: dict[str, Any] = {}
+        for gene in space.parents_first:
+            if gene.name == "depth" and suggested["kind"] == "a":
+                continue
+            count = len(gene.grid)
+            if gene.kind == "choice":
+                level = trial.suggest_categorical(gene.name, range(count))
+            else:
+                level = trial.suggest_int(gene.name, 0, count - 1)
+            suggested[gene.name] = gene.grid[level]
+        assert dict(space.decode(proposal.vector)) == suggested
+        found = values(space.decode(proposal.vector))
+        strategy.tell(proposal, Fitness(number % 5 == 2, found[0], others=tuple(found[1:])))
+        alone.tell(trial, **({"state": TrialState.FAIL} if number % 5 == 2 else {"values": found}))
+    if objectives > 1:
+        front = {tuple(trial.values) for trial in alone.best_trials}
+        assert isinstance(strategy, FromOptuna) and {tuple(t.values) for t in strategy._study.best_trials} == front
 
 
 @pytest.mark.parametrize("name", ADAPTED)

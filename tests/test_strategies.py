@@ -136,21 +136,9 @@ def test_the_contract(name: str, space: Space, objective: Callable[..., Fitness]
             strategy.tell(side_by_side, objective(side_by_side.number, side_by_side.vector))
 
 
-BREEDERS = {
-    "ga",
-    "de",
-    "shade",
-    "l-shade",
-    "es-plus",
-    "es-comma",
-    "nsga2",
-    "ga-steady",
-    "aging",
-    "dehb",
-    "assisted",
-    "pbt",
-}
-GENERATIONS = {"ga", "de", "shade", "l-shade", "es-plus", "es-comma", "nsga2", "cma-es", "pbt"}
+POPULATIONS = {"ga", "de", "shade", "l-shade", "es-plus", "es-comma", "nsga2", "nsga3", "spea2"}
+BREEDERS = {*POPULATIONS, "ga-steady", "aging", "dehb", "assisted", "pbt"}
+GENERATIONS = {*POPULATIONS, "cma-es", "pbt"}
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

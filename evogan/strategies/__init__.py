@@ -26,10 +26,12 @@ from evogan.strategies.grid import GridSearch
 from evogan.strategies.halving import SuccessiveHalving
 from evogan.strategies.hyperband import Hyperband
 from evogan.strategies.nsga2 import NSGA2
+from evogan.strategies.nsga3 import NSGA3
 from evogan.strategies.pbt import PopulationBasedTraining
 from evogan.strategies.random_search import RandomSearch
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
+from evogan.strategies.spea2 import SPEA2
 
 __all__ = [
     "AUTO",
@@ -64,6 +66,8 @@ STRATEGIES: dict[str, Entry] = {
     "cma-es": Entry(CMAES, "CMA-ES; choices by their probabilities", "Hansen and Ostermeier 2001; DEAP"),
     "aging": Entry(AgingEvolution, "regularised (aging) evolution, asynchronous", "Real et al. 2019"),
     "nsga2": Entry(NSGA2, "NSGA-II, for several objectives", "Deb et al. 2002; DEAP"),
+    "nsga3": Entry(NSGA3, "NSGA-III, for three objectives and more", "Deb and Jain 2014; DEAP"),
+    "spea2": Entry(SPEA2, "SPEA2, for several objectives", "Zitzler et al. 2001; DEAP"),
     "successive-halving": Entry(SuccessiveHalving, "successive halving (ASHA), asynchronous", "Li et al. 2020"),
     "hyperband": Entry(Hyperband, "brackets of successive halving, asynchronous", "Li et al. 2018"),
     "dehb": Entry(DEHB, "differential evolution on Hyperband's rungs, asynchronous", "Awad et al. 2021"),
@@ -75,7 +79,7 @@ STRATEGIES: dict[str, Entry] = {
     "tpe": Entry(TPE, "Optuna's tree-structured Parzen estimator", "Bergstra et al. 2011; Optuna"),
     "gp": Entry(GP, "Optuna's Gaussian process, expected improvement", "Ament et al. 2023; Optuna"),
     "optuna-cma-es": Entry(OptunaCMAES, "Optuna's CMA-ES; choices at random", "Hansen 2016; cmaes, Optuna"),
-    "optuna-nsga2": Entry(OptunaNSGA2, "Optuna's NSGA-II on one objective", "Deb et al. 2002; Optuna"),
+    "optuna-nsga2": Entry(OptunaNSGA2, "Optuna's NSGA-II", "Deb et al. 2002; Optuna"),
     "optuna-qmc": Entry(OptunaQMC, "Optuna's scrambled Sobol' or Halton points", "Sobol' 1967; SciPy, Optuna"),
 }
 
@@ -122,7 +126,9 @@ def make_strategy(
         if option not in allowed:
             raise unknown(f"option of strategy '{name}'", option, allowed or ["none"])
         chosen[option] = _read_option(name, option, value, allowed[option])
-    return make(space, seed, **chosen)
+    strategy = make(space, seed, **chosen)
+    strategy.objectives = objectives
+    return strategy
 
 
 def _read_option(name: str, option: str, value: Any, default: Any) -> Any:

@@ -93,8 +93,8 @@ class Strategy(ABC):
     """Subclasses give `_ask` and `tell`; options are keyword parameters of their constructors, or fields.
 
     `tell` may bring another vector than was asked: the engine moves proposals that keep repeating.
-    `several`: it takes several objectives. `schedules`: its proposals may continue earlier ones with changed genes.
-    `fidelities`: those it asks for.
+    `several`: it takes several objectives; `objectives`: how many it will be told. `schedules`: its proposals may
+    continue earlier ones with changed genes. `fidelities`: those it asks for.
     """
 
     several: ClassVar[bool] = False
@@ -106,6 +106,7 @@ class Strategy(ABC):
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(derive_seed(self.seed, "strategy"))
         self.fidelities: tuple[float, ...] = (1.0,)
+        self.objectives = 1
         self._asked = 0
 
     def ask(self) -> Proposal | None:

@@ -29,7 +29,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evogan.errors import UserError, shown
 from evogan.genome import Gene, Value, holds
@@ -39,7 +40,7 @@ from evogan.stable import derive_seed
 from evogan.strategies.base import Fitness, Point, Proposal, Strategy, at_least, cell, centre, share
 
 if TYPE_CHECKING:  # optuna takes its time to import: only who builds one of these pays for it
-    from optuna import Trial
+    from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
@@ -107,12 +108,17 @@ class FromOptuna(Strategy):
 
     def __init__(self, space: Space, seed: int, make: Callable[[int], BaseSampler]) -> None:
         super().__init__(space, seed)
+        self._make = make
+        self._axes = {gene.name: _Axis(gene) for gene in space.genes}
+        self._open: dict[int, _Open] = {}
+
+    @cached_property
+    def _study(self) -> Study:
         import optuna
 
         with _quietly():
-            self._study = optuna.create_study(sampler=make(derive_seed(seed, "optuna") % 2**32))
-        self._axes = {gene.name: _Axis(gene) for gene in space.genes}
-        self._open: dict[int, _Open] = {}
+            sampler = self._make(derive_seed(self.seed, "optuna") % 2**32)
+            return optuna.create_study(sampler=sampler, directions=["minimize"] * self.objectives)
 
     def _ask(self) -> Point:
         active: dict[str, Value] = {}
@@ -136,9 +142,9 @@ class FromOptuna(Strategy):
             if fitness.failed or moved:
                 self._study.tell(asked.number, state=TrialState.FAIL)
             else:
-                self._study.tell(asked.number, fitness.value)
+                self._study.tell(asked.number, fitness.values)
             if moved and not fitness.failed:
-                self._add(asked.number, judged, fitness.value)
+                self._add(asked.number, judged, fitness.values)
 
     def _levels(self, vector: Sequence[float]) -> dict[str, int]:
         genome = self.space.decode(vector)
@@ -150,13 +156,13 @@ class FromOptuna(Strategy):
         notes = self._study.get_trials(deepcopy=False)[number].system_attrs
         return {name: entry for name, entry in notes.items() if name.endswith(":generation")}
 
-    def _add(self, number: int, levels: Mapping[str, int], value: float) -> None:
+    def _add(self, number: int, levels: Mapping[str, int], values: Sequence[float]) -> None:
         """A completed trial in place of `number`, in the same generation of CMA-ES or NSGA-II."""
         from optuna.trial import create_trial
 
         self._study.add_trial(
             create_trial(
-                value=value,
+                values=values,
                 params={name: self._axes[name].parameter(level) for name, level in levels.items()},
                 distributions={name: self._axes[name].distribution for name in levels},
                 system_attrs=self._generation(number),
@@ -166,6 +172,8 @@ class FromOptuna(Strategy):
 
 class TPE(FromOptuna):
     """Multivariate tree-structured Parzen estimator: random until `n_startup_trials` have completed.
+
+    Several objectives: the better half by nondomination rank, then by hypervolume (Ozaki et al., GECCO 2020).
 
     >>> from evogan import Gene, Space, search
     >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
@@ -177,6 +185,7 @@ class TPE(FromOptuna):
     """
 
     operator = "tpe"
+    several: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 10, n_ei_candidates: int = 24) -> None:
         at_least("tpe", "n_startup_trials", n_startup_trials, 1)
@@ -193,6 +202,8 @@ class TPE(FromOptuna):
 class GP(FromOptuna):
     """Gaussian process with expected improvement: random until `n_startup_trials` have completed.
 
+    Several objectives: one process each, and the expected improvement of the hypervolume.
+
     >>> from evogan import Gene, Space, search
     >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
     >>> def bowl(genes):
@@ -203,6 +214,7 @@ class GP(FromOptuna):
     """
 
     operator = "expected improvement"
+    several: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int, *, n_startup_trials: int = 10) -> None:
         at_least("gp", "n_startup_trials", n_startup_trials, 1)
@@ -248,7 +260,7 @@ class OptunaCMAES(FromOptuna):
 
 
 class OptunaNSGA2(FromOptuna):
-    """NSGA-II on one objective: elitist, uniform crossover, mutation redraws a gene at random.
+    """NSGA-II: elitist, uniform crossover, mutation redraws a gene at random; on one objective or several.
 
     >>> from evogan import Gene, Space, search
     >>> space = Space("bowl", [Gene(name=name, kind="float", low=-1.0, high=1.0) for name in ("x", "y")])
@@ -260,6 +272,7 @@ class OptunaNSGA2(FromOptuna):
     """
 
     operator = "nsga2"
+    several: ClassVar[bool] = True
 
     def __init__(
         self,

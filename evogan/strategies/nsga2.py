@@ -21,11 +21,15 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 from deap import tools
 
 from evogan.stable import derive_seed
 from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, Point, at_least, latin_hypercube
 from evogan.strategies.ga import Variation
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -84,16 +88,62 @@ class NSGA2(Variation, Generational):
         if not told:
             return latin_hypercube(self.rng, self.population, self.space.dimension)
         children = [Member(one, Objectives.of(one.fitness)) for one in told]
-        self._parents = tools.selNSGA2(self._parents + children, self.population, nd="log")
         with self._random.installed():
-            return self._children()
+            self._parents = self._survivors(self._parents + children)
+            return self._children(self._mates())
 
-    def _children(self) -> list[Point]:
+    def _survivors(self, members: list[Member]) -> list[Member]:
+        """The next parents, of parents and children."""
+        survivors: list[Member] = tools.selNSGA2(members, self.population, nd="log")
+        return survivors
+
+    def _mates(self) -> list[Member]:
+        """The parents of children, pair after pair."""
         contest = [*self._parents, *self._parents[: -self.population % 4]]  # DEAP's tournament takes them by fours
-        winners = tools.selTournamentDCD(contest, len(contest))
+        winners: list[Member] = tools.selTournamentDCD(contest, len(contest))
+        return winners
+
+    def _children(self, mates: list[Member]) -> list[Point]:
         known = {self.space.decode(parent.individual.vector) for parent in self._parents}
         children: list[Point] = []
-        for one, two in zip(winners[::2], winners[1::2], strict=True):
+        for one, two in zip(mates[::2], mates[1::2], strict=True):
             pair = self.children((one.individual, two.individual))
             children += [self.renewed(child, known) for child in pair]
         return children[: self.population]
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Relative(NSGA2):
+    """Another selection, one that looks at distances between objectives, and parents of children at random.
+
+    `_chosen` is given more completed members than there is room for, and what they are to be selected by: their
+    objectives, of which the best that was ever told is 0 and the worst 1. Failures have no place there: they survive
+    only where too few have completed.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._best = self._worst = np.empty(0)  # of each objective
+
+    def _survivors(self, members: list[Member]) -> list[Member]:
+        completed = [member for member in members if not member.individual.fitness.failed]
+        failed = [member for member in members if member.individual.fitness.failed]
+        if len(completed) <= self.population:
+            return [*completed, *failed][: self.population]
+        values = np.array([member.individual.fitness.values for member in completed])
+        self._best = np.vstack([values, *self._best.reshape(-1, values.shape[1])]).min(axis=0)
+        self._worst = np.vstack([values, *self._worst.reshape(-1, values.shape[1])]).max(axis=0)
+        scaled = [Objectives(tuple(row)) for row in self._scaled(values).tolist()]
+        return self._chosen([Member(one.individual, other) for one, other in zip(completed, scaled, strict=True)])
+
+    def _chosen(self, members: list[Member]) -> list[Member]:
+        raise NotImplementedError
+
+    def _mates(self) -> list[Member]:
+        mates: list[Member] = tools.selRandom(self._parents, self.population + self.population % 2)
+        return mates
+
+    def _scaled(self, values: Array) -> Array:
+        width = self._worst - self._best
+        scaled: Array = (values - self._best) / np.where(width > 0, width, 1.0)
+        return scaled
