@@ -121,7 +121,7 @@ def de() -> Iterator[Contest]:
             ("rosenbrock", 3, 1e-1, 5_000, 10, 0.7, 0.9, SEEDS),
             ("rastrigin", 3, 1e-1, 5_000, 15, 0.5, 0.3, MORE_SEEDS),
             ("mixed", 7, 5e-2, 6_000, 10, 0.7, 0.5, MORE_SEEDS),
-            ("conditional", 13, 5e-2, 6_000, 5, 0.7, 0.5, MORE_SEEDS),
+            ("conditional", 13, 5e-2, 6_000, 5, 0.7, 0.5, 2 * MORE_SEEDS),
         ):
             population = popsize * dimension
             yield Contest(
