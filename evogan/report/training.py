@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # torch, where it is wanted
 
 NAME = "train.html"
 MEANING = {  # and what to try
-    "vanishing_gradient": "A player hardly moves any more. Try a higher rate of it, or a loss that does not saturate",
+    "vanishing_gradient": "A player hardly moves any more. Try a higher rate of it",
     "mode_collapse": "Few images, or one, win over the critic. Try to bound it, a lower rate of it, minibatch layers",
-    "non_convergence": "One player runs away from the other. Try a slower critic, R1, averaging; the best is kept",
+    "non_convergence": "One player runs away from the other. Try a slower critic, a faster generator; the best is kept",
     "ignored_condition": "The class asked for does not matter to the images. Try projection, or a heavier class head",
     "over_generalisation": "It makes all that lies between the data, too. Try a stronger critic, or truncation",
     "memorisation": "Samples are copies. Try more data, augmentation, smaller networks",
