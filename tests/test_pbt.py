@@ -14,6 +14,7 @@ import evogan
 from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Gene, Schedule
+from evogan.report.figures import lineage
 from evogan.report.page import genome_toml
 from evogan.shipped import read_genome
 from evogan.space import Space, load_space
@@ -77,6 +78,11 @@ def test_takeovers_inherit_a_schedule_and_change_what_may_change() -> None:
             assert all({*change.genes} <= {"rate", "steps"} for change in new)
             assert SPACE.decode(row.vector) == row.genome.now
     assert any(len(row.genome.changes) > 1 for row in rows.values())
+    written = run.to_dataframe().set_index("number")["changes"]
+    assert {n for n in rows if isinstance(written[n], str)} == {n for n, row in rows.items() if row.genome.changes}
+    assert "0.25 " in next(text for text in written if isinstance(text, str))
+    drawn = lineage(run)
+    assert drawn is not None and run.best is not None and drawn.caption.endswith(f"proposal {run.best.row.number}.")
     told = {one.row.key: one for one in run.ranking}
     assert len(run.confirmations) == 6 and any(isinstance(one.genome, Schedule) for one in run.confirmations)
     for one in run.confirmations:

@@ -27,7 +27,8 @@ Changes = list[tuple[float, dict[str, Any]]]
 
 @cache
 def prepared() -> tuple[GANTask, GANEvaluator]:
-    return GANProblem(GANSettings(kimg=0.5, samples=100)).prepare()
+    task, evaluate = GANProblem(GANSettings(kimg=0.3, samples=100)).prepare()
+    return replace(task, checkpoints=(0.25, 1.0)), evaluate
 
 
 def scheduled(genes: Mapping[str, Any], changes: Changes) -> Genome:
@@ -62,22 +63,34 @@ def test_from_the_start_a_schedule_ends_as_step_by_step(genes: dict[str, Any], c
     assert_same(train(scheduled(genes, changes), 1.0, part), whole)
     low = replace(train(scheduled(genes, changes[:-1]), 0.2, train(scheduled(genes, []), 0.1)), fidelity=0.2)
     assert_same(train(scheduled(genes, changes), 1.0, low), whole)
-    assert whole.cost["kimg"] == pytest.approx(0.5, rel=0.2)
-    assert [score["fidelity"] for score in whole.scores] == pytest.approx([0.25, 0.5, 0.75, 1.0], abs=0.1)
+    assert whole.cost["kimg"] == pytest.approx(0.3, rel=0.3)
+    assert [score["fidelity"] for score in whole.scores] == pytest.approx([0.25, 1.0], abs=0.1)
+
+
+def test_schedules_that_only_go_on_are_trained_together() -> None:
+    task, evaluate = prepared()
+    state = replace(train(scheduled({}, []), 0.25), fidelity=0.25)
+    genomes = [
+        scheduled({}, [(0.25, {"learning_rate": rate, "critic_steps": n})]) for rate, n in ((2e-3, 1), (5e-4, 3))
+    ]
+    alone = [Trial(genome, GENES.key(genome), task, 0.5) for genome in genomes]
+    trials = [replace(trial, earlier=state) for trial in alone]
+    assert [evaluate.alike(trial) for trial in alone] == [None, None], "their genes change on the way"
+    assert evaluate.alike(trials[0]) == evaluate.alike(trials[1]) is not None
+    for trial, found in evaluate.together(trials):
+        expected = evaluate(trial)
+        assert found.provenance["continued_from"] == expected.provenance["continued_from"] == 0.25
+        assert found.scores[-1]["swd"] == pytest.approx(expected.scores[-1]["swd"], rel=1e-3)
 
 
 def test_a_change_acts_from_its_share_on() -> None:
-    plain, changed = train(scheduled({}, [])), train(scheduled({}, [(0.5, {"learning_rate": 5e-3})]))
-    assert plain.scores[1]["fid"] == changed.scores[1]["fid"]
-    assert plain.scores[2]["fid"] != changed.scores[2]["fid"]
-
-
-def test_the_state_of_another_training_is_none_of_its_prefix() -> None:
-    late = scheduled({}, [(0.25, {"learning_rate": 5e-3})])
-    other = replace(train(scheduled({}, []), 0.5), fidelity=0.5)  # goes too far
-    found = train(late, 1.0, other)
+    """And what went further without it is no training to go on from."""
+    late = scheduled({}, [(0.5, {"learning_rate": 5e-3})])
+    other = replace(train(scheduled({}, []), 0.75), fidelity=0.75)
+    found = train(late, 0.75, other)
     assert "not_continued" in found.provenance and STATE in other.files
-    assert_same(found, train(late))
+    assert_same(found, train(late, 0.75))
+    assert found.scores[0]["fid"] == other.scores[0]["fid"] and found.scores[1]["fid"] != other.scores[1]["fid"]
 
 
 def test_keys_and_seeds() -> None:

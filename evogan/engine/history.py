@@ -22,6 +22,7 @@ from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
+from evogan.genome.schedule import in_words
 from evogan.plugins import imported
 from evogan.settings import SearchSettings
 from evogan.space import Space
@@ -276,6 +277,7 @@ class RunHistory:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.
 
         `fidelity` and `replicates` say what it was judged on, `spent` what the run had cost by then, in full trainings.
+        `changes`, where there are any: of a schedule, whose genes are those that it begins with, what changes when.
         `generation`, `parents` (numbers, with spaces between) and `operator` say how it came about, as far as recorded.
         """
         import pandas as pd
@@ -297,7 +299,8 @@ class RunHistory:
                     "parents": " ".join(map(str, told.row.parents or ())) or math.nan,
                     "operator": told.row.operator,
                     "training_seconds": sum(e.cost.get("seconds", 0.0) for e in told.evaluations),
-                    **self.judge.point(told.evaluation),
+                    **{name: value for name, value in self.judge.point(told.evaluation).items() if name != "fidelity"},
+                    **({"changes": in_words(told.row.genome)} if told.row.genome.changes else {}),
                     **{f"gene_{name}": value for name, value in told.row.genome.items()},
                 }
             )

@@ -122,6 +122,7 @@ class Loop:
         self._ending = Ending(judge, replicates, target, patience)
         self._repeats = self._told = 0
         self._pending: dict[int, _Pending] = {}
+        self._going_on: dict[int, list[Told]] = {}  # by generation, where trainings of one may go on in the next
         self._ready: deque[int] = deque()  # may be complete
         self._wanting: dict[Identity, list[int]] = {}  # what is answered -> proposals that wait for it
         self._worst: tuple[float, ...] = ()
@@ -173,6 +174,7 @@ class Loop:
         else:
             before = self.broker.store.proposals(self.run, proposal.continues, 1)[0]
             genome, pushed = self.space.changed(before.genome, before.fidelity, proposal.vector), False
+            self._drop_states(before.generation)
         key = self.space.key(genome)
         row = ProposalRow(
             proposal.number,
@@ -196,6 +198,13 @@ class Loop:
         self._pending[row.number] = _Pending(proposal, row, trial)
         if not self._in_order:
             self._ready.append(row.number)
+
+    def _drop_states(self, still_needed: int | None) -> None:
+        """Of generations before one that is gone on from: nothing goes on from them any more."""
+        for generation in [old for old in self._going_on if still_needed is not None and old < still_needed]:
+            for told in self._going_on.pop(generation):
+                for replicate, evaluation in enumerate(told.evaluations):
+                    self.broker.store.drop_state(told.identity(replicate), evaluation)
 
     def _placed(self, proposal: Proposal) -> tuple[Proposal, Genome, bool]:
         """The genome of a new training, and the proposal with its vector. It is pushed where proposals keep repeating;
@@ -317,6 +326,8 @@ class Loop:
         self._replication.enter(asked.row.fidelity, evaluations)
         told = Told(asked.row, tuple(evaluations), self._judge.over(evaluations))
         row = asked.row
+        if self.strategy.schedules and row.generation is not None and row.fidelity < 1:
+            self._going_on.setdefault(row.generation, []).append(told)
         self._ending.enter(row.number, row.key, row.fidelity, evaluations, told.values, row.genome.prefixes)
         self.strategy.tell(asked.proposal, self._fitness(told))
         judged = replace(asked.trial, fidelity=told.fidelity)

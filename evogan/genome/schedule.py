@@ -78,3 +78,11 @@ def from_document(values: Mapping[str, Value], document: Mapping[str, Any] | Non
         return Genome(values)
     changes = [Change(change["at"], Genome(change["genes"])) for change in document["changes"]]
     return Schedule(values, document["first"], changes)
+
+
+def in_words(genome: Genome) -> str:
+    """What changes when: "0.25 learning_rate 0.002, clip 0.1; 0.5 ..."; empty if nothing does."""
+    return "; ".join(
+        f"{at:g} {', '.join(f'{name} {v:g}' if isinstance(v, float) else f'{name} {v}' for name, v in genes.items())}"
+        for at, genes in genome.changes
+    )

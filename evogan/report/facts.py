@@ -17,6 +17,7 @@ from evogan.evaluation.flags import explain, plateau
 from evogan.families import family_of
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
+from evogan.genome.schedule import in_words
 from evogan.trial import MAXIMISED, TRACEBACK, Evaluation, budget_unit, turned
 
 if TYPE_CHECKING:  # torch, where it is wanted
@@ -239,13 +240,14 @@ def phenotype(run: RunHistory, genome: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def differences(run: RunHistory, genome: Genome, other: Genome | None) -> str:
-    """In short, the genes of `genome` that differ from those of `other`; without another all of them."""
+    """In short, the genes of `genome` that differ from those of `other`, or all, and what changes."""
     before = {} if other is None else phenotype(run, other)
-    return ", ".join(
+    genes = ", ".join(
         f"{name} {short(value)}"
         for name, value in phenotype(run, genome).items()
         if name not in before or not same(before[name], value)
     )
+    return f"{genes}; from {in_words(genome)}" if genome.changes else genes
 
 
 def loss(genes: Mapping[str, Value]) -> str:

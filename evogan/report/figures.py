@@ -146,6 +146,33 @@ def generations(run: RunHistory) -> Drawn | None:
         return Drawn(_svg(figure, "generations", caption), caption)
 
 
+def lineage(run: RunHistory) -> Drawn | None:
+    """Who goes on from whom, in the population that the best is of; of other runs there is nothing to draw."""
+    rows = {told.row.number: told.row for told in run.history if told.row.generation is not None}
+    best = rows.get(run.best.row.number) if run.best else None
+    if best is None or not any(row.operator == "takeover" for row in rows.values()):
+        return None
+    line = [best]
+    while line[-1].operator in ("takeover", "continuation") and line[-1].parents:
+        line.append(rows[line[-1].parents[0]])
+    first, last = line[-1].generation or 0, best.generation or 0
+    steps = {step: [row.number for row in rows.values() if row.generation == step] for step in range(first, last + 1)}
+    places = {number: place for numbers in steps.values() for place, number in enumerate(sorted(numbers), 1)}
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(2.8)
+        for row in (rows[number] for step in range(first + 1, last + 1) for number in steps[step]):
+            origin = rows[(row.parents or (row.number,))[0]]
+            ends = [origin.fidelity, row.fidelity], [places[origin.number], places[row.number]]
+            taken, mine = row.operator == "takeover", row in line
+            axes.plot(*ends, color=BEST if mine else TEXT if taken else DOT, lw=2.2 if mine else 1, zorder=2 + mine)
+        axes.set_xlabel("share of the budget")
+        axes.set_ylabel("member")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        caption = "Who goes on from whom: a slanted line is a member that takes over another's weights and genes. The "
+        caption += f"thick one leads to the best, proposal {best.number}."
+        return Drawn(_svg(figure, "lineage", caption), caption)
+
+
 def front(run: RunHistory) -> Drawn | None:
     """The first two objectives of every genome, and the Pareto front."""
     if not run.judge.others or not run.ranking:

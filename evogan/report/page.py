@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evogan.engine.history import RunHistory
 from evogan.files import check_folder, write_whole
 from evogan.genome import Genome, Value
+from evogan.genome.schedule import in_words
 from evogan.report import facts, figures
 from evogan.report.grids import Grid, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
@@ -62,6 +63,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
     drawn = {
         "best_so_far": figures.best_so_far(run),
         "generations": figures.generations(run),
+        "lineage": figures.lineage(run),
         "front": figures.front(run),
         "learning": figures.learning_curves(run),
         "genes": figures.best_genes(run, top, facts.best_reference(run)),
@@ -95,6 +97,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             estimate=facts.estimate(best.evaluation) if best else "",
             trainings=facts.trainings(run),
             varying=varying_genes(run, top),
+            changes=[in_words(told.row.genome) for told in top],
             statuses=Counter(evaluation.status for evaluation in searched),
             troubles=facts.troubles(searched),
             check_troubles=facts.troubles(checked),

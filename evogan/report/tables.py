@@ -14,7 +14,8 @@ from evogan.engine import Told
 from evogan.engine.history import RunHistory
 from evogan.evaluation.flags import named
 from evogan.genes import GENES
-from evogan.genome import GeneTable
+from evogan.genome import GeneTable, Genome
+from evogan.genome.schedule import in_words
 from evogan.report import facts
 from evogan.report.facts import metric_name, short, trainings
 from evogan.shipped import GenomeFile
@@ -49,7 +50,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
         and {
             "number": best.row.number,
             "key": best.row.key,
-            "genome": dict(best.row.genome),
+            **_genome(best.row.genome),
             "value": facts.fitness(run, best),
         },
         "front": [
@@ -57,7 +58,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
                 "number": told.row.number,
                 "key": told.row.key,
                 "values": dict(zip(run.judge.metrics, run.judge.shown(told.values or ()), strict=True)),
-                "genome": dict(told.row.genome),
+                **_genome(told.row.genome),
             }
             for told in run.front
         ],
@@ -69,11 +70,16 @@ def as_document(run: RunHistory) -> dict[str, Any]:
                 "spread": _finite(c.spread),
                 "replicates": len(c.values),
                 "failures": c.failures,
-                "genome": dict(c.genome),
+                **_genome(c.genome),
             }
             for c in run.confirmations
         ],
     }
+
+
+def _genome(genome: Genome) -> dict[str, Any]:
+    changes = [{"at": at, "genes": dict(genes)} for at, genes in genome.changes]
+    return {"genome": dict(genome), **({"changes": changes} if changes else {})}
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
@@ -169,6 +175,8 @@ def best_genomes(run: RunHistory) -> Table:
         rows.append(("Pareto front", *("yes" if told in run.front else "" for told in top)))
     for gene in varying_genes(run, top):
         rows.append((gene, *(told.row.genome.get(gene, "") for told in top)))
+    if any(told.row.genome.changes for told in top):
+        rows.append(("changes", *(in_words(told.row.genome) for told in top)))
     title = f"best {len(top)} of the search, {trainings(run)} each"
     return _table(title, ("rank", *(str(rank) for rank in range(1, len(top) + 1))), rows)
 
