@@ -171,6 +171,8 @@ def test_a_prior_that_says_nothing_has_little_weight() -> None:
     source = bowl(0.3, -0.3)
     values = [value for _, value in source.rows]
     shuffled = Source("s", "d", tuple(zip((genome for genome, _ in source.rows), rng.permutation(values), strict=True)))
+    odd, sound = Model.of(shuffled, SQUARE), Model.of(source, SQUARE)
+    assert odd and sound and odd.reliability < 0.3 and sound.reliability > 0.7
     _, x, y = evidence(False, 40)
     trend = Knowledge.of([shuffled], SQUARE, 0).prior(SQUARE).fitted(x, y)(x)
     assert trend.std() < 0.35 * y.std()

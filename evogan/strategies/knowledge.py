@@ -10,13 +10,13 @@ known one, but for a deviation: minimise over sets S of n genomes
     sum_k w_k E[ min_{x in S} z_k(x) + g(x) ],   g ~ GP(0, kernel of z_k).
 
 The first is the best in the mean over tasks; those that follow are good where it may not be. w_k is the share of the
-searched genes that source k varies.
+searched genes that source k varies, times r_k, the share of its values that the rest of it explains.
 
 The prior is a trend of the run's values y, in their own standard units, before the searcher's process models what it
 leaves: two stages (Wistuba et al., Machine Learning 107, 2018), each source with its weight (as Feurer, Letham, Bakshy,
 AutoML at ICML 2018, do by ranks), here by Bayesian linear regression (Rasmussen and Williams 2006, 2.7),
 
-    y(x) = a + sum_k b_k z_k(x) + e(x),   b_k ~ N(TRUST w_k / sum w, VARIANCE / K),   e ~ N(0, REST),
+    y(x) = a + sum_k b_k z_k(x) + e(x),   b_k ~ r_k N(TRUST w_k / sum w, VARIANCE / K),   e ~ N(0, REST),
 
 so that a source which misleads has its weight taken away, or turned, by a handful of results. What is left of y is what
 the searcher's own process models.
@@ -44,6 +44,8 @@ ROWS = 256  # of a source that are kept
 CANDIDATES = 40  # of each source, the best
 DRAWS = 64  # pairs of deviations
 DEVIATION = 0.5  # the variance of a task's deviation from a known one, in that of its normal scores
+FOLDS = 4
+LEAST = 0.01  # reliability
 TRUST, VARIANCE, REST = 0.6, 0.5, 0.5
 
 
@@ -159,6 +161,7 @@ class Model:
     shared: list[int]
     choice: npt.NDArray[np.bool_]
     weight: float
+    reliability: float
 
     @classmethod
     def of(cls, source: Source, space: Space, units: Units = np.array, fitted: Array | None = None) -> Model | None:
@@ -170,7 +173,8 @@ class Model:
         choice = np.array([space.genes[i].kind == "choice" for i in shared])
         results = Results.of(x[:, shared], source.scores)
         process = GaussianProcess(results, choice, fitted, fit=fitted is None)
-        return cls(process, shared, choice, len(shared) / space.dimension)
+        reliability = max(_predicted(results, choice, process.hyperparameters), 0.0) ** 2 + LEAST
+        return cls(process, shared, choice, reliability * len(shared) / space.dimension, reliability)
 
     def __call__(self, x: Array) -> Array:
         return self.process.predict(x[:, self.shared])[0]
@@ -185,6 +189,15 @@ class Model:
         root = cholesky(DEVIATION * (kernel + 1e-6 * np.eye(len(x))), lower=True)
         draws = np.random.default_rng(derive_seed("portfolio")).standard_normal((DRAWS, len(x))) @ root.T
         return np.concatenate([draws, -draws])
+
+
+def _predicted(results: Results, choice: npt.NDArray[np.bool_], hyperparameters: Array) -> float:
+    """The correlation of values with what the others say of them, a quarter left out at a time."""
+    fold, told = np.arange(len(results.y)) % FOLDS, np.zeros(len(results.y))
+    for k in range(min(FOLDS, len(results.y))):
+        others = Results.of(results.x[fold != k], results.y[fold != k])
+        told[fold == k] = GaussianProcess(others, choice, hyperparameters, fit=False).predict(results.x[fold == k])[0]
+    return float(np.corrcoef(told, results.y)[0, 1]) if np.ptp(told) > 0 and np.ptp(results.y) > 0 else 0.0
 
 
 def _portfolio(models: Mapping[Source, Model], space: Space, n: int) -> list[Genome]:
@@ -217,12 +230,13 @@ class Prior:
     def fitted(self, x: Array, y: Array) -> Callable[[Array], Array]:
         """The trend of `y` at `x`, up to a constant, as a function of points."""
         weights = np.array([model.weight for model in self.models])
-        trust = TRUST * weights / weights.sum()
+        reliability = np.array([model.reliability for model in self.models])
+        trust = TRUST * reliability * weights / weights.sum()
         width = float(y.std()) or 1.0
         z = self._trends(x)
         z -= z.mean(axis=0)
         rest = (y - y.mean()) / width - z @ trust
-        precision = REST * len(self.models) / VARIANCE * np.eye(len(trust))
+        precision = np.diag(REST * len(self.models) / (VARIANCE * reliability**2))
         slopes = width * (trust + np.linalg.solve(z.T @ z + precision, z.T @ rest))
         return lambda points: self._trends(points) @ slopes
 
