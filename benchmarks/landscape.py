@@ -186,7 +186,7 @@ def times(one: np.ndarray, other: np.ndarray, budget: int) -> dict[str, object]:
     drawn = [running_time(rng.choice(needed, (2000, len(needed))), budget) for needed in (one, other)]
     with np.errstate(invalid="ignore"):
         ratio = running_time(one, budget) / running_time(other, budget)
-        ends = np.quantile(np.nan_to_num(drawn[0] / drawn[1], nan=1.0), [0.025, 0.975], method="nearest")
+        ends = np.quantile(np.nan_to_num(drawn[0] / drawn[1], nan=1.0, posinf=np.inf), [0.025, 0.975], method="nearest")
     return {"times": finite(ratio), "95 %": [finite(end) for end in ends]}
 
 

@@ -89,8 +89,9 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         facts["reference"] = [[ref, space.key(genome), dict(genome)] for ref, genome in references]
         if knowledge:
             facts["knowledge"] = knowledge.document()
-            strategy.learn(knowledge)
         _register(store, name, {**asdict(settings), **facts})
+        if knowledge:
+            strategy.learn(knowledge)
         if real_grid:
             store.keep_task_file(task.key, "real.png", real_grid)
         learn(store, task)
