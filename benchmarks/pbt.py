@@ -153,6 +153,7 @@ def of_ray(data: str, name: str, seed: int, runs: Path) -> list[list[float]]:
     scheduler = PopulationBasedTraining(
         time_attr="training_iteration",
         perturbation_interval=1,
+        synch=True,  # else, with fewer processes than members, the worst may be sent back again and again
         quantile_fraction=QUANTILE,
         resample_probability=RESAMPLE,
         hyperparam_mutations={gene.name: levels[gene.name] for gene in space.changing},

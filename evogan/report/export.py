@@ -17,6 +17,7 @@ from evogan.engine.history import RunHistory
 from evogan.errors import UserError, public_url, without_passwords
 from evogan.files import write_whole
 from evogan.genome import Gene
+from evogan.genome.schedule import in_words
 from evogan.trial import MAXIMISED, Evaluation, budget_unit
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def _trial_facts(told: Told) -> dict[str, Any]:
         "reason": told.evaluation.reason,
         "flags": sorted({flag for evaluation in told.evaluations for flag in evaluation.flags}),
         "fidelity": told.fidelity,
+        **({"changes": in_words(told.row.genome)} if told.row.genome.changes else {}),
         "replicates": len(told.evaluations),
         "seconds": sum(evaluation.cost.get("seconds", 0.0) for evaluation in told.evaluations),
     }

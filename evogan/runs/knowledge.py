@@ -108,10 +108,10 @@ def of_table(table: Table, judge: Judge) -> Source:
 
 
 def _of_run(run: RunHistory, judge: Judge) -> Source:
-    """At the highest fidelity that a genome completed at."""
+    """At the highest fidelity that a genome completed at. Schedules say nothing of a genome alone."""
     rows: dict[str, tuple[Genome, float | None]] = {}
     for told in run.history:
-        if told.fidelity == run.top_fidelity:
+        if told.fidelity == run.top_fidelity and not told.row.genome.changes:
             found = judge.over(told.evaluations)
             rows[told.row.key] = told.row.genome, None if found is None else found[0]
     return Source(run.name, run.facts.data, tuple(thinned(rows.values())), run.top_fidelity)
@@ -128,7 +128,7 @@ def _of_store(place: Place, judge: Judge, own: Own) -> Iterator[Source]:
             others[key] = name
     found: dict[str, dict[str, tuple[Genome, list[Evaluation]]]] = {key: {} for key in others}
     for (key, task, fidelity, _), genome, evaluation in store.evaluations():
-        if task in found and fidelity == 1.0:
+        if task in found and fidelity == 1.0 and not genome.changes:
             found[task].setdefault(key, (genome, []))[1].append(evaluation)
     for task, genomes in found.items():
         rows = [(genome, judge.over(evaluations)) for genome, evaluations in genomes.values()]

@@ -39,13 +39,13 @@ COSTS = ("seconds", "scoring_seconds", "flops")
 
 
 def tabulate(runs: Sequence[RunHistory]) -> pd.DataFrame:
-    """Every full training that runs on one space and task were told, each once, failures too.
+    """Every full training that runs on one space and task were told, each once, failures too; no schedules.
 
     `origin`: the strategy of the first run that was told. Errors: UserError if there is none.
     """
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for run in runs:
-        for told in run.history:
+        for told in (told for told in run.history if not told.row.genome.changes):
             for replicate, evaluation in enumerate(told.evaluations):
                 key, _, fidelity, _ = told.identity(replicate)
                 if fidelity == 1.0 and (key, replicate) not in rows:
