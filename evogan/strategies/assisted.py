@@ -9,11 +9,13 @@ and by mutation of a gene or two; the children with the largest expected improve
 
 are parents of the next generation of children, for a few generations, and the best of all is proposed. The process
 knows of noise: m and s are of the mean fitness, not of one lucky training, and f* is the least m of what was
-evaluated. Fitness enters as it is, up to a fence: the upper quartile of the first points and three times the distance
-between their quartiles (what lies beyond is an extreme outlier, Tukey, Exploratory Data Analysis, 1977). Failures are
-no values: where there are any, a second process learns where, and EI is multiplied with the probability that training
-completes (Gelbart, Snoek and Adams, UAI 2014). Points still being trained are believed to turn out as predicted, so
-that asks while results are pending differ.
+evaluated. Fitness enters up to a fence: the upper quartile of the first points and three times the distance between
+their quartiles (what lies beyond is an extreme outlier, Tukey, Exploratory Data Analysis, 1977). Where all of it is
+positive, to the power between 1 and 0, the logarithm, that makes it most normal (Box and Cox, Journal of the Royal
+Statistical Society B 26, 1964): while most genomes are bad that is 1, and once many are good their differences count
+as ratios, as the noise of FID does. Failures are no values: where there are any, a second process learns where, and
+EI is multiplied with the probability that training completes (Gelbart, Snoek and Adams, UAI 2014). Points still being
+trained are believed to turn out as predicted, so that asks while results are pending differ.
 
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
@@ -47,6 +49,7 @@ CHILDREN = 300  # of one generation under the model
 GENERATIONS = 4
 MOST = 300  # results that the model is fitted to
 REFIT = 1.05  # as many times more results than at the last fit are worth another
+POWERS = (1.0, 0.75, 0.5, 0.25, 0.0)  # that positive fitness may be taken to
 FINE = 2**30  # places of a gene whose levels have cells of several sizes; each level has the one in its middle
 Cells = tuple[int, ...]  # a genome as the index of each gene's level, or its place
 
@@ -158,7 +161,7 @@ class AssistedEvolution(MultiFidelity):
         due = known >= REFIT * self._fitted
         results = Results(
             self._units([cells for cells, _, _ in rows]),
-            scaled(np.minimum([value for _, _, value in rows], self._fence())),
+            normal(np.minimum([value for _, _, value in rows], self._fence())),
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )
@@ -293,6 +296,18 @@ def improvement(mean: Array, deviation: Array, best: float) -> Array:
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     gain: Array = (best - mean) * ndtr(z) + deviation * density
     return gain
+
+
+def normal(values: Array) -> Array:
+    """Positive values to the power, or as the logarithm, that makes them most alike a normal distribution's.
+
+    (v^p - 1) / p, of values with a geometric mean of 1: there the largest likelihood is that of the least variance.
+    """
+    if values.min() <= 0:
+        return scaled(values)
+    logs = np.log(values)
+    logs = np.clip(logs - logs.mean(), -300, 300)  # what can be squared
+    return min((np.expm1(p * logs) / p if p else logs for p in POWERS), key=np.var)
 
 
 def level(results: Results) -> Results:
