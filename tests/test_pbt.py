@@ -128,7 +128,7 @@ def test_genes_of_the_zoo_move_as_they_may() -> None:
 
 @pytest.mark.fault
 def test_killed_anywhere_it_goes_on_with_the_same_history(tmp_path: Path) -> None:
-    kills = ("trial", 14), ("write", 9), ("commit", 33)
+    kills = ("trial", 14), ("write", 9)
     for runs, moments in ((tmp_path / "calm", ()), (tmp_path / "killed", kills)):
         for moment in moments:
             process = driver(runs, *moment, "none", "pbt")
