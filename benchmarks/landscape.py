@@ -61,6 +61,7 @@ class Watched:
 
     def __init__(self, strategy: Strategy, ground: StandIn) -> None:
         self.strategy, self.ground, self.account = strategy, ground, Account()
+        self.schedules = strategy.schedules
         self.told: list[tuple[Proposal, Fitness]] = []
         self.curve: list[float] = []
 

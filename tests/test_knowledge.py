@@ -293,6 +293,7 @@ def test_a_store_knows_other_tasks_of_the_same_kind(tmp_path: Path) -> None:
     assert "near 0.1 on square" not in {source.data for source in again.knowledge.sources}
 
 
+@pytest.mark.filterwarnings("ignore::evogan.errors.NothingCompleted")
 @pytest.mark.parametrize(
     ("named", "why"),
     [
