@@ -17,6 +17,7 @@ from scipy import stats
 from evogan.api import open_run, search
 from evogan.comparison import Comparison, anytime
 from evogan.comparison.comparison import FRESH, SEARCH
+from evogan.comparison.hypervolume import REFERENCE, Union
 from evogan.comparison.ranks import critical_difference, rank, wins
 from evogan.comparison.statistics import best_so_far, bootstrap_ratio, costs, quantile
 from evogan.engine import Store
@@ -232,6 +233,84 @@ def test_results_are_the_fresh_replicates_of_the_winners(compared: list[RunHisto
         assert run.best is not None
         mean = next(c.mean for c in run.confirmations if c.key == run.best.row.key)
         assert found.finals.loc[(problem, run.document["seed"]), run.document["strategy"]] == mean
+
+
+# --- several objectives
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(-3, 9), st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=7))
+def test_what_a_front_lacks_is_counted_by_the_hypervolume(points: list[tuple[int, int, int]]) -> None:
+    """Against the definition: where in the box is dominated; by inclusion and exclusion over all subsets."""
+    union = Union(np.array(points, dtype=float))
+    part = union.points[: len(points) // 2]
+
+    def volume(rows: np.ndarray) -> float:  # type: ignore[type-arg]
+        scaled = (rows - union.low) / union.width
+        total, corners = 0.0, [(np.full(3, -math.inf), -1)]
+        for row in scaled[(scaled < REFERENCE).all(axis=1)]:
+            corners += [(np.maximum(row, corner), -sign) for corner, sign in corners]
+        for corner, sign in corners[1:]:
+            total += sign * float(np.prod(REFERENCE - corner))
+        return total
+
+    assert union.lacking(union.points) == pytest.approx(0, abs=1e-9)
+    assert union.lacking(part) == pytest.approx(1 - volume(part) / volume(union.points), abs=1e-9)
+    units = np.array([2.0, 1e6, 1e-3])
+    in_others = Union(union.points * units + units).lacking(part * units + units)
+    assert in_others == pytest.approx(union.lacking(part), abs=1e-9)
+
+
+def two(genes: Mapping[str, object]) -> dict[str, float]:
+    if genes["width"] == 9:
+        raise ValueError("too wide")
+    return {"error": score(Genome(genes)), "width": 100.0 * int(genes["width"])}  # type: ignore[arg-type, call-overload]
+
+
+def test_runs_of_several_objectives_are_compared_by_hypervolume(tmp_path: Path) -> None:
+    runs = [
+        search(
+            mixed_space(), objective=two, task="two", runs=tmp_path, strategy=strategy, seed=seed, evaluations=20,
+            confirm=2, fitness="error,width", workers=1,
+        )
+        for strategy in ("random", "nsga2")
+        for seed in range(2)
+    ]  # fmt: skip
+    found = Comparison(runs)
+    (problem,) = found.problems
+    union = found.union(problem)
+    assert union is not None and found.basis(problem) == SEARCH
+    assert union.reference == pytest.approx(union.front.max(axis=0) + 0.1 * np.ptp(union.front, axis=0))
+    for run in runs:
+        told = [told.values for told in run.history if told.values is not None]
+        curve = union.so_far(run)
+        assert curve.dropna().is_monotonic_decreasing and len(curve) == 20
+        assert curve.iloc[-1] == pytest.approx(union.lacking(np.array(told)))
+        assert found.finals.loc[(problem, run.document["seed"]), run.document["strategy"]] == curve.iloc[-1]
+    assert found.anytime(problem, "nsga2")["median"].iloc[-1] == found.finals["nsga2"].median()
+    assert (found.targets["target"] == found.finals["random"].max()).all()  # the worse of the middle two
+    text = markdown(found)
+    assert "hypervolume lacking: error, width" in text and f"width {union.reference[1]:.4g}" in text
+    assert "hypervolume lacking so far" in html(found)
+    assert as_document(found)["reference_points"][problem] == list(union.reference)
+    alone = Comparison([run for run in runs if run.document["strategy"] == "random"])
+    assert alone.union(problem) is not None
+
+
+@pytest.mark.filterwarnings("ignore:run .two-mixed")
+def test_a_run_of_several_objectives_in_which_nothing_completed_is_the_worst(tmp_path: Path) -> None:
+    def fails(genes: Mapping[str, object]) -> dict[str, float]:
+        return {"error": math.nan, "width": 1.0}
+
+    runs = [
+        search(
+            mixed_space(), objective=objective, task="two", runs=tmp_path / strategy, strategy=strategy, evaluations=5,
+            confirm=0, fitness="error,width", workers=1,
+        )
+        for strategy, objective in (("random", fails), ("nsga2", two))
+    ]  # fmt: skip
+    assert Comparison(runs).finals.iloc[0].to_dict() == {"nsga2": 0.0, "random": math.inf}
+    assert Comparison(runs[:1]).finals.iloc[0, 0] == math.inf and markdown(Comparison(runs[:1]))
 
 
 def test_a_lucky_search_does_not_win() -> None:

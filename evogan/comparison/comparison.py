@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evogan.comparison.hypervolume import Union
 from evogan.comparison.ranks import Ranking, rank, wins
-from evogan.comparison.statistics import Against, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
+from evogan.comparison.statistics import Against, Curve, anytime, best_so_far, bootstrap_ratio, costs, evaluations_to
 from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
@@ -44,8 +45,8 @@ class Comparison:
 
     A problem is data, space, task, fitness and a budget in seconds if there is one; a strategy is its name with what
     else shapes a search (options, window, pruner, replicates, seed genomes): names are as long as is needed to tell
-    them apart. Runs are compared at the smallest budget of their problem, in evaluations. Of several
-    objectives the first one counts. `given_target`: a fitness to reach.
+    them apart. Runs are compared at the smallest budget of their problem, in evaluations. Of several objectives the
+    fitness is what a run's front lacks of the hypervolume (see `hypervolume`). `given_target`: a fitness to reach.
     `called`: by the name of a run, what to call its problem and its strategy, where that is not as recorded.
     """
 
@@ -64,6 +65,7 @@ class Comparison:
         self.runs = [Entry(*each) for each in zip(runs, strategies, problems, strict=True)]
         self.entries: list[Entry] = []
         self.left_out: dict[str, str] = {}
+        self._unions: dict[str, Union | None] = {}
         first: dict[Hashable, str] = {}
         for entry in self.runs:
             name, reason = entry.run.name, entry.run.unfinished
@@ -97,13 +99,40 @@ class Comparison:
 
     def anytime(self, problem: str, strategy: str, against: Against = "evaluations") -> pd.DataFrame:
         """Median and quartiles of best-so-far over the seeds: see `statistics.anytime`."""
-        return anytime([entry.run for entry in self.select(problem, strategy)], against)
+        return anytime([entry.run for entry in self.select(problem, strategy)], against, self._curve(problem))
+
+    def objectives(self, problem: str) -> tuple[str, ...]:
+        """The metrics by which the runs of a problem are judged."""
+        return self.select(problem)[0].run.judge.metrics
+
+    def union(self, problem: str) -> Union | None:
+        """All that the runs of a problem of several objectives found within the common budget; None without any."""
+        if problem not in self._unions:
+            several = len(self.objectives(problem)) > 1
+            runs = [entry.run for entry in self.select(problem)]
+            self._unions[problem] = Union.of(runs, self.budget(problem)) if several else None
+        return self._unions[problem]
+
+    def _curve(self, problem: str) -> Curve:
+        """The fitness of a run so far."""
+        union = self.union(problem)
+        return best_so_far if union is None else union.so_far
+
+    def _at_budget(self, entry: Entry) -> float:
+        """The best of the search within the common budget; infinite if nothing completed."""
+        curve = self._curve(entry.problem)(entry.run, "evaluations")
+        best = curve[curve.index <= self.budget(entry.problem) + 1e-9].min()
+        return math.inf if math.isnan(best) else float(best)
 
     def basis(self, problem: str) -> str:
-        """What a problem's runs are finally judged on: fresh replicates, if all had one budget and have them."""
+        """What a problem's runs are finally judged on: fresh replicates, if all had one budget and have them.
+
+        Of several objectives the search: the few finalists that are checked are no front.
+        """
         runs = [entry.run for entry in self.select(problem)]
         one_budget = len({run.settings.evaluations for run in runs}) == 1
-        return FRESH if one_budget and all(map(_is_checked, runs)) else SEARCH
+        one_objective = len(self.objectives(problem)) == 1
+        return FRESH if one_objective and one_budget and all(map(_is_checked, runs)) else SEARCH
 
     @cached_property
     def finals(self) -> pd.DataFrame:
@@ -114,9 +143,9 @@ class Comparison:
         """
         rows = []
         for problem in self.problems:
-            fresh, budget = self.basis(problem) == FRESH, self.budget(problem)
+            fresh = self.basis(problem) == FRESH
             for entry in self.select(problem):
-                value = _confirmed(entry.run) if fresh else _at_budget(entry.run, budget)
+                value = _confirmed(entry.run) if fresh else self._at_budget(entry)
                 rows.append((problem, entry.seed, entry.strategy, value))
         table = pd.DataFrame(rows, columns=["problem", "seed", "strategy", "value"])
         return table.pivot(index=["problem", "seed"], columns="strategy", values="value")
@@ -143,10 +172,10 @@ class Comparison:
         """
         if self.given_target is not None:
             return self.given_target
-        baseline, budget = self.baseline(problem), self.budget(problem)
+        baseline = self.baseline(problem)
         if baseline is None:
             return None
-        found = sorted(_at_budget(entry.run, budget) for entry in self.select(problem, baseline))
+        found = sorted(self._at_budget(entry) for entry in self.select(problem, baseline))
         return found[len(found) // 2] if found and math.isfinite(found[len(found) // 2]) else None
 
     @cached_property
@@ -187,8 +216,8 @@ class Comparison:
 
     def _took(self, problem: str, strategy: str, target: float) -> list[float]:
         """The evaluations to the target of each run, within the common budget."""
-        budget = self.budget(problem)
-        took = (evaluations_to(best_so_far(entry.run), target) for entry in self.select(problem, strategy))
+        budget, curve = self.budget(problem), self._curve(problem)
+        took = (evaluations_to(curve(e.run, "evaluations"), target) for e in self.select(problem, strategy))
         return [evaluations if evaluations <= budget else math.inf for evaluations in took]
 
     def _had(self, problem: str, strategy: str, took: Sequence[float]) -> list[float]:
@@ -318,13 +347,6 @@ def _text(value: Any) -> str:
 
 
 # --- of one run
-
-
-def _at_budget(run: RunHistory, budget: float) -> float:
-    """The best of the search within a budget; infinite if nothing completed."""
-    curve = best_so_far(run)
-    best = curve[curve.index <= budget + 1e-9].min()
-    return math.inf if math.isnan(best) else float(best)
 
 
 def _is_checked(run: RunHistory) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -50,13 +50,16 @@ def best_so_far(run: RunHistory, against: Against = "evaluations") -> pd.Series:
     return pd.Series(curve, dtype=float)
 
 
-def anytime(runs: Sequence[RunHistory], against: Against = "evaluations") -> pd.DataFrame:
+Curve = Callable[[RunHistory, Against], pd.Series]
+
+
+def anytime(runs: Sequence[RunHistory], against: Against = "evaluations", so_far: Curve = best_so_far) -> pd.DataFrame:
     """Best-so-far over the budget: `median`, `low` and `high` quartile and `runs`, indexed by `against`.
 
     Only runs that got that far enter a row, and those that ended early at a target or out of patience, with their last
     best. A run in which nothing completed yet counts as infinite there.
     """
-    found = [(best_so_far(run, against), bool(run.ended_early)) for run in runs]
+    found = [(so_far(run, against), bool(run.ended_early)) for run in runs]
     curves = [(curve, stays) for curve, stays in found if len(curve) and not curve.index.hasnans]
     end = max((curve.index[-1] for curve, _ in curves), default=0.0)
     grid = np.arange(1, int(end) + 1) if against == "evaluations" else np.linspace(0, end, POINTS + 1)[1:]

@@ -18,6 +18,8 @@ from evogan.comparison.statistics import quantile
 from evogan.errors import one_line
 from evogan.report.facts import duration, fitness_name, short
 
+LACKING = "hypervolume lacking"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -53,15 +55,35 @@ def _results(comparison: Comparison) -> Section:
                 rows.append((problem, strategy, *cells, str(len(values)), str(failed)))
     bases = {problem: comparison.basis(problem) for problem in comparison.problems}
     said = "; ".join(
-        f"{problem} ({fitness_name(comparison.select(problem)[0].run.judge.metric)}) on {basis}"
+        f"{problem} ({fitness_of(comparison, problem)}) on {basis}"
         + ("" if basis == FRESH else f" within {comparison.budget(problem)} evaluations")
         for problem, basis in bases.items()
     )
     note = f"Median and quartiles over seeds of each run's result, smaller is better. Judged: {said}."
     if FRESH not in bases.values():
         note += " The best of a search is the luckiest of noisy numbers: only fresh replicates tell how good it is."
+    note += "".join(_several(comparison, problem) for problem in comparison.problems)
     columns = ("problem", "strategy", "median", "25 %", "75 %", "runs", "without result")
     return Section("Results", note, columns, rows, names=2)
+
+
+def fitness_of(comparison: Comparison, problem: str) -> str:
+    """What the runs of a problem are compared by, in words."""
+    metrics = comparison.objectives(problem)
+    return fitness_name(metrics[0]) if len(metrics) == 1 else f"{LACKING}: {', '.join(map(fitness_name, metrics))}"
+
+
+def _several(comparison: Comparison, problem: str) -> str:
+    """How several objectives become one number; nothing for a single one."""
+    union, judge = comparison.union(problem), comparison.select(problem)[0].run.judge
+    if union is None:
+        return ""
+    points = zip(judge.metrics, judge.shown(union.reference), strict=True)
+    reference = ", ".join(f"{fitness_name(name)} {short(value)}" for name, value in points)
+    return (
+        f" {problem}: the share that a run's front lacks of the hypervolume of all these runs together (0: none), with "
+        f"objectives scaled from the best to the worst of their common front, up to {reference}: a tenth beyond it."
+    )
 
 
 def _ranks(comparison: Comparison) -> Section:
@@ -221,6 +243,12 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
     return {
         "verdict": comparison.verdict,
         "basis": {problem: comparison.basis(problem) for problem in comparison.problems},
+        "objectives": {problem: list(comparison.objectives(problem)) for problem in comparison.problems},
+        "reference_points": {
+            problem: list(comparison.select(problem)[0].run.judge.shown(union.reference))
+            for problem in comparison.problems
+            if (union := comparison.union(problem)) is not None
+        },
         "ranks": {name: _finite(mean) for name, mean in ranking.means.items()},
         "friedman": {"blocks": ranking.blocks, "statistic": _finite(ranking.statistic), "p": _finite(ranking.p)},
         "critical_difference": _finite(ranking.critical_difference),

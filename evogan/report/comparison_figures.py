@@ -33,6 +33,8 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
     number = comparison.problems.index(problem)
     entries = comparison.select(problem)
     gan = entries[0].run.settings.gan
+    metrics = comparison.objectives(problem)
+    label = f"best {fitness_name(metrics[0])} so far" if len(metrics) == 1 else "hypervolume lacking so far"
     workers = {entry.run.settings.resources.workers or 1 for entry in entries}
     for against, axis in AXES.items():
         if against == "clock" and workers == {1}:  # it is that of the summed seconds
@@ -59,7 +61,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
                 axes.axhline(*visible([target]), color=MUTED, lw=1, ls=":", label="target")
             axes.set_xlabel(axis)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=against == "evaluations"))
-            axes.set_ylabel(f"best {fitness_name(entries[0].run.judge.metric)} so far")
+            axes.set_ylabel(label)
             figure.legend(loc="outside upper center", ncols=3 if max(map(len, comparison.strategies)) < 14 else 1)
             caption = f"{problem}: median and quartiles over seeds, as far as all runs of a strategy went."
             if gan and against == "evaluations":
