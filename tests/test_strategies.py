@@ -446,12 +446,25 @@ class TestDifferentialEvolution:
         assert mutant(rng, space, base, 1.0, [(a, b)])[1:] == [0.1, 0.4]
 
     def test_one_gene_at_least_crosses_over(self) -> None:
-        rng = np.random.default_rng(0)
-        crossed = [tuple(binomial(rng, [0.0] * 4, [1.0] * 4, 0.0)) for _ in range(100)]
+        rng, margin = np.random.default_rng(0), Margin(floats(4))
+        crossed = [tuple(binomial(rng, margin, [0.0] * 4, [1.0] * 4, 0.0)) for _ in range(100)]
         assert all(sum(u) == 1 for u in crossed) and len(set(crossed)) == 4
-        assert binomial(rng, [0.0] * 4, [1.0] * 4, 1.0) == [1.0] * 4
-        counts = [sum(binomial(rng, [0.0] * 4, [1.0] * 4, 0.5)) for _ in range(2000)]
+        assert binomial(rng, margin, [0.0] * 4, [1.0] * 4, 1.0) == [1.0] * 4
+        counts = [sum(binomial(rng, margin, [0.0] * 4, [1.0] * 4, 0.5)) for _ in range(2000)]
         assert np.mean(counts) == pytest.approx(1 + 3 * 0.5, abs=0.1)  # j_rand, and half of the others
+
+    def test_what_hangs_on_a_choice_crosses_over_with_it(self) -> None:
+        rng, margin = np.random.default_rng(0), Margin(SPACES["conditional"])
+        target, other = (0.25, 0.1, 0.1, 0.1), (0.75, 0.3, 0.9, 0.9)  # b is 2, so c applies; c is r, so d does not
+        same = (0.3, 0.9, 0.9, 0.9)
+        for donor, rest in (
+            (other, {(0.3, 0.9, 0.1), (0.3, 0.9, 0.9)}),
+            (same, {*itertools.product((0.1, 0.9), repeat=3)}),
+        ):
+            crossed = [binomial(rng, margin, target, donor, 0.5) for _ in range(200)]
+            assert {tuple(u[1:]) for u in crossed if u[0] == donor[0]} == rest
+        free = {tuple(u) for u in (binomial(rng, margin, target, other, 0.5) for _ in range(100)) if u[0] == target[0]}
+        assert len(free) == 7  # not without any
 
     @pytest.mark.parametrize("name", ["de", "shade", "l-shade", "dehb"])
     def test_a_choice_that_the_population_has_lost_comes_back(self, name: str) -> None:

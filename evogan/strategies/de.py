@@ -14,8 +14,9 @@ Generations are synchronous: all trials of one have the same population behind t
 
 Choices have no order, so nothing is subtracted: where a and b of a term F (a - b) have the same choice, the term is
 zero and changes nothing, as for numbers; where they differ, the mutant takes a's choice with probability F. A mutant's
-choice is so always a donor's. Numbers go on to vary within a level when a population agrees on it; a choice would be
-lost for good, so crossover is followed by the margin (see `margin`) where fewer of the population hold a value.
+choice is so always a donor's. With a choice that crosses over all genes do that apply because of it: in the target,
+which has another choice, they mean nothing. Numbers go on to vary within a level when a population agrees on it; a
+choice would be lost for good, so crossover is followed by the margin (see `margin`).
 """
 
 from __future__ import annotations
@@ -59,10 +60,13 @@ def mutant(
     return vector
 
 
-def binomial(rng: np.random.Generator, target: Vector, donor: Vector, rate: float) -> list[float]:
-    """`target` with each gene of `donor` at probability `rate`, and one at least."""
+def binomial(rng: np.random.Generator, margin: Margin, target: Vector, donor: Vector, rate: float) -> list[float]:
+    """`target` with each gene of `donor` at probability `rate`, and one at least; choices as the module says."""
     taken = rng.random(len(target)) < rate
     taken[rng.integers(len(target))] = True
+    for i, genes in margin.linked(target, donor).items():
+        if taken[i]:
+            taken[genes] = True
     return [v if take else x for x, v, take in zip(target, donor, taken, strict=True)]
 
 
@@ -121,7 +125,7 @@ class DifferentialEvolution(Generational):
                 base, differences = target, [(self._parents[b], target), (r1, r2)]
         vectors = [(one.vector, two.vector) for one, two in differences]
         donor = mutant(self.rng, self.space, base.vector, self.weight, vectors)
-        trial = binomial(self.rng, target.vector, [reflected(u) for u in donor], self.crossover)
+        trial = binomial(self.rng, self._margin, target.vector, [reflected(u) for u in donor], self.crossover)
         trial = self._margin.kept(self.rng, trial, lacking)
         return Point(trial, self.variant, numbers_of(target, base, *chain(*differences)))
 

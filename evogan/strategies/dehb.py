@@ -132,7 +132,7 @@ class DEHB(Hyperband):
         while len(pool) < 3:
             pool.append(self._mutant(everyone))
         v, parents = self._mutant(pool)
-        trial = binomial(self.rng, target.vector, v, self.crossover)
+        trial = binomial(self.rng, self._margin, target.vector, v, self.crossover)
         trial = self._margin.kept(self.rng, trial, self._margin.lacking([one.vector for one in population]))
         return Point(trial, OPERATOR, tuple(dict.fromkeys([*numbers_of(target), *parents])))
 

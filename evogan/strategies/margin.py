@@ -37,6 +37,13 @@ class Margin:
         self._least = {i: least_share(len(all_choices), size) for i, size in sizes.items() if size > 1}
         self._hanging = {i: _hanging(space, i) for i in self._least}
 
+    def linked(self, one: Vector, other: Vector) -> dict[int, list[int]]:
+        """By choice in which two points differ, the genes that apply in the `other` because of it."""
+        genes = self._space.genes
+        changed = [i for i in self._least if self._hanging[i] and cell(genes[i], one[i]) != cell(genes[i], other[i])]
+        active = self._space.decode(other) if changed else {}
+        return {i: [j for j in self._hanging[i] if genes[j].name in active] for i in changed}
+
     def lacking(self, population: Sequence[Vector]) -> Lacking:
         """What the values lack that too few of the population hold; only the choices that have such."""
         found = {}

@@ -132,7 +132,7 @@ class SHADE(Generational):
         x = target.vector
         v = mutant(self.rng, self.space, x, f, [(best.vector, x), (r1.vector, r2.vector)])
         inside = [x_j / 2 if v_j < 0 else (1 + x_j) / 2 if v_j > 1 else v_j for v_j, x_j in zip(v, x, strict=True)]
-        trial = self._margin.kept(self.rng, binomial(self.rng, x, inside, cr), lacking)
+        trial = self._margin.kept(self.rng, binomial(self.rng, self._margin, x, inside, cr), lacking)
         return Point(trial, OPERATOR, numbers_of(target, best, r1, r2))
 
 
