@@ -13,6 +13,7 @@ MNIST is read from EVOGAN_DATA.
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import random
@@ -196,7 +197,7 @@ def main() -> None:
     strategies = asked.split(";") if asked else list(runners)
     results: dict[str, Any] = {"evaluations": EVALUATIONS, "kimg": TASK["kimg"], "space": SPACE}
     with tempfile.TemporaryDirectory() as folder:
-        runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / "pbt"
+        runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / f"pbt-{EVALUATIONS}x{TASK['kimg']:g}"
         runs.mkdir(parents=True, exist_ok=True)
         for data in DATA:
             fids = {name: [fid(runners[name], data, name, seed, runs) for seed in range(SEEDS)] for name in strategies}
@@ -209,11 +210,11 @@ def main() -> None:
 
 
 def fid(run: Callable[..., list[list[float]]], data: str, name: str, seed: int, runs: Path) -> float:
-    """The best mean of those that all completed; kept beside the store."""
-    kept = runs / f"{data}-{name.replace(', ', '-')}-{seed}-{EVALUATIONS}-{TASK['kimg']:g}.json"
+    """The best mean of those that all completed, infinite if there are none; kept beside the store."""
+    kept = runs / f"{data}-{name.replace(', ', '-')}-{seed}.json"
     if not kept.exists():
         means = [statistics.fmean(values) for values in run(data, name, seed, runs) if len(values) == REPLICATES]
-        kept.write_text(json.dumps(round(min(means), 2)))
+        kept.write_text(json.dumps(round(min(means, default=math.inf), 2)))
     found: float = json.loads(kept.read_text())
     print(data, name, seed, found, file=sys.stderr, flush=True)
     return found
