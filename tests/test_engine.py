@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event as Flag
 
 import pytest
@@ -272,6 +272,14 @@ def test_a_replay_that_differs_from_the_record_is_refused() -> None:
     run(LocalExecutor(evaluate), store=store, seed=0)
     with pytest.raises(UserError, match="proposal 0 differs from the recorded one"):
         run(LocalExecutor(evaluate), store=store, seed=1)
+
+
+def test_a_replay_may_be_rounded_otherwise() -> None:
+    """As powers and logarithms are by another processor's libraries; not more than that, and in the vector alone."""
+    row = run(LocalExecutor(evaluate), store=Store(), seed=0).history[0].row
+    for away, same in ((1e-13, True), (1e-6, False)):
+        assert row.repeats(replace(row, vector=tuple(u + away for u in row.vector))) is same
+    assert not row.repeats(replace(row, key="another")) and not row.repeats(replace(row, vector=row.vector[:-1]))
 
 
 def test_history_is_what_was_told() -> None:

@@ -245,7 +245,7 @@ class Loop:
     def _remember(self, trial: Trial, row: ProposalRow) -> None:
         if self._recorded is None:
             self.broker.store.add_proposal(self.run, trial, row)
-        elif self._recorded == row:
+        elif self._recorded.repeats(row):
             self._recorded = next(self._proposals, None)
         else:
             raise UserError(

@@ -41,6 +41,8 @@ _ANSWERS = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity == _FIDELITY).order_b
 _UP_TO = sa.bindparam("up_to", type_=_c.fidelity.type)
 _LOWER = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity <= _UP_TO).order_by(_c.fidelity.desc(), _c.attempt.desc())
 
+ROUNDING = 1e-9  # of a coordinate in [0, 1]: more than powers and logarithms of two libraries differ by
+
 
 @dataclass(frozen=True)
 class ProposalRow:
@@ -62,6 +64,13 @@ class ProposalRow:
 
     def identity(self, replicate: int = 0) -> Identity:
         return (self.key, self.task, self.fidelity, replicate)
+
+    def repeats(self, other: ProposalRow) -> bool:
+        """Whether it is the same proposal, but for how another processor rounded its vector."""
+        near = len(self.vector) == len(other.vector) and all(
+            math.isclose(a, b, rel_tol=0, abs_tol=ROUNDING) for a, b in zip(self.vector, other.vector, strict=True)
+        )
+        return near and replace(self, vector=other.vector) == other
 
 
 @dataclass(frozen=True)
