@@ -98,9 +98,11 @@ class AssistedEvolution(MultiFidelity):
     def learn(self, knowledge: Knowledge) -> None:
         with one_thread():
             self._prior = knowledge.prior(self.space, lambda vectors: self._units(self._settled(vectors)))
-        more = len(knowledge.portfolio)  # whose places these take: should it mislead, the first design is still there
+        more = len(
+            knowledge.portfolio
+        )  # whose places these take: should it mislead, half the first design is still there
         self._first = [*latin_hypercube(self.rng, more, self.space.dimension), *self._first]
-        self.initial += more
+        self.initial = self.initial // 2 + more
 
     def _next(self) -> tuple[Point, int]:
         with one_thread():

@@ -18,8 +18,8 @@ AutoML at ICML 2018, do by ranks), here by Bayesian linear regression (Rasmussen
 
     y(x) = a + sum_k b_k z_k(x) + e(x),   b_k ~ r_k N(TRUST w_k / sum w, VARIANCE / K),   e ~ N(0, REST),
 
-so that a source which misleads has its weight taken away, or turned, by a handful of results. What is left of y is what
-the searcher's own process models.
+of which FADE / (FADE + n) is left after n results. So a source that misleads has its weight taken away, or turned, by a
+handful of results, and what the run knows itself counts more and more: the searcher's own process models the rest of y.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ DEVIATION = 0.5  # the variance of a task's deviation from a known one, in that 
 FOLDS = 4
 LEAST = 0.01  # reliability
 TRUST, VARIANCE, REST = 0.6, 0.5, 0.5
+FADE = 30  # results after which the trend is half of what it was
 
 
 def thinned(rows: Iterable[tuple[T, float | None]]) -> list[tuple[T, float | None]]:
@@ -237,7 +238,7 @@ class Prior:
         z -= z.mean(axis=0)
         rest = (y - y.mean()) / width - z @ trust
         precision = np.diag(REST * len(self.models) / (VARIANCE * reliability**2))
-        slopes = width * (trust + np.linalg.solve(z.T @ z + precision, z.T @ rest))
+        slopes = width * FADE / (FADE + len(y)) * (trust + np.linalg.solve(z.T @ z + precision, z.T @ rest))
         return lambda points: self._trends(points) @ slopes
 
     def _trends(self, x: Array) -> Array:
