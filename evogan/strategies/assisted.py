@@ -98,9 +98,7 @@ class AssistedEvolution(MultiFidelity):
     def learn(self, knowledge: Knowledge) -> None:
         with one_thread():
             self._prior = knowledge.prior(self.space, lambda vectors: self._units(self._settled(vectors)))
-        more = len(
-            knowledge.portfolio
-        )  # whose places these take: should it mislead, half the first design is still there
+        more = len(knowledge.portfolio)  # takes the places of these: half the first design stays, should it mislead
         self._first = [*latin_hypercube(self.rng, more, self.space.dimension), *self._first]
         self.initial = self.initial // 2 + more
 
