@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
+from threadpoolctl import threadpool_info
 
 import evogan
 from evogan import Gene, Space, shipped
@@ -329,3 +330,25 @@ def test_without_a_shared_gene_a_search_goes_on_cold(tmp_path: Path) -> None:
     run = evogan.search(space, objective=lambda genes: genes["w"], name="cold", **asked)
     assert not run.knowledge and len(run.history) == 5
     assert "no other task is known that shares a gene" in facts.knowledge(run)
+
+
+def test_a_model_of_another_length_is_damaged() -> None:
+    known = Knowledge.of([bowl(0, 0)], SQUARE, 2)
+    document = known.document()
+    document["sources"][0]["fitted"].pop()
+    with pytest.raises(UserError, match=r"knows of 'at 0, 0' is damaged: 7 numbers of its model, not 8"):
+        Knowledge.recorded(document).prior(SQUARE)
+
+
+def test_it_is_learned_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More change sums, and where the machine is busy they take ten times as long."""
+    threads: list[int] = []
+
+    def watched(source: Source, *rest: object) -> Model | None:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return made(source, *rest)  # type: ignore[arg-type]
+
+    made = Model.of
+    monkeypatch.setattr(Model, "of", watched)
+    Knowledge.of([bowl(0, 0)], SQUARE, 2)
+    assert threads and set(threads) == {1}

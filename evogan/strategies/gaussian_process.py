@@ -27,7 +27,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 ROOT2, ROOT5 = math.sqrt(2.0), math.sqrt(5.0)
-# mean and deviation of what follows the lengths among the hyperparameters
+OTHERS = 4  # hyperparameters, after the lengths; of each its mean and deviation:
 SCALE = (0.0, 0.5)  # its logarithm
 NOISE = (math.log(0.1), 1.0)  # the logarithm of its share of a standardised variance
 RHO = (2.5, 1.0)  # its log odds
@@ -128,11 +128,11 @@ class GaussianProcess:
 
     def _between(self, a: Array, b: Array) -> Array:
         """r^2 of every pair."""
-        return squared_distances(a, b, self._choice, np.exp(-2 * self.hyperparameters[:-4]))
+        return squared_distances(a, b, self._choice, np.exp(-2 * self.hyperparameters[:-OTHERS]))
 
     def _covariance(self, r2: Array, apart: npt.NDArray[np.int_], hyperparameters: Array) -> tuple[Array, Array]:
         """Of the mean fitness, and -2 times its derivative by r^2."""
-        scale, _, rho, _ = hyperparameters[-4:]
+        scale, _, rho, _ = hyperparameters[-OTHERS:]
         a = ROOT5 * np.sqrt(r2)
         decay = np.exp(scale + math.log(_odds(rho)) * apart - a)
         return (1 + a + a**2 / 3) * decay, (5 / 3) * (1 + a) * decay
@@ -146,7 +146,7 @@ class GaussianProcess:
         from scipy.linalg import cho_solve, cholesky
 
         eye = np.eye(len(self._y))
-        r2 = np.tensordot(np.exp(-2 * hyperparameters[:-4]), d2, 1)
+        r2 = np.tensordot(np.exp(-2 * hyperparameters[:-OTHERS]), d2, 1)
         kernel, slope = self._covariance(r2, self._apart, hyperparameters)
         noise = self._noise(hyperparameters)
         root = cholesky(kernel + noise + JITTER * eye, lower=True)
@@ -155,7 +155,7 @@ class GaussianProcess:
         mean, deviation = self._prior
         z = (hyperparameters - mean) / deviation
         loss = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * z @ z
-        lengths = np.tensordot(d2, weights * slope, 2) * np.exp(-2 * hyperparameters[:-4])
+        lengths = np.tensordot(d2, weights * slope, 2) * np.exp(-2 * hyperparameters[:-OTHERS])
         rho, tau = _odds(hyperparameters[-2]), _odds(hyperparameters[-1])
         others = [
             (weights * kernel).sum(),

@@ -31,10 +31,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from evogan.errors import UserError
 from evogan.genome import Gene, Genome, Value, same
 from evogan.space import Space
 from evogan.stable import derive_seed
-from evogan.strategies.gaussian_process import GaussianProcess, Results, squared_distances
+from evogan.strategies.gaussian_process import OTHERS, GaussianProcess, Results, squared_distances
+from evogan.strategies.threads import one_thread
 
 T = TypeVar("T")
 Array = npt.NDArray[np.float64]
@@ -107,9 +109,11 @@ class Knowledge:
     @classmethod
     def of(cls, sources: Iterable[Source], space: Space, n: int) -> Knowledge:
         """What those know that share a gene with `space`; at most `n` genomes to try first, the first before all."""
-        models = {source: model for source in sources if (model := Model.of(source, space))}
+        with one_thread():
+            models = {source: model for source in sources if (model := Model.of(source, space))}
+            portfolio = tuple(_portfolio(models, space, n))
         fitted = tuple(tuple(map(float, model.process.hyperparameters)) for model in models.values())
-        return cls(tuple(models), tuple(_portfolio(models, space, n)), fitted)
+        return cls(tuple(models), portfolio, fitted)
 
     def prior(self, space: Space, units: Units = np.array) -> Prior:
         """What the sources say of points of `space`, as `units` has them."""
@@ -171,6 +175,9 @@ class Model:
         shared = [i for i in range(space.dimension) if np.ptp(x[:, i]) > 0]
         if not shared:
             return None
+        if fitted is not None and len(fitted) != len(shared) + OTHERS:
+            wanted = f"{len(fitted)} numbers of its model, not {len(shared) + OTHERS}"
+            raise UserError(f"what the run knows of '{source.name}' is damaged: {wanted}")
         choice = np.array([space.genes[i].kind == "choice" for i in shared])
         results = Results.of(x[:, shared], source.scores)
         process = GaussianProcess(results, choice, fitted, fit=fitted is None)
