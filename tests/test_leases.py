@@ -302,7 +302,7 @@ from evogan.engine.store import Store
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Task, Trial
 
-leases.BEAT = 0.05
+leases.BEAT = 0.3
 store = Store(Path(sys.argv[1]), sys.argv[2] or None)
 trial = Trial(Genome({"x": 1}), "key", Task(name="made up"))
 print(store.leases.claim(trial.identity), flush=True)
@@ -342,7 +342,10 @@ def test_a_driver_that_hangs_is_taken_over_and_what_it_says_later_changes_nothin
     monkeypatch.setattr("evogan.engine.leases.LEASE", 1.0)
     store = Store(runs, url or None)
     assert not store.leases.claim(TRIAL.identity)
-    holder.send_signal(signal.SIGSTOP)
+    beats = [row.beats for row in rows(store.database, drivers)]
+    while [row.beats for row in rows(store.database, drivers)] == beats:
+        sleep(0.01)
+    holder.send_signal(signal.SIGSTOP)  # just after a beat, or it might hold the whole database with it
     while not store.leases.claim(TRIAL.identity):
         sleep(0.01)
     store.record(TRIAL, Evaluation(status="completed", cost={"driver": 2}))
