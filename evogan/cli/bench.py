@@ -81,9 +81,9 @@ def list_tables(as_json: Json = False) -> None:
     from rich.table import Table as Listing
 
     from evogan import shipped
-    from evogan.runs.table import Table
+    from evogan.runs.table import ROOM, Table
 
-    found = [Table.read(name) for name in shipped.names("benchmarks/tables")]
+    found = [Table.read(name) for name in shipped.names(ROOM)]
     if as_json:
         print_json([{"name": table.name, **table.facts} for table in found])
         return

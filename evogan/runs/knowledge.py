@@ -15,12 +15,11 @@ from evogan.errors import UserError, shown, unknown
 from evogan.genome import Genome
 from evogan.runs.own import Own
 from evogan.runs.place import Place
-from evogan.runs.table import Table
+from evogan.runs.table import ROOM, Table
 from evogan.strategies.knowledge import Source, thinned
 from evogan.trial import COSTS, Evaluation, turned
 
 AUTO, TABLES, STORE, NONE = "auto", "tables", "store", "none"
-ROOM = "benchmarks/tables"
 
 
 def settle_sources(given: object, *, by_default: bool) -> tuple[str, ...]:

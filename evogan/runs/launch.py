@@ -37,7 +37,6 @@ from evogan.runs.signals import stopping_on_signals
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
 from evogan.strategies.knowledge import Knowledge
-from evogan.strategies.threads import one_thread
 from evogan.trial import MAXIMISED, GANTask, Task
 
 PORTFOLIO = 8  # genomes that others' results suggest, at most half of the budget
@@ -84,8 +83,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
             knowledge = Knowledge.recorded(known["knowledge"]) if "knowledge" in known else Knowledge()
             references = [(ref, Genome(genes)) for ref, _, genes in known["reference"]]
         else:
-            with one_thread():
-                knowledge = Knowledge.of(sources, space, min(PORTFOLIO, settings.evaluations // 2))
+            knowledge = Knowledge.of(sources, space, min(PORTFOLIO, settings.evaluations // 2))
         facts["reference"] = [[ref, space.key(genome), dict(genome)] for ref, genome in references]
         if knowledge:
             facts["knowledge"] = knowledge.document()

@@ -18,6 +18,7 @@ The paper's operators are crossover_eta=20, mutation_eta=20, mutation=1; the def
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -136,8 +137,8 @@ class Relative(NSGA2):
         scaled = [Objectives(tuple(row)) for row in self._scaled(values).tolist()]
         return self._chosen([Member(one.individual, other) for one, other in zip(completed, scaled, strict=True)])
 
-    def _chosen(self, members: list[Member]) -> list[Member]:
-        raise NotImplementedError
+    @abstractmethod
+    def _chosen(self, members: list[Member]) -> list[Member]: ...
 
     def _mates(self) -> list[Member]:
         mates: list[Member] = tools.selRandom(self._parents, self.population + self.population % 2)
