@@ -13,7 +13,7 @@ genomes and ranks drawn apart, gene by gene: knowledge that misleads, and such a
     python benchmarks/landscape.py                              every table, every strategy
     TABLES=digits-wdcgan_wide STRATEGIES=auto,auto+known,gp SEEDS=0:10 BUDGET=300 python benchmarks/landscape.py
 
-Every search is kept as a line of KEPT/TABLE.jsonl as it ends (runs/landscape), and not made again; PROCESSES: 2.
+Every search is kept as a line of KEPT/TABLE.jsonl as it ends (results/landscape), and not made again; PROCESSES: 2.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def replay(table: str, name: str, seed: int, budget: int) -> list[float]:
 
 
 def kept(table: str) -> Path:
-    return Path(os.environ.get("KEPT", "runs/landscape")) / f"{table}.jsonl"
+    return Path(os.environ.get("KEPT", RESULTS / "landscape")) / f"{table}.jsonl"
 
 
 def searches(table: str, names: Sequence[str], seeds: range, pool: ProcessPoolExecutor) -> dict[str, np.ndarray]:
