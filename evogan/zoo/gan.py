@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +135,32 @@ class GAN(Protocol):
         """Numbers that tell how its game goes, from rows of the training data and of held-out data."""
 
     def to(self, device: torch.device) -> None: ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A GAN with a player that goes back, from an image to its code.
+
+    `code`: the parts of a code by name, and how long each is: "category", a choice among so many; "continuous", numbers
+    with a meaning each; "latent". A prompt holds under these names, (N, size) each, what samples are made from, a
+    category as one-hot. `encoder`: the network that codes come from; its state dict is all that `encode` needs.
+    """
+
+    @property
+    def code(self) -> Mapping[str, int]: ...
+    @property
+    def encoder(self) -> nn.Module: ...
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """The parts (N, size) of the codes of images (N, C, H, W) in [-1, 1], without gradient, in evaluation mode.
+
+        Of a category the probabilities, of the others the means: nothing is drawn.
+        """
+
+    def decode(self, code: Mapping[str, Tensor]) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] of codes as `encode` gives them, likewise.
+
+        What else samples start from, and a code does not say, is in the middle of its prior.
+        """
 
 
 class Stackable(GAN, Protocol):
