@@ -16,7 +16,9 @@ Status = Literal["completed", Failure]
 Identity = tuple[str, str, float, int]
 
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
-MAXIMISED = frozenset({"manifold_precision", "manifold_recall", "inception_score"})  # metrics of which more is better
+MAXIMISED = frozenset(  # metrics of which more is better
+    {"manifold_precision", "manifold_recall", "inception_score", "nmi", "mutual_information"}
+)
 FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from

@@ -15,6 +15,7 @@ from evogan.evaluation.look import Look
 from evogan.evaluation.players import Players
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.fitness import Scorer, to_unit_range
+from evogan.fitness.measures import OF_LABELS
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
@@ -102,7 +103,9 @@ class GANEvaluator:
         return Scoring(task, self._scorer, self._dataset, torch.device(self._device))
 
     def check_measured(self, metrics: Iterable[str]) -> None:
-        """Errors: UserError for one that is not measured of any GAN with these features."""
+        """Errors: UserError for one that is not measured of any GAN with these features, on these data."""
+        if self._dataset.class_count is None and (of_labels := sorted(OF_LABELS.intersection(metrics))):
+            raise UserError(f"fitness '{of_labels[0]}' needs images with labels: '{self._dataset.name}' has none")
         lacking = [metric for metric in metrics if metric in self._scorer.lacks]
         if lacking:
             raise UserError(

@@ -13,6 +13,7 @@ from torch import Tensor
 from evogan.data import Dataset
 from evogan.data.dataset import Labels
 from evogan.evaluation.checkpoint import of_every_class
+from evogan.evaluation.codes import CODE_NN, SAMPLED, judged, told
 from evogan.evaluation.grid import grid_png
 from evogan.fitness import Scorer
 from evogan.fitness.classifier import gan_train_error
@@ -20,7 +21,7 @@ from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams
 from evogan.trial import FRESH, GANTask, Trial
-from evogan.zoo.gan import GAN, Prompt, parts
+from evogan.zoo.gan import GAN, Encodes, Prompt, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
@@ -46,6 +47,8 @@ class Scoring:
         scores = self.scorer.score(self._samples(gan))
         if LABELS in gan.prompted and (GAN_TRAIN in trial.choice.metrics or (fresh and trainer.is_through)):
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
+        if isinstance(gan, Encodes):
+            scores |= self._judged_codes(gan, fresh, CODE_NN in trial.choice.metrics or trainer.is_through)
         numbers, layers = diagnose(trainer, self.dataset.unseen, trial.seed)
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
 
@@ -81,10 +84,18 @@ class Scoring:
     def _gan_train_error(self, gan: GAN, fresh: bool) -> float:
         """On one half of the held-out images in a search, on the other where a winner is checked."""
         samples, asked = zip(*((to_bytes(images), labels.cpu()) for images, labels in self._samples(gan)), strict=True)
-        half, labels = slice(int(fresh), None, 2), self.dataset.held_out_labels
+        half, labels = _half(fresh), self.dataset.held_out_labels
         assert labels is not None
         real = torch.tensor(self.dataset.held_out[half]), torch.tensor(labels[half])
         return gan_train_error(torch.cat(samples), torch.cat(asked), *real, derive_seed(self.task.key, GAN_TRAIN))
+
+    def _judged_codes(self, gan: GAN, fresh: bool, dear: bool) -> dict[str, float]:
+        """On the same halves; what samples tell of their categories, by the first of them."""
+        assert isinstance(gan, Encodes)
+        seed, prompts = derive_seed(self.task.key, "codes"), islice(self._prompts(gan), -(-SAMPLED // SAMPLE_BATCH))
+        with self._precision():
+            found = judged(gan, self.dataset, _half(fresh), seed, self._at_once, dear=dear)
+            return found | told(gan, prompts, gan.sample)
 
     def _prompts(self, gan: GAN) -> Iterator[Prompt]:
         """The task's latent noise and given rows: the same for every genome, replicate and checkpoint.
@@ -106,8 +117,16 @@ class Scoring:
         return SAMPLE_BATCH if self.device.type != "cpu" or self.task.image_size < 16 else SAMPLE_BATCH // 5
 
     def _sample(self, gan: GAN, prompt: Prompt) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16"):
+        with self._precision():
             return gan.sample(prompt)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.precision == "bf16")
+
+
+def _half(fresh: bool) -> slice:
+    """Of the held-out images: one in a search, the other where a winner is checked."""
+    return slice(int(fresh), None, 2)
 
 
 def _evenly(labels: Labels, n: int) -> Streams:

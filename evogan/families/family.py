@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from evogan.errors import UserError
@@ -29,6 +29,11 @@ def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]
     return {"images": Field((channels, size, size)), **labels}
 
 
+def no_code(genes: Mapping[str, Value]) -> Mapping[str, int]:
+    """Of a family without an encoder."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """A kind of GAN: its players, the data it needs, its genes, its measures.
@@ -37,7 +42,8 @@ class Family:
     kinds of data beyond rows of their own: labels, few_labels, pairs, domains, sequences, points. `measures`: names of
     metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
     built. `sampled`: the player whose network, or an average of it, samples come from. `stackable`: whether its GANs
-    are (`zoo.gan.Stackable`).
+    are (`zoo.gan.Stackable`). `code`: of a complete phenotype, the parts of the code that its encoder gives, and how
+    long each is (`zoo.gan.Encodes`); none without an encoder.
     """
 
     name: str
@@ -52,6 +58,7 @@ class Family:
     needs: frozenset[str] = frozenset()
     sampled: str = "generator"
     stackable: bool = False
+    code: Callable[[Mapping[str, Value]], Mapping[str, int]] = no_code
 
     def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
         """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""

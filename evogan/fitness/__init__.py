@@ -15,7 +15,16 @@ from evogan.fitness.features import (
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.load import load_features
-from evogan.fitness.measures import MEASURES, METRICS, OF_CLASSES, RETIRED, Measure, Reference, add_measure
+from evogan.fitness.measures import (
+    MEASURES,
+    METRICS,
+    OF_CLASSES,
+    OF_ENCODERS,
+    RETIRED,
+    Measure,
+    Reference,
+    add_measure,
+)
 from evogan.fitness.normalized_loss import NormalizedLoss
 from evogan.fitness.scorer import NonFiniteSamples, Scorer
 from evogan.fitness.train_features import train_features
@@ -24,6 +33,7 @@ __all__ = [
     "MEASURES",
     "METRICS",
     "OF_CLASSES",
+    "OF_ENCODERS",
     "RETIRED",
     "SHIPPED",
     "Diversity",

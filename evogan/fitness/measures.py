@@ -102,6 +102,17 @@ OF_CLASSES = {  # of GANs that are asked for classes
     "gan_train_error": "error on unseen images of a classifier that was trained on samples",
 }
 
+OF_ENCODERS = {  # of GANs with an encoder
+    "clustering_error": "share of unseen images outside the best one-to-one map of its categories to the classes",
+    "nmi": "normalised mutual information of categories and classes of unseen images; more is better",
+    "mutual_information": "bound of what a sample tells of its category, in nats; more is better",
+    "reconstruction_ratio": "distance of unseen images to their reconstructions, over that of random pairs",
+    "code_nn_error": "error on unseen images of the nearest training image's class, by codes",
+}
+
+OF_CATEGORIES = frozenset({"clustering_error", "nmi", "mutual_information"})  # of encoders that tell one
+OF_LABELS = frozenset({"clustering_error", "nmi", "code_nn_error"})  # by the labels of the data
+
 OF_A_TRAINING = {
     "normalized_loss": "the losses' recent means within their own running range",
     "parameters": "trainable parameters of generator and critic",
@@ -109,7 +120,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_CLASSES | OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_CLASSES | OF_ENCODERS | OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 

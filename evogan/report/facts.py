@@ -29,6 +29,8 @@ METRIC_NAMES = {
     "class_fid": "class FID",
     "gan_test_error": "GAN-test error",
     "gan_train_error": "GAN-train error",
+    "nmi": "NMI",
+    "code_nn_error": "1-NN error of codes",
     "swd": "SWD",
     "ms_ssim": "MS-SSIM",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
@@ -25,7 +25,9 @@ from evogan.engine import (
 from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
+from evogan.families import family_of
 from evogan.files.processes import cores
+from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
 from evogan.plugins import Plugged, Plugins
@@ -134,7 +136,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     _check_fit(strategy, plan)
     _allotted(settings)
     if plan.problem.gan is not None:
-        from evogan.fitness import METRICS, OF_CLASSES, RETIRED
+        from evogan.fitness import METRICS, OF_CLASSES, OF_ENCODERS, RETIRED
 
         for metric in judge.metrics:
             if metric in RETIRED:
@@ -143,20 +145,41 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 raise unknown("fitness", metric, METRICS)
             if metric in OF_CLASSES:
                 _check_conditional(metric, plan)
+            if metric in OF_ENCODERS:
+                _check_encoder(metric, plan)
     elif found := MAXIMISED.intersection(judge.metrics):
         raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
 
 
+def _judged(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What the run may train, in words, and the genes that are known of it."""
+    yield f"space '{plan.space.name}'", plan.space.fixed
+    yield from ((f"reference '{name}'", genome) for name, genome in plan.problem.references(plan.space))
+
+
 def _check_conditional(metric: str, plan: Plan) -> None:
     """Errors: UserError unless every GAN that the run may train is asked for classes."""
-    judged: dict[str, Mapping[str, Any]] = {f"space '{plan.space.name}'": plan.space.fixed}
-    judged |= {f"reference '{name}'": genome for name, genome in plan.problem.references(plan.space)}
-    for what, genes in judged.items():
+    for what, genes in _judged(plan):
         if genes.get("condition", "none") == "none":
             raise UserError(
                 f"fitness '{metric}' judges GANs that are asked for classes: {what} must fix condition = \"labels\""
             )
+
+
+def _check_encoder(metric: str, plan: Plan) -> None:
+    """Errors: UserError unless every GAN that the run may train has an encoder, and a category where one is judged."""
+    from evogan.fitness.measures import OF_CATEGORIES
+
+    searched = [{gene.name: value} for gene in plan.space.genes for value in gene.values or (gene.low, gene.high)]
+    for what, genes in _judged(plan):
+        for change in ({}, *(searched if genes is plan.space.fixed else ())):
+            genome = {**genes, **change}
+            code = family_of(genome).code(GENES.complete(genome))
+            if not code:
+                raise UserError(f"fitness '{metric}' judges GANs with an encoder: those of {what} have none")
+            if metric in OF_CATEGORIES and "category" not in code:
+                raise UserError(f"fitness '{metric}' judges codes with a category: those of {what} have none")
 
 
 def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
