@@ -1,4 +1,4 @@
-"""A plugin: images painted by category, slant and noise, and a reader that tells these again. Used by `test_codes.py`."""
+"""A plugin: images painted by category, numbers and noise, and a reader of these. `tests/test_codes.py` uses it."""
 
 from __future__ import annotations
 
