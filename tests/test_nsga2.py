@@ -202,9 +202,20 @@ def test_hypervolume_of_zdt1() -> None:
     assert min(found["nsga2"], found["nsga3"], found["spea2"]) > 0.8 * true > 2 * found["random"]
 
 
+def test_a_model_finds_the_front_of_zdt1_in_fewer_evaluations() -> None:
+    found = {}
+    for name in ("assisted", "nsga2"):
+        areas = []
+        for seed in range(3):
+            asked = drive(make_strategy(name, floats(4), seed, objectives=2), lambda _, v: fitness(zdt1(v)), 50)
+            areas.append(hypervolume([zdt1(proposal.vector) for proposal in asked]))
+        found[name] = float(np.median(areas))
+    assert found["assisted"] > 2 * found["nsga2"]
+
+
 def test_only_some_strategies_take_several_objectives() -> None:
     able = {name for name, entry in STRATEGIES.items() if entry.make.several}
-    assert able == {"nsga2", "nsga3", "spea2", "random", "sobol", "grid", "tpe", "gp", "optuna-nsga2"}
+    assert able == {"nsga2", "nsga3", "spea2", "random", "sobol", "grid", "tpe", "gp", "optuna-nsga2", "assisted"}
     for name in able:
         make_strategy(name, mixed_space(), 0, objectives=3)
     make_strategy("ga", mixed_space(), 0, objectives=1)

@@ -23,14 +23,21 @@ by the model's judgement instead of the last value).
 
 Hyperparameters are fitted anew when there are a twentieth more results than at the last fit; what is told
 in between conditions the model at once.
+
+Of several objectives f_1 .. f_k every ask draws weights w from the simplex, and is for the one fitness
+
+    max_i w_i f'_i + 0.05 sum_i w_i f'_i,   f'_i = (f_i - best_i) / (fence_i or worst_i - best_i)
+
+to which the model is fitted anew (ParEGO: Knowles, IEEE Transactions on Evolutionary Computation 10, 2006).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +58,8 @@ MOST = 300  # results that the model is fitted to
 REFIT = 1.05  # as many times more results than at the last fit are worth another
 POWERS = (1.0, 0.75, 0.5, 0.25, 0.0)  # that positive fitness may be taken to
 FINE = 2**30  # places of a gene whose levels have cells of several sizes; each level has the one in its middle
+AUGMENTED = 0.05  # the weight of the sum beside the largest part, so that no objective is for nothing
+Value = Callable[[Fitness], float]
 Cells = tuple[int, ...]  # a genome as the index of each gene's level, or its place
 
 
@@ -67,6 +76,7 @@ class AssistedEvolution(MultiFidelity):
     """
 
     title = "assisted"
+    several = True
 
     def __init__(
         self,
@@ -116,7 +126,7 @@ class AssistedEvolution(MultiFidelity):
 
     def estimate(self, vectors: Sequence[Sequence[float]]) -> list[float] | None:
         """What the model believes of points at full fidelity, on its own scale: the less the better."""
-        if len(self._completed(0)) < 2:
+        if self.objectives > 1 or len(self._completed(0)) < 2:
             return None
         with one_thread():
             mean, _ = self._model().predict(self._units(self._settled(vectors)), self.top)
@@ -150,18 +160,18 @@ class AssistedEvolution(MultiFidelity):
     # --- the models
 
     def _model(self) -> GaussianProcess | Trended:
-        """Of the fitness of what completed."""
+        """Of the fitness of what completed; of several objectives in a direction drawn now."""
+        value = self._direction() if self.objectives > 1 else (lambda fitness: fitness.value)
         rows: list[tuple[Cells, int, float]] = []
         for rung in range(len(self.fidelities)):
-            ranked = sorted(self._completed(rung).items(), key=lambda one: one[1].value)
-            told = spread(ranked, MOST // len(self.fidelities))
-            rows += [(cells, rung, fitness.value) for cells, fitness in told]
+            ranked = sorted(((cells, value(one)) for cells, one in self._completed(rung).items()), key=itemgetter(1))
+            rows += [(cells, rung, told) for cells, told in spread(ranked, MOST // len(self.fidelities))]
         trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
         known = sum(map(len, self._rungs))  # more than the model is fitted to
-        due = known >= REFIT * self._fitted
+        due = self.objectives > 1 or known >= REFIT * self._fitted
         results = Results(
             self._units([cells for cells, _, _ in rows]),
-            normal(np.minimum([value for _, _, value in rows], self._fence())),
+            normal(np.minimum([told for _, _, told in rows], fence([value(fitness) for fitness in self._early()]))),
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )
@@ -174,10 +184,23 @@ class AssistedEvolution(MultiFidelity):
             self._start, self._fitted = model.hyperparameters, known
         return model if trend is None else Trended(model, trend)
 
-    def _fence(self) -> float:
-        first = [fitness.value for fitness in islice(self._completed(0).values(), self.initial)]
-        low, high = np.percentile(first, [25, 75])
-        return float(high + 3 * (high - low)) if high > low else math.inf
+    def _direction(self) -> Value:
+        """From a fitness to the augmented Tchebycheff distance from the best of each objective, weighted at random."""
+        told = np.array([fitness.values for rung in self._rungs for fitness in rung.values() if not fitness.failed])
+        best, weights = told.min(axis=0), self.rng.dirichlet(np.ones(self.objectives))
+        fences = [fence(first) for first in zip(*(fitness.values for fitness in self._early()), strict=True)]
+        width = np.minimum(told.max(axis=0), fences) - best
+        width[width == 0] = 1.0
+
+        def value(fitness: Fitness) -> float:
+            parts = weights * (np.minimum(fitness.values, fences) - best) / width
+            return float(parts.max() + AUGMENTED * parts.sum())
+
+        return value
+
+    def _early(self) -> list[Fitness]:
+        """Of the first points."""
+        return list(islice(self._completed(0).values(), self.initial))
 
     def _risk(self) -> GaussianProcess | None:
         """Of failure, if anything failed: 1 where training fails, 0 where it completes."""
@@ -265,7 +288,13 @@ class AssistedEvolution(MultiFidelity):
         return list(zip(self._neutral(np.clip(children, 0, self._counts - 1)), of, strict=True))
 
 
-def spread(ranked: list[tuple[Cells, Fitness]], most: int) -> list[tuple[Cells, Fitness]]:
+def fence(values: Sequence[float]) -> float:
+    """Beyond it a value is an extreme outlier."""
+    low, high = np.percentile(values, [25, 75])
+    return float(high + 3 * (high - low)) if high > low else math.inf
+
+
+def spread(ranked: list[tuple[Cells, float]], most: int) -> list[tuple[Cells, float]]:
     """The best half of `most`, and of the rest as many at equal distances: a model must also remember what is bad."""
     if len(ranked) <= most:
         return ranked

@@ -14,8 +14,7 @@ MANY = 1000  # evaluations above which a model of all results costs more than it
 
 def choose(*, evaluations: int, objectives: int = 1, early: bool = True) -> tuple[str, dict[str, Any]]:
     """Strategy and options for a budget. `early`: whether a training can be judged before its end."""
-    if objectives > 1:
-        return "nsga2", {}
     if evaluations > MANY:
-        return "shade", {}
+        return "shade" if objectives == 1 else "nsga2", {}
+    early = early and objectives == 1  # what a ladder is worth with several was not measured
     return "assisted", {"fidelities": [0.25, 1.0], "initial": 20} if early and evaluations >= FEW else {}
