@@ -197,8 +197,8 @@ def train(
     if players is not None:
         players.check_served(problem.dataset)
     task, evaluate = problem.prepare()
-    family_of(read).check_served(problem.dataset.kinds, problem.dataset.name)
-    check(read, problem.dataset.fields)
+    family_of(read).check_served(problem.kinds, problem.dataset.name)
+    check(read, problem.fields)
     if players is not None:
         task = replace(task, origin=players.digest)
         say(players.describe(problem.dataset))
@@ -248,7 +248,7 @@ def _write_page(
         evaluation,
         folder,
         real,
-        architecture(trial.genome, problem.dataset.fields),
+        architecture(trial.genome, problem.fields),
     )
     write_training(training)
 

@@ -19,6 +19,7 @@ COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no be
 MAXIMISED = frozenset(  # metrics of which more is better
     {"manifold_precision", "manifold_recall", "inception_score", "nmi", "mutual_information"}
 )
+VALIDATION = "validation_"  # before the name of a metric: what chooses its checkpoint, where it is one of a test
 FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
@@ -52,7 +53,8 @@ class GANTask(Task):
 
     The budget of fidelity 1 is one of two: `kimg`, real images shown to the critic, in thousands; or `iterations`,
     updates of the generator. `checkpoints`: the shares of it at which the GAN is scored, rising, the last is 1.
-    `samples`: generated images per score. `origin`: digest of the file that trainings go on from, if any.
+    `samples`: generated images per score. `origin`: digest of the file that trainings go on from, if any. `labels`: of
+    how many images trainings are told the label, if not of all.
     """
 
     fingerprint: str
@@ -67,6 +69,7 @@ class GANTask(Task):
     checkpoints: tuple[float, ...] = CHECKPOINTS
     recipe: int = RECIPE
     origin: str | None = None
+    labels: int | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -100,7 +103,8 @@ class Limits:
 class Choice:
     """Which checkpoint of a training counts: the best by the first of the metrics, or the last (of a cost always).
 
-    Only those where every metric is a finite number.
+    Only those where every metric is a finite number. A metric on held-out data, as of a winner, chooses none: the same
+    one on the validation part does, `validation_error` for `error`.
     """
 
     metrics: tuple[str, ...] = ("fid",)
@@ -116,7 +120,7 @@ class Choice:
         first = self.metrics[0]
         if self.score == "last" or first in COSTS:
             return there[-1]
-        return min(there, key=lambda i: turned(first, scores[i][first]))
+        return min(there, key=lambda i: turned(first, scores[i].get(VALIDATION + first, scores[i][first])))
 
 
 def _unheard(point: Mapping[str, float]) -> None:

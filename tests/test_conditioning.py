@@ -325,7 +325,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("conditional") / "generator.safetensors"
     gan = build(GENOME, image_fields(8, 1, CLASSES), 0)
     task = GANTask(name="pets", fingerprint="0", image_size=8, channels=1, kimg=1.0, features="none", samples=10)
-    path.write_bytes(pack_generator(gan.sampler, GENOME, task, {"fid": 1.0}, NAMES))
+    path.write_bytes(pack_generator(gan.sampler, GENOME, task, {"fid": 1.0, "classes": [*NAMES]}))
     return path
 
 

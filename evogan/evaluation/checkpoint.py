@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,16 +32,13 @@ MOST = 1_000_000  # images at once
 LARGEST = 2**16  # side of an image, in pixels
 
 
-def pack_generator(
-    generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any], classes: Sequence[str] = ()
-) -> bytes:
-    """`classes`: the names of those that it can be asked for."""
+def pack_generator(generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
+    """`facts`: among them the names of `classes` that it can be asked for, and of those that its GAN `tells_apart`."""
     header = {
         "genome": dict(genome),
         "image_size": task.image_size,
         "channels": task.channels,
         "task": task.key,
-        **({"classes": list(classes)} if classes else {}),
         **facts,
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
@@ -199,7 +196,8 @@ def read_form(header: Any) -> Form:
     size = read_option("image_size", facts["image_size"], int, low=1, high=LARGEST)
     channels = read_option("channels", facts["channels"], int, low=1, high=3)
     classes = _names(facts.pop("classes", []))
-    return Form(genome, image_fields(size, channels, len(classes)), classes, facts)
+    known = classes or _names(facts.get("tells_apart", []))
+    return Form(genome, image_fields(size, channels, len(known)), classes, facts)
 
 
 @contextmanager

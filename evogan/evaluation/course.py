@@ -30,7 +30,6 @@ from evogan.fitness import NonFiniteSamples
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.training import Diverged, Plan, State, Trainer
-from evogan.training.feed import Streams
 from evogan.training.flops import flops_per_step
 from evogan.training.rounds import Rounds
 from evogan.trial import CHOSEN_BY, PLAYERS, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
@@ -55,19 +54,18 @@ class Phase:
 
 
 class Course:
-    """`streams` lie on the device. Those that are trained as one program share a clock. `origin`: what begins it."""
+    """Those that are trained as one program share a clock. `origin`: what begins it."""
 
     def __init__(
         self,
         trial: Trial,
-        streams: Streams,
         scoring: Scoring,
         clock: Clock,
         look: Look | None = None,
         origin: Players | None = None,
     ) -> None:
         self._trial, self._task, self._scoring, self._clock = trial, scoring.task, scoring, clock
-        self._streams, self._device, self._look, self._origin = streams, scoring.device, look, origin
+        self._device, self._look, self._origin = scoring.device, look, origin
         self._together = clock.sharing
         self._record = Record()
         self._before = 0.0  # seconds that an earlier evaluation spent on this training
@@ -99,6 +97,8 @@ class Course:
         choice, more = self._trial.choice, dict(self._continued)
         if self._together > 1:
             more["trained_together"] = self._together
+        if self._scoring.shown.judged is not None:
+            more["errors_on"] = self._scoring.shown.judged.what
         if choice != Choice():
             more[CHOSEN_BY] = {"metrics": [*choice.metrics], "score": choice.score}
         evaluation = Evaluation(
@@ -133,8 +133,9 @@ class Course:
                 self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
         if self._trial.keeps_players:
             facts = {"key": self._trial.key, **self._where(trainer), "fid": record.scores[-1]["fid"]}
-            classes = self._scoring.class_names if trainer.gan.prompted else ()
-            record.files[PLAYERS] = pack_players(trainer, self._phase.genome, self._task, facts, classes)
+            record.files[PLAYERS] = pack_players(
+                trainer, self._phase.genome, self._task, facts | self._scoring.named(trainer.gan)
+            )
         if self._trial.fidelity < 1:
             training, then = before_the_end or (trainer.state(), record.copy())
             record.files[STATE] = pack_state(self._owner, self._trial.fidelity, training, then, record)
@@ -142,7 +143,7 @@ class Course:
     def _through(self, trainer: Trainer) -> Generator[tuple[Trainer, int], None, tuple[State, Record] | None]:
         """Through a phase. Where it ends between the task's checkpoints: what there was before it was looked at."""
         phase, record, before_the_end = self._phase, self._record, None
-        plan, flops = phase.plan, flops_per_step(phase.genome, self._scoring.dataset.fields)
+        plan, flops = phase.plan, flops_per_step(phase.genome, self._scoring.fields)
         begun, before = trainer.iteration, self._steps(trainer)
         if self._look is not None:
             self._look.at(trainer, plan.last, self._scoring, self._clock)
@@ -226,9 +227,9 @@ class Course:
         """In the phase that it is in."""
         genome, task, seed = self._phase.genome, self._task, self._trial.seed
         trainer = Trainer(
-            build(genome, self._scoring.dataset.fields, seed),
+            build(genome, self._scoring.fields, seed),
             GENES.complete(genome),
-            self._streams,
+            self._scoring.shown.streams,
             seed=seed,
             device=self._device,
             iterations=self._phase.plan.total,
@@ -294,8 +295,7 @@ class Course:
                 gan.sampler,
                 self._phase.genome,
                 self._task,
-                {"key": self._trial.key, "fid": score["fid"]},
-                self._scoring.class_names if gan.prompted else (),
+                {"key": self._trial.key, "fid": score["fid"], **self._scoring.named(gan)},
             )
 
     def _cut_back(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 import torch
 
 from evogan.data import Dataset
+from evogan.data.few import FewLabels
 from evogan.errors import UserError
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.course import Course
@@ -14,14 +15,15 @@ from evogan.evaluation.grid import grid_png
 from evogan.evaluation.look import Look
 from evogan.evaluation.players import Players
 from evogan.evaluation.scoring import GRID, Scoring
-from evogan.fitness import Scorer, to_unit_range
+from evogan.evaluation.shown import shown
+from evogan.fitness import OF_CLASSIFIERS, Scorer, to_unit_range
 from evogan.fitness.measures import OF_LABELS
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
 from evogan.training import Population, Trainer
 from evogan.training.feed import Streams, on_device
-from evogan.trial import Evaluation, GANTask, Task, Trial
+from evogan.trial import Evaluation, GANTask, Trial
 from evogan.zoo.stack import shape
 
 
@@ -39,15 +41,15 @@ def check_device(name: str, here: bool = True) -> torch.device:
 
 
 class GANEvaluator:
-    """Evaluates genomes on one data set. Holds plain data, so that workers can share it."""
+    """Evaluates genomes on one data set, with `few` of its labels. Holds plain data, so that workers can share it."""
 
-    def __init__(self, dataset: Dataset, scorer: Scorer, device: str = "cpu") -> None:
-        self._dataset, self._scorer, self._device = dataset, scorer, device
+    def __init__(self, dataset: Dataset, scorer: Scorer, device: str = "cpu", few: FewLabels | None = None) -> None:
+        self._dataset, self._scorer, self._device, self._few = dataset, scorer, device, few
 
     def __call__(self, trial: Trial, look: Look | None = None, origin: Players | None = None) -> Evaluation:
         assert isinstance(trial.task, GANTask)
         with threads(trial.task.threads):
-            course = Course(trial, self._streams(), self._scoring(trial.task), Clock(), look, origin).run()
+            course = Course(trial, self._scoring(trial, self._streams()), Clock(), look, origin).run()
             while True:
                 try:
                     next(course)
@@ -71,8 +73,8 @@ class GANEvaluator:
         task, streams = trials[0].task, self._streams()
         assert isinstance(task, GANTask)
         with threads(task.threads):
-            scoring, clock = self._scoring(task), Clock(len(trials))
-            courses = [Course(trial, streams, scoring, clock).run() for trial in trials]
+            clock = Clock(len(trials))
+            courses = [Course(trial, self._scoring(trial, streams), clock).run() for trial in trials]
             members: dict[int, Trainer] = {}
             goals: dict[int, int] = {}
             for i, course in enumerate(courses):
@@ -98,14 +100,22 @@ class GANEvaluator:
     def _streams(self) -> Streams:
         return on_device(self._dataset.train, self._device)
 
-    def _scoring(self, task: Task) -> Scoring:
+    def _scoring(self, trial: Trial, streams: Streams) -> Scoring:
+        task, data, few = trial.task, self._dataset, self._few
         assert isinstance(task, GANTask)
-        return Scoring(task, self._scorer, self._dataset, torch.device(self._device))
+        fields = data.fields if few is None else few.fields
+        these = shown(data, streams, few, task.key, trial.replicate)
+        return Scoring(task, self._scorer, data, torch.device(self._device), fields, these)
 
     def check_measured(self, metrics: Iterable[str]) -> None:
         """Errors: UserError for one that is not measured of any GAN with these features, on these data."""
         if self._dataset.class_count is None and (of_labels := sorted(OF_LABELS.intersection(metrics))):
             raise UserError(f"fitness '{of_labels[0]}' needs images with labels: '{self._dataset.name}' has none")
+        if (of_classifiers := [metric for metric in metrics if metric in OF_CLASSIFIERS]) and self._few is None:
+            raise UserError(
+                f"fitness '{of_classifiers[0]}' judges what was learned from few labels: say of how many images with "
+                "--labels"
+            )
         lacking = [metric for metric in metrics if metric in self._scorer.lacks]
         if lacking:
             raise UserError(

@@ -7,7 +7,7 @@ of their optimisers. The order of the data and the noise are not there: what goe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,10 +41,8 @@ TRAINING = frozenset(
 )
 
 
-def pack_players(
-    trainer: Trainer, genome: Genome, task: GANTask, facts: Mapping[str, Any], classes: Sequence[str] = ()
-) -> bytes:
-    """`classes`: the names of those that its samples can be asked for."""
+def pack_players(trainer: Trainer, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
+    """`facts` as for `pack_generator`."""
     state = trainer.state()
     header = {
         "genome": dict(genome),
@@ -53,7 +51,6 @@ def pack_players(
         "task": task.key,
         "data": task.name,
         "fingerprint": task.fingerprint,
-        **({"classes": list(classes)} if classes else {}),
         **facts,
     }
     return State({name: x for name, x in state.tensors.items() if name.startswith(KEPT)}, header).pack(MAGIC)

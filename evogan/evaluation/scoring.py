@@ -15,28 +15,33 @@ from evogan.data.dataset import Labels
 from evogan.evaluation.checkpoint import of_every_class
 from evogan.evaluation.codes import CODE_NN, SAMPLED, judged, told
 from evogan.evaluation.grid import grid_png
+from evogan.evaluation.shown import Shown
+from evogan.families import Fields
 from evogan.fitness import Scorer
 from evogan.fitness.classifier import gan_train_error
+from evogan.fitness.errors import classification_error
 from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams
-from evogan.trial import FRESH, GANTask, Trial
-from evogan.zoo.gan import GAN, Encodes, Prompt, parts
+from evogan.trial import FRESH, VALIDATION, GANTask, Trial
+from evogan.zoo.gan import GAN, Classifies, Encodes, Prompt, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
 COLUMNS, GRID_CLASSES = 8, 20  # of one of classes, and how many at most
-LABELS, GAN_TRAIN = "labels", "gan_train_error"
+LABELS, GAN_TRAIN, ERROR = "labels", "gan_train_error", "error"
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How GANs of one task are measured on one data set."""
+    """How GANs of one task are measured on one data set, and what they are built for and `shown`."""
 
     task: GANTask
     scorer: Scorer
     dataset: Dataset
     device: torch.device
+    fields: Fields
+    shown: Shown
 
     def measure(self, trainer: Trainer, trial: Trial) -> tuple[dict[str, float], dict[str, Any]]:
         """Every metric, and what is found in each layer of each player; losses are those since the last time.
@@ -49,8 +54,21 @@ class Scoring:
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
         if isinstance(gan, Encodes):
             scores |= self._judged_codes(gan, fresh, CODE_NN in trial.choice.metrics or trainer.is_through)
-        numbers, layers = diagnose(trainer, self.dataset.unseen, trial.seed)
+        if self.shown.judged is not None and isinstance(gan, Classifies):
+            scores |= self._errors(gan)
+        numbers, layers = diagnose(trainer, self.shown.unseen, trial.seed)
         return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
+
+    def _errors(self, gan: Classifies) -> dict[str, float]:
+        """On what it is judged by, and where that is held out, on what chooses the checkpoint."""
+        judged = self.shown.judged
+        assert judged is not None
+        parts = {ERROR: (judged.images, judged.labels)}
+        if judged.validation is not None:
+            parts[VALIDATION + ERROR] = judged.validation
+        with self._precision():
+            found = {name: classification_error(gan.classify, *part, self.device) for name, part in parts.items()}
+        return found | {"nearest_error": judged.nearest}
 
     def early_fid(self, gan: GAN, n: int) -> float:
         """Of n samples, at most as many as a score is of: for a look, not to be compared."""
@@ -73,6 +91,11 @@ class Scoring:
     def class_names(self) -> tuple[str, ...]:
         """Numbers where they have none."""
         return self.dataset.class_names or tuple(map(str, range(self.classes)))
+
+    def named(self, gan: GAN) -> dict[str, Any]:
+        """For a file of it, the names of the classes that it can be asked for, and that it tells apart."""
+        asked = {"classes": list(self.class_names)} if gan.prompted else {}
+        return asked | ({"tells_apart": list(self.class_names)} if isinstance(gan, Classifies) else {})
 
     def _samples(self, gan: GAN) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
         """Images, with the classes that were asked for, if there are any."""

@@ -24,9 +24,9 @@ Fields = Mapping[str, Field]
 
 
 def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]:
-    """Those of square images: side in pixels; channels 1 or 3; without labels if there are no classes."""
-    labels = {"labels": Field((), classes)} if classes else {}
-    return {"images": Field((channels, size, size)), **labels}
+    """Those of square images: side in pixels; channels 1 or 3; without labels, many or few, if there are no classes."""
+    images, labels = Field((channels, size, size)), Field((), classes)
+    return {"images": images, **({"labels": labels, "few_images": images, "few_labels": labels} if classes else {})}
 
 
 def no_code(genes: Mapping[str, Value]) -> Mapping[str, int]:
@@ -70,6 +70,8 @@ class Family:
 
     def check_served(self, kinds: frozenset[str], data: str) -> None:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
+        if "few_labels" in self.needs - kinds:
+            raise UserError(f"family '{self.name}' learns from few labels: say of how many images with --labels")
         if missing := sorted(self.needs - kinds):
             needs = " and ".join(name.replace("_", " ") for name in missing)
             raise UserError(f"family '{self.name}' needs {needs}, which data set '{data}' does not have")

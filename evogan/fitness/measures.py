@@ -113,6 +113,10 @@ OF_ENCODERS = {  # of GANs with an encoder
 OF_CATEGORIES = frozenset({"clustering_error", "nmi", "mutual_information"})  # of encoders that tell one
 OF_LABELS = frozenset({"clustering_error", "nmi", "code_nn_error"})  # by the labels of the data
 
+OF_CLASSIFIERS = {  # of GANs that tell classes apart, where labels are few
+    "error": "share of images that the GAN's classifier gets wrong: of the validation part, of winners of all unseen",
+}
+
 OF_A_TRAINING = {
     "normalized_loss": "the losses' recent means within their own running range",
     "parameters": "trainable parameters of generator and critic",
@@ -120,7 +124,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_CLASSES | OF_ENCODERS | OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evogan import shipped
-from evogan.families import FAMILIES, family_of
+from evogan.families import FAMILIES, Fields, family_of
 from evogan.genome import Genome
 from evogan.runs.own import Own
 from evogan.settings import GANSettings
@@ -20,6 +20,7 @@ Tell = Callable[[str, float | None], None]  # hears a line, and which share is d
 
 if TYPE_CHECKING:  # torch, where it is wanted
     from evogan.data import Dataset, DataSpec
+    from evogan.data.few import FewLabels
     from evogan.evaluation.evaluator import GANEvaluator
     from evogan.fitness import Features
 
@@ -47,6 +48,23 @@ class GANProblem:
 
         return load_dataset(self._spec, self._tell)
 
+    @cached_property
+    def few(self) -> FewLabels | None:
+        """Of which images trainings are told the labels, where these are few. Errors: UserError if they cannot be."""
+        from evogan.data.few import FewLabels
+
+        return None if self.gan.labels is None else FewLabels.of(self.dataset, self.gan.labels)
+
+    @property
+    def fields(self) -> Fields:
+        """What a GAN is built for."""
+        return self.dataset.fields if self.few is None else self.few.fields
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of data, that a family may need."""
+        return self.dataset.kinds if self.few is None else self.few.kinds
+
     @property
     def _spec(self) -> DataSpec:
         from evogan.data import DataSpec
@@ -68,7 +86,8 @@ class GANProblem:
     @property
     def contents(self) -> str:
         """A line about the data."""
-        return self.dataset.describe()
+        told = "" if self.few is None else f"; {self.few.describe(len(self.dataset.held_out))}"
+        return f"{self.dataset.describe()}{told}"
 
     @cached_property
     def features(self) -> Features:
@@ -98,7 +117,7 @@ class GANProblem:
 
         gan = self.gan
         check_device(gan.device, here)
-        dataset, features = self.dataset, self.features
+        dataset, few, features = self.dataset, self.few, self.features
         task = GANTask(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
@@ -110,8 +129,9 @@ class GANProblem:
             samples=gan.samples,
             precision=gan.precision,
             threads=gan.threads,
+            labels=gan.labels,
         )
-        return task, GANEvaluator(dataset, Scorer(dataset, features, gan.samples), gan.device)
+        return task, GANEvaluator(dataset, Scorer(dataset, features, gan.samples), gan.device, few)
 
     def fitting(self, space: Space) -> Space:
         """Without what cannot make images of this size. Errors: UserError for a family that these data do not serve."""
@@ -120,11 +140,11 @@ class GANProblem:
         data = self.dataset
         freed = [gene.values for gene in space.genes if gene.name == "family"]
         for name in freed[0] if freed else [family_of(space.fixed).name]:
-            FAMILIES[str(name)].check_served(data.kinds, data.name)
+            FAMILIES[str(name)].check_served(self.kinds, data.name)
         if not any(gene.name == "backbone" for gene in space.genes):
-            check(space.fixed, data.fields)
-        without = "" if (data.class_count or 0) > 1 else " without labels"
-        return space.without(impossible(data.fields), f"cannot make images of side {data.image_size}{without}")
+            check(space.fixed, self.fields)
+        without = "" if "labels" in self.fields and (data.class_count or 0) > 1 else " without labels"
+        return space.without(impossible(self.fields), f"cannot make images of side {data.image_size}{without}")
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:
         """The published genomes that winners are compared with."""

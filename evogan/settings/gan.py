@@ -41,6 +41,13 @@ class GANSettings:
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""
     )
     download: bool = option(False, group="data", help="Download the data set if it is missing.")
+    labels: int | None = option(
+        None,
+        low=2,
+        high=10**9,
+        group="data",
+        help="Tell trainings the labels of so many images alone (few labels), as many of each class.",
+    )
     kimg: float | None = option(
         None,
         above=0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -17,7 +18,16 @@ from torch import Tensor
 from evogan.stable import derive_seed
 from evogan.zoo.gan import Rows
 
-Streams = Mapping[str, Mapping[str, Tensor]]  # stream -> field -> rows; images are uint8 (N, C, H, W)
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some rows of a field, by their places (N,): they are not copied until they are shown."""
+
+    whole: Tensor
+    rows: Tensor
+
+
+Streams = Mapping[str, Mapping[str, Tensor | Part]]  # stream -> field -> rows; images are uint8 (N, C, H, W)
 Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # the same in NumPy's arrays, as a data set has them
 
 RESIDENT = 2**33  # bytes
@@ -34,7 +44,14 @@ def on_device(streams: Arrays | Streams, device: torch.device | str) -> Streams:
     return {name: {field: _placed(rows, device) for field, rows in fields.items()} for name, fields in streams.items()}
 
 
-def _placed(rows: npt.NDArray[Any] | Tensor, device: torch.device | str) -> Tensor:
+def _placed(rows: npt.NDArray[Any] | Tensor | Part, device: torch.device | str) -> Tensor | Part:
+    if isinstance(rows, Part):
+        return Part(resident(rows.whole, device), rows.rows.to(device))
+    return resident(rows, device)
+
+
+def resident(rows: npt.NDArray[Any] | Tensor, device: torch.device | str) -> Tensor:
+    """On the device, unless there are too many."""
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of rows that cannot be written: none are
         tensor = torch.as_tensor(rows)
     return tensor if tensor.nbytes > RESIDENT else tensor.to(device)
@@ -97,8 +114,10 @@ def at_random(streams: Streams, rng: torch.Generator) -> Rows:
     return rows
 
 
-def _rows(field: Tensor, picked: Tensor) -> Tensor:
+def _rows(field: Tensor | Part, picked: Tensor) -> Tensor:
     """On the device of `picked`."""
+    if isinstance(field, Part):
+        return _rows(field.whole, field.rows[picked])
     return field[picked.to(field.device)].to(picked.device)
 
 
@@ -109,5 +128,6 @@ def prepared(rows: Tensor) -> Tensor:
     return rows.contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1.0)
 
 
-def _length(stream: Mapping[str, Tensor]) -> int:
-    return len(next(iter(stream.values())))
+def _length(stream: Mapping[str, Tensor | Part]) -> int:
+    first = next(iter(stream.values()))
+    return len(first.rows if isinstance(first, Part) else first)

@@ -163,6 +163,16 @@ class Encodes(Protocol):
         """
 
 
+@runtime_checkable
+class Classifies(Protocol):
+    """A GAN that tells classes apart, and is judged by it."""
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] -> logits (N, K), without gradient, by the network that is judged, or its
+        average, in evaluation mode: each of its own image alone.
+        """
+
+
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 
