@@ -70,8 +70,9 @@ class Family:
 
     def check_served(self, kinds: frozenset[str], data: str) -> None:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
-        if "few_labels" in self.needs - kinds:
+        missing = sorted(self.needs - kinds)
+        if missing == ["few_labels"]:
             raise UserError(f"family '{self.name}' learns from few labels: say of how many images with --labels")
-        if missing := sorted(self.needs - kinds):
+        if missing:
             needs = " and ".join(name.replace("_", " ") for name in missing)
             raise UserError(f"family '{self.name}' needs {needs}, which data set '{data}' does not have")
