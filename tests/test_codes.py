@@ -113,7 +113,7 @@ def test_codes_are_judged_by_one_half_of_what_is_held_out_and_winners_by_the_oth
         assert {"clustering_error", "nmi", "mutual_information", "reconstruction_ratio"} <= set(score)
     assert ["code_nn_error" in score for score in trained.scores] == [False, False, False, True]
     seen: dict[int, Any] = {}
-    data = evaluate._scoring(task).dataset
+    data = evaluate._dataset
     for replicate in (0, FRESH):
         monkeypatch.setattr(
             "evogan.evaluation.codes.clustering_error", lambda k, y, at=replicate: seen.update({at: y.numpy()}) or 0.25
