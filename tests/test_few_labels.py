@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +16,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.dataset import image_dataset
 from evogan.data.few import FewLabels
+from evogan.engine import Store
+from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.evaluation.shown import shown
 from evogan.fitness import Scorer, load_features
 from evogan.fitness.errors import classification_error, nearest_error
 from evogan.genes import GENES
+from evogan.report import facts
 from evogan.training.feed import Feed, on_device
 from evogan.trial import FRESH, Choice, GANTask, Trial
+from tests import forked
 
 CPU = torch.device("cpu")
 
@@ -147,3 +155,86 @@ def test_replicates_that_are_trained_together_have_draws_of_their_own(digits: Da
         alone, one = evaluate(trial), together[trial.replicate]
         assert alone.status == one.status == "completed"
         assert one.scores[-1]["fid"] == pytest.approx(alone.scores[-1]["fid"], rel=1e-2)
+
+
+# --- a search, with a family of its own
+
+
+SPACE = """
+description = "a classifier's steps"
+
+[fixed]
+family = "learner"
+learning_rate = 0.01
+
+[genes.classifier_steps]
+kind = "int"
+low = 1
+high = 4
+"""
+SMALL = "--data digits --kimg 0.2 --samples 50 --workers 1"
+BEGUN = f"--fitness error --name few --evaluations 2 --finalists 1 --confirm 2 {SMALL}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("few")
+    (path / "learners.toml").write_text(SPACE)
+    return path
+
+
+def shell(line: str, folder: Path) -> tuple[int, str, str]:
+    plugin = Path(__file__).with_name("toy_classifier.py")
+    command = [
+        sys.executable,
+        "-m",
+        "evogan",
+        *line.split(),
+        "--plugin",
+        str(plugin),
+    ]
+    done = forked.run(command, cwd=folder, text=True, env={**os.environ, "PYTHONPATH": str(plugin.parent.parent)})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_winners_are_held_against_their_twins(folder: Path) -> None:
+    code, out, err = shell(f"search learners.toml --labels 50 {BEGUN} --json", folder)
+    assert code == 0, err
+    (found,) = json.loads(out)["classified"]
+    assert found["name"].startswith("evolved #") and found["replicates"] == 2
+    assert found["images"] == "all 355 held-out images"
+    assert 0 < found["nearest"] < 0.3 and 0 < found["twin"] < 0.8
+    run = RunHistory(Store.existing(folder / "runs"), "few")
+    assert run.settings.gan is not None and run.settings.gan.labels == 50
+    assert "labels of 50 images are used, 5 a class" in run.facts.contents
+    (searched, *_), (checked,) = facts.evaluations(run), run.confirmations
+    assert searched.provenance["errors_on"] == "100 images for validation"
+    assert all("validation_error" in score for e in checked.evaluations for score in e.scores)
+    by_validation = [min(e.scores, key=lambda score: score["validation_error"])["error"] for e in checked.evaluations]
+    assert checked.mean == pytest.approx(np.mean(by_validation))
+
+
+def test_a_run_with_few_labels_goes_on(folder: Path) -> None:
+    """After the search above."""
+    code, out, err = shell("resume few --evaluations 3 --json", folder)
+    assert code == 0 and json.loads(out)["counts"]["evaluations"] == 3, err
+    code, _, err = shell(f"search learners.toml --labels 60 {BEGUN}", folder)
+    assert code == 2 and "was started with another gan.labels: 50, not 60" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("search learners.toml", "family 'learner' learns from few labels: say of how many images with --labels"),
+        ("search learners.toml --labels 9", "has 10 classes, and at least one image of each is to be labelled"),
+        ("search learners.toml --labels 9999", "at most 1,080 labels"),
+        (
+            "search wdcgan --labels 50 --fitness error",
+            "judges GANs with a classifier: those of space 'wdcgan' have none",
+        ),
+        ("search conditional --labels 50", "condition = labels cannot make images of side 8 of which few have labels"),
+    ],
+)
+def test_a_search_that_cannot_be_is_one_clear_line(folder: Path, line: str, said: str) -> None:
+    code, _, err = shell(f"{line} {SMALL}", folder)
+    assert code == 2 and err.count("\n") == 1 and said in err, err

@@ -48,6 +48,8 @@ def show(name: str, runs: Runs = None, store: StoreURL = None, as_json: Json = F
         return
     say(tables.verdict(run))
     say(tables.best_genomes(run))
+    if (classified := tables.classified(run)).row_count:
+        say(classified)
     troubles = tables.troubles(run)
     if troubles.row_count:
         say(troubles)

@@ -21,6 +21,7 @@ from evogan.engine.store import Store
 from evogan.errors import UserError
 from evogan.files.shapes import fit
 from evogan.genes import GENES
+from evogan.genes.twins import twin_of
 from evogan.genome import GeneTable, Genome
 from evogan.genome.schedule import in_words
 from evogan.plugins import imported
@@ -243,6 +244,16 @@ class RunHistory:
         named += [(name, genome, key) for name, key, genome in self.facts.reference if key not in finalists]
         judged = [Confirmation(*one, self.judge, tuple(self._fresh(one[2]).values())) for one in named]
         return [confirmation for confirmation in judged if confirmation.evaluations]
+
+    @cached_property
+    def twins(self) -> dict[str, Confirmation]:
+        """By the key of what was confirmed its twin, on the same fresh replicates, where it has one."""
+        found = {}
+        for one in self.confirmations if self.genes is GENES else ():
+            if (twin := twin_of(one.genome)) is not None:
+                key, name = GENES.key(twin), f"twin of {one.name}"
+                found[one.key] = Confirmation(name, twin, key, self.judge, tuple(self._fresh(key).values()))
+        return found
 
     def _fresh(self, key: str) -> dict[Identity, Evaluation]:
         """This run's fresh replicates of a genome, as far as they are done."""

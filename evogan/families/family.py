@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evogan.errors import UserError
 from evogan.genome import Conflict, TableGene, Value
@@ -43,7 +43,8 @@ class Family:
     metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
     built. `sampled`: the player whose network, or an average of it, samples come from. `stackable`: whether its GANs
     are (`zoo.gan.Stackable`). `code`: of a complete phenotype, the parts of the code that its encoder gives, and how
-    long each is (`zoo.gan.Encodes`); none without an encoder.
+    long each is (`zoo.gan.Encodes`); none without an encoder. `twin`: genes that make of a GAN the one that it is to be
+    compared with.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Family:
     sampled: str = "generator"
     stackable: bool = False
     code: Callable[[Mapping[str, Value]], Mapping[str, int]] = no_code
+    twin: Mapping[str, Value] = field(default_factory=dict)
 
     def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
         """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""

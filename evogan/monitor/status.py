@@ -175,7 +175,7 @@ class StatusWriter:
             elif event.kind in ("evaluated", "pruned"):
                 self._pace.advance(self._tally.account.spent + self._tally.checked - before)
             if event.kind == "checking":
-                self._why = event.reason
+                self._why, self._checks = event.reason, max(self._checks, round(event.value or 0))
             self._reason = without_passwords(event.reason) if event.kind in ("stopping", "waiting") else ""
 
     def status(self) -> Status:

@@ -11,9 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evogan.engine import Confirmation, Told
+from evogan.engine import Confirmation, Judge, Told
 from evogan.engine.history import RunHistory
 from evogan.evaluation.flags import explain, plateau
+from evogan.extremes import deviation, mean
 from evogan.families import family_of
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, same
@@ -31,6 +32,7 @@ METRIC_NAMES = {
     "gan_train_error": "GAN-train error",
     "nmi": "NMI",
     "code_nn_error": "1-NN error of codes",
+    "nearest_error": "1-NN error",
     "swd": "SWD",
     "ms_ssim": "MS-SSIM",
 }
@@ -58,7 +60,10 @@ def fitness(run: RunHistory, told: Told | None) -> float | None:
 
 def figure(confirmation: Confirmation) -> str:
     """Mean and spread, the spread with two digits: '13.24 ± 0.81'."""
-    mean, spread = confirmation.shown, confirmation.spread
+    return figured(confirmation.shown, confirmation.spread)
+
+
+def figured(mean: float, spread: float) -> str:
     if not spread > 0:  # one replicate, or all alike
         return short(mean)
     decimals = max(0, 1 - math.floor(math.log10(spread)))
@@ -90,8 +95,9 @@ def counts(run: RunHistory) -> dict[str, float]:
 
 
 def checks(run: RunHistory) -> list[Evaluation]:
-    """The fresh replicates of the finalists and of the reference genomes."""
-    return [evaluation for c in run.confirmations for evaluation in c.evaluations]
+    """The fresh replicates of the finalists and of the reference genomes, and of their twins."""
+    checked = {c.key: c for c in (*run.confirmations, *run.twins.values())}
+    return [evaluation for c in checked.values() for evaluation in c.evaluations]
 
 
 def traceback_file(run: RunHistory) -> Path | None:
@@ -296,6 +302,55 @@ def many(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.3g}"
+
+
+# --- classifiers of few labels
+
+
+@dataclass(frozen=True)
+class Classified:
+    """How a genome classifies on fresh replicates, and what else was made of the same labels: means and spreads.
+
+    `twin`: the same classifier, taught by the labels alone; of one that is its own there is none.
+    """
+
+    name: str
+    error: tuple[float, float]
+    twin: tuple[float, float] | None
+    nearest: tuple[float, float]
+    replicates: int
+    images: str
+
+
+def classified(run: RunHistory) -> list[Classified]:
+    """Of each genome that was trained on fresh replicates and has a classifier, fewest errors first.
+
+    Errors are those of the checkpoint that counts; of the twin, that with the fewest errors in validation.
+    """
+    found = []
+    for one in run.confirmations:
+        points = [(run.judge.point(e), e) for e in one.evaluations if not e.failed]
+        points = [(point, e) for point, e in points if "error" in point]
+        if not points:
+            continue
+        twin, judge = run.twins.get(one.key), Judge("error")
+        theirs = [judge.point(e) for e in twin.evaluations if not e.failed] if twin else []
+        error, nearest = (_spread([point[name] for point, _ in points]) for name in ("error", "nearest_error"))
+        others = [point["error"] for point in theirs if "error" in point]
+        images = str(points[0][1].provenance.get("errors_on", ""))
+        found.append(Classified(one.name, error, _spread(others) if others else None, nearest, len(points), images))
+    return sorted(found, key=lambda c: c.error[0])
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    return mean(values), deviation(values)
+
+
+def percent(figures: tuple[float, float] | None) -> str:
+    """A share and its spread: '4.1 ± 0.5 %'."""
+    if figures is None:
+        return "-"
+    return f"{figured(*(100 * figure for figure in figures))} %"
 
 
 # --- the verdict

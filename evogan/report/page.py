@@ -50,7 +50,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
-    made.filters |= {"shape": facts.shape, "many": facts.many}
+    made.filters |= {"shape": facts.shape, "many": facts.many, "percent": facts.percent}
     return made
 
 
@@ -83,6 +83,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             verdict=facts.verdict(run),
             knowledge=facts.knowledge(run),
             standings=facts.standings(run),
+            classified=facts.classified(run),
             grids=grids,
             generations=generations,
             nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,
@@ -147,7 +148,7 @@ def _train_command(gan: GANSettings) -> str:
     """The protocol under which the run judged its genomes."""
     words = ["evogan", "train", "best.toml"]
     budget = "kimg" if gan.iterations is None else "iterations"
-    for option in ("data", "data_dir", "image_size", "classes", budget, "features", "samples", "precision"):
+    for option in ("data", "data_dir", "image_size", "classes", "labels", budget, "features", "samples", "precision"):
         value = getattr(gan, option)
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -74,7 +74,22 @@ def as_document(run: RunHistory) -> dict[str, Any]:
             }
             for c in run.confirmations
         ],
+        "classified": [
+            {
+                "name": c.name,
+                **{name: e[0] for name, e in _errors(c).items()},
+                **{f"{name}_spread": _finite(e[1]) for name, e in _errors(c).items()},
+                "replicates": c.replicates,
+                "images": c.images,
+            }
+            for c in facts.classified(run)
+        ],
     }
+
+
+def _errors(found: facts.Classified) -> dict[str, tuple[float, float]]:
+    errors = {"error": found.error, "twin": found.twin, "nearest": found.nearest}
+    return {name: error for name, error in errors.items() if error is not None}
 
 
 def _genome(genome: Genome) -> dict[str, Any]:
@@ -154,6 +169,16 @@ def verdict(run: RunHistory) -> Table:
     for row, standing in zip(table.rows, facts.standings(run), strict=True):
         row.style = "bold green" if standing.best else None
     return table
+
+
+def classified(run: RunHistory) -> Table:
+    """How well those tell classes apart that learned from few labels."""
+    found = facts.classified(run)
+    rows = [
+        (c.name, facts.percent(c.error), facts.percent(c.twin), facts.percent(c.nearest), c.replicates) for c in found
+    ]
+    title = f"error on {found[0].images}" if found else ""
+    return _table(title, ("genome", "error", "its supervised twin", "1-NN on pixels", "replicates"), rows)
 
 
 def _number(value: float | None) -> float | str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evogan import shipped
 from evogan.families import FAMILIES, Fields, family_of
+from evogan.genes.twins import twin_of
 from evogan.genome import Genome
 from evogan.runs.own import Own
 from evogan.settings import GANSettings
@@ -143,8 +144,13 @@ class GANProblem:
             FAMILIES[str(name)].check_served(self.kinds, data.name)
         if not any(gene.name == "backbone" for gene in space.genes):
             check(space.fixed, self.fields)
-        without = "" if "labels" in self.fields and (data.class_count or 0) > 1 else " without labels"
-        return space.without(impossible(self.fields), f"cannot make images of side {data.image_size}{without}")
+        labelled = "" if (data.class_count or 0) > 1 else " without labels"
+        labelled = labelled if self.few is None else " of which few have labels"
+        return space.without(impossible(self.fields), f"cannot make images of side {data.image_size}{labelled}")
+
+    def twin(self, genome: Genome) -> Genome | None:
+        """What a winner is compared with beside the published genomes: trained on as many labels, without a GAN."""
+        return twin_of(genome)
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:
         """The published genomes that winners are compared with."""

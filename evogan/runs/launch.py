@@ -25,7 +25,7 @@ from evogan.engine import (
 from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError, unknown
-from evogan.families import family_of
+from evogan.families import FAMILIES, family_of
 from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.genome import Genome
@@ -122,7 +122,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
             portfolio=knowledge.portfolio,
         )
         finalists = settings.finalists if settings.confirm else 0
-        carry_out(loop, finalists, settings.confirm, [genome for _, genome in references])
+        carry_out(loop, finalists, settings.confirm, [genome for _, genome in references], problem.twin)
     return store
 
 
@@ -136,7 +136,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     _check_fit(strategy, plan)
     _allotted(settings)
     if plan.problem.gan is not None:
-        from evogan.fitness import METRICS, OF_CLASSES, OF_ENCODERS, RETIRED
+        from evogan.fitness import METRICS, OF_CLASSES, OF_CLASSIFIERS, OF_ENCODERS, RETIRED
 
         for metric in judge.metrics:
             if metric in RETIRED:
@@ -147,6 +147,8 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 _check_conditional(metric, plan)
             if metric in OF_ENCODERS:
                 _check_encoder(metric, plan)
+            if metric in OF_CLASSIFIERS:
+                _check_classifier(metric, plan)
     elif found := MAXIMISED.intersection(judge.metrics):
         raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
@@ -165,6 +167,15 @@ def _check_conditional(metric: str, plan: Plan) -> None:
             raise UserError(
                 f"fitness '{metric}' judges GANs that are asked for classes: {what} must fix condition = \"labels\""
             )
+
+
+def _check_classifier(metric: str, plan: Plan) -> None:
+    """Errors: UserError unless every GAN that the run may train is judged by it, as its family says."""
+    for what, genes in _judged(plan):
+        freed = [gene.values for gene in plan.space.genes if gene.name == "family" and genes is plan.space.fixed]
+        for name in freed[0] if freed else (family_of(genes).name,):
+            if metric not in FAMILIES[str(name)].measures:
+                raise UserError(f"fitness '{metric}' judges GANs with a classifier: those of {what} have none")
 
 
 def _check_encoder(metric: str, plan: Plan) -> None:

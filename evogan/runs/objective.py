@@ -75,6 +75,9 @@ class ObjectiveProblem:
         """As it is."""
         return space
 
+    def twin(self, genome: Genome) -> None:
+        """None: nothing is known of the objective."""
+
     def references(self, space: Space) -> list[tuple[str, Genome]]:
         """None: nobody published a genome for it."""
         return []
