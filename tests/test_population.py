@@ -17,7 +17,7 @@ from evogan.stable import derive_seed
 from evogan.training import Diverged, Population, State, Trainer
 from evogan.training.feed import of_images
 from evogan.zoo.backbones import BACKBONES
-from evogan.zoo.gan import Batch
+from evogan.zoo.gan import Batch, Encodes
 from evogan.zoo.stack import shape
 
 STEPS = 24  # the whole schedule of a training, with optimisers, averages and controllers that have found their pace
@@ -89,6 +89,10 @@ def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
         changed[name] = lambda value, times: value * times
     for name in ("critic_beta1", "critic_beta2", "generator_rms_decay", "generator_momentum", "margin", "began_gamma"):
         changed[name] = lambda value, times: value * times
+    for name in ("mutual_information", "continuous_information", "kl", "reconstruction_gamma", "encoder_lr_ratio"):
+        changed[name] = lambda value, times: value * times
+    for name in ("feature_reconstruction", "pixel_reconstruction", "latent_cycle"):
+        changed[name] = lambda value, times: value * times
     changed["critic_steps"] = lambda value, times: 1 + (value + round(2 * times)) % 3
     found = [dict(genome)]
     for times in (0.9, 0.6):
@@ -112,13 +116,15 @@ def outputs(run: Trainer) -> list[Tensor]:
     """What it does: a weight before a norm may be anything, since its gradient is nothing but rounding."""
     dtype = next(run.gan.sampler.parameters()).dtype
     prompt = run.gan.prompts(16, {"labels": LABELS[:16]}, torch.Generator().manual_seed(1))
-    latent, labels = prompt["latent"].to(dtype), [prompt[name] for name in run.gan.prompted]
+    labels = [prompt[name] for name in run.gan.prompted]
+    start = (run.gan.start(prompt) if isinstance(run.gan, Encodes) else prompt["latent"]).to(dtype)
     images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
     with torch.no_grad():
-        found = [network.eval()(latent, (), *labels) for network in (run.gan.players["generator"], run.gan.sampler)]
+        found = [network.eval()(start, (), *labels) for network in (run.gan.players["generator"], run.gan.sampler)]
         for network in (run.gan.players["generator"], run.gan.sampler):
             network.train()
-        return [*found, run.gan.players["critic"](images, (), *labels).score]
+        found += run.gan.encode(images).values() if isinstance(run.gan, Encodes) else []
+        return [*found, run.gan.players["critic"](images, (), *run.gan.given(images, labels)).score]
 
 
 def apart(ours: Trainer, alone: Trainer) -> float:

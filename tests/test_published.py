@@ -109,6 +109,13 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "sagan_classes": (4e-4, 1e-4, (0.0, 0.9), 1, 256, 128, {"critic_label": "projection", "attention": "half"}),
     "biggan_classes": (2e-4, 2e-4, (0.0, 0.999), 4, 50, 128, {"label_norm": "shared", "label_embedding": 128}),
     "egan": (2e-4, 2e-4, (0.5, 0.999), 3, 32, 100, {"evolution": True, "evolution_gamma": 0.01, "loss": "minimax"}),
+    "infogan": (2e-4, 1e-3, (0.5, 0.999), 1, 128, 62, {"code_categories": 10, "code_continuous": 2, "head_units": 128}),
+    "bigan": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 50, {"critic_sees": "pair", "latent_prior": "uniform"}),
+    "bivae": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 50, {"critic_sees": "pair", "latent_cycle": 1.0}),
+    **dict.fromkeys(
+        ("vae_gan", "vae_gan_three_class"),
+        (3e-4, 3e-4, "rmsprop", 1, 64, 128, {"reconstruction_gamma": 1e-6, "posterior": "gaussian", "kl": 1.0}),
+    ),
 }
 
 
@@ -172,6 +179,11 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "sagan_classes": ({"init": "xavier"}, 0.0, "self-attention-gan: Xavier"),
     "biggan_classes": ({"init": "orthogonal"}, 0.9999, "arXiv:1809.11096, appendix B"),
     "egan": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: Normal(0.02)"),
+    "infogan": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: stddev = 0.02"),
+    **dict.fromkeys(("bigan", "bivae"), ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: N(0, 0.02)")),
+    **dict.fromkeys(
+        ("vae_gan", "vae_gan_three_class"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; DCGAN's")
+    ),
 }
 
 
@@ -214,7 +226,8 @@ KEYS = dict(
     acgan_wgan_gp adb6ec1eb950166b, biggan_classes c121c688e9cb3687, cgan 1024788a61ad983e,
     cgan_matching 5558492e46a2fcad, cgan_onehot 00ea73c397ae703a, cgan_two_heads 2a09200036073564,
     fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
-    egan 89a0270ef02417e4""".split(",")
+    egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 116ba2b1f2492d44, bivae f0b9d1b8a32b4719,
+    vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4""".split(",")
 )
 
 
@@ -229,7 +242,7 @@ def test_what_was_trained_before_a_genome_was_mended_is_known_as_it_was(name: st
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_lies_in_a_space(name: str) -> None:
-    assert "anything" in INSIDE[name]
+    assert ("anything" if PHENOTYPES[name]["family"] == "plain" else str(PHENOTYPES[name]["family"])) in INSIDE[name]
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -20,6 +20,7 @@ from evogan.data import Dataset
 from evogan.data.dataset import Images
 from evogan.errors import UserError, one_line
 from evogan.evaluation.players import read_players
+from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES
 from evogan.options import LARGEST_SEED, read_option
 from evogan.stable import derive_seed
@@ -74,13 +75,17 @@ class Critic:
         given = [torch.as_tensor(labels, dtype=torch.long)] if self.classes and labels is not None else []
         seed = derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "critic")
         rng, rows = torch.Generator().manual_seed(seed), self._rows if self.in_batches else AT_ONCE
-        total = torch.zeros(len(shown), dtype=torch.float64)
+        total, gan = torch.zeros(len(shown), dtype=torch.float64), self._players.gan
         for _ in range(rounds := ROUNDS if self.in_batches else 1):
             order = torch.randperm(len(shown), generator=rng) if self.in_batches else torch.arange(len(shown))
             for own in order.split(rows):
                 beside = order.repeat(-(-rows // len(order)))[: rows - len(own)] if self.in_batches else own[:0]
                 batch = torch.cat([own, beside])  # the last is filled up
-                said = self._critic(self._critic.present(prepared(shown[batch])), (), *(x[batch] for x in given))
+                reals = prepared(shown[batch])
+                told: Sequence[Tensor] = [x[batch] for x in given]
+                if isinstance(gan, PlainGAN):
+                    told = gan.given(reals, told)
+                said = self._critic(self._critic.present(reals), (), *told)
                 total[own] += said.score[: len(own)].double()
         return (self._critic.sign * total / rounds).numpy()
 

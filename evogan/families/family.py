@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evogan.errors import UserError
-from evogan.genome import Conflict, TableGene, Value
+from evogan.genome import Conflict, TableGene, Value, When
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def no_code(genes: Mapping[str, Value]) -> Mapping[str, int]:
 class Family:
     """A kind of GAN: its players, the data it needs, its genes, its measures.
 
-    `players`: each has the genes of an optimiser beside `genes`. `counted`: whose real rows are the budget. `needs`:
+    `players`: each has the genes of an optimiser beside `genes`. `sometimes`: players that not every one of its GANs
+    has, and the genes with which they are there. `counted`: whose real rows are the budget. `needs`:
     kinds of data beyond rows of their own: labels, few_labels, pairs, domains, sequences, points. `measures`: names of
     metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
     built. `sampled`: the player whose network, or an average of it, samples come from. `stackable`: whether its GANs
@@ -57,6 +58,7 @@ class Family:
     model: str
     conflicts: tuple[Conflict, ...] = ()
     needs: frozenset[str] = frozenset()
+    sometimes: Mapping[str, When] = field(default_factory=dict)
     sampled: str = "generator"
     stackable: bool = False
     code: Callable[[Mapping[str, Value]], Mapping[str, int]] = no_code

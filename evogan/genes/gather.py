@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from evogan.errors import UserError
@@ -26,7 +26,7 @@ def gathered(families: Iterable[Family], added: Mapping[str, tuple[str, ...]] = 
     found: dict[str, TableGene] = {}
     owners: dict[str, list[str]] = {}
     for family in families:
-        for gene in (*family.genes, *(gene for player in family.players for gene in optimizer(player))):
+        for gene in (*family.genes, *_optimizers(family)):
             if found.setdefault(gene.name, gene) != gene:
                 other = owners[gene.name][0]
                 raise UserError(f"gene '{gene.name}': families '{other}' and '{family.name}' define it differently")
@@ -40,3 +40,10 @@ def gathered(families: Iterable[Family], added: Mapping[str, tuple[str, ...]] = 
     genes = [replace(gene, values=(*gene.values, *added[gene.name])) if gene.name in added else gene for gene in genes]
     conflicts = {str(conflict): conflict for family in families for conflict in family.conflicts}  # each once
     return GeneTable([kind, *genes], conflicts.values())
+
+
+def _optimizers(family: Family) -> Iterator[TableGene]:
+    """Genes of all players' optimisers."""
+    for player in family.players:
+        for gene in optimizer(player):
+            yield replace(gene, when={**family.sometimes.get(player, {}), **gene.when})

@@ -80,6 +80,9 @@ class AroundCritic(Network):
     def present(self, images: Tensor) -> Tensor:
         return self.critic.present(images)
 
+    def meet(self, images: Tensor, *labels: Tensor) -> None:
+        self.critic.meet(images, *labels)
+
 
 class DroppingCritic(Critic):
     """Blocks, each followed by activation and dropout. `shapes`: of the maps (C, H, W) that each block makes."""

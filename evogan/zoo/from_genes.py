@@ -96,7 +96,7 @@ def weights(
 ) -> Weights:
     """Those of a player with genes of a constraint and a regularisation; the head of the critic may be free."""
     numbers = genes if numbers is None else numbers
-    constraint, regularization = genes[f"{player}_constraint"], genes[f"{player}_regularization"]
+    constraint, regularization = (genes.get(f"{player}_{gene}", "none") for gene in ("constraint", "regularization"))
     bounds = {"clip": "clip", "sigma_clamp": f"{player}_sigma"}
     free = network.head if player == "critic" and not genes.get("constrained_head", True) else None
     return Weights(

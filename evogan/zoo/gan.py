@@ -42,12 +42,14 @@ class Network(nn.Module):
 class Critique(NamedTuple):
     """What a critic says of N images: `score` (N,), any real number, and `features` (N, F), its last hidden layer.
 
-    `classes` (N, K): what a head for classes says of each class, if there is one.
+    `classes` (N, K): what a head for classes says of each class, if there is one. `code` (N, F): what a head for codes
+    says, if there is one.
     """
 
     score: Tensor
     features: Tensor
     classes: Tensor | None = None
+    code: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,20 @@ class AroundGenerator(Generator):
         self.generator.after_step(inputs, *labels)
 
 
+class CodedGenerator(AroundGenerator):
+    """Of [code, latent] (N, code + latent): what else it draws of latents has the same code. `code`: its size."""
+
+    def __init__(self, generator: Generator, code: int) -> None:
+        super().__init__(generator)
+        self._code = code
+
+    def forward(self, start: Tensor, draws: Draws = ()) -> Tensor:
+        code = start[:, : self._code]
+        draws = self.generator.entered(draws, lambda other: torch.cat([code, other], 1))
+        images: Tensor = self.generator(start, draws)
+        return images
+
+
 def maps(features: Tensor, channels: int) -> Tensor:
     """(N, C*H*H) -> (N, C, H, H), channels last in memory."""
     size = math.isqrt(features.shape[1] // channels)

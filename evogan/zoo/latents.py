@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from evogan.zoo.code import Code
+
 TINY, NARROW = 1e-12, 1e-4  # of lengths and angles, where a direction is no longer known
+
+NO_CODE = Code()
 
 
 @dataclass(frozen=True)
 class Prior:
     """`size`: of a latent. `kind`: normal, uniform, bernoulli or censored_normal. `truncation`: no |z| of a sample is
-    above it, with a normal prior; 0 = off.
+    above it, with a normal prior; 0 = off. `code`: what stands in front of each latent.
 
     >>> truncated(Prior(3, truncation=0.1), 1000, torch.Generator().manual_seed(0)).abs().max() <= 0.1
     tensor(True)
@@ -23,13 +27,26 @@ class Prior:
     size: int
     kind: str = "normal"
     truncation: float = 0.0
+    code: Code = NO_CODE
+
+    @property
+    def whole(self) -> int:
+        """Size of a latent and its code."""
+        return self.code.size + self.size
+
+    @property
+    def middle(self) -> float:
+        """Of a coordinate of a latent."""
+        return 0.5 if self.kind == "bernoulli" else 0.0
 
 
 def draw_latents(prior: Prior, n: int, rng: torch.Generator) -> Tensor:
-    """(n, size) draws from the prior, on the device of `rng`.
+    """(n, whole) draws from the prior, on the device of `rng`.
 
     normal N(0, 1); uniform U[-1, 1); bernoulli 0 or 1 with equal chance; censored_normal max(N(0, 1), 0).
     """
+    if prior.code.size:
+        return _coded(prior, n, rng)
     shape = (n, prior.size)
     if prior.kind == "uniform":
         return torch.rand(shape, generator=rng, device=rng.device) * 2 - 1
@@ -40,17 +57,24 @@ def draw_latents(prior: Prior, n: int, rng: torch.Generator) -> Tensor:
 
 
 def truncated(prior: Prior, n: int, rng: torch.Generator) -> Tensor:
-    """(n, size) draws that samples are made from: the prior, or N(0, 1) given |z| <= truncation.
+    """(n, whole) draws that samples are made from: the prior, or N(0, 1) given |z| <= truncation.
 
     The truncation trick (BigGAN, arXiv:1809.11096) redraws what lies outside. The inverse distribution function of
     one uniform number each gives the same distribution, however small the threshold is:
 
         z = sqrt(2) erfinv(u erf(t / sqrt(2))),  u ~ U(-1, 1)
     """
+    if prior.code.size:
+        return _coded(prior, n, rng, samples=True)
     if prior.truncation == 0:
         return draw_latents(prior, n, rng)
     u = torch.rand((n, prior.size), generator=rng, device=rng.device, dtype=torch.float64) * 2 - 1
     return (math.sqrt(2) * torch.erfinv(u * math.erf(prior.truncation / math.sqrt(2)))).float()
+
+
+def _coded(prior: Prior, n: int, rng: torch.Generator, *, samples: bool = False) -> Tensor:
+    draw, noise = truncated if samples else draw_latents, replace(prior, code=NO_CODE)
+    return torch.cat([prior.code.draw(n, rng), draw(noise, n, rng)], 1)
 
 
 def between(kind: str, a: Tensor, b: Tensor, t: Tensor) -> Tensor:

@@ -15,6 +15,10 @@ unless smoothed. Binary cross-entropy of score t and target y is B(t, y) = S(t) 
     ebgan            E r + E relu(margin - f)               E f                                    1609.03126
     began            E r - k E f                            E f                                    1703.10717
 
+An encoder, whose codes make reals pairs that are to be taken for fakes (BiGAN, arXiv:1605.09782), minimises what the
+generator does with reals and fakes exchanged: the generator's loss of -r, of a + b - r for least_squares, and for
+f_divergence E f*(T(r)), or E T(r).
+
 For ebgan and began r and f are energies, what an autoencoder fails to reconstruct, at least 0. The f-divergences are
 in divergences.py.
 
@@ -51,11 +55,13 @@ EPSILON = 1e-12
 
 
 class Judgement(NamedTuple):
-    """A loss of each score (N,) -> (N,): the critic's on reals and on fakes, given their targets; the generator's."""
+    """A loss of each score (N,) -> (N,): the critic's on reals and on fakes, given their targets; the generator's, on
+    fakes; an encoder's, on reals: where none is given, the generator's of -r."""
 
     real: Callable[[Tensor, Target], Tensor]
     fake: Callable[[Tensor, Target], Tensor]
     generator: Callable[[Tensor], Tensor]
+    encoder: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,19 @@ class Adversarial:
         if not self.needs_real:
             return {"generator": self.judgement.generator(f).mean()}
         assert r is not None
+        return {"generator": self._exchanged(r, f)}
+
+    def encoder(self, r: Tensor, f: Tensor | None = None) -> LossTerms:
+        """Term "encoder", the generator's with reals and fakes exchanged; the fakes' scores carry no gradient."""
+        if not self.needs_real:
+            of = self.judgement.encoder
+            return {"encoder": (self.judgement.generator(-r) if of is None else of(r)).mean()}
+        assert f is not None
+        return {"encoder": self._exchanged(r, f)}
+
+    def _exchanged(self, r: Tensor, f: Tensor) -> Tensor:
         exchanged = self.critic(f, r)
-        return {"generator": exchanged["real"] + exchanged["fake"]}
+        return exchanged["real"] + exchanged["fake"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,9 @@ class Mixture:
 
     def generator(self, f: Tensor, r: Tensor | None = None) -> LossTerms:
         return self._chosen(lambda kind, own: kind.generator(own(f), None if r is None else own(r)))
+
+    def encoder(self, r: Tensor, f: Tensor | None = None) -> LossTerms:
+        return self._chosen(lambda kind, own: kind.encoder(own(r), None if f is None else own(f)))
 
     def _chosen(self, terms: Callable[[Objective, Callable[[Tensor], Tensor]], LossTerms]) -> LossTerms:
         found: dict[str, Tensor] = {}
@@ -162,7 +182,10 @@ def least_squares(targets: str = "zero_one") -> Judgement:
     def squares(t: Tensor, y: Target) -> Tensor:
         return factor * (t - (fake + (real - fake) * y)).square()
 
-    return Judgement(squares, squares, lambda f: factor * (f - goal).square())
+    def toward(goal: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: factor * (t - goal).square()
+
+    return Judgement(squares, squares, toward(goal), toward(fake + real - goal))
 
 
 def wasserstein() -> Judgement:
@@ -179,6 +202,7 @@ def f_divergence(bound: Divergence, *, saddle: bool = False) -> Judgement:
         lambda r, _: bound.real(r),
         lambda f, _: bound.fake(f),
         (lambda f: -bound.fake(f)) if saddle else bound.real,
+        (lambda r: -bound.real(r)) if saddle else bound.fake,
     )
 
 

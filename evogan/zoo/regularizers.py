@@ -11,6 +11,8 @@ from evogan.zoo.gan import Critique, Draws, Network
 from evogan.zoo.number import Scalar, now
 from evogan.zoo.penalties import GRADIENT_PENALTIES, ZERO_PENALTIES
 
+Judge = Callable[[Tensor, Draws], Critique]
+
 
 class Regularizers:
     """`gradient`, `zero`: names of penalties, each with its weight. `drift`: the weight of E r^2."""
@@ -37,7 +39,7 @@ class Regularizers:
 
     def terms(
         self,
-        critic: Callable[[Tensor, Draws], Critique],
+        critic: Judge,
         images: tuple[Tensor, Tensor],
         scores: tuple[Tensor, Tensor],
         draws: Mapping[str, Draws],

@@ -23,7 +23,7 @@ class WithReference(AroundGenerator):
     def __init__(self, prior: Prior, generator: Generator, classes: int = 0) -> None:
         super().__init__(generator)
         self._prior, self._classes = prior, classes
-        self.register_buffer("references", torch.empty(REFERENCES, prior.size))
+        self.register_buffer("references", torch.empty(REFERENCES, prior.whole))
 
     def reset(self, rng: torch.Generator) -> None:
         self.references.copy_(draw_latents(self._prior, len(self.references), rng))

@@ -46,8 +46,14 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
             moved[1].append(generator(latent.roll(1, 0), rest, own).float() - pixels[-1])
         shown = [critic.present(rows["images"]) for rows in (data, held_out)]
         theirs.append(shown[0])
-        for kind, (images, given) in enumerate(((shown[0], labels), (shown[1], others), (pixels[-1], labels))):
-            said = critic(images, (), *given)
+        for kind, (images, beside) in enumerate(
+            (
+                (shown[0], gan.given(data["images"], labels)),
+                (shown[1], gan.given(held_out["images"], others)),
+                (pixels[-1], gan.given(pixels[-1], labels, latent)),
+            )
+        ):
+            said = critic(images, (), *beside)
             scores[kind].append(said.score)
             features.append(said.features)
     training, unknown, fake = (critic.sign * torch.cat(said) for said in scores)

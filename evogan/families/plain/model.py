@@ -34,8 +34,18 @@ from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.layers import initialise
-from evogan.zoo.losses import HARD, MUTATIONS, Mixture, Objective, draw_targets, feature_matching, pull_away
+from evogan.zoo.losses import (
+    HARD,
+    MUTATIONS,
+    LossTerms,
+    Mixture,
+    Objective,
+    draw_targets,
+    feature_matching,
+    pull_away,
+)
 from evogan.zoo.number import Number
+from evogan.zoo.regularizers import Judge
 from evogan.zoo.unrolled import at, look_ahead
 
 # among the draws: what a critic sees, the last with a wrong label; what a generator starts from
@@ -45,6 +55,7 @@ OTHER, CHANGE = "other", "change"  # of a prompt that mixes styles
 FITNESS = "fitness "  # how the names of draws begin by which an evolving generator's children are judged
 OBJECTIVE = "objective"  # the number that says which of a stack's losses is a GAN's own
 IMAGES, LABELS = "images", "labels"  # the fields of the data that reals are in, and their classes
+NOBODY: Mapping[str, Network] = {}
 
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
@@ -113,7 +124,8 @@ def _generators(size: int, genes: Mapping[str, Any]) -> int:
 class PlainGAN:
     """Built from `genes`, a complete phenotype, and the two networks that it names, which have their weights.
 
-    `image`: channels, height, width. `classes`: of the data; a conditional GAN is shown and asked for these.
+    `image`: channels, height, width. `classes`: of the data; a conditional GAN is shown and asked for these. `others`:
+    the players of another family beside the two.
 
     Randomness that is part of the networks (first singular vectors) comes from `rng`.
     """
@@ -128,9 +140,13 @@ class PlainGAN:
         critic: Network,
         rng: torch.Generator,
         classes: int = 0,
+        others: Mapping[str, Network] = NOBODY,
     ) -> None:
-        self.players: Mapping[str, Network] = {"critic": critic, "generator": generator}
-        self.schedule = (("critic", int(genes["critic_steps"])), ("generator", int(genes["generator_steps"])))
+        self.players: Mapping[str, Network] = {"critic": critic, "generator": generator, **others}
+        self.schedule: tuple[tuple[str, int], ...] = (
+            ("critic", int(genes["critic_steps"])),
+            ("generator", int(genes["generator_steps"])),
+        )
         size, rate = int(genes["batch_size"]), float(genes["learning_rate"])
         self.rows = {"critic": size, "generator": _generators(size, genes)}
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
@@ -167,9 +183,13 @@ class PlainGAN:
         # batch norm and minibatch layers look at the batch: real and fake pass them apart
         self._together = genes.get("critic_norm") != "batch" and genes.get("minibatch", "none") == "none"
         self._pulls_away = genes.get("pull_away", 0) > 0
-        self._unrolled = [f"unrolled {k} " for k in range(int(genes["unrolled"]))]  # how their draws' names begin
+        # how their draws' names begin
+        self._unrolled = [f"unrolled {k} " for k in range(int(genes.get("unrolled", 0)))]
         self.mutations = {"generator": tuple(MUTATIONS)} if genes.get("evolution", False) else {}
-        self._besides = [*self._unrolled, *([FITNESS] if self.mutations else [])]  # critic steps in the generator's
+        self._steps_beside = [
+            *self._unrolled,
+            *([FITNESS] if self.mutations else []),
+        ]  # critic steps in the generator's
         self._clamps = bool(genes["jacobian_clamping"])
         self._noise = 0.0
         self._gets_targets = False
@@ -204,7 +224,7 @@ class PlainGAN:
     # --- the randomness of a step
 
     def needs(self, player: str) -> tuple[str, ...]:
-        images = (IMAGES,) if player == "critic" or self._matches_real or self._besides else ()
+        images = (IMAGES,) if player == "critic" or self._matches_real or self._steps_beside else ()
         return (*images, *self.prompted)
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
@@ -214,11 +234,9 @@ class PlainGAN:
 
     def _draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
         generator, critic = self.players["generator"], self.players["critic"]
-        shape, seen = (n, *self._image), (REAL, FAKE) if IMAGES in self.needs(player) else (FAKE,)
-        if player == "critic" and self._shows_wrong:
-            seen = (*seen, WRONG)
+        shape = (n, *self._image)
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
-        for what in seen:
+        for what in self._shown(player):
             draws[what] = critic.draws(n, rng)
             if self.genes["instance_noise"] > 0 or self.genes["input_noise"] > 0:
                 noise = torch.randn(shape, generator=rng, device=rng.device)
@@ -229,16 +247,21 @@ class PlainGAN:
             draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
             critic.meet(data[IMAGES], *(data[name] for name in self.prompted))
-            draws |= self._regularizers.draw(critic, data[IMAGES], rng)
+            draws |= self._regularizers.draw(critic, self._points_like(data[IMAGES]), rng)
             if self._shows_wrong or self._class_terms.matches:
                 draws["wrong labels"] = (other_labels(data[LABELS], self.classes, rng),)
         draws[LATENT] = (draw_latents(self.prior, n, rng),)
         if player == "generator":
-            for step in self._besides:
+            for step in self._steps_beside:
                 draws |= {f"{step}{what}": drawn for what, drawn in self._draw("critic", n, data, rng).draws.items()}
             if self._clamps:
                 draws["direction"] = (torch.randn(draws[LATENT][0].shape, generator=rng, device=rng.device),)
         return Batch({name: data[name] for name in self.needs(player)}, draws)
+
+    def _shown(self, player: str) -> tuple[str, ...]:
+        """What the critic sees in a step of the player."""
+        seen = (REAL, FAKE) if IMAGES in self.needs(player) else (FAKE,)
+        return (*seen, WRONG) if player == "critic" and self._shows_wrong else seen
 
     # --- losses
 
@@ -295,22 +318,36 @@ class PlainGAN:
         fake = self._seen(fake, FAKE, batch)
         real = self._seen(batch.data[IMAGES], REAL, batch)
         r, f = self._judge(real, fake, batch)
-        targets, labels = batch.draws.get("targets", HARD), self._labels(batch)
+        terms = self._memory.weigh(self._told_apart(r, f, batch), r.score, f.score)
+        critic, points = self._penalised(real, fake, batch)
+        terms |= self._regularizers.terms(critic, points, (r.score, f.score), batch.draws)
+        for own in self._labels(batch):
+            terms |= self._class_terms.critic(r, f, own, batch.draws.get("wrong labels", ()))
+        return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
+
+    def _told_apart(self, r: Critique, f: Critique, batch: Batch) -> LossTerms:
+        """The critic's terms for reals and for fakes."""
+        targets = batch.draws.get("targets", HARD)
         losses = self.objective.critic(r.score, f.score, targets)
         if self._shows_wrong:
             wrong = self._wrong_score(batch)
             share, of_wrong = self._numbers["wrong_label"](), self.objective.critic(r.score, wrong, targets)["fake"]
             losses = {**losses, "fake": (1 - share) * losses["fake"] + share * of_wrong}
-        terms = self._memory.weigh(losses, r.score, f.score)
+        return losses
+
+    def _points_like(self, images: Tensor) -> Tensor:
+        """Of the form of what the critic's gradient is taken by."""
+        return images
+
+    def _penalised(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Judge, tuple[Tensor, Tensor]]:
+        """The critic as a function of what its gradient is taken by, and that of reals and of fakes."""
+        labels = self._labels(batch)
 
         def critic(x: Tensor, draws: Draws) -> Critique:
             said: Critique = self.players["critic"](x, draws, *labels)
             return said
 
-        terms |= self._regularizers.terms(critic, (real, fake), (r.score, f.score), batch.draws)
-        for own in labels:
-            terms |= self._class_terms.critic(r, f, own, batch.draws.get("wrong labels", ()))
-        return Losses(terms, {"score_real": r.score.detach().mean(), "score_fake": f.score.detach().mean()})
+        return critic, (real, fake)
 
     def _generator_loss(self, batch: Batch, objective: Objective) -> Losses:
         images = self._generate(batch)
@@ -320,8 +357,8 @@ class PlainGAN:
             # reals carry no gradient, but by the weights of a critic that is looked ahead at
             with nullcontext() if self._unrolled else torch.no_grad():
                 real = self._seen(batch.data[IMAGES], REAL, batch)
-                r = self.players["critic"](real, batch.draws[REAL], *self._labels(batch))
-        f: Critique = self.players["critic"](fake, batch.draws[FAKE], *self._labels(batch))
+                r = self.players["critic"](real, batch.draws[REAL], *self._given(REAL, batch))
+        f: Critique = self.players["critic"](fake, batch.draws[FAKE], *self._given(FAKE, batch))
         terms = dict(objective.generator(f.score, None if r is None else r.score))
         if r is not None and self._feature_matching != "off":
             matched = feature_matching(r.features, f.features)
@@ -332,7 +369,12 @@ class PlainGAN:
             terms["jacobian"] = self._clamped(images, batch)
         for labels in self._labels(batch):
             terms |= self._class_terms.generator(f, labels)
+        terms |= self._besides(images, f, r, batch)
         return Losses(terms, self._memory.watch(f.score.detach().mean()))
+
+    def _besides(self, images: Tensor, f: Critique, r: Critique | None, batch: Batch) -> dict[str, Tensor]:
+        """What a generator pays beside its adversarial loss, for a family that has such terms."""
+        return {}
 
     def _clamped(self, images: Tensor, batch: Batch) -> Tensor:
         (latent,), (direction,) = batch.draws[LATENT], batch.draws["direction"]
@@ -347,6 +389,10 @@ class PlainGAN:
         said: Critique = self.players["critic"](images, batch.draws[WRONG], *batch.draws["wrong labels"])
         return said.score
 
+    def _given(self, what: str, batch: Batch) -> tuple[Tensor, ...]:
+        """What the critic is shown beside reals, or fakes."""
+        return self._labels(batch)
+
     def _labels(self, batch: Batch) -> tuple[Tensor, ...]:
         """Of a conditional GAN's reals, and of its fakes; () of others."""
         return tuple(batch.data[name] for name in self.prompted)
@@ -357,7 +403,7 @@ class PlainGAN:
 
     def _seen(self, images: Tensor, what: str, batch: Batch) -> Tensor:
         """The images as the critic gets to see them."""
-        if what != FAKE:
+        if what in (REAL, WRONG):
             images = self.players["critic"].present(images)
         if augmentation := batch.draws.get(f"{what} augmentation"):
             images = augment(self.genes["augmentation"], images, augmentation)
@@ -366,13 +412,14 @@ class PlainGAN:
         return images
 
     def _judge(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Critique, Critique]:
-        critic, labels = self.players["critic"], self._labels(batch)
+        critic, beside_real, beside_fake = self.players["critic"], self._given(REAL, batch), self._given(FAKE, batch)
         if not self._together:
-            return critic(real, batch.draws[REAL], *labels), critic(fake, batch.draws[FAKE], *labels)
+            return critic(real, batch.draws[REAL], *beside_real), critic(fake, batch.draws[FAKE], *beside_fake)
         draws = tuple(torch.cat(pair) for pair in zip(batch.draws[REAL], batch.draws[FAKE], strict=True))
-        twice = (torch.cat([own, own]) for own in labels)
-        said: Critique = critic(torch.cat([real, fake.to(real.dtype)]), draws, *twice)
-        r, f = (Critique(*both) for both in zip(*(x.chunk(2) for x in said if x is not None), strict=True))
+        given = (torch.cat(pair) for pair in zip(beside_real, beside_fake, strict=True))
+        said: Critique = critic(torch.cat([real, fake.to(real.dtype)]), draws, *given)
+        halves = [(None, None) if x is None else x.chunk(2) for x in said]
+        r, f = (Critique(*half) for half in zip(*halves, strict=True))
         return r, f
 
     # --- between steps
@@ -389,6 +436,13 @@ class PlainGAN:
                 self._average.follow(self.players["generator"])
 
     # --- samples
+
+    def given(self, images: Tensor, labels: Sequence[Tensor], start: Tensor | None = None) -> Sequence[Tensor]:
+        """What the critic is shown beside images (N, C, H, W) in [-1, 1] with these labels, if it is told any.
+
+        `start`: what a generator made them of, (N, whole).
+        """
+        return labels
 
     @property
     def sampler(self) -> nn.Module:

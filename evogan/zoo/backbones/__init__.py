@@ -10,10 +10,11 @@ from evogan.genes import AUTOENCODING, add_value
 from evogan.zoo.autoencoder import Autoencoder, decoder_genes
 from evogan.zoo.backbones import autogan, dcgan, infogan, mlp, progressive, resnet, sndcgan, stylegan, wdcgan
 from evogan.zoo.backbones.sizes import stages
+from evogan.zoo.code import Code
 from evogan.zoo.conditioning import LabelledCritic, LabelledGenerator, extra_channels
 from evogan.zoo.critic import Critic
 from evogan.zoo.gan import Network
-from evogan.zoo.generator import Generator
+from evogan.zoo.generator import CodedGenerator, Generator
 from evogan.zoo.latents import Prior
 from evogan.zoo.layers import Condition, without_statistics
 from evogan.zoo.virtual_batch import CriticWithReference, WithReference
@@ -76,17 +77,19 @@ def attention_fits(genes: Genes, size: int) -> bool:
 
 def prior_of(genes: Genes) -> Prior:
     """What the genes say of latents; truncation is a gene of the normal prior alone."""
-    return Prior(genes["latent"], genes["latent_prior"], genes.get("truncation", 0.0))
+    code = Code(genes.get("code_categories", 0), genes.get("code_continuous", 0))
+    return Prior(genes["latent"], genes["latent_prior"], genes.get("truncation", 0.0), code)
 
 
 def is_conditional(genes: Genes) -> bool:
     return str(genes.get("condition", "none")) != "none"
 
 
-def make_networks(genes: Genes, size: int, channels: int, classes: int = 0) -> tuple[Network, Network]:
+def make_networks(genes: Genes, size: int, channels: int, classes: int = 0, planes: int = 0) -> tuple[Network, Network]:
     """Generator and critic without weights: to be called where `torch.device("meta")` is the default.
 
-    `genes` is a complete phenotype; `size`, attention and `classes`, of the data, must fit.
+    `genes` is a complete phenotype; `size`, attention and `classes`, of the data, must fit. `planes`: channels more of
+    the critic than an image has.
     """
     backbone = BACKBONES[genes["backbone"]]
     if is_conditional(genes):
@@ -96,16 +99,26 @@ def make_networks(genes: Genes, size: int, channels: int, classes: int = 0) -> t
             backbone.critic(genes, size, channels + extra), genes["critic_label"], classes, size
         )
     else:
-        generator = backbone.generator(genes, size, channels)
-        critic = encoder = backbone.critic(genes, size, channels)
+        generator = _generator(backbone, genes, size, channels)
+        critic = encoder = backbone.critic(genes, size, channels + planes)
     if genes["loss"] in AUTOENCODING:
         norm = genes.get("reconstruction_norm", "l2")
         critic = Autoencoder(encoder, backbone.generator(decoder_genes(genes), size, channels), norm)
     if genes.get("critic_norm") == "virtual_batch":
         critic = CriticWithReference(critic, genes["batch_size"], channels, size)
-    without_statistics(critic)  # it always judges a batch, and a gradient penalty could not pass their update
+    if genes.get("encoder") != "head":  # of which codes of single images are asked
+        without_statistics(critic)  # it always judges a batch, and a gradient penalty could not pass their update
     refers = genes.get("generator_norm") == "virtual_batch"
     return WithReference(prior_of(genes), generator, classes) if refers else generator, critic
+
+
+def _generator(backbone: Backbone, genes: Genes, size: int, channels: int) -> Generator:
+    """One that starts from a code too, where there is one."""
+    prior = prior_of(genes)
+    if not prior.code.size:
+        return backbone.generator(genes, size, channels)
+    longer = {**genes, "latent": prior.whole, "drawn_latent": prior.size}
+    return CodedGenerator(backbone.generator(longer, size, channels), prior.code.size)
 
 
 def _labelled_generator(backbone: Backbone, genes: Genes, size: int, channels: int, classes: int) -> LabelledGenerator:
