@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from evogan.errors import UserError
 from evogan.families import image_fields
 from evogan.families.build import build, count_parameters
+from evogan.families.inference.family import INFERENCE
 from evogan.families.inference.model import InferenceGAN
 from evogan.genes import GENES, SCORED
 from evogan.shipped import names, read_genome
@@ -195,7 +196,7 @@ def test_the_code_of_an_image_depends_on_the_image_alone(name: str) -> None:
     trainer(gan).run_to(3)
     images = gan.sample(gan.prompts(6, {}, rng()))
     whole, first = gan.encode(images), gan.encode(images[:2])
-    assert {part: x.shape[1] for part, x in whole.items()} == dict(gan.code)
+    assert {part: x.shape[1] for part, x in whole.items()} == dict(gan.code) == INFERENCE.code(gan.genes)
     for part in gan.code:
         torch.testing.assert_close(whole[part][:2], first[part], rtol=1e-4, atol=1e-5)
     made = gan.decode(whole)
