@@ -278,12 +278,7 @@ def evaluate(
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator)
     dataset, samples = problem.dataset, problem.gan.samples
-    size, channels = found.facts["image_size"], found.facts["channels"]
-    if (dataset.image_size, dataset.channels) != (size, channels):
-        raise UserError(
-            f"the generator makes {size}x{size} images with {channels} channels, '{dataset.name}' has "
-            f"{dataset.image_size}x{dataset.image_size} with {dataset.channels}"
-        )
+    found.check_served(dataset)
     say(problem.contents)
     say(problem.judged_by)
     images, scorer = found.sample(samples, seed).split(500), Scorer(dataset, problem.features, samples)

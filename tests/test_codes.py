@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.metrics import mutual_info_score, normalized_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from evogan import Gene, Space, UserError, search
+import evogan
+from evogan import Gene, Space, UserError, cli, search
+from evogan.evaluation.checkpoint import MAGIC, pack_generator
+from evogan.evaluation.codes import Sweep, pairs, plane
 from evogan.evaluation.evaluator import GANEvaluator
-from evogan.families import FAMILIES
+from evogan.evaluation.players import read_players
+from evogan.families import FAMILIES, image_fields
+from evogan.families.build import build
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
 from evogan.genes import GENES
 from evogan.genes.gather import gathered
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
-from evogan.trial import FRESH, Evaluation, GANTask, Trial
+from evogan.trial import FRESH, Choice, Evaluation, GANTask, Trial
+from evogan.zoo.gan import Encodes
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,7 +60,16 @@ def trial(task: GANTask, **more: Any) -> Trial:
 
 @pytest.fixture(scope="module")
 def trained(problem: tuple[GANTask, GANEvaluator]) -> Evaluation:
-    return problem[1](trial(problem[0]))
+    """Its weights are those of the last checkpoint."""
+    return problem[1](replace(trial(problem[0]), choice=Choice(score="last"), whole=True))
+
+
+@pytest.fixture(scope="module")
+def file(trained: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("coded")
+    for name in ("generator.safetensors", "players.safetensors"):
+        (folder / name).write_bytes(trained.files[name])
+    return folder / "generator.safetensors"
 
 
 # --- judges
@@ -148,3 +168,217 @@ def test_a_search_by_what_no_encoder_can_tell_is_one_clear_line(tmp_path: Path) 
         with pytest.raises(UserError, match=said):
             search(space, fitness=metric, runs=tmp_path, **more)
     assert not list(tmp_path.glob("*.db"))
+
+
+# --- what is kept
+
+
+def test_what_is_loaded_encodes_and_decodes_as_it_was_judged(
+    problem: tuple[GANTask, GANEvaluator], trained: Evaluation, file: Path
+) -> None:
+    data, kept = problem[1]._scoring(problem[0]).dataset, trained.scores[-1]
+    assert data.labels is not None and data.held_out_labels is not None
+    coder = evogan.load(file)
+    assert coder.code == {"category": 10, "continuous": 2}
+    images, y = data.held_out[::2].copy(), data.held_out_labels[::2]
+    code = coder.encode(images)
+    again = coder.encode(torch.tensor(images).float() / 127.5 - 1)
+    assert all(torch.allclose(code[name], again[name], atol=1e-6) for name in coder.code)
+    k = code["category"].argmax(1)
+    assert clustering_error(k, torch.tensor(y)) == pytest.approx(kept["clustering_error"])
+    x, back = torch.tensor(images).flatten(1) / 127.5 - 1, coder.decode(code).flatten(1)
+    pairs = (x[:, None] - x[None]).norm(dim=2).sum() / (len(x) * (len(x) - 1))
+    assert float((x - back).norm(dim=1).mean() / pairs) == pytest.approx(kept["reconstruction_ratio"], rel=0.05)
+    flat = [torch.cat([*coder.encode(part).values()], 1).numpy() for part in (data.images.copy(), images)]
+    nearest = KNeighborsClassifier(1).fit(flat[0], data.labels).score(flat[1], y)
+    assert 1 - nearest == pytest.approx(kept["code_nn_error"], abs=1.5 / len(y))
+    free, asked = (coder._prompt(20, 1, None, category) for category in (None, 3))
+    assert (asked["category"] == torch.eye(10)[3]).all() and torch.equal(asked["latent"], free["latent"])
+    whole = read_players(file.parent / "players.safetensors")
+    shown = torch.tensor(images).float() / 127.5 - 1
+    assert isinstance(whole.gan, Encodes) and whole.form.facts["code"] == coder.code
+    assert torch.allclose(whole.gan.encode(shown)["category"], code["category"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda header, state: header.update(code={"category": 9, "continuous": 2}), "its code is not that of its"),
+        (lambda header, state: header.pop("code"), "its code is not that of its genome"),
+        (lambda header, state: state.pop("encoder/1.weight"), "its weights do not fit its genome"),
+        (lambda header, state: state.update({"encoder/1.bias": torch.full((12,), torch.nan)}), "not all numbers of"),
+    ],
+)
+def test_a_damaged_encoder_is_one_clear_line(change: Any, said: str, file: Path, tmp_path: Path) -> None:
+    with safe_open(str(file), "pt") as opened:
+        header = json.loads(opened.metadata()[MAGIC])
+        state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    change(header, state)
+    save_file(state, tmp_path / "other.safetensors", {MAGIC: json.dumps(header)})
+    with pytest.raises(UserError, match=f"other.safetensors' is damaged: {said}"):
+        evogan.load(tmp_path / "other.safetensors")
+
+
+def test_what_goes_on_from_a_lower_fidelity_ends_with_the_same_pictures(
+    problem: tuple[GANTask, GANEvaluator], trained: Evaluation
+) -> None:
+    task, evaluate = problem
+    asked = replace(trial(task), choice=Choice(score="last"))
+    half = evaluate(replace(asked, fidelity=0.6))
+    assert {"codes.png", "reconstructions.png"} <= half.files.keys()
+    gone_on = evaluate(replace(asked, earlier=half))
+    assert gone_on.provenance["continued_from"] == 0.6
+    for name in ("codes.png", "reconstructions.png", "generator.safetensors"):
+        assert gone_on.files[name] == trained.files[name]
+    best = evaluate(replace(trial(task), choice=Choice(("clustering_error",))))
+    assert best.files["codes.png"] != half.files["codes.png"]
+
+
+# --- what is seen of a code
+
+
+def prompt(n: int) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    found = {name: torch.randn(n, size, generator=rng) for name, size in (("continuous", 2), ("latent", 4))}
+    return {**found, "category": torch.eye(3)[torch.arange(n) % 3]}
+
+
+class Kinds:
+    def __init__(self, **code: int) -> None:
+        self.code = code
+
+
+def swept(code: dict[str, int], **more: Any) -> tuple[Any, Any]:
+    found = Sweep.of(cast(Any, Kinds(**code)), prompt(5), **more)
+    cells = {name: x.unflatten(0, (-1, found.panels * found.columns)) for name, x in found.prompt.items()}
+    return found, cells
+
+
+def test_a_code_is_swept_along_a_row() -> None:
+    ends, still = torch.linspace(-2, 2, 5), torch.zeros(5)
+    found, cells = swept({"category": 3, "continuous": 2})
+    assert (found.panels, found.columns) == (2, 5)
+    assert (cells["category"].argmax(2) == torch.arange(3)[:, None]).all()
+    for row in cells["continuous"]:  # a panel a code, the other one being 0
+        assert torch.equal(row[:5].T, torch.stack([ends, still]))
+        assert torch.equal(row[5:].T, torch.stack([still, ends]))
+    assert (cells["latent"] == prompt(5)["latent"][0]).all()  # all else is the same
+    images, columns = found.grid(torch.arange(30.0).view(30, 1, 1, 1))
+    assert columns == 11 and (images.view(3, 11)[:, 5] == -1).all() and len(images) == 33
+    _, cells = swept({"category": 3, "continuous": 2}, category=1)
+    assert (cells["category"].argmax(2) == 1).all()  # of one category a row a code
+    assert torch.equal(cells["continuous"][0].T, torch.stack([ends, still]))
+    assert torch.equal(cells["continuous"][1].T, torch.stack([still, ends]))
+    _, cells = swept({"category": 3})  # only a category: columns are samples
+    assert (cells["latent"] == prompt(5)["latent"]).all() and cells["latent"].shape == (3, 5, 4)
+    _, cells = swept({"latent": 4})
+    assert torch.equal(cells["latent"][2, :, 2], ends) and (cells["latent"][2, :, 0] == cells["latent"][2, 0, 0]).all()
+
+
+def test_images_stand_above_their_reconstructions() -> None:
+    x = torch.arange(5.0).view(5, 1, 1, 1)
+    assert pairs(x, x + 10, 3).flatten().tolist() == [0, 1, 2, 10, 11, 12, 3, 4, -1, 13, 14, -1]
+
+
+def test_codes_lie_in_the_plane_that_sees_most_of_them() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5)) * [5, 3, 0.1, 0.1, 0.1]
+    points, shares = plane({"latent": torch.tensor(x).float()})
+    centred = x - x.mean(0)
+    values = np.sort(np.linalg.eigvalsh(centred.T @ centred))[::-1]
+    assert shares == pytest.approx(values[:2] / values.sum(), rel=1e-4)
+    assert (points**2).sum(0) == pytest.approx(values[:2], rel=1e-4)
+    alone, shares = plane({"continuous": torch.arange(4.0)[:, None]})
+    assert alone.shape == (4, 2) and shares == [1, 0] and (alone[:, 1] == 0).all()
+
+
+# --- on the command line
+
+
+@pytest.fixture
+def shell(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], tuple[int, str, str]]:
+    """Code, output and errors of a command in a folder with the generator `g` and a plain one `p`."""
+    (tmp_path / "g.safetensors").write_bytes(file.read_bytes())
+    genome = GENES.read({"backbone": "mlp"})
+    gan = build(genome, image_fields(8, 1), seed=0)
+    task = GANTask(name="x", fingerprint="", image_size=8, channels=1, kimg=1.0, features="digits")
+    (tmp_path / "p.safetensors").write_bytes(pack_generator(gan, genome, task, {"fid": 1.0}))
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evogan", *command.split()])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def test_codes_of_images_are_a_table(shell: Callable[[str], tuple[int, str, str]], tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 255, (30, 20), dtype=np.uint8)).save(folder / f"{i}.png")
+    code, _, err = shell("encode g.safetensors --data photos --image-size 8 --to all.parquet")
+    assert code == 0, err
+    table = pd.read_parquet("all.parquet")
+    assert [*table.columns] == [
+        *("image", "part", "category"),
+        *(f"category_{i}" for i in range(10)),
+        *("continuous_0", "continuous_1"),
+    ]
+    assert sorted(table["image"]) == [f"photos/{i}.png" for i in range(3)]
+    assert (table[[f"category_{i}" for i in range(10)]].to_numpy().argmax(1) == table["category"]).all()
+    assert Image.open("reconstructions.png").size == (3 * 72, 2 * 72) and Image.open("code_map.png").size > (500, 500)
+    assert shell("encode g.safetensors --data digits --to all.csv")[0] == 0
+    assert len(pd.read_csv("all.csv")) == 1797 and pd.read_csv("all.csv")["class"].nunique() == 10
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("sample g.safetensors --code 3 -n 8", ""),
+        ("sample g.safetensors --sweep", ""),
+        ("sample --sweep g.safetensors --code 3", ""),
+        ("sample p.safetensors --sweep 2", ""),
+        ("sample g.safetensors --code 12", "code must be at most 9, not 12"),
+        ("sample g.safetensors --code -1", "code must be"),
+        ("sample g.safetensors --sweep=x", "--sweep 'x': the number of a coordinate, or nothing"),
+        ("sample g.safetensors --code 1 --mix", "--mix and --code do not go together"),
+        ("sample p.safetensors --code 3", "this GAN has no encoder"),
+        ("sample p.safetensors --sweep", "this GAN has no encoder"),
+        ("encode p.safetensors --data digits", "this GAN has no encoder"),
+        ("encode g.safetensors --data empty", "no images in folder 'empty'"),
+        ("encode g.safetensors --data wide.npz", "'wide' has 12x12 with 1 channel: --image-size 8"),
+        ("encode g.safetensors --data colour.npz", "'colour' has 8x8 with 3 channels"),
+        ("encode g.safetensors --data digits --to codes.txt", "a file, .csv or .parquet"),
+    ],
+)
+def test_what_fits_no_code_is_one_clear_line(
+    command: str, said: str, shell: Callable[[str], tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, shape in (("wide", (9, 12, 12)), ("colour", (9, 8, 8, 3))):
+        np.savez(f"{name}.npz", images=np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+    code, _, err = shell(command)
+    assert code == (2 if said else 0), err
+    assert said in err and len(err.splitlines()) == (1 if said else 0)
+    assert (tmp_path / "samples.png").exists() is not bool(said)
+
+
+def test_from_python_what_is_no_image_or_no_code_is_one_clear_line(file: Path) -> None:
+    coder = evogan.load(file)
+    for images, said in (
+        (np.zeros((2, 1, 9, 9), np.uint8), r"images must be \(N, 1, 8, 8\)"),
+        (np.zeros((0, 1, 8, 8), np.uint8), "images must be"),
+        (np.full((2, 1, 8, 8), 200.0), "pixels must be uint8"),
+        (np.zeros((2, 1, 8, 8), np.int64), "pixels must be uint8"),
+    ):
+        with pytest.raises(UserError, match=said):
+            coder.encode(images)
+    with pytest.raises(UserError, match=r"codes must be of category \(N, 10\) and continuous \(N, 2\)"):
+        coder.decode({"category": torch.zeros(2, 10)})

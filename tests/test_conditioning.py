@@ -325,7 +325,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("conditional") / "generator.safetensors"
     gan = build(GENOME, image_fields(8, 1, CLASSES), 0)
     task = GANTask(name="pets", fingerprint="0", image_size=8, channels=1, kimg=1.0, features="none", samples=10)
-    path.write_bytes(pack_generator(gan.sampler, GENOME, task, {"fid": 1.0, "classes": [*NAMES]}))
+    path.write_bytes(pack_generator(gan, GENOME, task, {"fid": 1.0, "classes": [*NAMES]}))
     return path
 
 
@@ -352,7 +352,7 @@ def test_an_unconditional_generator_has_no_labels(tmp_path: Path) -> None:
     genome = Genome({"backbone": "mlp", "filters": 4, "latent": 4})
     task = GANTask(name="pets", fingerprint="0", image_size=8, channels=1, kimg=1.0, features="none", samples=10)
     path = tmp_path / "generator.safetensors"
-    path.write_bytes(pack_generator(build(genome, image_fields(8, 1), 0).sampler, genome, task, {"fid": 1.0}))
+    path.write_bytes(pack_generator(build(genome, image_fields(8, 1), 0), genome, task, {"fid": 1.0}))
     with pytest.raises(UserError, match="unconditional"):
         Generator(path).sample(2, label=1)
 

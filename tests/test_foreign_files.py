@@ -81,7 +81,7 @@ def test_a_cache_is_computed_again(kind: str, tmp_path: Path, monkeypatch: pytes
 
 @pytest.fixture(scope="module")
 def packed() -> bytes:
-    return pack_generator(build(GENOME, image_fields(8, 1), seed=0).sampler, GENOME, TASK, {"fid": 1.0})
+    return pack_generator(build(GENOME, image_fields(8, 1), seed=0), GENOME, TASK, {"fid": 1.0})
 
 
 def test_a_generator_is_what_was_packed(packed: bytes, tmp_path: Path) -> None:

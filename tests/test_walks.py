@@ -39,7 +39,7 @@ def made(folder: Path, genes: dict[str, Value], classes: int = 0) -> Path:
     for parameter in gan.sampler.parameters():  # a fresh StyleGAN begins with constants, which it divides by
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=noise)
     task = GANTask(name="made up", fingerprint="", image_size=SIZE, channels=1, kimg=1.0, features="")
-    content = pack_generator(gan.sampler, genome, task, {"key": "", "fid": 1.0, "classes": [*map(str, range(classes))]})
+    content = pack_generator(gan, genome, task, {"key": "", "fid": 1.0, "classes": [*map(str, range(classes))]})
     (folder / "generator.safetensors").write_bytes(content)
     return folder / "generator.safetensors"
 

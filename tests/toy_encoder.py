@@ -67,6 +67,10 @@ class Coded:
         self.rates = dict.fromkeys(players, genes["learning_rate"])
         self._image, self._names = image, (*self.code, "latent")
 
+    def adopt(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        for name, state in states.items():
+            self.players[name].load_state_dict(state)
+
     def begin(self, progress: float) -> bool:
         return False
 

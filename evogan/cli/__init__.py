@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from evogan.cli import bench, campaigns, comparing, critics, reading, searching, stores, training
+from evogan.cli import bench, campaigns, comparing, critics, encoding, reading, searching, stores, training
 from evogan.cli.options import Grouped
 from evogan.cli.streams import finish, open_closed
 from evogan.errors import NothingCompleted, UserError, one_line
@@ -31,8 +31,9 @@ app.command()(reading.report)
 app.command()(comparing.compare)
 app.command()(comparing.export)
 app.command(cls=Grouped)(training.train)
-app.command()(training.sample)
+app.command(cls=training.Sampling)(training.sample)
 app.command(cls=Grouped)(critics.critic)
+app.command(cls=Grouped)(encoding.encode)
 app.command(cls=Grouped)(training.evaluate)
 app.command(cls=Grouped)(reading.describe)
 app.command()(reading.zoo)

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from evogan.cli.common import Json, console, learning, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.errors import UserError
+from evogan.plugins import Plugins
 from evogan.settings import GANSettings
 from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN, picked
 from evogan.settings.reading import read_pairs
 from evogan.trial import PLAYERS
 
+if TYPE_CHECKING:
+    from typer._click import Context
+
 COLUMNS = 8  # of a grid
+NUMBER = r"[-+]?\d{1,9}"
+OF_CODES = "codes"  # what is swept where no coordinate is named
+
+
+class Sampling(TyperCommand):
+    """`--sweep` may stand without its number, which typer knows nothing of."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """As click calls it."""
+        swept: list[str] = []
+        for arg, following in zip(args, [*args[1:], ""], strict=True):
+            swept += [f"{arg}={OF_CODES}"] if arg == "--sweep" and not re.fullmatch(NUMBER, following) else [arg]
+        return super().parse_args(ctx, swept)
 
 
 @takes(TRAIN)
@@ -45,6 +64,7 @@ def train(
     from evogan.report import facts, tables
     from evogan.report.training import NAME
 
+    Plugins(asked.get("plugins", ()))  # a genome may need them
     terminal, budget = console(), GANSettings.of(**picked(GANSettings, asked)).budget
     change = read_pairs("gene", set_ or [])
     if genome is None:
@@ -85,12 +105,18 @@ def sample(
     n: Annotated[int | None, typer.Option("-n", help="How many images; default 64, of --gif 16.")] = None,
     seed: int = 0,
     label: Annotated[str | None, typer.Option(help="Of a conditional one: the class, by name or number.")] = None,
+    code: Annotated[int | None, typer.Option(help="Of a GAN with an encoder: the category, from 0.")] = None,
     class_grid: Annotated[bool, typer.Option("--class-grid", help="A row a class, one latent a column.")] = False,
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="A row goes from one latent to another in 8 images.")
     ] = False,
     sweep: Annotated[
-        int | None, typer.Option(help="In each row this coordinate of a latent, from 0, goes from low to high.")
+        str | None,
+        typer.Option(
+            metavar="[INTEGER]",
+            help="In each row this coordinate of a latent, from 0, goes from low to high. Without a number what codes "
+            "do: a row a category, along it each continuous code from -2 to 2.",
+        ),
     ] = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Of StyleGAN: a row's coarse styles with a column's fine ones.")
@@ -110,8 +136,10 @@ def sample(
     gif = gif or (output is not None and output.suffix == ".gif")
     ways = {"--class-grid": class_grid, "--interpolate": interpolate, "--sweep": sweep is not None, "--mix": mix}
     chosen = [flag for flag, on in {**ways, "--gif": gif}.items() if on]
-    if len(chosen) > 1 or (class_grid and label is not None):
-        raise UserError(f"{' and '.join((*chosen, '--label')[:2])} do not go together: name one of them")
+    said = {"--label": class_grid and label is not None, "--code": (class_grid or mix) and code is not None}
+    if len(chosen) > 1 or any(said.values()):
+        both = (*chosen, *(flag for flag, on in said.items() if on))[:2]
+        raise UserError(f"{' and '.join(both)} do not go together: name one of them")
     if output is None:
         output = Path("samples.gif" if gif else "samples.png")
     output = output_file(output, *((".gif",) if gif else (".png", ".npz")))
@@ -123,24 +151,27 @@ def sample(
     if gif:
         from evogan.evaluation.grid import grid_gif
 
-        frames = found.walk(count, seed=seed, label=label)
+        frames = found.walk(count, seed=seed, label=label, code=code)
         output.write_bytes(grid_gif(frames, min(COLUMNS, math.ceil(math.sqrt(count)))))
         say(str(output))
         return
+    columns = COLUMNS
     if class_grid:
         images = found.class_grid(seed=seed)
     elif interpolate:
-        images = found.interpolate(rows, COLUMNS, seed, label)
+        images = found.interpolate(rows, COLUMNS, seed, label, code)
+    elif sweep == OF_CODES:
+        images, columns = found.sweep_code(COLUMNS, seed, label, code)
     elif sweep is not None:
-        images = found.sweep(sweep, rows, COLUMNS, seed, label)
+        images = found.sweep(_coordinate(sweep), rows, COLUMNS, seed, label, code)
     elif mix:
         images = found.mix(max(1, rows - 1), COLUMNS - 1, seed, label)
     else:
-        images = found.sample(count, seed, label)
+        images = found.sample(count, seed, label, code)
     if output.suffix == ".png":
         from evogan.evaluation.grid import grid_png
 
-        output.write_bytes(grid_png(images, COLUMNS))
+        output.write_bytes(grid_png(images, columns))
     else:
         import numpy as np
 
@@ -205,6 +236,12 @@ def train_features(
         network = train_network(dataset, labels, seed, epochs, progress=lambda done, loss: tell("features learn", done))
     save_network(network, output)
     say(f"{output}  {network.describe()}")
+
+
+def _coordinate(text: str) -> int:
+    if not re.fullmatch(NUMBER, text):
+        raise UserError(f"--sweep '{text}': the number of a coordinate, or nothing")
+    return int(text)
 
 
 def output_file(path: Path, *suffixes: str) -> Path:

@@ -28,25 +28,26 @@ ARRAYS = (".npz", ".npy")
 KINDS = "a folder of images, an .npz, .npy or .parquet file"
 
 
-def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None) -> Dataset:
-    """Load, choose classes, resize. `tell` hears how far it is where that takes long.
+def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: int = 2) -> Dataset:
+    """Load, choose classes, resize. `tell` hears how far it is where that takes long. `least`: images to train on, and
+    held out; with 0, where nothing is trained, they may be equal, too.
 
     Images that are many lie in a file, and are decoded once. Raises UserError, one line, for what the user can mend.
     """
-    least, most = IMAGE_SIZES
-    if spec.image_size is not None and not least <= spec.image_size <= most:
-        raise UserError(f"image size {spec.image_size}: {least} to {most} pixels a side are allowed")
+    smallest, largest = IMAGE_SIZES
+    if spec.image_size is not None and not smallest <= spec.image_size <= largest:
+        raise UserError(f"image size {spec.image_size}: {smallest} to {largest} pixels a side are allowed")
     source = _find(spec)
     for text in (spec.name, spec.data_dir or "", source.name, *(source.class_names or ())):
         _check_text(text)
     chosen = _choose(source, spec.classes)
-    if min(chosen.train, len(chosen.rows) - chosen.train) < 2:
+    if min(chosen.train, len(chosen.rows) - chosen.train) < least:
         raise UserError(
             f"data set '{spec.name}' has too few images: {chosen.train} to train on, {len(chosen.rows) - chosen.train}"
-            " held out: at least 2 of each are needed, and a file counts once, however many frames it has"
+            f" held out: at least {least} of each are needed, and a file counts once, however many frames it has"
         )
     data = _read(spec, source, chosen, tell)
-    if all(np.array_equal(data.images[0], image) for image in data.images):
+    if least and all(np.array_equal(data.images[0], image) for image in data.images):
         raise UserError(f"data set '{spec.name}': all {len(data.images):,} images to train on are equal")
     return data
 

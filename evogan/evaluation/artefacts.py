@@ -16,6 +16,7 @@ from evogan.training import State
 from evogan.trial import STATE, Choice, Evaluation
 
 GENERATOR, SAMPLES = CHOSEN = ("generator.safetensors", "samples.png")  # files of the checkpoint that counts so far
+CODES, RECONSTRUCTIONS = OF_CODES = ("codes.png", "reconstructions.png")  # likewise, of a GAN with an encoder
 
 
 @dataclass
@@ -74,7 +75,8 @@ def unpack_state(
     if not replace(earlier, scores=earlier.scores[:seen]).keeps(choice):
         raise ValueError("the weights of another checkpoint")
     replaced = {name: tensor.numpy().tobytes() for name, tensor in state.part("file.").items()}
-    kept = [*CHOSEN, *map(grid_of, earlier.scores[:seen])] if seen else []
+    chosen = [*CHOSEN, *(name for name in OF_CODES if name in earlier.files)]
+    kept = [*chosen, *map(grid_of, earlier.scores[:seen])] if seen else []
     record = Record(
         [dict(score) for score in earlier.scores[:seen]],
         [dict(found) for found in earlier.diagnostics[:seen]],

@@ -1,4 +1,5 @@
-"""A trained generator as one safetensors file: weights, genome and sizes, nothing that executes."""
+"""A trained generator as one safetensors file: weights, genome and sizes, nothing that executes. Of a GAN with an
+encoder that one's weights, too."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ from typing import Any, Self
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
+from evogan.data.dataset import Dataset, Images
 from evogan.errors import UserError, unknown
-from evogan.evaluation import walks
+from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.families import Fields, family_of, image_fields
 from evogan.families.build import build, count_parameters
@@ -25,31 +27,41 @@ from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
 from evogan.trial import PLAYERS, GANTask
-from evogan.zoo.gan import Prompt, parts
+from evogan.zoo.gan import GAN, Encodes, Prompt, parts
 
 MAGIC = "evogan.generator"
+ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
 MOST = 1_000_000  # images at once
 LARGEST = 2**16  # side of an image, in pixels
 
 
-def pack_generator(generator: nn.Module, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
+def pack_generator(gan: GAN, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
     """`facts`: among them the names of `classes` that it can be asked for, and of those that its GAN `tells_apart`."""
     header = {
         "genome": dict(genome),
         "image_size": task.image_size,
         "channels": task.channels,
         "task": task.key,
+        **made_up(gan),
         **facts,
     }
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    return save(state, metadata={MAGIC: json.dumps(header)})
+    encoder = gan.encoder.state_dict() if isinstance(gan, Encodes) else {}
+    state = {**gan.sampler.state_dict(), **{f"{ENCODER}{name}": tensor for name, tensor in encoder.items()}}
+    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+    return save(own, metadata={MAGIC: json.dumps(header)})
+
+
+def made_up(gan: GAN) -> dict[str, Any]:
+    """What a header says of the code of a GAN with an encoder."""
+    return {"code": dict(gan.code)} if isinstance(gan, Encodes) else {}
 
 
 class Generator:
-    """A trained generator, ready to sample. Made by `evogan.load`.
+    """A trained generator, ready to sample, and of a GAN with an encoder to encode and decode. Made by `evogan.load`.
 
     `genome`: what it was built from. `facts`: image_size, channels, task, key, fid. `classes`: the names of those that
-    it can be asked for; of an unconditional one there are none.
+    it can be asked for; of an unconditional one there are none. `code`: the parts of a code by name, and how long each
+    is, such as category, continuous and latent; of a GAN without an encoder there are none.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,39 +73,54 @@ class Generator:
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
             self._gan = build(self.genome, form.fields, seed=0)
-            self._gan.sampler.load_state_dict(state)
+            encoder = {name.removeprefix(ENCODER): x for name, x in state.items() if name.startswith(ENCODER)}
+            self._gan.sampler.load_state_dict({name: x for name, x in state.items() if not name.startswith(ENCODER)})
+            self.code: dict[str, int] = made_up(self._gan).get("code", {})
+            if self.facts.pop("code", {}) != self.code:
+                raise UserError("its code is not that of its genome")
+            if isinstance(self._gan, Encodes):
+                self._gan.encoder.load_state_dict(encoder)
 
-    def sample(self, n: int, seed: int = 0, label: int | str | None = None) -> Tensor:
-        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n`, seed and label.
+    def sample(self, n: int, seed: int = 0, label: int | str | None = None, code: int | None = None) -> Tensor:
+        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n`, seed, label and code.
 
         `label`: the class of a conditional generator's images, by its name or number; without one they have classes
-        in turn. Errors: UserError for a label that does not exist.
+        in turn. `code`: the category that they are all made of, from 0, where codes have one. Errors: UserError for a
+        label or a category that does not exist.
         """
-        return self._sample(self._prompt(read_option("n", n, int, low=1, high=MOST), seed, label))
+        return self._sample(self._prompt(read_option("n", n, int, low=1, high=MOST), seed, label, code))
 
     def weights(self) -> dict[str, Tensor]:
         """Of the network that samples come from, by name."""
         return dict(self._gan.sampler.state_dict())
 
-    def interpolate(self, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None) -> Tensor:
+    def interpolate(
+        self, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None, code: int | None = None
+    ) -> Tensor:
         """In each row the way from one latent to another, (rows * columns, C, H, W).
 
         It goes along the sphere of normal latents, straight between others. A row is of one class: `label`, or classes
-        in turn.
+        in turn; or of category `code`.
         """
         rows, columns = _grid(rows, columns)
-        prompt = self._prompt(2 * rows, seed, label)
+        prompt = self._prompt(2 * rows, seed, label, code)
         return self._sample(walks.interpolation(walks.of_latents(self._gan), prompt, columns))
 
     def sweep(
-        self, coordinate: int, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None
+        self,
+        coordinate: int,
+        rows: int = 8,
+        columns: int = 8,
+        seed: int = 0,
+        label: int | str | None = None,
+        code: int | None = None,
     ) -> Tensor:
         """In each row one coordinate of a latent goes from low to high, (rows * columns, C, H, W).
 
         Errors: UserError for a coordinate that there is not.
         """
         rows, columns = _grid(rows, columns)
-        prompt = self._prompt(rows, seed, label)
+        prompt = self._prompt(rows, seed, label, code)
         return self._sample(walks.sweep(walks.of_latents(self._gan), prompt, coordinate, columns))
 
     def mix(self, rows: int = 7, columns: int = 7, seed: int = 0, label: int | str | None = None) -> Tensor:
@@ -111,13 +138,19 @@ class Generator:
         return torch.cat([top[None], torch.cat([of_row[:, None], mixed], 1)]).flatten(0, 1)
 
     def walk(
-        self, n: int = 16, frames: int = 60, stops: int = 4, seed: int = 0, label: int | str | None = None
+        self,
+        n: int = 16,
+        frames: int = 60,
+        stops: int = 4,
+        seed: int = 0,
+        label: int | str | None = None,
+        code: int | None = None,
     ) -> Tensor:
         """Frames of `n` images (frames, n, C, H, W), each on its way through as many latents and back to the first."""
         sizes = {"n": n, "frames": frames, "stops": stops}
         n, frames, stops = (read_option(name, value, int, low=1, high=MOST) for name, value in sizes.items())
         _grid(n, frames)
-        prompt = self._prompt(n * stops, seed, label)
+        prompt = self._prompt(n * stops, seed, label, code)
         images = self._sample(walks.walk(walks.of_latents(self._gan), prompt, n, frames))
         return images.view(frames, n, *images.shape[1:])
 
@@ -137,10 +170,83 @@ class Generator:
         prompt = self._gan.prompts(columns, {"labels": torch.zeros(columns, dtype=torch.long)}, self._rng(seed))
         return self._sample(of_every_class(prompt, len(self.classes)))
 
-    def _prompt(self, n: int, seed: int, label: int | str | None) -> Prompt:
+    def sweep_code(
+        self, columns: int = 8, seed: int = 0, label: int | str | None = None, code: int | None = None
+    ) -> tuple[Tensor, int]:
+        """What its codes do: images (N, C, H, W) of a grid, row after row, and how many a row has.
+
+        A row a category, along it each continuous code from -2 to 2, a panel of as many `columns` each; of one
+        category, `code`, or without any a row each. Of latents alone a row a coordinate, up to 20.
+        Errors: UserError for one without an encoder, and for a category that there is not.
+        """
+        gan, columns = self._encodes(), read_option("columns", columns, int, low=1, high=MOST // codes.ROWS)
+        if code is not None:
+            self._check_category(code)
+        found = codes.Sweep.of(gan, self._prompt(columns, seed, label), code)
+        return found.grid(self._sample(found.prompt))
+
+    def encode(self, images: Images | Tensor) -> dict[str, Tensor]:
+        """The codes of images, uint8 (N, C, H, W), or floats in [-1, 1]: of each part of `code` the numbers, (N, size);
+        of a category the probabilities. The same image has the same code, whatever is beside it.
+
+        Errors: UserError for one without an encoder, and for images of another form.
+        """
+        gan, shown = self._encodes(), torch.as_tensor(images)
+        self.check_form(tuple(shown.shape))
+        if shown.dtype != torch.uint8 and not (shown.is_floating_point() and shown.abs().max() <= 1 + 1e-3):
+            raise UserError("pixels must be uint8, 0 to 255, or floats in [-1, 1]")
+        return codes.encode(gan, shown if shown.dtype == torch.uint8 else shown.float())
+
+    def decode(self, code: Mapping[str, Tensor]) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] of codes as `encode` gives them.
+
+        Errors: UserError for one without an encoder, and for codes of another make-up.
+        """
+        gan, parts = self._encodes(), {name: torch.as_tensor(x).float() for name, x in code.items()}
+        n = len(next(iter(parts.values()), ()))
+        if {name: tuple(x.shape) for name, x in parts.items()} != {name: (n, size) for name, size in self.code.items()}:
+            raise UserError(f"codes must be of {' and '.join(f'{name} (N, {k})' for name, k in self.code.items())}")
+        return codes.decode(gan, parts)
+
+    def check_encodes(self) -> None:
+        """Errors: UserError for one without an encoder."""
+        self._encodes()
+
+    def check_served(self, data: Dataset) -> None:
+        """Errors: UserError for images of another form than it makes."""
+        size, channels = self.facts["image_size"], self.facts["channels"]
+        if (data.image_size, data.channels) != (size, channels):
+            resize = f": --image-size {size}" if data.channels == channels else ""
+            raise UserError(
+                f"the generator makes {size}x{size} images with {_channels(channels)}, '{data.name}' has "
+                f"{data.image_size}x{data.image_size} with {_channels(data.channels)}{resize}"
+            )
+
+    def check_form(self, shape: tuple[int, ...]) -> None:
+        """Errors: UserError unless images are (N, C, H, W) as it makes them."""
+        size, channels = self.facts["image_size"], self.facts["channels"]
+        if shape[1:] != (channels, size, size) or not shape[0]:
+            raise UserError(f"images must be (N, {channels}, {size}, {size}), not {shape}")
+
+    def _prompt(self, n: int, seed: int, label: int | str | None, code: int | None = None) -> Prompt:
         """Without a label of the classes in turn."""
         labels = torch.arange(n) % max(len(self.classes), 1) if label is None else torch.full((n,), self._label(label))
-        return self._gan.prompts(n, {"labels": labels}, self._rng(seed))
+        prompt = self._gan.prompts(n, {"labels": labels}, self._rng(seed))
+        if code is None:
+            return prompt
+        self._check_category(code)
+        return codes.of_category(prompt, code)
+
+    def _encodes(self) -> Encodes:
+        if not isinstance(self._gan, Encodes):
+            raise UserError("this GAN has no encoder, as those of family 'inference' have")
+        return self._gan
+
+    def _check_category(self, code: int) -> None:
+        self._encodes()
+        if codes.CATEGORY not in self.code:
+            raise UserError(f"code {code}: these codes have no category, but {' and '.join(self.code)}")
+        read_option("code", code, int, low=0, high=self.code[codes.CATEGORY] - 1)
 
     def _sample(self, prompt: Prompt) -> Tensor:
         return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
@@ -163,6 +269,10 @@ class Generator:
         if not 0 <= number < len(self.classes):
             raise unknown("label", str(label), self.classes)
         return number
+
+
+def _channels(n: int) -> str:
+    return f"{n} channel{'s' if n > 1 else ''}"
 
 
 def _grid(rows: int, columns: int) -> tuple[int, int]:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
 
 from evogan.data import Dataset
+from evogan.families.plain.model import LATENT, PlainGAN
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
 from evogan.fitness.threads import threads
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Encodes, Prompt
+from evogan.zoo.latents import ends
 
 CATEGORY, CONTINUOUS, CODE_NN = "category", "continuous", "code_nn_error"
+REACH, PANELS, ROWS = 2.0, 3, 20  # of a sweep: how far it goes; side by side, and below each other, at most
 JUDGED, KNOWN, SAMPLED = 5000, 10_000, 1000  # at most: images to judge by, training images beside, samples
 
 Code = Mapping[str, Tensor]
@@ -74,3 +82,96 @@ def told(gan: Encodes, prompts: Iterable[Prompt], sample: Callable[[Prompt], Ten
         asked.append(prompt[CATEGORY].cpu())
     with threads(1):
         return {"mutual_information": mutual_information(torch.cat(said), torch.cat(asked))}
+
+
+# --- what is seen of it
+
+
+def plane(code: Code) -> tuple[npt.NDArray[np.float64], list[float]]:
+    """Codes along the first two principal components of all their numbers, (N, 2), and the share of the variance that
+    each explains; along a third axis there may be more."""
+    numbers = joined(code).double().numpy()
+    pca = PCA(min(2, *numbers.shape), svd_solver="covariance_eigh").fit(numbers)
+    points, missing = pca.transform(numbers), 2 - pca.n_components_
+    return np.pad(points, ((0, 0), (0, missing))), [
+        *np.nan_to_num(pca.explained_variance_ratio_).tolist(),
+        *[0.0] * missing,
+    ]
+
+
+def of_category(prompt: Prompt, category: int) -> Prompt:
+    """The prompt, all of one category."""
+    asked = torch.zeros_like(prompt[CATEGORY])
+    asked[:, category] = 1
+    return {**prompt, CATEGORY: asked}
+
+
+def of_every_category(prompt: Prompt) -> Prompt:
+    """The prompt once for each category, in their order, as far as there are rows for them."""
+    each = [of_category(prompt, category) for category in range(min(ROWS, prompt[CATEGORY].shape[1]))]
+    return {name: torch.cat([one[name] for one in each]) for name in prompt}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a code does, as a grid: `prompt` has its cells row after row, in `panels` side by side of as many `columns`.
+
+    A row a category, or one of a category that is given; along it a continuous code goes from -2 to 2, all else being
+    as it was, and the other codes 0. Several such codes have a panel each, where there are no rows of categories a row
+    each; without any, the coordinates of a latent. Where only a category is to be seen, columns are samples.
+    """
+
+    prompt: Prompt
+    columns: int
+    panels: int = 1
+
+    @classmethod
+    def of(cls, gan: Encodes, prompt: Prompt, category: int | None = None) -> Self:
+        """`prompt`: as many rows as there are to be columns."""
+        columns, code = len(next(iter(prompt.values()))), gan.code
+        one: Prompt = {name: x[:1] for name, x in prompt.items()}
+        if CONTINUOUS in code:
+            one = {**one, CONTINUOUS: torch.zeros_like(one[CONTINUOUS])}
+        part, ends = (CONTINUOUS, (-REACH, REACH)) if CONTINUOUS in code else (LATENT, _ends(gan))
+        swept = range(code.get(part, 0))
+        if CATEGORY in code and category is None:
+            if not swept:
+                return cls(of_every_category(prompt), columns)
+            rows = [_along(of_every_category(one), part, i, ends, columns) for i in swept[:PANELS]]
+            panels = {name: torch.stack([x[name].unflatten(0, (-1, columns)) for x in rows], 1) for name in prompt}
+            return cls({name: x.flatten(0, 2) for name, x in panels.items()}, columns, len(rows))
+        if category is not None:
+            one, prompt = of_category(one, category), of_category(prompt, category)
+        if not swept:
+            return cls(prompt, columns)
+        rows = [_along(one, part, i, ends, columns) for i in swept[:ROWS]]
+        return cls({name: torch.cat([row[name] for row in rows]) for name in prompt}, columns)
+
+    def grid(self, images: Tensor) -> tuple[Tensor, int]:
+        """Its images with an empty column between panels, and how many columns there are so."""
+        if self.panels == 1:
+            return images, self.columns
+        cells = images.unflatten(0, (-1, self.panels, self.columns))
+        spaced = torch.cat([cells, torch.full_like(cells[:, :, :1], -1)], 2).flatten(1, 2)[:, :-1]
+        return spaced.flatten(0, 1), spaced.shape[1]
+
+
+def _along(prompt: Prompt, part: str, coordinate: int, ends: tuple[float, float], columns: int) -> dict[str, Tensor]:
+    """Each row of the prompt as many times, one coordinate of a part of it going from end to end."""
+    rows = {name: x.repeat_interleave(columns, 0) for name, x in prompt.items()}
+    steps = torch.linspace(*ends, columns, device=rows[part].device)
+    rows[part][:, coordinate] = steps.repeat(len(rows[part]) // columns)
+    return rows
+
+
+def _ends(gan: object) -> tuple[float, float]:
+    """Of a latent's coordinate: as far as a continuous code goes, but not beyond what there can be."""
+    low, high = ends(gan.prior) if isinstance(gan, PlainGAN) else (-REACH, REACH)
+    return max(low, -REACH), min(high, REACH)
+
+
+def pairs(images: Tensor, again: Tensor, columns: int) -> Tensor:
+    """Rows of a grid: images, and below each its reconstruction; the last are filled up."""
+    empty = images.new_full((-len(images) % columns, *images.shape[1:]), -1)
+    whole = [torch.cat([each, empty]).unflatten(0, (-1, columns)) for each in (images, again)]
+    return torch.stack(whole, 1).flatten(0, 2)

@@ -290,9 +290,9 @@ class Course:
         record.diagnostics.append(layers)
         grid = record.files[grid_of(score)] = self._scoring.grid(gan)
         if self._trial.choice.place(record.scores) == len(record.scores) - 1:
-            record.files[SAMPLES] = grid
+            record.files |= {SAMPLES: grid, **self._scoring.pictures(gan)}
             record.files[GENERATOR] = pack_generator(
-                gan.sampler,
+                gan,
                 self._phase.genome,
                 self._task,
                 {"key": self._trial.key, "fid": score["fid"], **self._scoring.named(gan)},

@@ -20,7 +20,7 @@ from evogan.data import Dataset
 from evogan.errors import UserError, one_line
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.checkpoint import MAGIC as OF_A_GENERATOR
-from evogan.evaluation.checkpoint import Form, Generator, check_finite, read_form, unless_damaged
+from evogan.evaluation.checkpoint import Form, Generator, check_finite, made_up, read_form, unless_damaged
 from evogan.families import family_of
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
@@ -51,6 +51,7 @@ def pack_players(trainer: Trainer, genome: Genome, task: GANTask, facts: Mapping
         "task": task.key,
         "data": task.name,
         "fingerprint": task.fingerprint,
+        **made_up(trainer.gan),
         **facts,
     }
     return State({name: x for name, x in state.tensors.items() if name.startswith(KEPT)}, header).pack(MAGIC)

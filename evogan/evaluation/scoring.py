@@ -12,12 +12,24 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Labels
+from evogan.evaluation.artefacts import CODES, RECONSTRUCTIONS
 from evogan.evaluation.checkpoint import of_every_class
-from evogan.evaluation.codes import CODE_NN, SAMPLED, judged, told
+from evogan.evaluation.codes import (
+    CATEGORY,
+    CODE_NN,
+    SAMPLED,
+    Sweep,
+    decode,
+    encode,
+    judged,
+    of_every_category,
+    pairs,
+    told,
+)
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.shown import Shown
 from evogan.families import Fields
-from evogan.fitness import Scorer
+from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.classifier import gan_train_error
 from evogan.fitness.errors import classification_error
 from evogan.stable import derive_seed
@@ -76,12 +88,36 @@ class Scoring:
         return self.scorer.fid(islice(made, -(-n // self._at_once)))
 
     def grid(self, gan: GAN) -> bytes:
-        """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column."""
-        if LABELS not in gan.prompted:
-            return grid_png(self._sample(gan, next(parts(next(self._prompts(gan)), GRID))))
-        first = next(parts(next(self._prompts(gan)), COLUMNS))
-        prompt = of_every_class(first, min(self.classes, GRID_CLASSES))
-        return grid_png(torch.cat([self._sample(gan, part) for part in parts(prompt, GRID)]), COLUMNS)
+        """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column, and
+        likewise a row a category."""
+        prompt = self._first(gan, COLUMNS)
+        if LABELS in gan.prompted:
+            prompt = of_every_class(prompt, min(self.classes, GRID_CLASSES))
+        elif CATEGORY in prompt:
+            prompt = of_every_category(prompt)
+        else:
+            prompt = self._first(gan, GRID)
+        return grid_png(self._images(gan, prompt), COLUMNS)
+
+    def pictures(self, gan: GAN) -> dict[str, bytes]:
+        """Of a GAN with an encoder PNGs by their files' names: what its codes do; unseen images above their
+        reconstructions."""
+        if not isinstance(gan, Encodes):
+            return {}
+        swept = Sweep.of(gan, self._first(gan, COLUMNS))
+        images = torch.tensor(self.dataset.held_out[: GRID // 2])
+        with self._precision():
+            again = decode(gan, encode(gan, images))
+        return {
+            CODES: grid_png(*swept.grid(self._images(gan, swept.prompt))),
+            RECONSTRUCTIONS: grid_png(pairs(to_unit_range(images), again, COLUMNS), COLUMNS),
+        }
+
+    def _first(self, gan: GAN, n: int) -> Prompt:
+        return next(parts(next(self._prompts(gan)), n))
+
+    def _images(self, gan: GAN, prompt: Prompt) -> Tensor:
+        return torch.cat([self._sample(gan, part) for part in parts(prompt, GRID)])
 
     @property
     def classes(self) -> int:

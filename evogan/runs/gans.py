@@ -47,7 +47,7 @@ class GANProblem:
     def dataset(self) -> Dataset:
         from evogan.data import load_dataset
 
-        return load_dataset(self._spec, self._tell)
+        return load_dataset(self.spec, self._tell)
 
     @cached_property
     def few(self) -> FewLabels | None:
@@ -67,7 +67,7 @@ class GANProblem:
         return self.dataset.kinds if self.few is None else self.few.kinds
 
     @property
-    def _spec(self) -> DataSpec:
+    def spec(self) -> DataSpec:
         from evogan.data import DataSpec
 
         gan = self.gan
@@ -78,7 +78,7 @@ class GANProblem:
         """Of all images, those to train on first: paths, or else numbers."""
         from evogan.data.load import image_names
 
-        return image_names(self._spec)
+        return image_names(self.spec)
 
     @property
     def own(self) -> Own:
