@@ -176,7 +176,7 @@ def test_a_search_by_what_no_encoder_can_tell_is_one_clear_line(tmp_path: Path) 
 def test_what_is_loaded_encodes_and_decodes_as_it_was_judged(
     problem: tuple[GANTask, GANEvaluator], trained: Evaluation, file: Path
 ) -> None:
-    data, kept = problem[1]._scoring(problem[0]).dataset, trained.scores[-1]
+    data, kept = problem[1]._dataset, trained.scores[-1]
     assert data.labels is not None and data.held_out_labels is not None
     coder = evogan.load(file)
     assert coder.code == {"category": 10, "continuous": 2}
