@@ -314,7 +314,7 @@ def describe(
         genes = genome
     elif str(genome).endswith(".safetensors"):
         found = load(genome)
-        genes, known = found.genome, {**found.facts, "classes": len(found.classes)}
+        genes, known = found.genome, {**found.facts, "classes": len(found.tells_apart)}
     else:
         genes, known = _named_genome(genome, Place.of(runs, store))
     known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known

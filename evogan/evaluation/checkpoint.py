@@ -60,15 +60,17 @@ class Generator:
     """A trained generator, ready to sample, and of a GAN with an encoder to encode and decode. Made by `evogan.load`.
 
     `genome`: what it was built from. `facts`: image_size, channels, task, key, fid. `classes`: the names of those that
-    it can be asked for; of an unconditional one there are none. `code`: the parts of a code by name, and how long each
-    is, such as category, continuous and latent; of a GAN without an encoder there are none.
+    it can be asked for; of an unconditional one there are none. `tells_apart`: of those that its GAN was built for.
+    `code`: the parts of a code by name, and how long each is, such as category, continuous and latent; of a GAN without
+    an encoder there are none.
     """
 
     def __init__(self, path: str | Path) -> None:
         header, state = _read(expand(path))
         with unless_damaged(path, "a generator"):
             form = read_form(parse_json(header))
-            self.genome, self.facts, self.classes = form.genome, form.facts, form.classes
+            self.genome, self.facts = form.genome, form.facts
+            self.classes, self.tells_apart = form.classes, form.tells_apart
             needed = count_parameters(self.genome, form.fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
@@ -291,11 +293,14 @@ def of_every_class(prompt: Prompt, classes: int) -> Prompt:
 
 @dataclass(frozen=True)
 class Form:
-    """What a GAN was built from. `classes`: names of those that it can be asked for. `facts`: what else is known."""
+    """What a GAN was built from. `classes`: names of those that it can be asked for; `tells_apart`: that it was built
+    for. `facts`: what else is known.
+    """
 
     genome: Genome
     fields: Fields
     classes: tuple[str, ...]
+    tells_apart: tuple[str, ...]
     facts: dict[str, Any]
 
 
@@ -306,8 +311,8 @@ def read_form(header: Any) -> Form:
     size = read_option("image_size", facts["image_size"], int, low=1, high=LARGEST)
     channels = read_option("channels", facts["channels"], int, low=1, high=3)
     classes = _names(facts.pop("classes", []))
-    known = classes or _names(facts.get("tells_apart", []))
-    return Form(genome, image_fields(size, channels, len(known)), classes, facts)
+    known = _names(facts.pop("tells_apart", [])) or classes
+    return Form(genome, image_fields(size, channels, len(known)), classes, known, facts)
 
 
 @contextmanager
