@@ -15,10 +15,10 @@ from evogan.genes import GENES
 from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed
 from evogan.training import Diverged, Population, State, Trainer
-from evogan.training.feed import of_images
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import Batch, Encodes
 from evogan.zoo.stack import shape
+from tests.fields import streams
 
 STEPS = 24  # the whole schedule of a training, with optimisers, averages and controllers that have found their pace
 CLASSES = 3
@@ -42,7 +42,7 @@ class DoubleTrainer(Trainer):
 def trainer(genome: Mapping[str, Any], seed: int, kind: type[Trainer] = DoubleTrainer, **named: Any) -> Trainer:
     genes = GENES.complete(genome)
     gan = build(genome, image_fields(8, 1, CLASSES), derive_seed(seed))
-    return kind(gan, genes, of_images(IMAGES, LABELS), seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
+    return kind(gan, genes, streams(IMAGES, LABELS), seed=seed, device=torch.device("cpu"), iterations=STEPS, **named)
 
 
 def small(genome: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,8 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
         ("vae_gan", "vae_gan_three_class"),
         (3e-4, 3e-4, "rmsprop", 1, 64, 128, {"reconstruction_gamma": 1e-6, "posterior": "gaussian", "kl": 1.0}),
     ),
+    "sgan": (1e-3, 1e-3, (0.9, 0.999), 1, 32, 100, {"classifier": "logsumexp", "supervised_loss": 2.0}),
+    "improved_gan": (3e-3, 3e-3, (0.5, 0.999), 1, 100, 100, {"hidden_noise": 0.5, "feature_matching": "alone"}),
 }
 
 
@@ -184,6 +186,8 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     **dict.fromkeys(
         ("vae_gan", "vae_gan_three_class"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; DCGAN's")
     ),
+    "sgan": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
+    "improved_gan": ({"init": "xavier"}, 0.0, "improved-gan: Lasagne's default, but where the first batch says it"),
 }
 
 
@@ -227,7 +231,8 @@ KEYS = dict(
     cgan_matching 5558492e46a2fcad, cgan_onehot 00ea73c397ae703a, cgan_two_heads 2a09200036073564,
     fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
     egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 116ba2b1f2492d44, bivae f0b9d1b8a32b4719,
-    vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4""".split(",")
+    vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
+    improved_gan 05bfc957d76985bc""".split(",")
 )
 
 

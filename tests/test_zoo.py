@@ -25,6 +25,7 @@ from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import parts
+from tests.fields import rows, streams
 
 NARROW = {"filters": 4, "critic_filters": 4, "latent": 8, "batch_size": 4, "code": 8}
 CLASSES = 3
@@ -60,7 +61,7 @@ def test_every_published_gan_trains(name: str, size: int, channels: int) -> None
     trainer = Trainer(
         gan,
         GENES.complete(genome),
-        of_images(images(40, size, channels), LABELS.repeat(14)[:40]),
+        streams(images(40, size, channels), LABELS.repeat(14)[:40]),
         seed=0,
         device=torch.device("cpu"),
         iterations=iterations,
@@ -126,7 +127,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
         found = {}
         for player, network in gan.players.items():
             shown = torch.rand(8, 1, size, size, generator=rng()) * 2 - 1
-            batch = gan.draw(player, 8, {"images": shown, "labels": torch.arange(8) % CLASSES}, rng(1))
+            batch = gan.draw(player, 8, rows(shown, torch.arange(8) % CLASSES), rng(1))
             gan.begin(0.0)
             loss = gan.loss(player, batch)
             gradients = torch.autograd.grad(loss.total(), list(network.parameters()), materialize_grads=True)
@@ -179,7 +180,7 @@ def test_a_sample_depends_on_its_own_latent_alone(name: str) -> None:
 def test_a_loss_is_a_pure_function_of_its_batch(name: str) -> None:
     gan = build(narrow(read_genome(name).genome), image_fields(8, 1, CLASSES), 0)
     for player in gan.players:
-        data = {"images": torch.zeros(4, 1, 8, 8), "labels": torch.arange(4) % CLASSES}
+        data = rows(torch.zeros(4, 1, 8, 8), torch.arange(4) % CLASSES)
         batch = gan.draw(player, 4, data, rng())
         first, second = gan.loss(player, batch).terms, gan.loss(player, batch).terms
         assert all(torch.equal(first[name], second[name]) for name in first)
@@ -190,8 +191,8 @@ def test_a_critics_reference_batch_is_of_the_first_reals_and_a_part_of_its_state
 
     def trainer() -> Trainer:
         gan = build(genome, image_fields(8, 1), 0)
-        streams = of_images(images(40, 8, 1))
-        return Trainer(gan, GENES.complete(genome), streams, seed=0, device=torch.device("cpu"), iterations=10)
+        shown = of_images(images(40, 8, 1))
+        return Trainer(gan, GENES.complete(genome), shown, seed=0, device=torch.device("cpu"), iterations=10)
 
     run, other = trainer(), trainer()
     first = other.draw("critic").data["images"]

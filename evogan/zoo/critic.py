@@ -16,7 +16,8 @@ from evogan.zoo.layers import LeakyReLU, MinibatchDiscrimination, MinibatchStd, 
 class Critic(Network):
     """(N, C, H, W) in [-1, 1] -> `Critique`. A backbone gives `trunk`, and calls `end_with` when it knows its shape.
 
-    As the encoder of an autoencoder a critic answers with codes (N, code) in place of scores.
+    As the encoder of an autoencoder a critic answers with codes (N, code) in place of scores, with K `outputs` with as
+    many for each image: (N, K).
     """
 
     head: nn.Linear
@@ -26,7 +27,7 @@ class Critic(Network):
         self.activate = LeakyReLU(genes["slope"])
         self._minibatch: str = genes.get("minibatch", "none")
         self._encodes = genes["loss"] in AUTOENCODING
-        self._outputs: int = genes["code"] if self._encodes else 1
+        self._outputs: int = genes["code"] if self._encodes else genes.get("outputs", 1)
 
     def trunk(self, x: Tensor, draws: Draws) -> Tensor:
         """Images -> maps (N, C, H, W), or features (N, F)."""
@@ -73,6 +74,9 @@ class AroundCritic(Network):
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.critic.draws(n, rng)
+
+    def meet(self, images: Tensor, *labels: Tensor) -> None:
+        self.critic.meet(images, *labels)
 
     def begin(self, progress: float) -> bool:
         return self.critic.begin(progress)

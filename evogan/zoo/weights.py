@@ -7,6 +7,7 @@ permuted to that first.
 
     spectral norm         W / sigma, sigma = u'Wv; v = W'u/|W'u|, u = Wv/|Wv| once a step      arXiv:1802.05957
     equalised rate        W * gain / sqrt(fan in), W ~ N(0, 1)                                   arXiv:1710.10196
+    weight norm           W * g / |w| for the weights w of each output, g fixed                 arXiv:1602.07868
     clip                  w <- min(max(w, -c), c)                                                arXiv:1701.07875
     sigma clamp           W <- W - max(0, sigma - s) u v', s a number or that times W's second   arXiv:1809.11096
                           singular value
@@ -100,6 +101,18 @@ class SpectralNorm(nn.Module):
         return weight / self.top.sigma((weight.transpose(0, 1) if self._transposed else weight).flatten(1))
 
 
+class WeightNorm(nn.Module):
+    """A parametrisation: the weights of each output get the length sqrt(2), or `layer.gain` if it is there."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self._gain: float = getattr(layer, "gain", math.sqrt(2))
+        self._rest = tuple(i for i in range(layer.weight.dim()) if i != isinstance(layer, nn.ConvTranspose2d))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * (self._gain * torch.rsqrt(weight.square().sum(self._rest, keepdim=True) + EPSILON))
+
+
 class Equalized(nn.Module):
     """A parametrisation: W -> W * gain / sqrt(fan in), times the layer's own `lr_multiplier` if it has one.
 
@@ -135,7 +148,7 @@ class _Held:
 class Weights:
     """The weights of one player: what is learned, what is used, what they are drawn to.
 
-    `constraint`: "none", "spectral_norm", or "clip" or "sigma_clamp" with its `bound`; of a clip, `parameters` other
+    `constraint`: "none", "spectral_norm", "weight_norm", or "clip" or "sigma_clamp" with its `bound`; of a clip, `parameters` other
     than weights may be meant too; that of a sigma clamp, where `relative`, is a multiple of the second singular value.
     It holds for every layer but `free`, and but those of rank 1 where it is relative. `regularization`: "none", or what
     they are drawn to with this `weight`. `equalized`: the learning rate of all layers is; it is anyway of one with an
@@ -173,7 +186,9 @@ class Weights:
             held.top = layer.top = TopSingular(w, rng)
             if held.constrained and self._relative:
                 held.second = layer.second = TopSingular(held.top.others(w), rng)
-        if self._equalized or hasattr(layer, "lr_multiplier"):
+        if held.constrained and self._constraint == "weight_norm":  # where a scale would cancel, too
+            parametrize.register_parametrization(layer, "weight", WeightNorm(layer))
+        elif self._equalized or hasattr(layer, "lr_multiplier"):
             equalized = Equalized(layer)
             parametrize.register_parametrization(layer, "weight", equalized)
             held.scale = equalized.scale

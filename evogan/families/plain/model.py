@@ -234,15 +234,9 @@ class PlainGAN:
 
     def _draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
         generator, critic = self.players["generator"], self.players["critic"]
-        shape = (n, *self._image)
         draws: dict[str, Draws] = {"generator": generator.draws(n, rng)}
         for what in self._shown(player):
-            draws[what] = critic.draws(n, rng)
-            if self.genes["instance_noise"] > 0 or self.genes["input_noise"] > 0:
-                noise = torch.randn(shape, generator=rng, device=rng.device)
-                draws[f"{what} noise"] = (self._noise * noise,)
-            if self.genes["augmentation"] != "none":
-                draws[f"{what} augmentation"] = draw_augmentation(self.genes["augmentation"], n, shape[-1], rng)
+            draws |= self._look(critic, what, n, rng)
         if self.genes["loss"] in LABELLED:
             draws["targets"] = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
         if player == "critic":
@@ -262,6 +256,16 @@ class PlainGAN:
         """What the critic sees in a step of the player."""
         seen = (REAL, FAKE) if IMAGES in self.needs(player) else (FAKE,)
         return (*seen, WRONG) if player == "critic" and self._shows_wrong else seen
+
+    def _look(self, network: Network, what: str, n: int, rng: torch.Generator) -> dict[str, Draws]:
+        """What it takes to show the network n images."""
+        draws = {what: network.draws(n, rng)}
+        if self.genes["instance_noise"] > 0 or self.genes["input_noise"] > 0:
+            noise = torch.randn((n, *self._image), generator=rng, device=rng.device)
+            draws[f"{what} noise"] = (self._noise * noise,)
+        if self.genes["augmentation"] != "none":
+            draws[f"{what} augmentation"] = draw_augmentation(self.genes["augmentation"], n, self._image[-1], rng)
+        return draws
 
     # --- losses
 

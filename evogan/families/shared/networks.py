@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from evogan.families.shared.sources import AUTOGAN, EDL, PGGAN, STYLEGAN
+from evogan.families.shared.sources import AUTOGAN, EDL, IMPROVED, PGGAN, STYLEGAN
 from evogan.genome.define import choice, number
 
 NETWORKS = [
     choice(
         "backbone",
-        ("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "autogan", "progressive", "stylegan"),
+        (
+            *("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "autogan", "progressive", "stylegan"),
+            *("gans_in_action", "improved_mlp"),
+        ),
         "wdcgan",
         "the networks of generator and critic",
         EDL,
@@ -91,7 +94,19 @@ NETWORKS = [
         0.25,
         "share of the critic's activations dropped after each block",
         EDL,
-        backbone=("mlp", "wdcgan", "dcgan"),
+        backbone=("mlp", "wdcgan", "dcgan", "gans_in_action"),
+        acts="input",
+        changes=True,
+        switch=True,
+    ),
+    number(
+        "hidden_noise",
+        0.0,
+        2.0,
+        0.0,
+        "standard deviation of noise on the critic's hidden layers, while it trains",
+        IMPROVED,
+        backbone="improved_mlp",
         acts="input",
         changes=True,
         switch=True,
@@ -115,7 +130,10 @@ NETWORKS = [
         "normalisation in the generator",
         "batch arXiv:1502.03167; virtual batch arXiv:1606.03498; layer "
         "arXiv:1607.06450; instance arXiv:1607.08022; group arXiv:1803.08494; pixel arXiv:1710.10196",
-        backbone=("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "progressive"),
+        backbone=(
+            *("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "progressive"),
+            *("gans_in_action", "improved_mlp"),
+        ),
     ),
     choice(
         "critic_norm",
@@ -123,7 +141,7 @@ NETWORKS = [
         "batch",
         "normalisation in the critic; virtual batch norm compares with the first real images of the training",
         "WGAN-GP, arXiv:1704.00028; virtual batch arXiv:1606.03498",
-        backbone=("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "autogan"),
+        backbone=("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "autogan", "gans_in_action"),
     ),
     choice(
         "attention",

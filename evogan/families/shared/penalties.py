@@ -41,10 +41,11 @@ def _sigma(player: str) -> tuple[TableGene, ...]:
 PENALTIES = [
     choice(
         "critic_constraint",
-        ("clip", "spectral_norm", "sigma_clamp", "none"),
+        ("clip", "spectral_norm", "sigma_clamp", "none", "weight_norm"),
         "clip",
-        "what the critic's weights are held to",
-        "clip WGAN, arXiv:1701.07875; spectral_norm arXiv:1802.05957; sigma_clamp BigGAN, arXiv:1809.11096",
+        "what the critic's weights are held to; by weight_norm those of an output to a fixed length",
+        "clip WGAN, arXiv:1701.07875; spectral_norm arXiv:1802.05957; sigma_clamp BigGAN, arXiv:1809.11096; weight_norm "
+        "arXiv:1602.07868",
     ),
     number(
         "clip",
@@ -73,7 +74,7 @@ PENALTIES = [
         True,
         "whether that holds for the critic's last dense layer",
         "RaGAN, arXiv:1807.00734",
-        critic_constraint=("spectral_norm", "clip", "sigma_clamp"),
+        critic_constraint=("spectral_norm", "clip", "sigma_clamp", "weight_norm"),
         loss=SCORED,
     ),
     choice(

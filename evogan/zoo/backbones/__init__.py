@@ -8,7 +8,19 @@ from typing import Any
 
 from evogan.genes import AUTOENCODING, add_value
 from evogan.zoo.autoencoder import Autoencoder, decoder_genes
-from evogan.zoo.backbones import autogan, dcgan, infogan, mlp, progressive, resnet, sndcgan, stylegan, wdcgan
+from evogan.zoo.backbones import (
+    autogan,
+    dcgan,
+    gans_in_action,
+    improved_mlp,
+    infogan,
+    mlp,
+    progressive,
+    resnet,
+    sndcgan,
+    stylegan,
+    wdcgan,
+)
 from evogan.zoo.backbones.sizes import stages
 from evogan.zoo.code import Code
 from evogan.zoo.conditioning import LabelledCritic, LabelledGenerator, extra_channels
@@ -58,6 +70,8 @@ BACKBONES: dict[str, Backbone] = {
     "autogan": Backbone(autogan.Generator, autogan.Critic, *DOUBLED),
     "progressive": Backbone(progressive.Generator, progressive.Critic, *DOUBLED),
     "stylegan": Backbone(stylegan.Generator, stylegan.Critic, *DOUBLED),
+    "gans_in_action": Backbone(gans_in_action.Generator, gans_in_action.Critic, *BY_FOUR),
+    "improved_mlp": Backbone(improved_mlp.Generator, improved_mlp.Critic, *ANY),
 }
 
 

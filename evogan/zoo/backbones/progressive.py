@@ -201,7 +201,7 @@ class Critic(critic.Critic):
         if self._minibatch == "discrimination":
             self.discrimination = MinibatchDiscrimination(n)
             features = self.discrimination.outputs
-        self.head = with_gain(nn.Linear(features, 1), 1.0)
+        self.head = with_gain(nn.Linear(features, self._outputs), 1.0)
 
     def begin(self, progress: float) -> bool:
         return self.growth.grow(progress)

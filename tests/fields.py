@@ -1,0 +1,18 @@
+"""Data of every field that a GAN of images may be trained on: labels of all, and of a few."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from evogan.training.feed import Streams, of_images
+from evogan.zoo.gan import Data
+
+
+def streams(images: Tensor, labels: Tensor, few: int = 12) -> Streams:
+    """uint8 (N, C, H, W) and (N,)."""
+    return {**of_images(images, labels), "few": {"few_images": images[:few], "few_labels": labels[:few]}}
+
+
+def rows(images: Tensor, labels: Tensor) -> Data:
+    """Of a step, as many of each: (N, C, H, W) in [-1, 1] and (N,)."""
+    return {"images": images, "labels": labels, "few_images": images.roll(1, 0), "few_labels": labels.roll(1, 0)}

@@ -1,0 +1,221 @@
+"""Semi-supervised GANs: losses against their formulas, who learns from what, and what is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, softplus
+
+from evogan.errors import UserError
+from evogan.families import FAMILIES, Field, image_fields
+from evogan.families.build import build, count_parameters
+from evogan.families.semi_supervised.model import SemiSupervisedGAN
+from evogan.genes import GENES
+from evogan.shipped import read_genome
+from evogan.training import State, Trainer
+from evogan.zoo.classifying import turn
+from evogan.zoo.gan import Batch, Critique
+from tests.fields import rows, streams
+
+K, SIDE = 3, 8
+FIELDS = image_fields(SIDE, 1, K)
+SMALL: dict[str, Any] = {
+    "family": "semi_supervised",
+    "backbone": "mlp",
+    "mlp_layers": 1,
+    "filters": 8,
+    "latent": 4,
+    "init": "xavier",
+    "loss": "non_saturating",
+    "critic_constraint": "none",
+    "critic_norm": "none",
+    "dropout": 0.0,
+    "batch_size": 6,
+    "critic_steps": 1,
+}
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def gan_of(seed: int = 0, **genes: Any) -> SemiSupervisedGAN:
+    gan = build(GENES.read({**SMALL, **genes}), FIELDS, seed)
+    assert isinstance(gan, SemiSupervisedGAN)
+    for network in gan.networks.values():
+        network.double()
+    return gan
+
+
+def batch_of(gan: SemiSupervisedGAN, player: str, n: int = 6) -> Batch:
+    images = torch.rand(n, 1, SIDE, SIDE, generator=rng(1)) * 2 - 1
+    drawn = gan.draw(player, n, rows(images, torch.arange(n) % K), rng(2))
+    return drawn.map(lambda x: x.double() if x.is_floating_point() else x)
+
+
+def terms(gan: SemiSupervisedGAN, player: str, batch: Batch) -> Mapping[str, Tensor]:
+    return gan.loss(player, batch).terms
+
+
+# --- the head
+
+
+def test_the_score_of_k_logits_is_that_of_k_plus_1_classes_one_of_which_is_fake() -> None:
+    """-log p(real) = S(-lse) and -log p(fake) = S(lse), where the logit of fake is fixed at 0."""
+    gan = gan_of()
+    batch = batch_of(gan, "critic")
+    fake = gan.players["generator"](*batch.draws["latent"])
+    real: Critique = gan.players["critic"](batch.data["images"])
+    made: Critique = gan.players["critic"](fake)
+    few: Critique = gan.players["critic"](batch.data["few_images"])
+    assert real.classes is not None and made.classes is not None and few.classes is not None
+    chances = [torch.softmax(torch.cat([x, torch.zeros(6, 1)], 1), 1) for x in (real.classes, made.classes)]
+    found = terms(gan, "critic", batch)
+    torch.testing.assert_close(found["real"], -(1 - chances[0][:, K]).log().mean())
+    torch.testing.assert_close(found["fake"], -chances[1][:, K].log().mean())
+    torch.testing.assert_close(found["supervised"], cross_entropy(few.classes, batch.data["few_labels"]))
+    lse = torch.logsumexp(made.classes, 1)
+    torch.testing.assert_close(terms(gan, "generator", batch_of(gan, "generator"))["generator"], softplus(-lse).mean())
+
+
+def test_a_head_of_its_own_leaves_the_score_as_it_is() -> None:
+    gan = gan_of(classifier="auxiliary", supervised_loss=0.5)
+    batch = batch_of(gan, "critic")
+    critic = gan.players["critic"]
+    said: Critique = critic(batch.data["few_images"])
+    torch.testing.assert_close(said.score, critic.critic(batch.data["few_images"]).score)  # type: ignore[operator,union-attr]
+    assert said.classes is not None
+    expected = 0.5 * cross_entropy(said.classes, batch.data["few_labels"])
+    torch.testing.assert_close(terms(gan, "critic", batch)["supervised"], expected)
+
+
+def test_feature_matching_is_of_the_images_without_labels() -> None:
+    gan = gan_of(feature_matching="alone")
+    batch = batch_of(gan, "generator")
+    critic, fake = gan.players["critic"], gan.players["generator"](*batch.draws["latent"])
+    means = [critic(x).features.mean(0) for x in (batch.data["images"], fake)]
+    torch.testing.assert_close(terms(gan, "generator", batch)["generator"], (means[0] - means[1]).square().sum())
+
+
+def test_sgan_is_as_large_as_published() -> None:
+    genome = read_genome("sgan").genome
+    assert count_parameters(genome, image_fields(28, 1, 10)) == {"critic": 113_546, "generator": 1_636_737}
+
+
+# --- who learns from what
+
+
+PLAYERS = [{"classifier": value} for value in GENES["classifier"].values]
+
+
+@pytest.mark.parametrize("genes", PLAYERS, ids=str)
+def test_a_players_step_moves_that_player_alone(genes: dict[str, Any]) -> None:
+    genome = {**SMALL, **genes}
+    gan, complete = build(GENES.read(genome), FIELDS, 0), GENES.complete(genome)
+    data = streams(torch.randint(0, 256, (20, 1, SIDE, SIDE), generator=rng()).byte(), torch.arange(20) % K)
+    run = Trainer(gan, complete, data, seed=0, device=torch.device("cpu"), iterations=3)
+    for player in gan.players:
+        before = {name: {n: p.detach().clone() for n, p in net.named_parameters()} for name, net in gan.players.items()}
+        run._step(player)
+        for name, network in gan.players.items():
+            moved = [n for n, p in network.named_parameters() if not torch.equal(p, before[name][n])]
+            assert bool(moved) == (name == player), (player, name, moved)
+
+
+@pytest.mark.parametrize("genes", PLAYERS, ids=str)
+def test_a_twin_learns_from_the_labelled_images_alone(genes: dict[str, Any]) -> None:
+    """In as many steps, by the same network."""
+    twin = FAMILIES["semi_supervised"].twin
+    assert twin == {"unlabelled": "none"}
+    ours, theirs = gan_of(**genes), gan_of(**genes, **twin)
+    assert ours.schedule == theirs.schedule and ours.rows == theirs.rows and ours.rates == theirs.rates
+    assert {n: x.shape for n, x in ours.judged.state_dict().items()} == {
+        n: x.shape for n, x in theirs.judged.state_dict().items()
+    }
+    for player in theirs.players:
+        batch = batch_of(theirs, player)
+        other = Batch({**batch.data, "images": -batch.data.get("images", torch.ones(()))}, batch.draws)
+        losses = [theirs.loss(player, shown) for shown in (batch, other)]
+        assert losses[0].total() == losses[1].total()
+        weights = list(theirs.players[player].parameters())
+        gradients = torch.autograd.grad(losses[0].total(), weights, materialize_grads=True)
+        assert any(bool(g.any()) for g in gradients) == (player == theirs.teller)
+        if player == theirs.teller:
+            assert set(losses[0].terms) == {"supervised"}
+            torch.testing.assert_close(losses[0].terms["supervised"], terms(ours, player, batch)["supervised"])
+
+
+# --- what is judged
+
+
+@pytest.mark.parametrize("genes", [{}, {"classifier": "player"}, {"classifier_average": 0.9}], ids=str)
+def test_an_image_is_classified_by_itself_and_as_often_as_one_likes(genes: dict[str, Any]) -> None:
+    genome = GENES.read({**SMALL, "critic_norm": "batch", "dropout": 0.5, **genes})
+    gan = build(genome, FIELDS, 0)
+    assert isinstance(gan, SemiSupervisedGAN)
+    data = streams(torch.randint(0, 256, (20, 1, SIDE, SIDE), generator=rng()).byte(), torch.arange(20) % K)
+    run = Trainer(gan, GENES.complete(genome), data, seed=0, device=torch.device("cpu"), iterations=3)
+    run.run_to(3)
+    images = torch.rand(5, 1, SIDE, SIDE, generator=rng(1)) * 2 - 1
+    said = gan.classify(images)
+    assert said.shape == (5, K) and not said.requires_grad
+    torch.testing.assert_close(gan.classify(images[:2]), said[:2])
+    assert torch.equal(gan.classify(images), said)
+    again = build(genome, FIELDS, 1)
+    assert isinstance(again, SemiSupervisedGAN)
+    other = Trainer(again, GENES.complete(genome), data, seed=0, device=torch.device("cpu"), iterations=3)
+    other.restore(State.unpack(run.state().pack()))
+    assert torch.equal(again.classify(images), said)
+
+
+def test_the_judged_network_is_the_average_and_its_batch_norms_know_many_batches() -> None:
+    gan = gan_of(classifier_average=0.5, critic_norm="batch")
+    weight = gan.players["critic"].head.weight  # type: ignore[union-attr]
+    (norm,) = gan.judged.norms
+    expected, mean, shown = weight.detach().clone(), torch.zeros(8).double(), torch.zeros(8).double()
+    for t in range(3):
+        batch = batch_of(gan, "critic")
+        batch.data["images"].mul_(t + 1)  # type: ignore[union-attr]
+        with torch.no_grad():
+            weight.add_(1.0)
+            expected += (1 - min(0.5, (1 + t) / (10 + t))) * (weight - expected)
+        gan.after_step("critic", batch, gan.loss("critic", batch))
+        layer = gan.judged.network.critic.hidden.blocks[0][0]  # type: ignore[union-attr,index]
+        shown = layer(batch.data["images"].flatten(1)).mean(0).detach()  # type: ignore[operator]
+        mean += (1 - min(0.99, (1 + t) / (10 + t))) * (shown - mean)
+    torch.testing.assert_close(gan.judged.network.head.weight, expected)  # type: ignore[union-attr]
+    torch.testing.assert_close(norm.running_mean, mean)
+
+
+# --- what does not go
+
+
+@pytest.mark.parametrize(
+    ("genes", "message"),
+    [
+        ({"loss": "began", "critic_constraint": "none"}, "an autoencoder as critic"),
+        ({"minibatch": "std"}, "the class of an image would depend on the other images"),
+    ],
+)
+def test_genes_that_tell_no_classes_are_refused(genes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        GENES.read({"family": "semi_supervised", "loss": "hinge", **genes})
+
+
+@pytest.mark.parametrize(
+    "fields", [image_fields(8, 1), image_fields(8, 1, 1), {**image_fields(8, 1), "labels": Field((), 3)}]
+)
+def test_without_a_few_labels_there_is_no_classifier(fields: Mapping[str, Field]) -> None:
+    with pytest.raises(UserError, match="labelled images of at least 2 classes"):
+        build(GENES.read(SMALL), fields, 0)
+
+
+def test_images_are_turned_each_by_its_own() -> None:
+    images = torch.rand(5, 2, 4, 4, generator=rng())
+    quarters = torch.tensor([0, 1, 2, 3, 1])
+    for image, k, found in zip(images, quarters.tolist(), turn(images, quarters), strict=True):
+        assert torch.equal(found, image.rot90(k, (1, 2)))
