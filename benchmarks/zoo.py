@@ -31,8 +31,9 @@ from scipy.stats import spearmanr
 
 from evogan import shipped
 from evogan.engine import Broker, LocalExecutor, Store
-from evogan.families import image_fields
+from evogan.families import family_of, image_fields
 from evogan.families.build import build
+from evogan.families.plain.family import PLAIN
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.runs.gans import GANProblem
@@ -104,7 +105,8 @@ def narrow(genome: Mapping[str, Value]) -> Genome:
 
 def subjects() -> dict[str, Genome]:
     """Every published genome, and the variants, by name."""
-    published = {name: narrow(shipped.read_genome(name).genome) for name in shipped.names("genomes")}
+    files = {name: shipped.read_genome(name).genome for name in shipped.names("genomes")}
+    published = {name: narrow(genome) for name, genome in files.items() if family_of(genome) is PLAIN}
     return published | {name: GENES.read({**published[base], **genes}) for name, (base, genes) in VARIANTS.items()}
 
 

@@ -1,8 +1,8 @@
 """Critics that tell classes apart, and the network of theirs that is judged.
 
 logsumexp   K logits l of the last features; softmax(l) is of the classes, and the score is log sum_k exp(l_k). So
-            sigmoid(score) = Z/(Z + 1), Z = sum_k exp(l_k): the chance of not being the (K+1)th class, "fake", whose logit
-            is fixed at 0                                                          Salimans et al., arXiv:1606.03498
+            sigmoid(score) = Z/(Z + 1), Z = sum_k exp(l_k): the chance of not being the (K+1)th class, "fake", whose
+            logit is fixed at 0                                                    Salimans et al., arXiv:1606.03498
 auxiliary   the score is the critic's own, the logits are a second head's, as in ACGAN       S2GAN-CO, arXiv:1903.02271
 turns       logits of by how many quarters an image was turned                               S3GAN, arXiv:1903.02271
 """
@@ -68,8 +68,8 @@ def turn(images: Tensor, quarters: Tensor) -> Tensor:
 
 
 class Judged(nn.Module):
-    """The network that classifies: a copy of one, or the moving average of its weights, with batch norms whose means and
-    variances are those of many batches, so that it says of an image what is of that image alone.
+    """The network that classifies: a copy of one, or the moving average of its weights, with batch norms whose means
+    and variances are those of many batches, so that what it says of an image depends on that image alone.
 
     Its weights w follow w' = d w' + (1 - d) w with d = min(decay, (1 + t)/(10 + t)) at step t, means and variances
     likewise with a decay of .99.
@@ -106,7 +106,8 @@ class Judged(nn.Module):
         for name, buffer in network.named_buffers():
             own[name].copy_(buffer)
         if self.norms:
-            kept = [(x, x.clone()) for norm in self.norms for x in (norm.running_mean, norm.running_var)]
+            found = (x for norm in self.norms for x in (norm.running_mean, norm.running_var))
+            kept = [(x, x.clone()) for x in found if x is not None]
             look(self.network)
             for x, before in kept:
                 x.copy_(torch.lerp(x, before, reach.clamp(max=STATISTICS).to(x.dtype)))

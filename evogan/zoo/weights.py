@@ -148,8 +148,9 @@ class _Held:
 class Weights:
     """The weights of one player: what is learned, what is used, what they are drawn to.
 
-    `constraint`: "none", "spectral_norm", "weight_norm", or "clip" or "sigma_clamp" with its `bound`; of a clip, `parameters` other
-    than weights may be meant too; that of a sigma clamp, where `relative`, is a multiple of the second singular value.
+    `constraint`: "none", "spectral_norm", "weight_norm", or "clip" or "sigma_clamp" with its `bound`; of a clip,
+    `parameters` other than weights may be meant too; that of a sigma clamp, where `relative`, is a multiple of the
+    second singular value.
     It holds for every layer but `free`, and but those of rank 1 where it is relative. `regularization`: "none", or what
     they are drawn to with this `weight`. `equalized`: the learning rate of all layers is; it is anyway of one with an
     `lr_multiplier`.

@@ -6,23 +6,23 @@ Every step of a player looks at as many images of the pool, which has no labels,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evogan.errors import UserError
 from evogan.families.family import Fields
 from evogan.families.plain import model as plain
-from evogan.families.plain.model import FAKE, IMAGES, LABELS, REAL, PlainGAN
+from evogan.families.plain.model import IMAGES, LABELS, REAL, PlainGAN
 from evogan.genome import Value
 from evogan.stable import derive_seed
 from evogan.zoo.augment import mirrored
 from evogan.zoo.backbones import make_networks
 from evogan.zoo.classifying import ClassifyingCritic, Judged
 from evogan.zoo.conditioning import class_loss
-from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network
+from evogan.zoo.gan import Batch, Critique, Data, Losses, Network
 from evogan.zoo.layers import initialise
 from evogan.zoo.losses import Objective
 from evogan.zoo.number import Number
@@ -122,7 +122,8 @@ class SemiSupervisedGAN(PlainGAN):
     def classify(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] -> logits (N, K), by the network that is judged."""
         with torch.no_grad():
-            return self.judged(images)
+            logits: Tensor = self.judged(images)
+        return logits
 
     # --- the randomness of a step
 

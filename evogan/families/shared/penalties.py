@@ -44,8 +44,8 @@ PENALTIES = [
         ("clip", "spectral_norm", "sigma_clamp", "none", "weight_norm"),
         "clip",
         "what the critic's weights are held to; by weight_norm those of an output to a fixed length",
-        "clip WGAN, arXiv:1701.07875; spectral_norm arXiv:1802.05957; sigma_clamp BigGAN, arXiv:1809.11096; weight_norm "
-        "arXiv:1602.07868",
+        "clip WGAN, arXiv:1701.07875; spectral_norm arXiv:1802.05957; sigma_clamp BigGAN, arXiv:1809.11096; "
+        "weight_norm arXiv:1602.07868",
     ),
     number(
         "clip",
