@@ -75,9 +75,6 @@ class AroundCritic(Network):
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         return self.critic.draws(n, rng)
 
-    def meet(self, images: Tensor, *labels: Tensor) -> None:
-        self.critic.meet(images, *labels)
-
     def begin(self, progress: float) -> bool:
         return self.critic.begin(progress)
 

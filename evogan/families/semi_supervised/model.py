@@ -28,6 +28,7 @@ from evogan.zoo.losses import Objective
 from evogan.zoo.number import Number
 
 FEW_IMAGES, FEW_LABELS = "few_images", "few_labels"  # fields of the data
+CLASSIFIER = "classifier"  # the third player
 FEW = "few"  # among the draws: the labelled images, as a network sees them
 Genes = Mapping[str, Any]
 
@@ -83,7 +84,7 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
         critic = ClassifyingCritic(critic, classes, own_head=own_head)
         return {"critic": critic, "generator": generator}
     _, network = make_networks({**genes, "condition": "none", "outputs": classes}, size, channels)
-    return {"critic": critic, "generator": generator, "classifier": ClassifyingCritic(network, classes)}
+    return {"critic": critic, "generator": generator, CLASSIFIER: ClassifyingCritic(network, classes)}
 
 
 class SemiSupervisedGAN(PlainGAN):
@@ -97,16 +98,14 @@ class SemiSupervisedGAN(PlainGAN):
         rng: torch.Generator,
         classes: int,
     ) -> None:
-        super().__init__(genes, image, networks["generator"], networks["critic"], rng, classes)
+        others = {name: network for name, network in networks.items() if name == CLASSIFIER}
+        super().__init__(genes, image, networks["generator"], networks["critic"], rng, classes, others)
         self.plays = genes["unlabelled"] == "gan"
-        self.teller = "classifier" if "classifier" in networks else "critic"  # the player that tells classes
-        if self.teller not in self.players:
-            network = networks[self.teller]
-            self.players = {**self.players, self.teller: network}
-            self.networks = {**self.networks, self.teller: network}
-            self.schedule = (*self.schedule, (self.teller, 1))
-            self.rows[self.teller] = self.rows["critic"]
-            self.rates[self.teller] = self.rates["critic"] * genes["classifier_lr_ratio"]
+        self.teller = CLASSIFIER if others else "critic"  # the player that tells classes
+        if others:
+            self.schedule = (*self.schedule, (CLASSIFIER, 1))
+            self.rows[CLASSIFIER] = self.rows["critic"]
+            self.rates[CLASSIFIER] = self.rates["critic"] * genes["classifier_lr_ratio"]
         averaged = genes["classifier_average"] > 0
         decay = cast(Number, self._numbers["classifier_average"]) if averaged else 0.0
         self.judged = Judged(self.players[self.teller], decay)
@@ -129,7 +128,7 @@ class SemiSupervisedGAN(PlainGAN):
 
     def needs(self, player: str) -> tuple[str, ...]:
         few = (FEW_IMAGES, FEW_LABELS)
-        if player == "classifier":
+        if player == CLASSIFIER:
             return (IMAGES, *few)
         of_critic = player == "critic" or bool(self._steps_beside)
         return (*super().needs(player), *(few if of_critic and self.teller == "critic" else ()))
@@ -154,9 +153,7 @@ class SemiSupervisedGAN(PlainGAN):
     # --- losses
 
     def _loss(self, player: str, batch: Batch, objective: Objective) -> Losses:
-        if player == "classifier":
-            return Losses(self._taught(batch))
-        if self.plays:
+        if self.plays and player != CLASSIFIER:
             return super()._loss(player, batch, objective)
         if player == self.teller:
             return self._pulled(player, Losses(self._taught(batch)))
@@ -180,9 +177,9 @@ class SemiSupervisedGAN(PlainGAN):
 
     @torch.no_grad()
     def after_step(self, player: str, batch: Batch, losses: Losses) -> None:
-        if player != "classifier" and self.plays:
+        if self.plays:
             super().after_step(player, batch, losses)
-        elif player == "critic":  # of a twin
+        else:  # there are no scores to remember
             self._weights[player].after_step()
             if self._histories:
                 self._histories[player].follow(self.players[player])
