@@ -20,6 +20,7 @@ from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
 from evogan.plugins import Plugins
 from evogan.report import facts
+from evogan.runs.code_map import keep_code_map
 from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, launch
 from evogan.runs.objective import Objective, ObjectiveProblem, check_objective
@@ -239,6 +240,8 @@ def _write_page(
     from evogan.report.training import Training
 
     assert isinstance(trial.task, GANTask)
+    if (folder / "generator.safetensors").is_file():
+        keep_code_map(folder, load(folder / "generator.safetensors"), problem.dataset)
     training = Training(
         name,
         trial.genome,

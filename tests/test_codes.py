@@ -283,13 +283,24 @@ def test_images_stand_above_their_reconstructions() -> None:
 def test_codes_lie_in_the_plane_that_sees_most_of_them() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 5)) * [5, 3, 0.1, 0.1, 0.1]
-    points, shares = plane({"latent": torch.tensor(x).float()})
+    found = plane({"latent": torch.tensor(x).float()})
     centred = x - x.mean(0)
     values = np.sort(np.linalg.eigvalsh(centred.T @ centred))[::-1]
-    assert shares == pytest.approx(values[:2] / values.sum(), rel=1e-4)
-    assert (points**2).sum(0) == pytest.approx(values[:2], rel=1e-4)
-    alone, shares = plane({"continuous": torch.arange(4.0)[:, None]})
-    assert alone.shape == (4, 2) and shares == [1, 0] and (alone[:, 1] == 0).all()
+    assert (found.points**2).sum(0) == pytest.approx(values[:2], rel=1e-4)
+    assert f"{values[0] / values.sum():.0%}" in found.across and f"{values[1] / values.sum():.0%}" in found.up
+    alone = plane({"continuous": torch.arange(4.0)[:, None]})
+    assert alone.points.shape == (4, 2) and "100%" in alone.across and (alone.points[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("continuous", [0, 1, 2, 3])
+def test_a_category_has_a_column(continuous: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    numbers = torch.randn(50, continuous, generator=rng)
+    code = {"category": torch.rand(50, 4, generator=rng).softmax(1), **({"continuous": numbers} if continuous else {})}
+    found = plane(code)
+    assert found.columns == 4 and (found.points[:, 0].round() == code["category"].argmax(1).numpy()).all()
+    up = code["category"].max(1).values if not continuous else numbers[:, min(continuous, 2) - 1]
+    assert found.points[:, 1] == pytest.approx(up.double().numpy())
 
 
 # --- on the command line

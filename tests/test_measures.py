@@ -296,7 +296,7 @@ def test_a_gan_that_is_asked_for_classes_is_judged_by_them(tmp_path: Path, monke
     assert {"class_fid", "gan_test_error"} <= set(again) and again["gan_test_error"] > 0.5
     n = len(measured["plain"])
     assert measured == {"plain": [False] * n, "judged": [True] * n, "checks": [False] * (n - 1) + [True]}
-    dataset = evaluate._scoring(task).dataset
+    dataset = evaluate._dataset
     labels, (samples, asked, real, classes, _) = np.asarray(dataset.labels), seen[0]
     assert samples.dtype == torch.uint8 and samples.shape == (200, 1, 8, 8)
     shares = np.bincount(labels) / len(labels)

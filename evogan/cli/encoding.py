@@ -29,9 +29,7 @@ def encode(
     picture: Annotated[Path, typer.Option(help="Images, evenly spaced among all, above their reconstructions.")] = Path(
         "reconstructions.png"
     ),
-    map_: Annotated[
-        Path, typer.Option("--map", help="Codes in the plane of their first two principal components.")
-    ] = Path("code_map.png"),
+    map_: Annotated[Path, typer.Option("--map", help="A map of the codes, coloured by class.")] = Path("code_map.png"),
     as_json: Json = False,
     **asked: Any,
 ) -> None:

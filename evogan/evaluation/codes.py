@@ -87,16 +87,36 @@ def told(gan: Encodes, prompts: Iterable[Prompt], sample: Callable[[Prompt], Ten
 # --- what is seen of it
 
 
-def plane(code: Code) -> tuple[npt.NDArray[np.float64], list[float]]:
-    """Codes along the first two principal components of all their numbers, (N, 2), and the share of the variance that
-    each explains; along a third axis there may be more."""
-    numbers = joined(code).double().numpy()
+@dataclass(frozen=True)
+class Plane:
+    """Points (N, 2), what lies along either axis in words, and how many columns there are, around 0, 1, ...."""
+
+    points: npt.NDArray[np.float64]
+    across: str
+    up: str
+    columns: int = 0
+
+
+def plane(code: Code) -> Plane:
+    """Codes of a category in a column each, there as far as the first continuous number says, and as high as the
+    second; codes without categories along the first two principal components of all their numbers."""
+    if CATEGORY not in code:
+        return _principal(joined(code).double().numpy())
+    sure, category = (x.double().numpy() for x in code[CATEGORY].max(1))
+    numbers = [*code.get(CONTINUOUS, torch.empty(0, 0)).double().numpy().T][:2]
+    along, up = {0: (np.linspace(-1, 1, len(sure)), sure), 1: (sure, *numbers)}.get(len(numbers), numbers)
+    said = {0: ("category", "its probability"), 1: ("category, the surer the further right", "continuous code")}
+    names = said.get(len(numbers), ("category, and within it the first continuous code", "the second"))
+    points = np.stack([category + 0.4 * along / max(np.abs(along).max(), 1e-12), up], 1)
+    return Plane(points, *names, columns=code[CATEGORY].shape[1])
+
+
+def _principal(numbers: npt.NDArray[np.float64]) -> Plane:
     pca = PCA(min(2, *numbers.shape), svd_solver="covariance_eigh").fit(numbers)
-    points, missing = pca.transform(numbers), 2 - pca.n_components_
-    return np.pad(points, ((0, 0), (0, missing))), [
-        *np.nan_to_num(pca.explained_variance_ratio_).tolist(),
-        *[0.0] * missing,
-    ]
+    missing = 2 - pca.n_components_
+    shares = [*np.nan_to_num(pca.explained_variance_ratio_), *[0.0] * missing]
+    points = np.pad(pca.transform(numbers), ((0, 0), (0, missing)))
+    return Plane(points, f"first principal component, {shares[0]:.0%} of the variance", f"second, {shares[1]:.0%}")
 
 
 def of_category(prompt: Prompt, category: int) -> Prompt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -22,28 +22,42 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
 }
 
-Points = npt.NDArray[np.float64]  # (N, 2)
+
+class Plane(Protocol):
+    """Points (N, 2), what lies along either axis in words, and how many columns there are, around 0, 1, ...."""
+
+    @property
+    def points(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def across(self) -> str: ...
+    @property
+    def up(self) -> str: ...
+    @property
+    def columns(self) -> int: ...
 
 
-def draw(plane: tuple[Points, Sequence[float]], classes: Sequence[str] | None = None) -> bytes:
-    """Points (N, 2) and the share of the variance along each axis; the class of each, by which dots are coloured.
+def draw(plane: Plane, classes: Sequence[str] | None = None) -> bytes:
+    """`classes`: of each point, by which dots are coloured; those beyond the commonest `NAMED` are grey.
 
-    Of many points some, evenly spaced among them. Dots beyond the commonest `NAMED` classes are grey.
+    Of many points some, evenly spaced among them.
     """
-    points, (across, up) = plane
-    rows = np.unique(np.linspace(0, len(points) - 1, min(MOST, len(points))).round().astype(int))
+    rows = np.unique(np.linspace(0, len(plane.points) - 1, min(MOST, len(plane.points))).round().astype(int))
     of = np.array(["" if classes is None else classes[row] for row in rows])
     names, counts = np.unique(of, return_counts=True)
     named = sorted(names[np.argsort(-counts, kind="stable")][:NAMED], key=_in_order) if classes is not None else []
     colours = mpl.colormaps["tab10" if len(named) <= 10 else "tab20"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.0, 5.0), dpi=150)
+        figure = Figure(figsize=(5.0, 4.0), dpi=160)
         axes = figure.subplots()
-        x, y = points[rows].T
         hue = [colours(named.index(name)) if name in named else mpl.colors.to_rgba("0.6") for name in of]
-        axes.scatter(x, y, s=8, c=hue, linewidths=0, alpha=0.8)
-        axes.set_xlabel(f"first principal component of the codes, {across:.0%} of their variance")
-        axes.set_ylabel(f"second, {up:.0%}")
+        x, y = plane.points[rows].T
+        axes.scatter(x, y, s=7, c=hue, linewidths=0, alpha=0.8)
+        axes.set(xlabel=plane.across, ylabel=plane.up)
+        if plane.columns:
+            axes.set(xlim=(-0.6, plane.columns - 0.4), xticks=range(0, plane.columns, -(-plane.columns // 20)))
+            axes.vlines(
+                np.arange(1, plane.columns) - 0.5, 0, 1, "0.85", linewidth=0.6, transform=axes.get_xaxis_transform()
+            )
         for i, name in enumerate(named):
             axes.plot([], [], ".", color=colours(i), label=_short(name))
         if named:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
+from evogan.families import family_of
 from evogan.files import read_small
+from evogan.genes import GENES
+from evogan.genome import Value
 from evogan.report.facts import Generation, metric_name, short
 
 ACROSS, CORNER = 8, 4  # images in a row of a grid of samples; in one of what is cut out of it
@@ -73,6 +76,31 @@ def checkpoint_grids(folder: Path, scores: Iterable[Mapping[str, float]], metric
         path = folder / f"samples-{percent}.png"
         if path.is_file():
             yield Grid(path.stem, f"{percent} %", _judged(metric, point), read_small(path, LARGEST_FILE))
+
+
+def code_grids(folder: Path, genome: Mapping[str, Value]) -> Iterator[Grid]:
+    """Of an evaluation's folder, what its codes do; none where there is no encoder."""
+    code = family_of(genome).code(GENES.complete(genome))
+    numbers = "continuous code" if "continuous" in code else "coordinate of the latent" if "latent" in code else ""
+    along = f"along it each {numbers} from low to high" if numbers else "samples of it along the row"
+    swept = f"a row a category, {along}" if "category" in code else f"a row a {numbers}, from low to high"
+    notes = {
+        "codes": ("codes", swept),
+        "reconstructions": ("reconstructions", "below held-out images, row by row"),
+        "code_map": ("map of codes", "of held-out images, coloured by class"),
+    }
+    for name, (title, note) in notes.items() if code else ():
+        path = folder / f"{name}.png"
+        if path.is_file():
+            yield Grid(name, title, note, read_small(path, LARGEST_FILE))
+
+
+def best_code_grids(run: RunHistory) -> Iterator[Grid]:
+    """Those of the best genome's best training."""
+    training = run.best_training(run.best.row.key) if run.best and run.settings.gan and run.genes else None
+    if training is not None and run.best is not None:
+        folder = run.store.files(training.identity, training.evaluation)
+        yield from code_grids(folder, run.best.row.genome)
 
 
 def generation_grids(run: RunHistory, found: Sequence[Generation]) -> Iterator[Grid]:

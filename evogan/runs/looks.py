@@ -13,6 +13,7 @@ from evogan.errors import UserError
 from evogan.files import read_small, write_whole
 from evogan.genome import Genome
 from evogan.report.looks import Looks
+from evogan.runs.code_map import keep_code_map
 from evogan.runs.gans import GANProblem
 from evogan.runs.place import Place
 
@@ -68,8 +69,10 @@ def _dear(
     if (folder / NEAREST).is_file() and (folder / TRUNCATION).is_file():
         with suppress(ValueError):
             return read_small(folder / NEAREST), _curve(read_small(folder / TRUNCATION))
-    if task["samples"] < POOL:
-        raise UserError(f"scores of {task['samples']} samples are too few for a look at them, which takes {POOL:,}")
+    generator = run.load_best()
+    too_few = task["samples"] < POOL
+    if too_few and not generator.code:
+        raise UserError(_too_few(task["samples"], POOL))
     from evogan.evaluation.grid import grid_png
     from evogan.fitness.threads import threads
 
@@ -80,7 +83,9 @@ def _dear(
         dataset, features = problem.dataset, problem.features
         if (dataset.fingerprint, features.id) != (task["fingerprint"], task["features"]):
             raise UserError("the data, or their features, are not those that the run was judged on any more")
-        generator = run.load_best()
+        keep_code_map(folder, generator, dataset)
+        if too_few:
+            raise UserError(_too_few(task["samples"], POOL))
         png = grid_png(neighbours(generator, features, dataset), SHOWN)
         curve: list[dict[str, float]] = []
         if players[0].flops * POOL * POINTS <= CHEAP:
@@ -90,6 +95,10 @@ def _dear(
         write_whole(folder / NEAREST, png)
         write_whole(folder / TRUNCATION, json.dumps(curve).encode())
     return png, curve
+
+
+def _too_few(samples: int, pool: int) -> str:
+    return f"scores of {samples} samples are too few for a look at them, which takes {pool:,}"
 
 
 def _never_learns(line: str, done: float | None) -> None:
