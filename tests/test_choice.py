@@ -56,7 +56,7 @@ def trial(task: Task, rate: float = 1e-3, **how: Any) -> Trial:
 
 def scored_again(generator: Generator, evaluate: GANEvaluator, task: Task) -> dict[str, float]:
     """On the latents that every training of the task is scored on."""
-    scoring = evaluate._scoring(task)
+    scoring = evaluate._scoring(trial(task), evaluate._streams())
     return scoring.scorer.score(generator._gan.sample(prompt) for prompt in scoring._prompts(generator._gan))
 
 
