@@ -230,7 +230,7 @@ KEYS = dict(
     acgan_wgan_gp adb6ec1eb950166b, biggan_classes c121c688e9cb3687, cgan 1024788a61ad983e,
     cgan_matching 5558492e46a2fcad, cgan_onehot 00ea73c397ae703a, cgan_two_heads 2a09200036073564,
     fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
-    egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 116ba2b1f2492d44, bivae f0b9d1b8a32b4719,
+    egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 1f8c3d2f97ded2f0, bivae 36752a8c352cddee,
     vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
     improved_gan 05bfc957d76985bc""".split(",")
 )

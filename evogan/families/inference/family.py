@@ -237,7 +237,7 @@ INFERENCE = Family(
             "batch norm would keep statistics of the penalty's points for the images to encode",
         ),
     ),
-    measures=PLAIN.measures,
+    measures=(*PLAIN.measures, "clustering_error", "reconstruction_ratio", "code_nn_error"),
     model="evogan.families.inference.model",
     stackable=True,
     code=code_of,

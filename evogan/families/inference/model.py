@@ -270,7 +270,7 @@ class InferenceGAN(PlainGAN):
     def _information(self, said: Tensor, batch: Batch) -> dict[str, Tensor]:
         (start,) = batch.draws[LATENT]
         terms = information(said, start, self.prior.code)
-        return {INFORMATION[part]: self._numbers[INFORMATION[part]]() * term for part, term in terms.items()}
+        return {f"code_{part}": self._numbers[INFORMATION[part]]() * term for part, term in terms.items()}
 
     def _rebuild(self, batch: Batch) -> Tensor:
         images: Tensor = self.players["generator"](batch.data[INFERRED], batch.draws[RECONSTRUCTION])

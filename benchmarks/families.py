@@ -1,0 +1,156 @@
+"""Families beyond noise to image: an evolved GAN beside the published ones, under one budget.
+
+    python benchmarks/families.py inference search mnist      a search for each of the part's aims, one after the other
+    python benchmarks/families.py inference train mnist       five fresh replicates of all published GANs and winners
+    python benchmarks/families.py inference train mnist bigan ...     of these alone
+    python benchmarks/families.py inference table             results/families.json, of what is there
+
+Each goes on where it stopped, in the folder that the environment's EVOGAN_RUNS names; EVOGAN_DATA names that of MNIST.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from _record import RESULTS, record
+
+import evogan
+from evogan import shipped
+from evogan.engine import Store
+from evogan.genes import GENES
+from evogan.genome import Genome, Value
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
+from evogan.space import Space
+from evogan.trial import Trial
+
+ROOT = Path(__file__).parent.parent
+RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "families"
+FRESH = range(1000, 1005)  # replicates that no search uses
+EVALUATIONS = int(os.environ.get("EVALUATIONS", "30"))
+WORKERS = int(os.environ.get("WORKERS", "2"))
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A search: for the lowest of a metric, in a space with these genes fixed, beginning with published GANs."""
+
+    metric: str
+    fixed: Mapping[str, Value]
+    begin: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of the benchmark. `kimg`: of every data set. `published`: genomes, with what is changed for two CPU cores."""
+
+    space: str
+    kimg: Mapping[str, float]
+    published: Mapping[str, Mapping[str, Value]]
+    aims: Mapping[str, Aim]
+    metrics: tuple[str, ...]
+    more: Mapping[str, Any] = field(default_factory=dict)  # settings of every training
+    note: str = ""
+
+    def settings(self, data: str) -> dict[str, Any]:
+        return {"data": data, "kimg": self.kimg[data], "precision": "bf16", "runs": RUNS, **self.more}
+
+    def genome(self, name: str, data: str) -> Genome | None:
+        """Of a published GAN, or of a search's winner if there is one yet."""
+        if name in self.published:
+            return GENES.read({**shipped.read_genome(name).genome, **self.published[name]})
+        run = f"{self.space}-{name}-{data}"
+        if run not in Store(RUNS).runs() or not evogan.open_run(run, RUNS).ranking:
+            return None
+        return evogan.open_run(run, RUNS).best.row.genome
+
+    def narrowed(self, aim: Aim) -> Space:
+        """The shipped space with what the aim fixes."""
+        whole = evogan.load_space(self.space)
+        others = {g.name: [v for v in g.values if v != aim.fixed[g.name]] for g in whole.genes if g.name in aim.fixed}
+        return whole.without(others, "is not searched here")
+
+
+def search(part: Part, data: str) -> None:
+    for name, aim in part.aims.items():
+        evogan.search(
+            part.narrowed(aim),
+            name=f"{part.space}-{name}-{data}",
+            evaluations=EVALUATIONS,
+            fitness=aim.metric,
+            workers=WORKERS,
+            seed_genomes=[dict(genome) for one in aim.begin if (genome := part.genome(one, data)) is not None],
+            finalists=3,
+            confirm=2,
+            **part.settings(data),
+        )
+
+
+def train(part: Part, data: str, *names: str) -> None:
+    """All, or those named: a replicate of each first."""
+    for replicate in FRESH:
+        for name in names or (*part.published, *part.aims):
+            if (genome := part.genome(name, data)) is not None:
+                evaluation, _ = evogan.train(genome, replicate=replicate, **part.settings(data))
+                scores = {metric: evaluation.metric(metric) for metric in part.metrics}
+                print(data, replicate, name, evaluation.status, scores, flush=True)
+
+
+def table(part: Part, name: str) -> None:
+    """Medians and all replicates of every metric, in place of what was there of this part."""
+    found: dict[str, Any] = {}
+    for data in part.kimg:
+        gan = {key: value for key, value in part.settings(data).items() if key != "runs"}
+        task, _ = GANProblem(GANSettings.of(**gan)).prepare()
+        for subject in (*part.published, *part.aims):
+            if (genome := part.genome(subject, data)) is None:
+                continue
+            trials = [Trial(genome, GENES.key(genome), task, 1.0, replicate) for replicate in FRESH]
+            done = [evaluation for t in trials if (evaluation := Store(RUNS).find(t.identity)) is not None]
+            row: dict[str, Any] = {"replicates": len(done), "genome": dict(genome)}
+            for metric in part.metrics:
+                if values := [value for one in done if (value := one.metric(metric)) is not None]:
+                    row[metric] = {"median": round(statistics.median(values), 4), "all": [round(v, 4) for v in values]}
+            if done:
+                found[f"{data}, {subject}"] = row
+    path = RESULTS / "families.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else {}
+    record("families", {**before, name: {"note": part.note, **found}}, quiet=True)
+
+
+def inference() -> Part:
+    """InfoGAN's category as a clustering; BiGAN's code as features; the faithfulness of VAE-GAN and BiVAE."""
+    return Part(
+        space="inference",
+        kimg={"digits": 60.0, "mnist": 300.0},
+        published={name: {} for name in ("infogan", "bigan", "vae_gan", "vae_gan_three_class", "bivae")},
+        aims={
+            "clusters": Aim("clustering_error", {"encoder": "head", "code_categories": 10}, ("infogan",)),
+            "features": Aim("code_nn_error", {"encoder": "inverse", "critic_sees": "pair"}, ("bigan", "bivae")),
+            "faithful": Aim("reconstruction_ratio", {"encoder": "inverse", "critic_sees": "image"}, ("vae_gan",)),
+        },
+        metrics=("fid", "clustering_error", "nmi", "mutual_information", "code_nn_error", "reconstruction_ratio"),
+        note="Known order of reconstructions: BiVAE below VAE-GAN below BiGAN.",
+    )
+
+
+PARTS: dict[str, Callable[[], Part]] = {"inference": inference}
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case [name, "search", data] if name in PARTS:
+            search(PARTS[name](), data)
+        case [name, "train", data, *names] if name in PARTS:
+            train(PARTS[name](), data, *names)
+        case [name, "table"] if name in PARTS:
+            table(PARTS[name](), name)
+        case _:
+            sys.exit(__doc__)
