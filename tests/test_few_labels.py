@@ -167,7 +167,7 @@ description = "a classifier's steps"
 family = "learner"
 learning_rate = 0.01
 
-[genes.classifier_steps]
+[genes.pupil_steps]
 kind = "int"
 low = 1
 high = 4

@@ -23,7 +23,7 @@ Genes = Mapping[str, Any]
 
 def networks(genes: Genes, fields: Fields) -> dict[str, nn.Module]:
     classifier = nn.Linear(math.prod(fields["few_images"].shape), fields["few_labels"].values or 0)
-    return {**toy.networks({"brushes": 2}, fields), "classifier": nn.Sequential(nn.Flatten(), classifier)}
+    return {**toy.networks({"brushes": 2}, fields), "pupil": nn.Sequential(nn.Flatten(), classifier)}
 
 
 def build(genes: Genes, fields: Fields, seed: int) -> Learner:
@@ -53,15 +53,15 @@ class Learner(toy.Toy):
     def __init__(self, genes: Genes, players: dict[str, nn.Module], image: tuple[int, ...]) -> None:
         super().__init__(genes, players, image)
         self._noise = 0.0 if genes["alone"] else 0.01
-        self.schedule = (*self.schedule, ("classifier", genes["classifier_steps"]))
+        self.schedule = (*self.schedule, ("pupil", genes["pupil_steps"]))
 
     def needs(self, player: str) -> tuple[str, ...]:
-        return ("few_images", "few_labels") if player == "classifier" else super().needs(player)
+        return ("few_images", "few_labels") if player == "pupil" else super().needs(player)
 
     def loss(self, player: str, batch: Batch) -> Losses:
-        if player != "classifier":
+        if player != "pupil":
             return super().loss(player, batch)
-        logits = self.players["classifier"](batch.data["few_images"])
+        logits = self.players["pupil"](batch.data["few_images"])
         pull = self._noise * logits.square().mean()
         return Losses({"supervised": functional.cross_entropy(logits, batch.data["few_labels"]), "pull": pull})
 
@@ -71,7 +71,7 @@ class Learner(toy.Toy):
 
     @torch.no_grad()
     def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.players["classifier"](images)
+        logits: Tensor = self.players["pupil"](images)
         return logits
 
 
@@ -80,12 +80,12 @@ add_family(
         name="learner",
         title="A painter, an expert and a classifier",
         source="this file",
-        players=("expert", "painter", "classifier"),
+        players=("expert", "painter", "pupil"),
         counted="expert",
         sampled="painter",
         needs=frozenset({"few_labels"}),
         genes=(
-            number("classifier_steps", 1, 9, 1, "steps of the classifier", "this file"),
+            number("pupil_steps", 1, 9, 1, "steps of the classifier", "this file"),
             choice("alone", (False, True), False, "nothing but the labels teach it", "this file"),
             *(gene for gene in PLAIN.genes if gene.name in ("batch_size", "learning_rate", "lr_decay")),
         ),
