@@ -268,7 +268,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Score a trained generator against the images of a data set, by every measure. `say` and `tell` as of `train`.
 
-    A conditional one is asked for its classes in turn, and judged by them where they are those of the data.
+    A conditional one is asked for its classes in turn, and judged by them where they are those of the data. Codes are
+    judged by all held-out images.
     Errors: UserError.
     """
     import torch
@@ -286,9 +287,9 @@ def evaluate(
     say(problem.judged_by)
     images, scorer = found.sample(samples, seed).split(500), Scorer(dataset, problem.features, samples)
     if not found.classes or found.classes != dataset.class_names:
-        return scorer.score(images)
+        return scorer.score(images) | found.judge_codes(dataset, seed)
     labels = (torch.arange(samples) % len(found.classes)).split(500)
-    return scorer.score(zip(images, labels, strict=True))
+    return scorer.score(zip(images, labels, strict=True)) | found.judge_codes(dataset, seed)
 
 
 def describe(

@@ -210,6 +210,14 @@ class Generator:
             raise UserError(f"codes must be of {' and '.join(f'{name} (N, {k})' for name, k in self.code.items())}")
         return codes.decode(gan, parts)
 
+    def judge_codes(self, data: Dataset, seed: int = 0) -> dict[str, float]:
+        """By all held-out images, at most 5,000 (`evogan.fitness.encoders`); nothing without an encoder."""
+        if not isinstance(self._gan, Encodes):
+            return {}
+        samples = parts(self._prompt(codes.SAMPLED, seed, None), 500)
+        found = codes.judged(self._gan, data, slice(None), seed, 500, dear=True)
+        return found | codes.told(self._gan, samples, self._gan.sample)
+
     def check_encodes(self) -> None:
         """Errors: UserError for one without an encoder."""
         self._encodes()

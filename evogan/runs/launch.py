@@ -188,9 +188,9 @@ def _check_encoder(metric: str, plan: Plan) -> None:
             genome = {**genes, **change}
             code = family_of(genome).code(GENES.complete(genome))
             if not code:
-                raise UserError(f"fitness '{metric}' judges GANs with an encoder: those of {what} have none")
+                raise UserError(f"fitness '{metric}' judges GANs with an encoder: not every GAN of {what} has one")
             if metric in OF_CATEGORIES and "category" not in code:
-                raise UserError(f"fitness '{metric}' judges codes with a category: those of {what} have none")
+                raise UserError(f"fitness '{metric}' judges codes with a category: not every GAN of {what} has one")
 
 
 def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:
