@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -44,10 +44,10 @@ def check(genome: Mapping[str, Value], fields: Fields) -> None:
     _model(family_of(genome)).check(GENES.complete(genome), fields)
 
 
-def impossible(fields: Fields) -> dict[str, list[Value]]:
-    """The values of genes with which no family that has the gene makes data of this form."""
+def impossible(fields: Fields, families: Collection[str] = ()) -> dict[str, list[Value]]:
+    """The values of genes with which none of these families that has the gene makes data of this form; () for all."""
     found: dict[str, list[list[Value]]] = {}
-    for family in FAMILIES.values():
+    for family in (FAMILIES[name] for name in families or FAMILIES):
         unfit = _model(family).impossible(fields)
         for gene in family.genes:
             found.setdefault(gene.name, []).append(unfit.get(gene.name, []))

@@ -140,13 +140,16 @@ class GANProblem:
 
         data = self.dataset
         freed = [gene.values for gene in space.genes if gene.name == "family"]
-        for name in freed[0] if freed else [family_of(space.fixed).name]:
-            FAMILIES[str(name)].check_served(self.kinds, data.name)
+        families = [str(name) for name in freed[0]] if freed else [family_of(space.fixed).name]
+        for name in families:
+            FAMILIES[name].check_served(self.kinds, data.name)
         if not any(gene.name == "backbone" for gene in space.genes):
             check(space.fixed, self.fields)
         labelled = "" if (data.class_count or 0) > 1 else " without labels"
         labelled = labelled if self.few is None else " of which few have labels"
-        return space.without(impossible(self.fields), f"cannot make images of side {data.image_size}{labelled}")
+        return space.without(
+            impossible(self.fields, families), f"cannot make images of side {data.image_size}{labelled}"
+        )
 
     def twin(self, genome: Genome) -> Genome | None:
         """What a winner is compared with beside the published genomes: trained on as many labels, without a GAN."""
