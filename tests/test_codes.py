@@ -137,12 +137,27 @@ def test_codes_are_judged_by_one_half_of_what_is_held_out_and_winners_by_the_oth
     data = evaluate._dataset
     for replicate in (0, FRESH):
         monkeypatch.setattr(
-            "evogan.evaluation.codes.clustering_error", lambda k, y, at=replicate: seen.update({at: y.numpy()}) or 0.25
+            "evogan.evaluation.codes.clustering_error",
+            lambda k, y, at=replicate: seen.setdefault(at, []).append(y.numpy()) or len(seen[at]) / 100,
         )
         scores = evaluate(replace(trial(task), replicate=replicate)).scores
-        assert {score["clustering_error"] for score in scores} == {0.25}
+        n = [int(100 * score["clustering_error"]) for score in scores]
+        if replicate == FRESH:  # the search's half chooses the checkpoint
+            assert [int(100 * score["validation_clustering_error"]) for score in scores] == [k - 1 for k in n]
+            assert Choice(("clustering_error",)).place(scores) == 0
     assert data.held_out_labels is not None
-    assert (seen[0] == data.held_out_labels[::2]).all() and (seen[FRESH] == data.held_out_labels[1::2]).all()
+    validation, test = data.held_out_labels[::2], data.held_out_labels[1::2]
+    assert all((y == validation).all() for y in seen[0]) and len(seen[0]) == 4
+    assert all((y == validation).all() for y in seen[FRESH][::2]) and all((y == test).all() for y in seen[FRESH][1::2])
+
+
+def test_codes_that_are_no_numbers_are_a_failure(
+    problem: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"category": torch.full((178, 10), torch.nan), "continuous": torch.zeros(178, 2)}
+    monkeypatch.setattr("evogan.evaluation.codes.encode", lambda *_: found)
+    failed = problem[1](trial(problem[0]))
+    assert (failed.status, failed.reason) == ("diverged", "codes of images are NaN or infinite")
 
 
 def test_without_labels_or_a_category_the_rest_is_measured(problem: tuple[GANTask, GANEvaluator]) -> None:
@@ -325,6 +340,7 @@ def test_codes_lie_in_the_plane_that_sees_most_of_them() -> None:
     assert f"{values[0] / values.sum():.0%}" in found.across and f"{values[1] / values.sum():.0%}" in found.up
     alone = plane({"continuous": torch.arange(4.0)[:, None]})
     assert alone.points.shape == (4, 2) and "100%" in alone.across and (alone.points[:, 1] == 0).all()
+    assert (plane({"latent": torch.ones(1, 5)}).points == 0).all()  # of one image
 
 
 @pytest.mark.parametrize("continuous", [0, 1, 2, 3])

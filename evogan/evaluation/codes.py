@@ -14,6 +14,7 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.families.plain.model import LATENT, PlainGAN
+from evogan.fitness import NonFiniteSamples
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
 from evogan.fitness.threads import threads
 from evogan.stable import derive_seed
@@ -52,8 +53,11 @@ def judged(gan: Encodes, data: Dataset, half: slice, seed: int, at_once: int, *,
 
     `dear`: the nearest of the training images as well.
     """
+    half = half if len(data.held_out[half]) > 1 else slice(None)  # pairs take two
     images = torch.tensor(data.held_out[half][:JUDGED])
     code = encode(gan, images, at_once)
+    if not joined(code).isfinite().all():
+        raise NonFiniteSamples("codes of images are NaN or infinite")
     with threads(1):  # their number changes sums
         rng = torch.Generator().manual_seed(derive_seed(seed, "pairs"))
         found = {"reconstruction_ratio": reconstruction_ratio(prepared(images), decode(gan, code, at_once), rng)}
@@ -112,6 +116,8 @@ def plane(code: Code) -> Plane:
 
 
 def _principal(numbers: npt.NDArray[np.float64]) -> Plane:
+    if len(numbers) == 1:
+        return Plane(np.zeros((1, 2)), "one code", "")
     pca = PCA(min(2, *numbers.shape), svd_solver="covariance_eigh").fit(numbers)
     missing = 2 - pca.n_components_
     shares = [*np.nan_to_num(pca.explained_variance_ratio_), *[0.0] * missing]

@@ -149,12 +149,17 @@ class Scoring:
         return gan_train_error(torch.cat(samples), torch.cat(asked), *real, derive_seed(self.task.key, GAN_TRAIN))
 
     def _judged_codes(self, gan: GAN, fresh: bool, dear: bool) -> dict[str, float]:
-        """On the same halves; what samples tell of their categories, by the first of them."""
+        """On the same halves, and where a winner is checked, on the search's, too, which chooses the checkpoint; what
+        samples tell of their categories, by the first of them."""
         assert isinstance(gan, Encodes)
         seed, prompts = derive_seed(self.task.key, "codes"), islice(self._prompts(gan), -(-SAMPLED // SAMPLE_BATCH))
+
+        def on(half: slice) -> dict[str, float]:
+            return judged(gan, self.dataset, half, seed, self._at_once, dear=dear)
+
         with self._precision():
-            found = judged(gan, self.dataset, _half(fresh), seed, self._at_once, dear=dear)
-            return found | told(gan, prompts, gan.sample)
+            chosen_by = {f"{VALIDATION}{name}": value for name, value in on(_half(False)).items()} if fresh else {}
+            return on(_half(fresh)) | chosen_by | told(gan, prompts, gan.sample)
 
     def _prompts(self, gan: GAN) -> Iterator[Prompt]:
         """The task's latent noise and given rows: the same for every genome, replicate and checkpoint.

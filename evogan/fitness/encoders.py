@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
-TINY = torch.finfo(torch.float32).tiny  # of a probability, which may be 0 by rounding
+TINY = torch.finfo(torch.float32).tiny  # of a probability, which may be 0 by rounding, and of a distance of equals
 AT_ONCE = 1000  # rows of a matrix of distances
 
 
@@ -52,7 +52,7 @@ def reconstruction_ratio(images: Tensor, again: Tensor, rng: torch.Generator) ->
     x, order = images.flatten(1).double(), torch.randperm(len(images), generator=rng)
     lost = torch.linalg.vector_norm(x - again.flatten(1).double(), dim=1).mean()
     apart = torch.linalg.vector_norm(x[order] - x[order.roll(1)], dim=1).mean()
-    return float(lost / apart)
+    return float(lost / apart.clamp(min=TINY))
 
 
 def code_nn_error(known: Tensor, classes: Tensor, codes: Tensor, labels: Tensor) -> float:
