@@ -24,7 +24,10 @@ from evogan.evaluation.shown import shown
 from evogan.fitness import Scorer, load_features
 from evogan.fitness.errors import classification_error, nearest_error
 from evogan.genes import GENES
+from evogan.genes.twins import twin_of
+from evogan.genome import Genome
 from evogan.report import facts
+from evogan.shipped import read_genome
 from evogan.training.feed import Feed, on_device
 from evogan.trial import FRESH, Choice, GANTask, Trial
 from tests import forked
@@ -155,6 +158,22 @@ def test_replicates_that_are_trained_together_have_draws_of_their_own(digits: Da
         alone, one = evaluate(trial), together[trial.replicate]
         assert alone.status == one.status == "completed"
         assert one.scores[-1]["fid"] == pytest.approx(alone.scores[-1]["fid"], rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["sgan", "improved_gan"])
+def test_a_supervised_twin_is_trained_and_judged_as_any_other(digits: Dataset, name: str) -> None:
+    published = Genome({**read_genome(name).genome, "filters": 8, "batch_size": 10})
+    twin = twin_of(published)
+    assert twin is not None and twin_of(twin) is None  # it is its own
+    evaluate = GANEvaluator(digits, Scorer(digits, load_features("digits"), 50), few=FewLabels.of(digits, 50))
+    task = GANTask(
+        name="digits", fingerprint="f", image_size=8, channels=1, kimg=0.1, features="x", samples=50, labels=50
+    )
+    found = evaluate(Trial(twin, GENES.key(twin), task, 1.0, FRESH))
+    assert found.status == "completed", found.reason
+    assert {"error", "validation_error", "nearest_error"} <= found.scores[-1].keys()
+    assert "normalized_loss" not in found.scores[-1]  # nobody plays
+    assert "supervised" in found.curve[-1]
 
 
 # --- a search, with a family of its own

@@ -69,7 +69,9 @@ class Scoring:
         if self.shown.judged is not None and isinstance(gan, Classifies):
             scores |= self._errors(gan)
         numbers, layers = diagnose(trainer, self.shown.unseen, trial.seed)
-        return scores | numbers | {"normalized_loss": trainer.normalized_loss()}, layers
+        if (normalized := trainer.normalized_loss()) is not None:
+            numbers["normalized_loss"] = normalized
+        return scores | numbers, layers
 
     def _errors(self, gan: Classifies) -> dict[str, float]:
         """On what it is judged by, and where that is held out, on what chooses the checkpoint."""

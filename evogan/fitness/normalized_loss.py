@@ -54,6 +54,11 @@ class NormalizedLoss:
         generator = self._take("generator") if self._stepped("generator") else 0.0
         return ((1 - real) + (1 - generator) + fake) / 3
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a value: a game was played since the last one."""
+        return self._stepped("real") and self._stepped("fake")
+
     def placed(self, means: Mapping[str, float]) -> dict[str, float]:
         """Where each of these means lies in the range so far of the loss of its name: r, in [0, 1]."""
         return {name: running.place(means[name]) for name, running in self._running.items() if name in means}

@@ -95,9 +95,15 @@ def counts(run: RunHistory) -> dict[str, float]:
 
 
 def checks(run: RunHistory) -> list[Evaluation]:
-    """The fresh replicates of the finalists and of the reference genomes, and of their twins."""
-    checked = {c.key: c for c in (*run.confirmations, *run.twins.values())}
-    return [evaluation for c in checked.values() for evaluation in c.evaluations]
+    """The fresh replicates of the finalists and of the reference genomes."""
+    return [evaluation for c in run.confirmations for evaluation in c.evaluations]
+
+
+def twins(run: RunHistory) -> list[Evaluation]:
+    """Those of their twins that are none of these."""
+    known = {c.key for c in run.confirmations}
+    twins = {twin.key: twin for twin in run.twins.values() if twin.key not in known}
+    return [evaluation for twin in twins.values() for evaluation in twin.evaluations]
 
 
 def traceback_file(run: RunHistory) -> Path | None:
@@ -311,12 +317,14 @@ def many(number: float) -> str:
 class Classified:
     """How a genome classifies on fresh replicates, and what else was made of the same labels: means and spreads.
 
-    `twin`: the same classifier, taught by the labels alone; of one that is its own there is none.
+    `twin`: the same classifier, taught by the labels alone, of which `failed` trainings failed; of one that is its own
+    there is none.
     """
 
     name: str
     error: tuple[float, float]
     twin: tuple[float, float] | None
+    failed: int
     nearest: tuple[float, float]
     replicates: int
     images: str
@@ -338,12 +346,20 @@ def classified(run: RunHistory) -> list[Classified]:
         error, nearest = (_spread([point[name] for point, _ in points]) for name in ("error", "nearest_error"))
         others = [point["error"] for point in theirs if "error" in point]
         images = str(points[0][1].provenance.get("errors_on", ""))
-        found.append(Classified(one.name, error, _spread(others) if others else None, nearest, len(points), images))
+        failed = len(twin.evaluations) - len(others) if twin else 0
+        spread = _spread(others) if others else None
+        found.append(Classified(one.name, error, spread, failed, nearest, len(points), images))
     return sorted(found, key=lambda c: c.error[0])
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float]:
     return mean(values), deviation(values)
+
+
+def of_twin(found: Classified) -> str:
+    """Its error, and how often it failed."""
+    failed = f"failed {found.failed} time{'s' if found.failed > 1 else ''}" if found.failed else ""
+    return ", ".join(filter(None, [percent(found.twin) if found.twin or not failed else "", failed]))
 
 
 def percent(figures: tuple[float, float] | None) -> str:

@@ -50,14 +50,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
-    made.filters |= {"shape": facts.shape, "many": facts.many, "percent": facts.percent}
+    made.filters |= {"shape": facts.shape, "many": facts.many, "percent": facts.percent, "of_twin": facts.of_twin}
     return made
 
 
 def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
     """The page as text."""
     generations = facts.generations(run)
-    searched, checked = facts.evaluations(run), facts.checks(run)
+    searched, checked, twins = facts.evaluations(run), facts.checks(run), facts.twins(run)
     top, best = run.ranking[:TOP], run.best
     importance = gene_importance(run)
     drawn = {
@@ -102,7 +102,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             changes=[in_words(told.row.genome) for told in top],
             statuses=Counter(evaluation.status for evaluation in searched),
             troubles=facts.troubles(searched),
-            check_troubles=facts.troubles(checked),
+            check_troubles=facts.troubles([*checked, *twins]),
             flagged=facts.flagged(searched),
             check_flagged=facts.flagged(checked),
             checks=len(checked),
@@ -111,6 +111,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
                 for what, time in (
                     ("search", facts.Time.of(searched)),
                     ("fresh replicates", facts.Time.of(checked)),
+                    ("supervised twins", facts.Time.of(twins)),
                 )
                 if time.seconds
             ],

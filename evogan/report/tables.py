@@ -80,6 +80,7 @@ def as_document(run: RunHistory) -> dict[str, Any]:
                 **{name: e[0] for name, e in _errors(c).items()},
                 **{f"{name}_spread": _finite(e[1]) for name, e in _errors(c).items()},
                 "replicates": c.replicates,
+                "twins_failed": c.failed,
                 "images": c.images,
             }
             for c in facts.classified(run)
@@ -174,9 +175,7 @@ def verdict(run: RunHistory) -> Table:
 def classified(run: RunHistory) -> Table:
     """How well those tell classes apart that learned from few labels."""
     found = facts.classified(run)
-    rows = [
-        (c.name, facts.percent(c.error), facts.percent(c.twin), facts.percent(c.nearest), c.replicates) for c in found
-    ]
+    rows = [(c.name, facts.percent(c.error), facts.of_twin(c), facts.percent(c.nearest), c.replicates) for c in found]
     title = f"error on {found[0].images}" if found else ""
     return _table(title, ("genome", "error", "its supervised twin", "1-NN on pixels", "replicates"), rows)
 

@@ -125,9 +125,9 @@ class Trainer:
             if name in NORMALIZED:
                 self._normalized.absorb(name, these.low, these.high, these.total, these.steps)
 
-    def normalized_loss(self) -> float:
-        """The classic fitness over the steps since the last call."""
-        return self._normalized.value()
+    def normalized_loss(self) -> float | None:
+        """The classic fitness over the steps since the last call; None where nobody plays, as of a supervised twin."""
+        return self._normalized.value() if self._normalized.known else None
 
     def state(self) -> State:
         """All that the rest of the training depends on. Its tensors are the training's own: pack it before a step."""
