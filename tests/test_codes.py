@@ -23,7 +23,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import evogan
 from evogan import Gene, Space, UserError, api, cli, search
 from evogan.evaluation.checkpoint import MAGIC, pack_generator
-from evogan.evaluation.codes import Sweep, pairs, plane
+from evogan.evaluation.codes import Sweep, pairs, plane, side_by_side
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.evaluation.players import read_players
 from evogan.families import FAMILIES, family_of, image_fields
@@ -279,9 +279,9 @@ def test_published_encoders_are_kept(name: str, ema: float, tmp_path: Path) -> N
         assert torch.allclose(numbers, code[part], atol=1e-5)
         assert torch.allclose(coder.encode(images[:3])[part], numbers[:3], atol=1e-5)
     assert torch.allclose(coder.decode(code), gan.decode(code), atol=1e-5)
-    grid, columns = coder.sweep_code(5)
-    assert len(grid) % columns == 0 and columns == (11 if name == "infogan" else 5)
-    assert (grid[0] - grid[4]).abs().max() > 1e-3
+    swept = coder.sweep_code(5)
+    assert swept.shape == (*((10, 2) if name == "infogan" else (20, 1)), 5, 1, 8, 8)
+    assert (swept[0, 0, 0] - swept[0, 0, 4]).abs().max() > 1e-3
 
 
 # --- what is seen of a code
@@ -313,8 +313,8 @@ def test_a_code_is_swept_along_a_row() -> None:
         assert torch.equal(row[:5].T, torch.stack([ends, still]))
         assert torch.equal(row[5:].T, torch.stack([still, ends]))
     assert (cells["latent"] == prompt(5)["latent"][0]).all()  # all else is the same
-    images, columns = found.grid(torch.arange(30.0).view(30, 1, 1, 1))
-    assert columns == 11 and (images.view(3, 11)[:, 5] == -1).all() and len(images) == 33
+    images, columns = side_by_side(found.arranged(torch.arange(30.0).view(30, 1, 1, 1)))
+    assert columns == 11 and images.view(3, 11)[1].tolist() == [*range(10, 15), -1, *range(15, 20)]
     _, cells = swept({"category": 3, "continuous": 2}, category=1)
     assert (cells["category"].argmax(2) == 1).all()  # of one category a row a code
     assert torch.equal(cells["continuous"][0].T, torch.stack([ends, still]))
@@ -406,6 +406,7 @@ def test_codes_of_images_are_a_table(shell: Callable[[str], tuple[int, str, str]
         ("sample g.safetensors --code 3 -n 8", ""),
         ("sample g.safetensors --sweep", ""),
         ("sample --sweep g.safetensors --code 3", ""),
+        ("sample g.safetensors --sweep -o samples.npz", ""),
         ("sample p.safetensors --sweep 2", ""),
         ("sample g.safetensors --code 12", "code must be at most 9, not 12"),
         ("sample g.safetensors --code -1", "code must be"),
@@ -429,7 +430,9 @@ def test_what_fits_no_code_is_one_clear_line(
     code, _, err = shell(command)
     assert code == (2 if said else 0), err
     assert said in err and len(err.splitlines()) == (1 if said else 0)
-    assert (tmp_path / "samples.png").exists() is not bool(said)
+    made = tmp_path / ("samples.npz" if "samples.npz" in command else "samples.png")
+    assert made.exists() is not bool(said)
+    assert not made.name.endswith("npz") or np.load(made)["images"].shape == (10 * 2 * 8, 1, 8, 8)
 
 
 def test_from_python_what_is_no_image_or_no_code_is_one_clear_line(file: Path) -> None:

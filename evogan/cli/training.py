@@ -155,13 +155,13 @@ def sample(
         output.write_bytes(grid_gif(frames, min(COLUMNS, math.ceil(math.sqrt(count)))))
         say(str(output))
         return
-    columns = COLUMNS
     if class_grid:
         images = found.class_grid(seed=seed)
     elif interpolate:
         images = found.interpolate(rows, COLUMNS, seed, label, code)
     elif sweep == OF_CODES:
-        images, columns = found.sweep_code(COLUMNS, seed, label, code)
+        panels = found.sweep_code(COLUMNS, seed, label, code)
+        images = panels.flatten(0, 2)
     elif sweep is not None:
         images = found.sweep(_coordinate(sweep), rows, COLUMNS, seed, label, code)
     elif mix:
@@ -169,9 +169,10 @@ def sample(
     else:
         images = found.sample(count, seed, label, code)
     if output.suffix == ".png":
+        from evogan.evaluation.codes import side_by_side
         from evogan.evaluation.grid import grid_png
 
-        output.write_bytes(grid_png(images, columns))
+        output.write_bytes(grid_png(*(side_by_side(panels) if sweep == OF_CODES else (images, COLUMNS))))
     else:
         import numpy as np
 

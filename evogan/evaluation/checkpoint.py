@@ -174,18 +174,18 @@ class Generator:
 
     def sweep_code(
         self, columns: int = 8, seed: int = 0, label: int | str | None = None, code: int | None = None
-    ) -> tuple[Tensor, int]:
-        """What its codes do: images (N, C, H, W) of a grid, row after row, and how many a row has.
+    ) -> Tensor:
+        """What its codes do: images (rows, panels, columns, C, H, W).
 
-        A row a category, along it each continuous code from -2 to 2, a panel of as many `columns` each; of one
-        category, `code`, or without any a row each. Of latents alone a row a coordinate, up to 20.
+        A row a category, along it each continuous code from -2 to 2, a panel each, at most 3; of one category, `code`,
+        or without any a row each. Of latents alone a row a coordinate, up to 20.
         Errors: UserError for one without an encoder, and for a category that there is not.
         """
         gan, columns = self._encodes(), read_option("columns", columns, int, low=1, high=MOST // codes.ROWS)
         if code is not None:
             self._check_category(code)
         found = codes.Sweep.of(gan, self._prompt(columns, seed, label), code)
-        return found.grid(self._sample(found.prompt))
+        return found.arranged(self._sample(found.prompt))
 
     def encode(self, images: Images | Tensor) -> dict[str, Tensor]:
         """The codes of images, uint8 (N, C, H, W), or floats in [-1, 1]: of each part of `code` the numbers, (N, size);

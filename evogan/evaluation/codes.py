@@ -173,13 +173,17 @@ class Sweep:
         rows = [_along(one, part, i, ends, columns) for i in swept[:ROWS]]
         return cls({name: torch.cat([row[name] for row in rows]) for name in prompt}, columns)
 
-    def grid(self, images: Tensor) -> tuple[Tensor, int]:
-        """Its images with an empty column between panels, and how many columns there are so."""
-        if self.panels == 1:
-            return images, self.columns
-        cells = images.unflatten(0, (-1, self.panels, self.columns))
-        spaced = torch.cat([cells, torch.full_like(cells[:, :, :1], -1)], 2).flatten(1, 2)[:, :-1]
-        return spaced.flatten(0, 1), spaced.shape[1]
+    def arranged(self, images: Tensor) -> Tensor:
+        """Its images as (rows, panels, columns, C, H, W)."""
+        cells: Tensor = images.unflatten(0, (-1, self.panels, self.columns))
+        return cells
+
+
+def side_by_side(panels: Tensor) -> tuple[Tensor, int]:
+    """Images (rows, panels, columns, C, H, W) row after row, with an empty column between panels, and how many columns
+    there are so."""
+    spaced = torch.cat([panels, torch.full_like(panels[:, :, :1], -1)], 2).flatten(1, 2)[:, :-1]
+    return spaced.flatten(0, 1), spaced.shape[1]
 
 
 def _along(prompt: Prompt, part: str, coordinate: int, ends: tuple[float, float], columns: int) -> dict[str, Tensor]:

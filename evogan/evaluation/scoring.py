@@ -24,6 +24,7 @@ from evogan.evaluation.codes import (
     judged,
     of_every_category,
     pairs,
+    side_by_side,
     told,
 )
 from evogan.evaluation.grid import grid_png
@@ -111,7 +112,7 @@ class Scoring:
         with self._precision():
             again = decode(gan, encode(gan, images))
         return {
-            CODES: grid_png(*swept.grid(self._images(gan, swept.prompt))),
+            CODES: grid_png(*side_by_side(swept.arranged(self._images(gan, swept.prompt)))),
             RECONSTRUCTIONS: grid_png(pairs(to_unit_range(images), again, COLUMNS), COLUMNS),
         }
 
