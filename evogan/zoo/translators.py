@@ -1,0 +1,165 @@
+"""Generators that make an image from an image.
+
+unet     pix2pix, arXiv:1611.07004. With n = filters and L levels, a level halving the side (of an odd one what is left
+         over goes), its width 8n at most:
+             C n s2 | LR, C 2n s2, norm | LR, C 4n s2, norm | ... | LR, C s2            down to the smallest maps
+             relu, T, norm, [dropout], joined with the maps of that side | ... | relu, T c, tanh      and up again
+         Kernels are of 4x4; the first three steps up have dropout.
+resnet   CycleGAN, arXiv:1703.10593 (Johnson et al., arXiv:1603.08155), with R blocks; r pads by reflection:
+             r C7 n, norm, relu | C3 2n s2, norm, relu | C3 4n s2, norm, relu | R blocks | T3 2n s2, norm, relu |
+             T3 n s2, norm, relu | r C7 c, tanh
+         a block: x + (r C3, norm, relu, r C3, norm)
+
+A latent may enter as planes beside the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evogan.zoo.gan import Draws
+from evogan.zoo.generator import Generator
+from evogan.zoo.layers import LeakyReLU, draw_masks, norm
+
+WIDEST = 8  # times n
+DROPPING = 3  # steps up of a U-Net that have dropout
+SLOPE = 0.2
+
+
+def fitted(source: Tensor, size: int) -> Tensor:
+    """(N, C, H, H) -> (N, C, size, size), bilinear where it is of another size."""
+    if source.shape[-1] == size:
+        return source
+    return F.interpolate(source, size=(size, size), mode="bilinear", antialias=source.shape[-1] > size)
+
+
+class Translator(Generator):
+    """Latents (N, latent), draws and sources (N, C, H, H) in [-1, 1] -> images (N, C', size, size) in [-1, 1].
+
+    `latent`: how many numbers of it enter, as planes; 0 for none.
+    """
+
+    def __init__(self, size: int, latent: int) -> None:
+        super().__init__()
+        self.size, self._latent = size, latent
+
+    def forward(self, latent: Tensor, draws: Draws, source: Tensor) -> Tensor:
+        """Without `draws` nothing is dropped."""
+        x = fitted(source, self.size)
+        if self._latent:
+            x = torch.cat([x, latent.to(x.dtype)[:, :, None, None].expand(-1, -1, self.size, self.size)], 1)
+        return torch.tanh(self.translate(x, draws))
+
+    def translate(self, x: Tensor, draws: Draws) -> Tensor:
+        raise NotImplementedError
+
+
+class UNet(Translator):
+    """`sources`, `channels`: of what comes in and goes out. `levels`: from 1 to `unet_levels(size)`."""
+
+    def __init__(
+        self,
+        size: int,
+        sources: int,
+        channels: int,
+        *,
+        filters: int,
+        levels: int,
+        normed: str = "batch",
+        dropout: float = 0.5,
+        latent: int = 0,
+    ) -> None:
+        super().__init__(size, latent)
+        widths = [filters * min(2**i, WIDEST) for i in range(levels)]
+        sides = [size >> i for i in range(levels + 1)]
+        bias = normed == "none"
+        self.activate = LeakyReLU(SLOPE)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, (inputs, outputs) in enumerate(zip([sources + latent, *widths], widths, strict=False)):
+            plain = i in (0, levels - 1)  # the first and the last have no norm, and so a bias
+            conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias or i == 0)
+            self.down.append(conv if plain else nn.Sequential(conv, norm(normed, outputs)))
+        for i in reversed(range(levels)):
+            inputs, outputs = widths[i] * (1 if i == levels - 1 else 2), widths[i - 1] if i else channels
+            odd = sides[i] % 2
+            back = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, output_padding=odd, bias=bias or i == 0)
+            self.up.append(nn.Sequential(back, norm(normed, outputs)) if i else back)
+        steps = [(widths[i - 1], sides[i], sides[i]) for i in reversed(range(1, levels))]
+        self._shapes, self._dropout = steps[:DROPPING], dropout
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self._shapes, n, self._dropout, rng)
+
+    def translate(self, x: Tensor, draws: Draws) -> Tensor:
+        found: list[Tensor] = []
+        for i, layer in enumerate(self.down):
+            x = layer(self.activate(x) if i else x)
+            found.append(x)
+        found.pop()
+        for i, layer in enumerate(self.up):
+            x = layer(torch.relu(x))
+            if i < len(draws):
+                x = x * draws[i].to(x.dtype)
+            if found:
+                x = torch.cat([x, found.pop()], 1)
+        return x
+
+
+def unet_levels(size: int) -> int:
+    """The most levels that a U-Net may have."""
+    return size.bit_length() - 1
+
+
+class ResNet(Translator):
+    """`size` must be divisible by 4, 8 at least; `blocks`: 0 or more."""
+
+    def __init__(
+        self,
+        size: int,
+        sources: int,
+        channels: int,
+        *,
+        filters: int,
+        blocks: int,
+        normed: str = "instance",
+        dropout: float = 0.0,
+        latent: int = 0,
+    ) -> None:
+        super().__init__(size, latent)
+        n, bias = filters, normed in ("none", "instance")
+
+        def conv(inputs: int, outputs: int, side: int) -> list[nn.Module]:
+            return [nn.ReflectionPad2d(side // 2), nn.Conv2d(inputs, outputs, side, bias=bias)]
+
+        def then(channels: int) -> list[nn.Module]:
+            return [norm(normed, channels), nn.ReLU()]
+
+        self.before = nn.Sequential(
+            *(*conv(sources + latent, n, 7), *then(n)),
+            *(nn.Conv2d(n, 2 * n, 3, 2, 1, bias=bias), *then(2 * n)),
+            *(nn.Conv2d(2 * n, 4 * n, 3, 2, 1, bias=bias), *then(4 * n)),
+        )
+        self.one = nn.ModuleList(nn.Sequential(*conv(4 * n, 4 * n, 3), *then(4 * n)) for _ in range(blocks))
+        self.two = nn.ModuleList(nn.Sequential(*conv(4 * n, 4 * n, 3), norm(normed, 4 * n)) for _ in range(blocks))
+        self.after = nn.Sequential(
+            *(nn.ConvTranspose2d(4 * n, 2 * n, 3, 2, 1, 1, bias=bias), *then(2 * n)),
+            *(nn.ConvTranspose2d(2 * n, n, 3, 2, 1, 1, bias=bias), *then(n)),
+            *(nn.ReflectionPad2d(3), nn.Conv2d(n, channels, 7)),
+        )
+        self._shapes: Sequence[tuple[int, int, int]] = [(4 * n, size // 4, size // 4)] * blocks
+        self._dropout = dropout
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self._shapes, n, self._dropout, rng)
+
+    def translate(self, x: Tensor, draws: Draws) -> Tensor:
+        x = self.before(x)
+        for i, (first, second) in enumerate(zip(self.one, self.two, strict=True)):
+            h = first(x)
+            x = x + second(h * draws[i].to(h.dtype) if draws else h)
+        translated: Tensor = self.after(x)
+        return translated
