@@ -20,6 +20,7 @@ Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
 
 Split = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # stream -> field -> rows
 
+KINDS = {"labels": "labels", "pairs": "sources"}  # of data, and the field that tells them
 SHOWN = 20  # classes in a line
 
 
@@ -31,6 +32,7 @@ class DataSpec:
     pixels a side. `classes`: keep only these, renumbered 0, 1, ... in the order given: names, or, where no class has
     a number for a name, numbers as text; an int is the label itself. `data_dir`: where the built-in data sets lie
     (else the environment's EVOGAN_DATA, else ./data). `download`: fetch a built-in data set that is not there.
+    `pairs`: where each image's source comes from (`evogan.data.pairs`).
     """
 
     name: str
@@ -38,6 +40,7 @@ class DataSpec:
     classes: tuple[str | int, ...] | None = None
     data_dir: str | None = None
     download: bool = False
+    pairs: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,8 @@ class Dataset:
     """Rows in memory, in two splits: `train`, and `unseen`, which no training sees.
 
     A split has streams, a stream has fields that belong together row by row: images, uint8 (N, C, H, W) with C in
-    {1, 3}; labels, where there are any, int64 (N,), or of K attributes (N, K). `class_names`: of label 0, 1, ...
+    {1, 3}; labels, where there are any, int64 (N,), or of K attributes (N, K); sources, what images are to be made
+    from, uint8 (N, C', H', W'). `class_names`: of label 0, 1, ...
     `notes`: what was made of what was found, as far as it does not go without saying.
     Errors: UserError for fields of a stream that differ in length, and for splits that differ in fields.
     """
@@ -109,7 +113,7 @@ class Dataset:
     @property
     def kinds(self) -> frozenset[str]:
         """Of data, beyond rows of their own, that a family may need."""
-        return frozenset({"labels"} & set(self.fields))
+        return frozenset(kind for kind, field in KINDS.items() if field in self.fields)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ from evogan.data.builtin import DATASETS, load_builtin
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
 from evogan.data.folder import load_folder
 from evogan.data.gather import gather
+from evogan.data.pairs import SIDES, are_made, check_pairs, made, one_side, paired, sources_of
 from evogan.data.parquet import PARQUET, load_parquet
 from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError, one_line, unknown
@@ -37,8 +38,10 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
     smallest, largest = IMAGE_SIZES
     if spec.image_size is not None and not smallest <= spec.image_size <= largest:
         raise UserError(f"image size {spec.image_size}: {smallest} to {largest} pixels a side are allowed")
+    if spec.pairs is not None:
+        check_pairs(spec.pairs)
     source = _find(spec)
-    for text in (spec.name, spec.data_dir or "", source.name, *(source.class_names or ())):
+    for text in (spec.name, spec.data_dir or "", spec.pairs or "", source.name, *(source.class_names or ())):
         _check_text(text)
     chosen = _choose(source, spec.classes)
     if min(chosen.train, len(chosen.rows) - chosen.train) < least:
@@ -46,10 +49,27 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
             f"data set '{spec.name}' has too few images: {chosen.train} to train on, {len(chosen.rows) - chosen.train}"
             f" held out: at least {least} of each are needed, and a file counts once, however many frames it has"
         )
+    whole = source
+    if spec.pairs in SIDES:
+        source = one_side(source, SIDES[spec.pairs])
     data = _read(spec, source, chosen, tell)
     if least and all(np.array_equal(data.images[0], image) for image in data.images):
         raise UserError(f"data set '{spec.name}': all {len(data.images):,} images to train on are equal")
-    return data
+    return data if spec.pairs is None else _paired(spec.pairs, data, spec, whole, chosen, tell)
+
+
+def _paired(pairs: str, data: Dataset, spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
+    if are_made(pairs):
+        return made(data, pairs)
+    rows = chosen.rows
+    if pairs in SIDES:
+        source = one_side(source, pairs)
+    elif not (below := expand(spec.name)).is_dir():
+        raise UserError(f"pairs '{pairs}': data set '{spec.name}' is no folder whose images could have the same names")
+    else:
+        source, rows = sources_of([source.called(row) for row in rows.tolist()], below, pairs)
+    sources = _read(spec, source, _Chosen(rows, chosen.train, None, None), tell)
+    return paired(data, pairs, sources.images, sources.held_out)
 
 
 def image_names(spec: DataSpec) -> list[str]:

@@ -36,12 +36,14 @@ R = TypeVar("R")
 class Pictures:
     """`files` gives those of the rows that are asked for, so many at a time; `of`: plain data that tell them apart.
 
-    A file's pixels are its own, but for grey of 16 bits: these have the depth of the deepest of all files.
+    A file's pixels are its own, but for grey of 16 bits: these have the depth of the deepest of all files. `side`: the
+    half of each that is wanted, left or right; all of it if it is empty.
     """
 
     files: Callable[[Rows, int], Iterator[Named]]
     count: int
     of: Callable[[], Any]
+    side: str = ""
     _bits: int = 0
     _lock: Lock = field(default_factory=Lock)
 
@@ -49,7 +51,7 @@ class Pictures:
         return 3.0 * count * (size or IMAGE_SIZES[1]) ** 2
 
     def identity(self) -> Any:
-        return self.of()
+        return [self.of(), self.side] if self.side else self.of()
 
     def read(self, rows: Rows, size: int | None, notes: list[str]) -> Iterator[Images]:
         """Errors: UserError for all files that cannot be read, and for sizes that differ."""
@@ -90,7 +92,7 @@ class Pictures:
         for file, name in files:
             try:
                 found = read_file(file, name)
-                pixels = self._eight_bits(found.pixels)
+                pixels = self._half(self._eight_bits(found.pixels), name)
             except UserError as error:
                 part.bad.append(str(error))
                 continue
@@ -111,6 +113,12 @@ class Pictures:
             for i, image in zip(places, resize(np.stack([part.images[i] for i in places]), size), strict=True):
                 part.images[i] = image
         return part
+
+    def _half(self, pixels: Images, name: str) -> Images:
+        width = pixels.shape[2]
+        if self.side and width % 2:
+            raise UserError(f"{name}: {_size(pixels)} has no two halves, since its width is odd")
+        return pixels[:, :, : width // 2] if self.side == "left" else pixels[:, :, width // 2 if self.side else 0 :]
 
     def _eight_bits(self, pixels: Any) -> Images:
         if pixels.dtype == np.uint8:

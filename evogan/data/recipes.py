@@ -120,7 +120,7 @@ def hole_of(height: int, width: int) -> tuple[slice, slice]:
 def low(images: Images, factor: int) -> Images:
     count, channels, height, width = images.shape
     if factor < 2 or height % factor or width % factor or min(height, width) // factor < 2:
-        raise UserError(f"recipe 'low:{factor}': images of {width}x{height} have no {factor}th of 2 pixels or more")
+        raise UserError(f"recipe 'low:{factor}': images of {width}x{height} cannot be made {factor} times smaller")
     cells = images.reshape(count, channels, height // factor, factor, width // factor, factor)
     return _rounded(cells.sum(axis=(3, 5), dtype=np.int64), factor**2).astype(np.uint8)
 

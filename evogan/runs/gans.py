@@ -71,7 +71,7 @@ class GANProblem:
         from evogan.data import DataSpec
 
         gan = self.gan
-        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download)
+        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download, gan.pairs)
 
     @property
     def image_names(self) -> list[str]:
@@ -93,6 +93,7 @@ class GANProblem:
     @cached_property
     def features(self) -> Features:
         """The network that is named, or that suits the data. Errors: UserError if there is none."""
+        from evogan.data.dataset import changed
         from evogan.fitness import SHIPPED, load_features, shipped_for
         from evogan.fitness.learned import learned
 
@@ -103,8 +104,11 @@ class GANProblem:
             return load_features(gan.data)
         if gan.features is None:
             return load_features("inception", gan.download)
-        known = shipped_for(self.dataset.fingerprint)
-        return load_features(known) if known else learned(self.dataset, self._folder, self._tell)
+        images = (
+            self.dataset if gan.pairs is None else changed(self.dataset)
+        )  # what they are made from is another matter
+        known = shipped_for(images.fingerprint)
+        return load_features(known) if known else learned(images, self._folder, self._tell)
 
     @property
     def judged_by(self) -> str:

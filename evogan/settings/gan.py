@@ -37,6 +37,12 @@ class GANSettings:
         read=read_classes,
         written=str | list[Any] | None,
     )
+    pairs: str | None = option(
+        None,
+        group="data",
+        help="What images are to be made from: a recipe (edges, grey, mosaic:4, hole, low:4), a folder of images of "
+        "the same names, or left or right, the half of each file that it is.",
+    )
     data_dir: str | None = option(
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""
     )
