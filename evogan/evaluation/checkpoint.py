@@ -19,7 +19,7 @@ from evogan.data.dataset import Dataset, Images
 from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
-from evogan.families import Fields, family_of, image_fields
+from evogan.families import Field, Fields, family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
@@ -320,7 +320,18 @@ def read_form(header: Any) -> Form:
     channels = read_option("channels", facts["channels"], int, low=1, high=3)
     classes = _names(facts.pop("classes", []))
     known = _names(facts.pop("tells_apart", [])) or classes
-    return Form(genome, image_fields(size, channels, len(known)), classes, known, facts)
+    fields = image_fields(size, channels, len(known))
+    if "sources" in facts:
+        fields["sources"] = Field(_shape(facts["sources"]))
+    return Form(genome, fields, classes, known, facts)
+
+
+def _shape(written: Any) -> tuple[int, ...]:
+    channels, height, width = written
+    side = read_option("sources", height, int, low=1, high=LARGEST)
+    if width != side:
+        raise UserError("its sources are not square")
+    return (read_option("sources", channels, int, low=1, high=3), side, side)
 
 
 @contextmanager

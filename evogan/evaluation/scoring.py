@@ -29,18 +29,21 @@ from evogan.evaluation.codes import (
 )
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.shown import Shown
+from evogan.evaluation.translations import SOURCES, beside
+from evogan.evaluation.translations import judged as judged_pairs
 from evogan.families import Fields
 from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.classifier import gan_train_error
 from evogan.fitness.errors import classification_error
 from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
-from evogan.training.feed import Feed, Streams
+from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
-from evogan.zoo.gan import GAN, Classifies, Encodes, Prompt, parts
+from evogan.zoo.gan import GAN, Classifies, Encodes, Prompt, Translates, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
+PAIRS, PAIRED = 24, 3  # in a grid of sources, images and true images; of them in a row
 COLUMNS, GRID_CLASSES = 8, 20  # of one of classes, and how many at most
 LABELS, GAN_TRAIN, ERROR = "labels", "gan_train_error", "error"
 
@@ -67,6 +70,9 @@ class Scoring:
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
         if isinstance(gan, Encodes):
             scores |= self._judged_codes(gan, fresh, CODE_NN in trial.choice.metrics or trainer.is_through)
+        if isinstance(gan, Translates):
+            with self._precision():
+                scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
         if self.shown.judged is not None and isinstance(gan, Classifies):
             scores |= self._errors(gan)
         numbers, layers = diagnose(trainer, self.shown.unseen, trial.seed)
@@ -92,7 +98,9 @@ class Scoring:
 
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column, and
-        likewise a row a category."""
+        likewise a row a category; of one that translates, held-out sources, what is made of each, and its image."""
+        if isinstance(gan, Translates):
+            return grid_png(self._translated(gan), 3 * PAIRED)
         prompt = self._first(gan, COLUMNS)
         if LABELS in gan.prompted:
             prompt = of_every_class(prompt, min(self.classes, GRID_CLASSES))
@@ -116,6 +124,13 @@ class Scoring:
             RECONSTRUCTIONS: grid_png(pairs(to_unit_range(images), again, COLUMNS), COLUMNS),
         }
 
+    def _translated(self, gan: Translates) -> Tensor:
+        """Source, made and true image of the first held-out pairs, one after another."""
+        pairs = {name: prepared(torch.tensor(rows[:PAIRS])) for name, rows in self.dataset.unseen["images"].items()}
+        with self._precision():
+            made = gan.translate(pairs[SOURCES].to(self.device)).float().cpu()
+        return beside(pairs[SOURCES], made, pairs["images"])
+
     def _first(self, gan: GAN, n: int) -> Prompt:
         return next(parts(next(self._prompts(gan)), n))
 
@@ -132,8 +147,11 @@ class Scoring:
         return self.dataset.class_names or tuple(map(str, range(self.classes)))
 
     def named(self, gan: GAN) -> dict[str, Any]:
-        """For a file of it, the names of the classes that it can be asked for, and that it tells apart."""
-        asked = {"classes": list(self.class_names)} if gan.prompted else {}
+        """For a file of it, the names of the classes that it can be asked for, and that it tells apart; the form of its
+        sources."""
+        asked: dict[str, Any] = {"classes": list(self.class_names)} if LABELS in gan.prompted else {}
+        if SOURCES in gan.prompted:
+            asked[SOURCES] = list(self.fields[SOURCES].shape)
         return asked | ({"tells_apart": list(self.class_names)} if isinstance(gan, Classifies) else {})
 
     def _samples(self, gan: GAN) -> Iterator[Tensor | tuple[Tensor, Tensor]]:

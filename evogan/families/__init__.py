@@ -6,12 +6,13 @@ from evogan.families.family import Family, Field, Fields, image_fields
 from evogan.families.inference.family import INFERENCE
 from evogan.families.plain.family import PLAIN
 from evogan.families.semi_supervised.family import SEMI_SUPERVISED
+from evogan.families.translation.family import TRANSLATION
 from evogan.genome import Value
 
 __all__ = ["FAMILIES", "Family", "Field", "Fields", "family_of", "image_fields"]
 
 # the first is what a genome is that says nothing else
-FAMILIES = {family.name: family for family in (PLAIN, INFERENCE, SEMI_SUPERVISED)}
+FAMILIES = {family.name: family for family in (PLAIN, INFERENCE, SEMI_SUPERVISED, TRANSLATION)}
 
 
 def family_of(genome: Mapping[str, Value]) -> Family:

@@ -117,6 +117,12 @@ OF_CLASSIFIERS = {  # of GANs that tell classes apart, where labels are few
     "error": "share of images that the GAN's classifier gets wrong: of the validation part, of winners of all unseen",
 }
 
+OF_TRANSLATORS = {  # of GANs that make images from images, on unseen pairs
+    "l1": "mean absolute difference of made and true images, pixels in [0, 1]",
+    "psnr": "peak signal-to-noise ratio of made and true images, in dB; more is better",
+    "ssim": "structural similarity of made and true images; more is better",
+}
+
 OF_A_TRAINING = {
     "normalized_loss": "the losses' recent means within their own running range",
     "parameters": "trainable parameters of generator and critic",
@@ -124,7 +130,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 

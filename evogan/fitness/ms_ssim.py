@@ -40,6 +40,11 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     return found
 
 
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Of one scale, likewise."""
+    return _compare(x.double(), y.double())[0]
+
+
 def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM, and its part of contrast and structure: the means over windows, (N,) each."""
     mx, my, xx, yy, xy = _windowed(torch.stack([x, y, x * x, y * y, x * y]))

@@ -39,8 +39,17 @@ def augment(policy: str, images: Tensor, draws: Draws) -> Tensor:
 
 def mirrored(images: Tensor, rng: torch.Generator) -> Tensor:
     """(N, C, H, W), each flipped left to right with probability 1/2."""
-    flipped = torch.rand(len(images), generator=rng, device=rng.device) < 0.5
-    return torch.where(flipped[:, None, None, None], images.flip(3), images)
+    return flipped(images, draw_flips(len(images), rng))
+
+
+def draw_flips(n: int, rng: torch.Generator) -> Tensor:
+    """(n,), whether each image is flipped."""
+    return torch.rand(n, generator=rng, device=rng.device) < 0.5
+
+
+def flipped(images: Tensor, which: Tensor) -> Tensor:
+    """(N, C, H, W), those of `which` (N,) left to right."""
+    return torch.where(which[:, None, None, None], images.flip(3), images)
 
 
 def _draw_color(n: int, size: int, rng: torch.Generator) -> Tensor:

@@ -175,6 +175,17 @@ class Classifies(Protocol):
         """
 
 
+@runtime_checkable
+class Translates(Protocol):
+    """A GAN that makes images from images."""
+
+    def translate(self, sources: Tensor) -> Tensor:
+        """Sources (N, C, H, H) in [-1, 1] -> images (N, C', H', H') in [-1, 1], without gradient, in evaluation mode.
+
+        What else an image is made from is in the middle of its prior, and nothing is dropped.
+        """
+
+
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 

@@ -14,6 +14,9 @@ PLAYERS = ("critic", "generator")
 BACKBONE, NORM = (next(gene for gene in NETWORKS if gene.name == name) for name in ("backbone", "generator_norm"))
 UNHEARD = "the generator would not be told the class: generator_label = one_hot or product, or batch norms with classes"
 
+# penalties of one image's gradient, and their values
+COUPLED = {"gradient_penalty": ("two_sided", "one_sided"), "zero_penalty": ("r1", "r2", "r1_r2")}
+
 CONFLICTS = (
     *(
         Conflict(
@@ -21,10 +24,7 @@ CONFLICTS = (
             "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
             "critic_norm = virtual_batch, layer, instance, group or none",
         )
-        for penalty, values in {
-            "gradient_penalty": ("two_sided", "one_sided"),
-            "zero_penalty": ("r1", "r2", "r1_r2"),
-        }.items()
+        for penalty, values in COUPLED.items()
     ),
     Conflict(
         {"critic_norm": ("virtual_batch",), "minibatch": ("std", "discrimination")},

@@ -1,0 +1,149 @@
+"""Images from images, in pairs: pix2pix, and what is a setting of it."""
+
+from __future__ import annotations
+
+from evogan.families.family import Family
+from evogan.families.plain.family import COUPLED, PLAIN
+from evogan.families.shared.losses import AUTOENCODING
+from evogan.families.shared.penalties import PENALTIES
+from evogan.genome import Conflict
+from evogan.genome.define import choice, number
+
+PIX2PIX = "pix2pix, arXiv:1611.07004"
+CYCLEGAN = "CycleGAN, arXiv:1703.10593"
+
+GENES = (
+    choice(
+        "translator",
+        ("unet", "resnet"),
+        "unet",
+        "the network that makes an image from an image: a U-Net, or residual blocks at a quarter of the side",
+        f"unet {PIX2PIX}; resnet {CYCLEGAN}",
+    ),
+    number(
+        "unet_levels",
+        1,
+        8,
+        8,
+        "how often it halves the side; where that is not possible so often, as often as it is",
+        PIX2PIX,
+        translator="unet",
+    ),
+    number("translator_blocks", 0, 16, 9, "residual blocks", CYCLEGAN, translator="resnet"),
+    choice(
+        "translator_norm",
+        ("batch", "instance", "none"),
+        "batch",
+        "normalisation in the translator",
+        f"batch {PIX2PIX}; instance {CYCLEGAN}",
+    ),
+    number(
+        "translator_dropout",
+        0.0,
+        0.9,
+        0.5,
+        "share of activations dropped in its first three steps up, or within its residual blocks, while it trains",
+        PIX2PIX,
+        acts="input",
+        changes=True,
+        switch=True,
+    ),
+    number(
+        "latent_planes",
+        0,
+        64,
+        0,
+        "numbers of a latent that enter beside the source, a plane each; 0 = the source alone",
+        "arXiv:1711.11586",
+    ),
+    number(
+        "patch_layers",
+        0,
+        5,
+        3,
+        "how often the critic halves the side: it judges patches of 1, 16, 34, 70, 142 or 286 pixels a side",
+        PIX2PIX,
+    ),
+    number("patch_filters", 4, 512, 64, "width of its first layer", PIX2PIX, log=True),
+    choice("patch_norm", ("batch", "instance", "none"), "batch", "normalisation in the critic", PIX2PIX),
+    choice(
+        "patch_sees_source",
+        (True, False),
+        True,
+        "whether the critic judges an image together with what it is made from",
+        PIX2PIX,
+    ),
+    number(
+        "adversarial",
+        0.0,
+        100.0,
+        1.0,
+        "weight of the adversarial loss in the translator's; 0 = it learns from the pixels alone",
+        PIX2PIX,
+        acts="number",
+        changes=True,
+    ),
+    number(
+        "pixel_loss",
+        0.0,
+        1000.0,
+        100.0,
+        "weight of the distance to the true image, pixel by pixel",
+        PIX2PIX,
+        acts="number",
+        changes=True,
+    ),
+    choice("pixel_norm", ("l1", "l2"), "l1", "the mean of what: of absolute differences, or of their squares", PIX2PIX),
+    number(
+        "critic_feature_loss",
+        0.0,
+        1000.0,
+        0.0,
+        "weight of the mean absolute difference of the critic's last features, of the made and of the true image",
+        "pix2pixHD, arXiv:1711.11585",
+        acts="number",
+        changes=True,
+        switch=True,
+    ),
+)
+
+# of the plain GAN: what is not of its backbones, nor would tear pairs apart
+KEPT = frozenset(
+    {
+        *("filters", "slope", "equalized_lr", "init", "init_std", "latent_prior"),
+        *("loss", "relativistic", "ls_targets", "divergence", "js_weight", "divergence_generator"),
+        *("feature_matching", "label_smoothing", "label_noise"),
+        *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
+        *("lr_ratio", "lr_decay", "ema", "historical_averaging", "instance_noise", "input_noise", "mirror"),
+        *(gene.name for gene in PENALTIES),
+    }
+) - {"constrained_head", "minibatch", "jacobian_clamping", "jacobian_weight", "jacobian_low", "jacobian_high"}
+
+CONFLICTS = (
+    Conflict(
+        {"translator": ("unet", "resnet"), "loss": AUTOENCODING},
+        "the critic of patches is no autoencoder",
+    ),
+    *(
+        Conflict(
+            {"patch_norm": ("batch",), penalty: values},
+            "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
+            "patch_norm = instance or none",
+        )
+        for penalty, values in COUPLED.items()
+    ),
+)
+
+TRANSLATION = Family(
+    name="translation",
+    title="Images from images, in pairs",
+    source="Isola et al., arXiv:1611.07004",
+    players=PLAIN.players,
+    counted="critic",
+    needs=frozenset({"pairs"}),
+    genes=(*(gene for gene in PLAIN.genes if gene.name in KEPT), *GENES),
+    conflicts=CONFLICTS,
+    measures=("fid", "l1", "psnr", "ssim"),
+    model="evogan.families.translation.model",
+    twin={"adversarial": 0.0},
+)

@@ -1,0 +1,221 @@
+"""Images from images, in pairs: pix2pix, arXiv:1611.07004. The plain GAN, whose generator is given a source, and whose
+critic sees the image beside it and judges it patch by patch. With sources s, their true images x and T(s) what is made:
+
+    critic       that of the adversarial loss, for every patch of (s, x) and of (s, T(s))
+    translator   a adversarial + b |x - T(s)|_1, or its square, + c |h(s, x) - h(s, T(s))|_1
+
+h are the critic's last features. The published form halves the critic's loss, which an optimiser that divides by the
+gradient's size, as Adam and RMSprop do, does not feel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evogan.errors import UserError
+from evogan.families.family import Fields
+from evogan.families.plain.diagnostics import forced_choice
+from evogan.families.plain.model import FAKE, IMAGES, LATENT, REAL, PlainGAN
+from evogan.genes import GENES
+from evogan.genome import Value
+from evogan.stable import derive_seed
+from evogan.zoo.augment import draw_flips, flipped
+from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
+from evogan.zoo.latents import draw_latents
+from evogan.zoo.layers import initialise, without_statistics
+from evogan.zoo.losses import Objective, feature_matching
+from evogan.zoo.patches import PatchCritic, places
+from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
+
+SOURCES = "sources"
+LEAST = 8  # side of an image that residual blocks at a quarter of it make
+TINY, LOOKED_AT = 1e-12, 64
+# what the plain GAN asks for, and this family has not
+ABSENT = {name: GENES[name].default for name in ("augmentation", "unrolled", "jacobian_clamping", "batch_ratio")}
+
+Genes = Mapping[str, Any]
+
+
+def build(genes: dict[str, Any], fields: Fields, seed: int) -> TranslationGAN:
+    """With fresh weights, which depend on genes, fields and `seed` alone."""
+    with torch.device("meta"):  # constructors would draw from the global generator
+        networks = _networks(genes, fields)
+    for name, network in networks.items():
+        network.to_empty(device="cpu")
+        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    gan = TranslationGAN(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
+    gan.to(torch.device("cpu"))
+    return gan
+
+
+def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
+    with torch.device("meta"):
+        return {name: sum(p.numel() for p in net.parameters()) for name, net in _networks(genes, fields).items()}
+
+
+def check(genes: Genes, fields: Fields) -> None:
+    """Errors: UserError if the networks cannot make images of this size, or the critic's patches are larger."""
+    size = fields[IMAGES].shape[-1]
+    if SOURCES not in fields:
+        raise UserError("there is nothing to make images from: --pairs says what")
+    if genes["translator"] == "resnet" and not _fits_resnet(size):
+        raise UserError(f"image size {size}: translator = resnet makes sizes divisible by 4, {LEAST} and more")
+    if places(size, genes["patch_layers"]) < 1:
+        raise UserError(f"image size {size}: too small for patch_layers = {genes['patch_layers']}: take fewer")
+
+
+def impossible(fields: Fields) -> dict[str, list[Value]]:
+    """The values of genes with which no network makes images of this size."""
+    size = fields[IMAGES].shape[-1]
+    most = int(GENES["patch_layers"].high or 0)
+    return {
+        "translator": [] if _fits_resnet(size) else ["resnet"],
+        "patch_layers": [n for n in range(most + 1) if places(size, n) < 1],
+    }
+
+
+def _fits_resnet(size: int) -> bool:
+    return size % 4 == 0 and size >= LEAST
+
+
+def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+    (sources, *_), (channels, size, _) = fields[SOURCES].shape, fields[IMAGES].shape
+    forms = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
+    forms["latent"] = genes["latent_planes"]
+    translator: Translator
+    if genes["translator"] == "unet":
+        levels = min(genes["unet_levels"], unet_levels(size))
+        translator = UNet(size, sources, channels, levels=levels, **forms)
+    else:
+        translator = ResNet(size, sources, channels, blocks=genes["translator_blocks"], **forms)
+    critic = PatchCritic(
+        channels + (sources if genes["patch_sees_source"] else 0),
+        filters=genes["patch_filters"],
+        layers=genes["patch_layers"],
+        normed=genes["patch_norm"],
+        slope=genes["slope"],
+    )
+    without_statistics(critic)
+    return {"critic": critic, "generator": translator}
+
+
+class TranslationGAN(PlainGAN):
+    """Built from `genes`, a complete phenotype, and the two `networks` that it names, which have their weights."""
+
+    def __init__(
+        self, genes: dict[str, Any], fields: Fields, networks: Mapping[str, Network], rng: torch.Generator
+    ) -> None:
+        filled = {**ABSENT, **genes, "critic_norm": genes["patch_norm"], "latent": max(genes["latent_planes"], 1)}
+        super().__init__(filled, fields[IMAGES].shape, networks["generator"], networks["critic"], rng)
+        self.prompted = (SOURCES,)
+        self._sees_source: bool = genes["patch_sees_source"]
+        self._compares_features = genes["critic_feature_loss"] > 0
+        self._pixels = torch.nn.functional.l1_loss if genes["pixel_norm"] == "l1" else torch.nn.functional.mse_loss
+
+    # --- the randomness of a step
+
+    def needs(self, player: str) -> tuple[str, ...]:
+        return (IMAGES, SOURCES)
+
+    def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
+        if self.genes["mirror"]:  # both of a pair, or neither
+            which = draw_flips(n, rng)
+            data = {name: flipped(data[name], which) for name in (IMAGES, SOURCES)}
+        return self._draw(player, n, data, rng)
+
+    def _draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
+        batch = super()._draw(player, n, data, rng)
+        if "targets" not in batch.draws:
+            return batch
+        targets = tuple(y[:, None] for y in batch.draws["targets"])  # of all patches of an image
+        return Batch(batch.data, {**batch.draws, "targets": targets})
+
+    # --- losses
+
+    def _labels(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the critic sees beside an image."""
+        return (batch.data[SOURCES],) if self._sees_source else ()
+
+    def _generate(self, batch: Batch) -> Tensor:
+        images: Tensor = self.players["generator"](*batch.draws[LATENT], batch.draws["generator"], batch.data[SOURCES])
+        return images
+
+    def _generator_loss(self, batch: Batch, objective: Objective) -> Losses:
+        made, weigh = self._generate(batch), self._numbers
+        terms = {"pixels": weigh["pixel_loss"]() * self._pixels(made.float(), batch.data[IMAGES])}
+        if self.genes["adversarial"] == 0 and not self._compares_features:
+            return Losses(terms)
+        f = self._told(made, FAKE, batch)
+        r: Critique | None = None
+        if self._matches_real or self._compares_features:
+            with torch.no_grad():
+                r = self._told(batch.data[IMAGES], REAL, batch)
+        adversarial = dict(objective.generator(f.score, None if r is None else r.score))
+        if r is not None and self._feature_matching != "off":
+            matched = feature_matching(r.features, f.features)
+            adversarial["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
+        terms = {**{name: weigh["adversarial"]() * term for name, term in adversarial.items()}, **terms}
+        if r is not None and self._compares_features:
+            apart = (r.features.float() - f.features.float()).abs().mean()
+            terms["critic_features"] = weigh["critic_feature_loss"]() * apart
+        return Losses(terms)
+
+    def _told(self, images: Tensor, what: str, batch: Batch) -> Critique:
+        said: Critique = self.players["critic"](
+            self._seen(images, what, batch), batch.draws[what], *self._labels(batch)
+        )
+        return said
+
+    @torch.no_grad()
+    def after_step(self, player: str, batch: Batch, losses: Losses) -> None:
+        self._weights[player].after_step()
+        if self._histories:
+            self._histories[player].follow(self.players[player])
+        self._memory.follow(player, losses)
+        if player == "generator" and self._average is not None:
+            self._average.follow(self.players["generator"])
+
+    # --- samples
+
+    def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
+        return {LATENT: draw_latents(self.prior, n, rng), SOURCES: data[SOURCES]}
+
+    def translate(self, sources: Tensor) -> Tensor:
+        return self.sample({LATENT: sources.new_zeros(len(sources), self.prior.size), SOURCES: sources})
+
+    # --- how the game goes
+
+    @torch.no_grad()
+    def diagnose(self, seen: Rows, unseen: Rows, rng: torch.Generator) -> dict[str, float]:
+        """As of the plain GAN, of whole images; `source_effect`: how far another source moves an image, over how far
+        apart the true images of the two are."""
+        data, held_out = (rows(LOOKED_AT, (IMAGES, SOURCES)) for rows in (seen, unseen))
+        generator, critic = self.players["generator"], self.players["critic"]
+        latent = draw_latents(self.prior, LOOKED_AT, rng)
+        draws: Draws = generator.draws(LOOKED_AT, rng)
+        made, other = (generator(latent, draws, x).float() for x in (data[SOURCES], data[SOURCES].roll(1, 0)))
+        said = [
+            critic(images, (), *((sources,) if self._sees_source else ()))
+            for images, sources in (
+                (data[IMAGES], data[SOURCES]),
+                (held_out[IMAGES], held_out[SOURCES]),
+                (made, data[SOURCES]),
+            )
+        ]
+        training, unknown, fake = (critic.sign * one.score.flatten(1).mean(1) for one in said)
+        apart = data[IMAGES].roll(1, 0) - data[IMAGES]
+        return {
+            "critic_accuracy": forced_choice(training, fake),
+            "critic_accuracy_held_out": forced_choice(unknown, fake),
+            "critic_features": _rms(torch.cat([one.features for one in said])),
+            "generator_output": _rms(made) / max(_rms(data[IMAGES]), TINY),
+            "source_effect": _rms(other - made) / max(_rms(apart), TINY),
+        }
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.float().square().mean().sqrt())
