@@ -41,8 +41,8 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Of one scale, likewise."""
-    return _compare(x.double(), y.double())[0]
+    """Of one scale, likewise, with luminance from 0 on."""
+    return _compare(x.double() + 1, y.double() + 1)[0]
 
 
 def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,171 @@
+"""Images from images: losses against their formulas, pairs that stay pairs, judges against torchmetrics."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import interpolate, l1_loss, mse_loss, softplus
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+import evogan
+from evogan import UserError
+from evogan.data import DataSpec, load_dataset
+from evogan.evaluation.translations import baselines, copied
+from evogan.families import Field
+from evogan.families.build import build, check, impossible
+from evogan.families.translation.model import TranslationGAN
+from evogan.fitness.likeness import likeness
+from evogan.shipped import read_genome
+from evogan.zoo.gan import Batch, Translates
+
+FIELDS = {"images": Field((3, 8, 8)), "sources": Field((1, 4, 4))}
+SMALL: dict[str, Any] = {
+    "family": "translation",
+    "filters": 4,
+    "patch_filters": 4,
+    "patch_layers": 1,
+    "critic_constraint": "none",
+    "loss": "non_saturating",
+    "batch_size": 6,
+}
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def made(**genes: Any) -> TranslationGAN:
+    gan = build({**SMALL, **genes}, FIELDS, seed=1)
+    assert isinstance(gan, TranslationGAN) and isinstance(gan, Translates)
+    for network in gan.networks.values():
+        network.double()
+    return gan
+
+
+def batch_of(gan: TranslationGAN, player: str) -> Batch:
+    data = {name: 2 * torch.rand(6, *field.shape, generator=rng(2)) - 1 for name, field in FIELDS.items()}
+    return gan.draw(player, 6, data, rng(3)).map(lambda x: x.double())
+
+
+def value(gan: TranslationGAN, player: str, batch: Batch) -> float:
+    return float(gan.loss(player, batch).total().detach())
+
+
+@pytest.mark.parametrize("sees", [True, False])
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("patch_norm", ["none", "batch"])
+def test_losses_are_those_of_the_formula(sees: bool, norm: str, patch_norm: str) -> None:
+    weights = {"adversarial": 0.7, "pixel_loss": 3.0, "critic_feature_loss": 0.5}
+    gan = made(patch_sees_source=sees, pixel_norm=norm, patch_norm=patch_norm, latent_planes=2, **weights)
+    critic, generator = gan.players["critic"], gan.players["generator"]
+    for player in ("critic", "generator"):
+        batch = batch_of(gan, player)
+        x, s = batch.data["images"], batch.data["sources"]
+        fake = generator(*batch.draws["latent"], batch.draws["generator"], s)
+
+        def said(image: torch.Tensor, s: torch.Tensor = s) -> tuple[torch.Tensor, torch.Tensor]:
+            whole = interpolate(s, size=(8, 8), mode="bilinear", antialias=False)
+            answer = critic(torch.cat([image, whole], 1) if sees else image, ())
+            return answer.score, answer.features
+
+        (r, h), (f, g) = said(x), said(fake)
+        assert r.shape == (6, 4)  # 2 x 2 patches
+        if player == "critic":
+            expected = softplus(-r).mean() + softplus(f).mean()
+        else:
+            pixels = l1_loss(fake, x) if norm == "l1" else mse_loss(fake, x)
+            expected = 0.7 * softplus(-f).mean() + 3 * pixels + 0.5 * (h - g).abs().mean()
+        assert value(gan, player, batch) == pytest.approx(float(expected.detach()), rel=1e-6)
+
+
+def test_every_patch_has_the_targets_of_its_image() -> None:
+    gan = made(label_smoothing=0.2, label_noise=0.1)
+    batch = batch_of(gan, "critic")
+    critic, s = gan.players["critic"], batch.data["sources"]
+    fake = gan.players["generator"](*batch.draws["latent"], batch.draws["generator"], s)
+    r, f = critic(batch.data["images"], (), s).score, critic(fake, (), s).score
+    real, of_fake = batch.draws["targets"]
+    assert real.shape == (6, 1) and 0.7 <= float(real.min()) < float(real.max()) <= 0.8
+    expected = (softplus(r) - real * r).mean() + (softplus(f) - of_fake * f).mean()
+    assert value(gan, "critic", batch) == pytest.approx(float(expected.detach()), rel=1e-6)
+
+
+def test_without_an_adversary_it_learns_from_pixels_alone() -> None:
+    """The twin: L1 alone."""
+    gan = made(adversarial=0.0)
+    batch = batch_of(gan, "generator")
+    fake = gan.players["generator"](*batch.draws["latent"], batch.draws["generator"], batch.data["sources"])
+    assert gan.loss("generator", batch).terms.keys() == {"pixels"}
+    assert value(gan, "generator", batch) == pytest.approx(
+        100 * float(l1_loss(fake, batch.data["images"]).detach()), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("penalty", [{"gradient_penalty": "two_sided"}, {"zero_penalty": "r1", "loss": "hinge"}])
+def test_penalties_and_other_losses_hold_for_patches(penalty: dict[str, Any]) -> None:
+    gan = made(patch_norm="instance", relativistic="none", critic_constraint="spectral_norm", **penalty)
+    for player, network in gan.players.items():
+        loss = gan.loss(player, batch_of(gan, player)).total()
+        gradients = torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)
+        assert loss.isfinite() and all(g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
+
+
+def test_both_of_a_pair_are_mirrored_or_neither() -> None:
+    gan = made(mirror=True)
+    sources = torch.rand(200, 1, 4, 4, generator=rng(4))
+    images = interpolate(sources, scale_factor=2).expand(-1, 3, -1, -1)
+    data = gan.draw("critic", 200, {"images": images, "sources": sources}, rng()).data
+    assert torch.equal(interpolate(data["sources"], scale_factor=2).expand(-1, 3, -1, -1), data["images"])
+    flipped = (data["sources"] != sources).flatten(1).any(1)
+    assert 60 < int(flipped.sum()) < 140 and torch.equal(data["sources"][flipped], sources[flipped].flip(3))
+
+
+def test_translations_are_of_their_sources_alone() -> None:
+    gan = build({**SMALL, "latent_planes": 3}, FIELDS, seed=0)
+    assert isinstance(gan, Translates)
+    sources = 2 * torch.rand(5, 1, 4, 4, generator=rng()) - 1
+    one, other = gan.translate(sources), gan.translate(sources.flip(0)).flip(0)
+    assert one.shape == (5, 3, 8, 8) and torch.allclose(one, other, atol=1e-6) and one.abs().max() <= 1
+
+
+def test_what_does_not_fit_is_said() -> None:
+    with pytest.raises(UserError, match="--pairs says what"):
+        check({**SMALL}, {"images": Field((1, 8, 8))})
+    with pytest.raises(UserError, match="image size 8: too small for patch_layers = 3"):
+        check({**SMALL, "patch_layers": 3}, FIELDS)
+    with pytest.raises(UserError, match="image size 10: translator = resnet makes sizes divisible by 4"):
+        check({**SMALL, "translator": "resnet"}, {**FIELDS, "images": Field((1, 10, 10))})
+    assert impossible(FIELDS)["patch_layers"] == [2, 3, 4, 5]
+
+
+# --- judges
+
+
+def test_likeness_is_that_of_torchmetrics() -> None:
+    true = 2 * torch.rand(20, 3, 16, 16, generator=rng()) - 1
+    near = (true + 0.2 * torch.randn(true.shape, generator=rng(1))).clamp(-1, 1)
+    found = likeness(near, true)
+    each = [float(peak_signal_noise_ratio((a + 1) / 2, (b + 1) / 2, data_range=1.0)) for a, b in zip(near, true)]  # noqa: B905
+    assert found["psnr"] == pytest.approx(sum(each) / len(each), rel=1e-5)
+    assert found["l1"] == pytest.approx(float((near - true).abs().mean()) / 2, rel=1e-5)
+    theirs = structural_similarity_index_measure((near + 1) / 2, (true + 1) / 2, data_range=1.0)
+    assert found["ssim"] == pytest.approx(float(theirs), rel=1e-4)
+    assert likeness(true, true) == pytest.approx({"l1": 0.0, "psnr": 100.0, "ssim": 1.0})
+
+
+def test_baselines_need_no_training() -> None:
+    grey = load_dataset(DataSpec("digits", pairs="low:2"))
+    found = baselines(grey, 0)
+    assert found["psnr_copy"] > found["psnr_mean"] > 5 and found["l1_copy"] < found["l1_mean"]
+    colour, like = torch.rand(2, 3, 8, 8, generator=rng()), torch.zeros(2, 1, 8, 8)
+    assert copied(colour, like).shape == like.shape and torch.equal(copied(like, colour), torch.zeros(2, 3, 8, 8))
+
+
+def test_a_translator_is_trained_judged_and_kept(tmp_path: Path) -> None:
+    small = {"filters": 8, "patch_filters": 8, "patch_layers": 1, "pixel_loss": 30.0, "learning_rate": 1e-3}
+    task: dict[str, Any] = {"kimg": 0.6, "samples": 100, "runs": tmp_path, "pairs": "edges:3"}
+    found, folder = evogan.train({**read_genome("pix2pix").genome, **small}, "digits", **task)
+    last = found.scores[-1]
+    assert found.status == "completed" and last["l1"] < last["l1_copy"] and last["psnr"] > last["psnr_copy"]
+    assert last["source_effect"] > 0.05 and (folder / "samples.png").exists()
