@@ -188,6 +188,7 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     ),
     "sgan": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
     "improved_gan": ({"init": "xavier"}, 0.0, "improved-gan: Lasagne's default, but where the first batch says it"),
+    "pix2pix": ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1611.07004: Gaussian, mean 0, deviation 0.02"),
 }
 
 
@@ -232,7 +233,7 @@ KEYS = dict(
     fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
     egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 1f8c3d2f97ded2f0, bivae 36752a8c352cddee,
     vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
-    improved_gan 05bfc957d76985bc""".split(",")
+    improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08""".split(",")
 )
 
 

@@ -150,7 +150,7 @@ def test_likeness_is_that_of_torchmetrics() -> None:
     assert found["psnr"] == pytest.approx(sum(each) / len(each), rel=1e-5)
     assert found["l1"] == pytest.approx(float((near - true).abs().mean()) / 2, rel=1e-5)
     theirs = structural_similarity_index_measure((near + 1) / 2, (true + 1) / 2, data_range=1.0)
-    assert found["ssim"] == pytest.approx(float(theirs), rel=1e-4)
+    assert found["ssim"] == pytest.approx(float(theirs), rel=1e-3)  # their windows are mirrored at the border
     assert likeness(true, true) == pytest.approx({"l1": 0.0, "psnr": 100.0, "ssim": 1.0})
 
 
@@ -163,8 +163,14 @@ def test_baselines_need_no_training() -> None:
 
 
 def test_a_translator_is_trained_judged_and_kept(tmp_path: Path) -> None:
-    small = {"filters": 8, "patch_filters": 8, "patch_layers": 1, "pixel_loss": 30.0, "learning_rate": 1e-3}
-    task: dict[str, Any] = {"kimg": 0.6, "samples": 100, "runs": tmp_path, "pairs": "edges:3"}
+    small = {
+        "filters": 8,
+        "patch_filters": 8,
+        "patch_layers": 1,
+        "learning_rate": 2e-3,
+        "batch_size": 8,
+    }
+    task: dict[str, Any] = {"kimg": 0.6, "samples": 60, "runs": tmp_path, "pairs": "edges:3"}
     found, folder = evogan.train({**read_genome("pix2pix").genome, **small}, "digits", **task)
     last = found.scores[-1]
     assert found.status == "completed" and last["l1"] < last["l1_copy"] and last["psnr"] > last["psnr_copy"]

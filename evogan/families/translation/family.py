@@ -110,7 +110,7 @@ GENES = (
 # of the plain GAN: what is not of its backbones, nor would tear pairs apart
 KEPT = frozenset(
     {
-        *("filters", "slope", "equalized_lr", "init", "init_std", "latent_prior"),
+        *("filters", "slope", "equalized_lr", "init", "init_std"),
         *("loss", "relativistic", "ls_targets", "divergence", "js_weight", "divergence_generator"),
         *("feature_matching", "label_smoothing", "label_noise"),
         *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
