@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from evogan.cli import bench, campaigns, comparing, critics, encoding, reading, searching, stores, training
+from evogan.cli import bench, campaigns, comparing, critics, encoding, reading, searching, stores, training, translating
 from evogan.cli.options import Grouped
 from evogan.cli.streams import finish, open_closed
 from evogan.errors import NothingCompleted, UserError, one_line
@@ -34,6 +34,7 @@ app.command(cls=Grouped)(training.train)
 app.command(cls=training.Sampling)(training.sample)
 app.command(cls=Grouped)(critics.critic)
 app.command(cls=Grouped)(encoding.encode)
+app.command(cls=Grouped)(translating.translate)
 app.command(cls=Grouped)(training.evaluate)
 app.command(cls=Grouped)(reading.describe)
 app.command()(reading.zoo)

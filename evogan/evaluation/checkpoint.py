@@ -19,6 +19,7 @@ from evogan.data.dataset import Dataset, Images
 from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
+from evogan.evaluation.translations import SOURCES
 from evogan.families import Field, Fields, family_of, image_fields
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
@@ -26,8 +27,9 @@ from evogan.files.documents import parse_json
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
+from evogan.training.feed import prepared
 from evogan.trial import PLAYERS, GANTask
-from evogan.zoo.gan import GAN, Encodes, Prompt, parts
+from evogan.zoo.gan import GAN, Encodes, Prompt, Translates, parts
 
 MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
@@ -218,6 +220,22 @@ class Generator:
         found = codes.judged(self._gan, data, slice(None), seed, 500, dear=True)
         return found | codes.told(self._gan, samples, self._gan.sample)
 
+    def translate(self, sources: Images | Tensor) -> Tensor:
+        """What is made of sources, uint8 (N, C, H, H) or floats in [-1, 1]: images (N, C', H', H') in [-1, 1].
+
+        Errors: UserError for one that makes no images of images, and for sources of another form.
+        """
+        gan, given = self._translates(), torch.as_tensor(sources)
+        form = tuple(self.facts[SOURCES])
+        if tuple(given.shape[1:]) != form or not len(given):
+            made_of = f"(N, {', '.join(map(str, form))})"
+            raise UserError(f"its sources are {made_of}, not {tuple(given.shape)}: --image-size {form[-1]} resizes")
+        return torch.cat([gan.translate(prepared(part)).float() for part in given.split(500)])
+
+    def check_translates(self) -> None:
+        """Errors: UserError for one that makes no images of images."""
+        self._translates()
+
     def check_encodes(self) -> None:
         """Errors: UserError for one without an encoder."""
         self._encodes()
@@ -240,12 +258,19 @@ class Generator:
 
     def _prompt(self, n: int, seed: int, label: int | str | None, code: int | None = None) -> Prompt:
         """Without a label of the classes in turn."""
+        if isinstance(self._gan, Translates):
+            raise UserError("this generator makes images of images: `evogan translate`, or its method `translate`")
         labels = torch.arange(n) % max(len(self.classes), 1) if label is None else torch.full((n,), self._label(label))
         prompt = self._gan.prompts(n, {"labels": labels}, self._rng(seed))
         if code is None:
             return prompt
         self._check_category(code)
         return codes.of_category(prompt, code)
+
+    def _translates(self) -> Translates:
+        if not isinstance(self._gan, Translates):
+            raise UserError("this GAN makes no images of images, as those of family 'translation' do")
+        return self._gan
 
     def _encodes(self) -> Encodes:
         if not isinstance(self._gan, Encodes):

@@ -55,9 +55,10 @@ def _pairs(data: Dataset, half: slice) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows[SOURCES][half][:JUDGED]), torch.tensor(rows["images"][half][:JUDGED])
 
 
-def beside(sources: Tensor, made: Tensor, true: Tensor) -> Tensor:
-    """For a grid: source, made and true image in turn, (3 N, C, H, W) in [-1, 1], in colour if any is."""
-    channels = max(x.shape[1] for x in (sources, made, true))
-    like = made.new_zeros(len(made), channels, *made.shape[2:])
+def beside(sources: Tensor, made: Tensor, *true: Tensor) -> Tensor:
+    """For a grid: source, made and true image in turn, (3 N, C, H, W) in [-1, 1], in colour if any is; without true
+    ones (2 N, C, H, W)."""
     nearest = functional.interpolate(sources, size=made.shape[2:], mode="nearest")
-    return torch.stack([x.expand_as(like) for x in (nearest, made, true)], 1).flatten(0, 1)
+    shown = (nearest, made, *true)
+    like = made.new_zeros(len(made), max(x.shape[1] for x in shown), *made.shape[2:])
+    return torch.stack([x.expand_as(like) for x in shown], 1).flatten(0, 1)

@@ -36,13 +36,16 @@ RESUME = [
 ]
 TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE), *_of(Extensions)]
 GAN = [*_of(GANSettings), *_of(Output, only=("runs",)), *_of(Extensions)]
-EVALUATE = [one for one in GAN if one.name not in ("labels", "kimg", "iterations", "precision", "threads", "device")]
+EVALUATE = [
+    one for one in GAN if one.name not in ("labels", "pairs", "kimg", "iterations", "precision", "threads", "device")
+]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
 FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))
 EXTENSIONS = _of(Extensions)
 FILE = [*FILE_GAN, *FILE_SEARCH, *_of(Resources), *EXTENSIONS]
 BENCH = _of(BenchSettings)
 FEATURES = _of(GANSettings, only=DATA)
+TRANSLATE = [*_of(GANSettings, only=(*DATA, "classes", "pairs")), *EXTENSIONS]
 CRITIC = [*_of(GANSettings, only=(*DATA, "classes")), *EXTENSIONS]
 
 

@@ -35,7 +35,10 @@ SOURCES = "sources"
 LEAST = 8  # side of an image that residual blocks at a quarter of it make
 TINY, LOOKED_AT = 1e-12, 64
 # what the plain GAN asks for, and this family has not
-ABSENT = {name: GENES[name].default for name in ("augmentation", "unrolled", "jacobian_clamping", "batch_ratio", "latent_prior")}
+ABSENT = {
+    name: GENES[name].default
+    for name in ("augmentation", "unrolled", "jacobian_clamping", "batch_ratio", "latent_prior")
+}
 
 Genes = Mapping[str, Any]
 
