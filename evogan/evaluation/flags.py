@@ -26,7 +26,7 @@ MISSING = 0.7  # share of the data's classes: at most so many appear
 WIDE = 0.5  # recall of samples that spread over the data: unseen images have some 0.9, poor samples 0
 LOOSE = 0.2  # precision of samples that are mostly something else: GANs as wide have 0.3 and more
 COPIED = 0.5  # of the distance that unseen images keep from the training images
-DEAF = 0.1  # how far another class moves an image, over how far another latent does: hardly
+DEAF = 0.1  # how far another class moves an image, over how far another latent does; another source, over the truth
 WRONG = 0.7  # share of samples that are not of the class asked for: of ten classes nine tenths are by chance
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
 STANDS = 0.95  # of the FID halfway, above which it no longer falls: there a critic's knowledge does harm
@@ -114,6 +114,12 @@ def _ignored_condition(evaluation: Evaluation) -> Iterator[str]:
         yield f"{error:.0%} of the samples are not of the class that was asked for"
 
 
+def _ignored_source(evaluation: Evaluation) -> Iterator[str]:
+    last = _last(evaluation)
+    if not _improves(evaluation) and (effect := last.get("source_effect", 1.0)) < DEAF:
+        yield f"another source moves an image {effect:.2g} times as far as the true images are apart"
+
+
 def _over_generalisation(evaluation: Evaluation) -> Iterator[str]:
     if _improves(evaluation):
         return
@@ -185,6 +191,7 @@ RULES: dict[str, Callable[[Evaluation], Iterator[str]]] = {
     "mode_collapse": _mode_collapse,
     "non_convergence": _non_convergence,
     "ignored_condition": _ignored_condition,
+    "ignored_source": _ignored_source,
     "over_generalisation": _over_generalisation,
     "memorisation": _memorisation,
     "critic_overfit": _critic_overfit,

@@ -25,6 +25,7 @@ MEANING = {  # and what to try
     "mode_collapse": "Few images, or one, win over the critic. Try to bound it, a lower rate of it, minibatch layers",
     "non_convergence": "One player runs away from the other. Try a slower critic, a faster generator; the best is kept",
     "ignored_condition": "The class asked for does not matter to the images. Try projection, or a heavier class head",
+    "ignored_source": "What it makes images from does not matter to them. Try a heavier pixel loss, a slower critic",
     "over_generalisation": "It makes all that lies between the data, too. Try a stronger critic, or truncation",
     "memorisation": "Samples are copies. Try more data, augmentation, smaller networks",
     "critic_overfit": "The critic knows the training images by heart. Try augmentation, LeCam, dropout",
