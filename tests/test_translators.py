@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evogan.zoo.layers import initialise
-from evogan.zoo.patches import PatchCritic, field, places
+from evogan.zoo.patches import PatchCritic, field, patch_layers, places
 from evogan.zoo.translators import ResNet, UNet, fitted, unet_levels
 
 N = TypeVar("N", bound=torch.nn.Module)
@@ -91,7 +91,7 @@ def test_a_score_sees_its_field_and_no_more(layers: int) -> None:
     (gradient,) = torch.autograd.grad(scores[0, side // 2 * side + side // 2], x)
     rows = gradient[0, 0].abs().sum(1).nonzero().flatten()
     assert int(rows.max() - rows.min()) + 1 == field(layers)
-    assert field(3) == 70
+    assert field(3) == 70 and [patch_layers(size) for size in (4, 8, 28, 32, 256)] == [0, 1, 3, 3, 6]
 
 
 def test_a_source_of_another_size_is_fitted() -> None:

@@ -29,6 +29,12 @@ def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]
     return {"images": images, **({"labels": labels, "few_images": images, "few_labels": labels} if classes else {})}
 
 
+ASKED = {  # what data do not have of themselves, and how a user says it
+    "few_labels": "learns from few labels: say of how many images with --labels",
+    "pairs": "makes images from images: say from what with --pairs",
+}
+
+
 def no_code(genes: Mapping[str, Value]) -> Mapping[str, int]:
     """Of a family without an encoder."""
     return {}
@@ -75,8 +81,8 @@ class Family:
     def check_served(self, kinds: frozenset[str], data: str) -> None:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
         missing = sorted(self.needs - kinds)
-        if missing == ["few_labels"]:
-            raise UserError(f"family '{self.name}' learns from few labels: say of how many images with --labels")
+        if len(missing) == 1 and missing[0] in ASKED:
+            raise UserError(f"family '{self.name}' {ASKED[missing[0]]}")
         if missing:
             needs = " and ".join(name.replace("_", " ") for name in missing)
             raise UserError(f"family '{self.name}' needs {needs}, which data set '{data}' does not have")

@@ -35,6 +35,11 @@ def places(size: int, layers: int) -> int:
     return (size >> layers) - 2 if layers else size
 
 
+def patch_layers(size: int) -> int:
+    """The most layers that stride with which there is a score of an image of this side."""
+    return next(layers for layers in reversed(range(size.bit_length())) if places(size, layers) > 0)
+
+
 class PatchCritic(Network):
     """Images (N, C, H, H), draws, and what each was made from, if anything, (N, C', H', H') -> a `Critique` whose score
     is (N, P), of P places. `channels`: of an image and of what is shown beside it.

@@ -61,7 +61,7 @@ GENES = (
         0,
         5,
         3,
-        "how often the critic halves the side: it judges patches of 1, 16, 34, 70, 142 or 286 pixels a side",
+        "how often the critic halves the side, where it can: patches are of 1, 16, 34, 70, 142 or 286 pixels a side",
         PIX2PIX,
     ),
     number("patch_filters", 4, 512, 64, "width of its first layer", PIX2PIX, log=True),

@@ -28,7 +28,7 @@ from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.latents import draw_latents
 from evogan.zoo.layers import initialise, without_statistics
 from evogan.zoo.losses import Objective, feature_matching
-from evogan.zoo.patches import PatchCritic, places
+from evogan.zoo.patches import PatchCritic, patch_layers
 from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
 
 SOURCES = "sources"
@@ -61,24 +61,17 @@ def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
 
 
 def check(genes: Genes, fields: Fields) -> None:
-    """Errors: UserError if the networks cannot make images of this size, or the critic's patches are larger."""
+    """Errors: UserError if the networks cannot make images of this size, or there is nothing to make them from."""
     size = fields[IMAGES].shape[-1]
     if SOURCES not in fields:
         raise UserError("there is nothing to make images from: --pairs says what")
     if genes["translator"] == "resnet" and not _fits_resnet(size):
         raise UserError(f"image size {size}: translator = resnet makes sizes divisible by 4, {LEAST} and more")
-    if places(size, genes["patch_layers"]) < 1:
-        raise UserError(f"image size {size}: too small for patch_layers = {genes['patch_layers']}: take fewer")
 
 
 def impossible(fields: Fields) -> dict[str, list[Value]]:
     """The values of genes with which no network makes images of this size."""
-    size = fields[IMAGES].shape[-1]
-    most = int(GENES["patch_layers"].high or 0)
-    return {
-        "translator": [] if _fits_resnet(size) else ["resnet"],
-        "patch_layers": [n for n in range(most + 1) if places(size, n) < 1],
-    }
+    return {"translator": [] if _fits_resnet(fields[IMAGES].shape[-1]) else ["resnet"]}
 
 
 def _fits_resnet(size: int) -> bool:
@@ -98,7 +91,7 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     critic = PatchCritic(
         channels + (sources if genes["patch_sees_source"] else 0),
         filters=genes["patch_filters"],
-        layers=genes["patch_layers"],
+        layers=min(genes["patch_layers"], patch_layers(size)),
         normed=genes["patch_norm"],
         slope=genes["slope"],
     )
