@@ -1,18 +1,26 @@
-"""Data of every field that a GAN of images may be trained on: labels of all, and of a few."""
+"""Data of every field that a GAN of images may be trained on: labels of all, and of a few; sources."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from evogan.families import Field, Fields, image_fields
 from evogan.training.feed import Streams, of_images
 from evogan.zoo.gan import Data
 
 
+def fields(size: int, channels: int, classes: int) -> Fields:
+    """Sources are images turned upside down."""
+    return image_fields(size, channels, classes) | {"sources": Field((channels, size, size))}
+
+
 def streams(images: Tensor, labels: Tensor, few: int = 12) -> Streams:
     """uint8 (N, C, H, W) and (N,)."""
-    return {**of_images(images, labels), "few": {"few_images": images[:few], "few_labels": labels[:few]}}
+    few_of_them = {"few_images": images[:few], "few_labels": labels[:few]}
+    return {"images": {**of_images(images, labels)["images"], "sources": images.flip(2)}, "few": few_of_them}
 
 
 def rows(images: Tensor, labels: Tensor) -> Data:
     """Of a step, as many of each: (N, C, H, W) in [-1, 1] and (N,)."""
-    return {"images": images, "labels": labels, "few_images": images.roll(1, 0), "few_labels": labels.roll(1, 0)}
+    few = {"few_images": images.roll(1, 0), "few_labels": labels.roll(1, 0)}
+    return {"images": images, "labels": labels, "sources": images.flip(2), **few}

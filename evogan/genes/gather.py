@@ -18,7 +18,8 @@ NONE: Mapping[str, tuple[str, ...]] = {}
 def gathered(families: Iterable[Family], added: Mapping[str, tuple[str, ...]] = NONE) -> GeneTable:
     """The genes of all families, and the gene `family`, whose default is the first.
 
-    A gene that some families have and others have not applies with those alone. `added`: further values of choices.
+    A gene that some families have and others have not applies with those alone, unless its conditions imply that.
+    `added`: further values of choices.
     Errors: UserError for a gene that two families define differently.
     """
     families = list(families)
@@ -34,7 +35,9 @@ def gathered(families: Iterable[Family], added: Mapping[str, tuple[str, ...]] = 
     sources = "; ".join(f"{family.name} {family.source}" for family in families)
     kind = choice(FAMILY, names, names[0], "what kind of GAN it is", sources)
     genes = [
-        gene if len(owners[name]) == len(families) else replace(gene, when={FAMILY: tuple(owners[name]), **gene.when})
+        gene
+        if {*names} <= {*owners[name]} or any({*owners[parent]} <= {*owners[name]} for parent in gene.when)
+        else replace(gene, when={FAMILY: tuple(owners[name]), **gene.when})
         for name, gene in found.items()
     ]
     genes = [replace(gene, values=(*gene.values, *added[gene.name])) if gene.name in added else gene for gene in genes]
