@@ -1,17 +1,11 @@
-"""Data of every field that a GAN of images may be trained on: labels of all, and of a few; sources."""
+"""Data of every field that a GAN of images may be trained on: labels of all, and of a few; sources, which are images upside down."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from evogan.families import Field, Fields, image_fields
 from evogan.training.feed import Streams, of_images
 from evogan.zoo.gan import Data
-
-
-def fields(size: int, channels: int, classes: int) -> Fields:
-    """Sources are images turned upside down."""
-    return image_fields(size, channels, classes) | {"sources": Field((channels, size, size))}
 
 
 def streams(images: Tensor, labels: Tensor, few: int = 12) -> Streams:

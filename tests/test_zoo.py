@@ -25,7 +25,7 @@ from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import parts
-from tests.fields import fields, rows, streams
+from tests.fields import rows, streams
 
 NARROW = {"filters": 4, "critic_filters": 4, "latent": 8, "batch_size": 4, "code": 8, "patch_filters": 4}
 CLASSES = 3
@@ -55,7 +55,7 @@ def images(n: int, size: int, channels: int) -> torch.Tensor:
 def test_every_published_gan_trains(name: str, size: int, channels: int) -> None:
     """100 steps where they are cheap, 10 elsewhere: each a whole training, with all that comes and goes within one."""
     genome = narrow(read_genome(name).genome)
-    gan = build(genome, fields(size, channels, CLASSES), 0)
+    gan = build(genome, image_fields(size, channels, CLASSES), 0)
     each = sum(steps for _, steps in gan.schedule)
     iterations = math.ceil((100 if size == 8 else 10) / each)
     trainer = Trainer(
@@ -66,7 +66,7 @@ def test_every_published_gan_trains(name: str, size: int, channels: int) -> None
         device=torch.device("cpu"),
         iterations=iterations,
     )
-    assert flops_per_iteration(genome, fields(size, channels, CLASSES)) > 0
+    assert flops_per_iteration(genome, image_fields(size, channels, CLASSES)) > 0
     before = copy.deepcopy({player: network.state_dict() for player, network in gan.players.items()})
     trainer.run_to(iterations)  # or Diverged
     for player, network in gan.players.items():
@@ -124,7 +124,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     losses = []
     for genes in (base, {**base, gene: value}):
         genome = GENES.read({n: v for n, v in narrow(genes).items() if n in GENES.complete(genes)})
-        gan = build(genome, fields(size, 1, CLASSES), 0)
+        gan = build(genome, image_fields(size, 1, CLASSES), 0)
         found = {}
         for player, network in gan.players.items():
             shown = torch.rand(8, 1, size, size, generator=rng()) * 2 - 1
@@ -171,7 +171,7 @@ def test_initial_weights_are_normal(std: float) -> None:
 
 @pytest.mark.parametrize("name", names("genomes"))
 def test_a_sample_depends_on_its_own_latent_alone(name: str) -> None:
-    gan = build(narrow(read_genome(name).genome), fields(8, 1, CLASSES), 0)
+    gan = build(narrow(read_genome(name).genome), image_fields(8, 1, CLASSES), 0)
     shown = rows(torch.rand(10, 1, 8, 8, generator=rng()) * 2 - 1, torch.arange(10) % CLASSES)
     prompt = gan.prompts(10, shown, rng())
     first = next(parts(prompt, 3))
@@ -180,7 +180,7 @@ def test_a_sample_depends_on_its_own_latent_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", names("genomes"))
 def test_a_loss_is_a_pure_function_of_its_batch(name: str) -> None:
-    gan = build(narrow(read_genome(name).genome), fields(8, 1, CLASSES), 0)
+    gan = build(narrow(read_genome(name).genome), image_fields(8, 1, CLASSES), 0)
     for player in gan.players:
         data = rows(torch.zeros(4, 1, 8, 8), torch.arange(4) % CLASSES)
         batch = gan.draw(player, 4, data, rng())
@@ -337,7 +337,7 @@ def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int)
     genome = {name: value for name, value in genome.items() if name in GENES.complete(genome)}
     if genome.get("attention") == "quarter" and size == 8:
         genome["attention"] = "none"
-    gan = build(genome, fields(size, 1, CLASSES), 0)
+    gan = build(genome, image_fields(size, 1, CLASSES), 0)
     trainer = Trainer(
         gan,
         GENES.complete(genome),

@@ -24,9 +24,11 @@ Fields = Mapping[str, Field]
 
 
 def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]:
-    """Those of square images: side in pixels; channels 1 or 3; without labels, many or few, if there are no classes."""
+    """Those of square images: side in pixels; channels 1 or 3; without labels, many or few, if there are no classes;
+    sources have the form of images."""
     images, labels = Field((channels, size, size)), Field((), classes)
-    return {"images": images, **({"labels": labels, "few_images": images, "few_labels": labels} if classes else {})}
+    labelled = {"labels": labels, "few_images": images, "few_labels": labels} if classes else {}
+    return {"images": images, "sources": images, **labelled}
 
 
 ASKED = {  # what data do not have of themselves, and how a user says it
