@@ -1,4 +1,4 @@
-"""Data of every field that a GAN of images may be trained on: labels of all, and of a few; sources, which are images upside down."""
+"""Data of every field that a GAN of images may be trained on: labels of all, and of a few; sources, upside down."""
 
 from __future__ import annotations
 

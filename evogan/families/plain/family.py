@@ -42,7 +42,7 @@ CONFLICTS = (
         for player in PLAYERS
     ),
     Conflict(
-        {"backbone": ("progressive", "stylegan"), "loss": AUTOENCODING},
+        {"backbone": ("progressive", "stylegan", "improved_mlp"), "loss": AUTOENCODING},
         "an autoencoder as critic is built with the other backbones only",
     ),
     *(
