@@ -58,9 +58,9 @@ def judged(gan: Encodes, data: Dataset, half: slice, seed: int, at_once: int, *,
     code = encode(gan, images, at_once)
     if not joined(code).isfinite().all():
         raise NonFiniteSamples("codes of images are NaN or infinite")
+    again, rng = decode(gan, code, at_once), torch.Generator().manual_seed(derive_seed(seed, "pairs"))
     with threads(1):  # their number changes sums
-        rng = torch.Generator().manual_seed(derive_seed(seed, "pairs"))
-        found = {"reconstruction_ratio": reconstruction_ratio(prepared(images), decode(gan, code, at_once), rng)}
+        found = {"reconstruction_ratio": reconstruction_ratio(prepared(images), again, rng)}
     if data.labels is None or data.held_out_labels is None or data.labels.ndim > 1:
         return found
     labels = torch.tensor(data.held_out_labels[half][:JUDGED])
