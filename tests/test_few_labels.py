@@ -231,6 +231,9 @@ def test_winners_are_held_against_their_twins(folder: Path) -> None:
     assert all("validation_error" in score for e in checked.evaluations for score in e.scores)
     by_validation = [min(e.scores, key=lambda score: score["validation_error"])["error"] for e in checked.evaluations]
     assert checked.mean == pytest.approx(np.mean(by_validation))
+    chosen = run.best_training(checked.key)  # among those that were tested, by validation
+    assert chosen is not None and chosen.identity[-1] >= FRESH
+    assert chosen.value == pytest.approx(min(checked.in_search.values))
 
 
 def test_a_run_with_few_labels_goes_on(folder: Path) -> None:

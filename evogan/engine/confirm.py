@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 
@@ -12,7 +12,7 @@ from evogan.engine.judge import Judge
 from evogan.extremes import deviation, mean
 from evogan.genome import Genome
 from evogan.space import Space
-from evogan.trial import FRESH, Evaluation, Task, Trial, turned
+from evogan.trial import FRESH, VALIDATION, Evaluation, Task, Trial, turned
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,13 @@ class Confirmation:
         """The fitness of each replicate that completed."""
         values = (self.judge.value(evaluation) for evaluation in self.evaluations)
         return tuple(value for value in values if value is not None)
+
+    @property
+    def in_search(self) -> Confirmation:
+        """As a search would have judged it: where it is judged on held-out data, by its values in validation."""
+        metric = VALIDATION + self.judge.metric
+        known = any(evaluation.measured([metric]) for evaluation in self.evaluations)
+        return replace(self, judge=replace(self.judge, metric=metric)) if known else self
 
     @property
     def failures(self) -> int:

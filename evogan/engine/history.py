@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,7 +28,7 @@ from evogan.plugins import imported
 from evogan.settings import SearchSettings
 from evogan.space import Space
 from evogan.strategies.knowledge import Knowledge
-from evogan.trial import FRESH, Evaluation, Identity
+from evogan.trial import FRESH, VALIDATION, Evaluation, Identity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,13 +276,16 @@ class RunHistory:
         return searched | self._fresh(key)
 
     def best_training(self, key: str) -> Training | None:
-        """Of these the one with the best fitness."""
+        """Of these the one with the best fitness; of those that were judged on held-out data, if any were, the one with
+        the best in validation."""
         completed = [
             Training(identity, evaluation, value)
             for identity, evaluation in self.trainings(key).items()
             if (value := self.judge.value(evaluation)) is not None
         ]
-        return min(completed, key=lambda training: training.value, default=None)
+        chosen = replace(self.judge, metric=VALIDATION + self.judge.metric)
+        tested = [one._replace(value=v) for one in completed if (v := chosen.value(one.evaluation)) is not None]
+        return min(tested or completed, key=lambda training: training.value, default=None)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.

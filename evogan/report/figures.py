@@ -85,7 +85,7 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         figure, axes = _axes(3.2)
         metric = run.judge.metric
         values = visible([turned(metric, t.value or 0.0) for t in told])
-        reference = best_reference(run)
+        reference = _reference(run)
         axes.plot([t.row.number for t in told], values, "o", ms=3.5, color=DOT, mew=0, label="evaluated")
         if lower:
             low = visible([turned(metric, t.value or 0.0) for t in lower])
@@ -212,9 +212,9 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
             color, label = (BEST, "best") if rank == 0 else (DOT, "next best" if rank == 1 else None)
             axes.plot(*zip(*curve, strict=True), "o-", ms=3, lw=1.8 - (rank > 0), color=color, label=label)
         values = [value for curve in curves for _, value in curve]
-        reference = best_reference(run)
+        reference = _reference(run)
         for i, evaluation in enumerate(reference.evaluations if reference else ()):
-            curve = _curve(evaluation.scores, metric)
+            curve = _curve(evaluation.scores, reference.judge.metric if reference else metric)
             label = reference.name if reference and i == 0 else None
             axes.plot([k for k, _ in curve], [v for _, v in curve], "s--", ms=3, lw=1, color=REFERENCE, label=label)
             values += [value for _, value in curve]
@@ -225,6 +225,12 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
         caption = f"{metric_name(metric)} at the score checkpoints of the best {len(curves)} of the search"
         caption += f", and of each fresh replicate of {reference.name}." if reference else "."
         return Drawn(_svg(figure, "learning", caption), caption)
+
+
+def _reference(run: RunHistory) -> Confirmation | None:
+    """The best published genome, judged as the search judged its own."""
+    reference = best_reference(run)
+    return None if reference is None else reference.in_search
 
 
 def _curve(scores: Sequence[Any], metric: str) -> list[tuple[float, float]]:
