@@ -295,7 +295,7 @@ def test_auto_says_what_it_chose(runs: Path) -> None:
     run = evogan.search(
         SPACE, objective=lambda genes: {"a": bowl(genes), "b": 1.0}, fitness="a,b", evaluations=5, workers=1
     )
-    assert run.document["strategy"] == "nsga2"
+    assert run.document["strategy"] == "assisted"
     assert len(run.front) == 1
 
     def partial(genes: dict[str, object], fidelity: float) -> float:
