@@ -9,13 +9,15 @@ from torch.nn.functional import interpolate, l1_loss, mse_loss, softplus
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 import evogan
-from evogan import UserError
+from evogan import Gene, Space, UserError
 from evogan.data import DataSpec, load_dataset
 from evogan.evaluation.translations import baselines, copied
 from evogan.families import Field
 from evogan.families.build import build, check, impossible
 from evogan.families.translation.model import TranslationGAN
 from evogan.fitness.likeness import likeness
+from evogan.genes import GENES
+from evogan.report.translated import translated
 from evogan.shipped import read_genome
 from evogan.zoo.gan import Batch, Translates
 
@@ -160,16 +162,21 @@ def test_baselines_need_no_training() -> None:
     assert copied(colour, like).shape == like.shape and torch.equal(copied(like, colour), torch.zeros(2, 3, 8, 8))
 
 
-def test_a_translator_is_trained_judged_and_kept(tmp_path: Path) -> None:
-    small = {
-        "filters": 8,
-        "patch_filters": 8,
-        "patch_layers": 1,
-        "learning_rate": 2e-3,
-        "batch_size": 8,
-    }
-    task: dict[str, Any] = {"kimg": 0.6, "samples": 60, "runs": tmp_path, "pairs": "edges:3"}
-    found, folder = evogan.train({**read_genome("pix2pix").genome, **small}, "digits", **task)
-    last = found.scores[-1]
-    assert found.status == "completed" and last["l1"] < last["l1_copy"] and last["psnr"] > last["psnr_copy"]
-    assert last["source_effect"] > 0.05 and (folder / "samples.png").exists()
+def test_a_winner_is_held_against_its_twin_and_what_takes_no_training(tmp_path: Path) -> None:
+    small = {"filters": 8, "patch_filters": 8, "patch_layers": 1, "batch_size": 8}
+    space = Space(
+        "small",
+        [Gene(name="learning_rate", kind="choice", values=(2e-3, 1e-3))],
+        fixed={name: v for name, v in {**read_genome("pix2pix").genome, **small}.items() if name != "learning_rate"},
+        table=GENES,
+    )
+    task: dict[str, Any] = {"kimg": 0.6, "samples": 60, "pairs": "edges:3", "fitness": "l1"}
+    run = evogan.search(space, "digits", evaluations=1, confirm=1, workers=1, runs=tmp_path, **task)
+    assert run.best is not None
+    last = run.best.evaluations[0].scores[-1]
+    assert last["l1"] < last["l1_copy"] and last["psnr"] > last["psnr_copy"] and last["source_effect"] > 0.05
+    winner, twin, source, mean = translated(run)
+    assert winner.figures["l1"][0] == pytest.approx(run.confirmations[0].mean) and twin.name.endswith("of pixels alone")
+    assert source.figures.keys() == mean.figures.keys() == {"l1", "psnr", "ssim"} and not source.replicates
+    assert twin.figures["psnr"][0] != winner.figures["psnr"][0] > source.figures["psnr"][0]
+    assert "the source itself" in run.report().read_text()

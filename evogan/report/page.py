@@ -23,6 +23,7 @@ from evogan.report.grids import Grid, best_code_grids, generation_grids, sample_
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.looks import Looks
 from evogan.report.tables import TOP, varying_genes
+from evogan.report.translated import METRICS, translated
 from evogan.settings import GANSettings
 from evogan.shipped import AT
 from evogan.trial import Evaluation
@@ -50,6 +51,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"short": facts.short, "metric": facts.metric_name, "duration": facts.duration}
+    made.filters |= {"figured": lambda figure: facts.figured(*figure)}
     made.filters |= {"shape": facts.shape, "many": facts.many, "percent": facts.percent, "of_twin": facts.of_twin}
     return made
 
@@ -84,6 +86,8 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             knowledge=facts.knowledge(run),
             standings=facts.standings(run),
             classified=facts.classified(run),
+            translated=translated(run),
+            likenesses=METRICS,
             grids=grids,
             generations=generations,
             nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,

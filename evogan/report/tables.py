@@ -18,6 +18,7 @@ from evogan.genome import GeneTable, Genome
 from evogan.genome.schedule import in_words
 from evogan.report import facts
 from evogan.report.facts import metric_name, short, trainings
+from evogan.report.translated import METRICS, translated
 from evogan.shipped import GenomeFile
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, strategy_options
@@ -84,6 +85,15 @@ def as_document(run: RunHistory) -> dict[str, Any]:
                 "images": c.images,
             }
             for c in facts.classified(run)
+        ],
+        "translated": [
+            {
+                "name": t.name,
+                **{metric: figure[0] for metric, figure in t.figures.items()},
+                **{f"{metric}_spread": _finite(figure[1]) for metric, figure in t.figures.items() if t.replicates},
+                "replicates": t.replicates,
+            }
+            for t in translated(run)
         ],
     }
 
@@ -178,6 +188,15 @@ def classified(run: RunHistory) -> Table:
     rows = [(c.name, facts.percent(c.error), facts.of_twin(c), facts.percent(c.nearest), c.replicates) for c in found]
     title = f"error on {found[0].images}" if found else ""
     return _table(title, ("genome", "error", "its supervised twin", "1-NN on pixels", "replicates"), rows)
+
+
+def translations(run: RunHistory) -> Table:
+    """How like the true images what they make of held-out sources is."""
+    rows = [
+        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in METRICS), t.replicates or "")
+        for t in translated(run)
+    ]
+    return _table("made of held-out sources", ("", *map(facts.metric_name, METRICS), "replicates"), rows)
 
 
 def _number(value: float | None) -> float | str:
