@@ -117,6 +117,8 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
         (3e-4, 3e-4, "rmsprop", 1, 64, 128, {"reconstruction_gamma": 1e-6, "posterior": "gaussian", "kl": 1.0}),
     ),
     "sgan": (1e-3, 1e-3, (0.9, 0.999), 1, 32, 100, {"classifier": "logsumexp", "supervised_loss": 2.0}),
+    "triple_gan": (3e-4, 3e-4, (0.5, 0.999), 1, 100, 100, {"pseudo_pairs": "fake", "pseudo_share": 0.5}),
+    "s3gan": (2e-4, 2e-4, (0.0, 0.999), 2, 64, 120, {"rotation_loss": 1.0, "rotation_loss_generator": 0.2}),
     "improved_gan": (3e-3, 3e-3, (0.5, 0.999), 1, 100, 100, {"hidden_noise": 0.5, "feature_matching": "alone"}),
 }
 
@@ -189,6 +191,10 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "sgan": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
     "improved_gan": ({"init": "xavier"}, 0.0, "improved-gan: Lasagne's default, but where the first batch says it"),
     "pix2pix": ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1611.07004: Gaussian, mean 0, deviation 0.02"),
+    "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
+    **dict.fromkeys(
+        ("s2gan", "s2gan_co", "s3gan", "s2gan_clusters"), ({"init": "orthogonal"}, 0.9999, "arXiv:1903.02271: BigGAN's")
+    ),
 }
 
 
@@ -233,7 +239,8 @@ KEYS = dict(
     fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
     egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 1f8c3d2f97ded2f0, bivae 36752a8c352cddee,
     vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
-    improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08""".split(",")
+    improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08, triple_gan 667bc1ed07d93b32, s2gan 629a7f61eb48a241,
+    s2gan_co da76417db6093cbb, s3gan 19370dd5f6882891, s2gan_clusters 7f9dff6da8feac9b""".split(",")
 )
 
 

@@ -17,7 +17,7 @@ from evogan.families.semi_supervised.model import SemiSupervisedGAN
 from evogan.genes import GENES
 from evogan.shipped import read_genome
 from evogan.training import State, Trainer
-from evogan.zoo.classifying import turn
+from evogan.zoo.classifying import balanced, turn
 from evogan.zoo.gan import Batch, Critique
 from tests.fields import rows, streams
 
@@ -109,7 +109,13 @@ def test_sgan_is_as_large_as_published() -> None:
 # --- who learns from what
 
 
-PLAYERS = [{"classifier": value} for value in GENES["classifier"].values]
+PAIRS = {"condition": "labels", "critic_label": "projection"}
+PLAYERS: list[dict[str, Any]] = [
+    *({"classifier": value} for value in GENES["classifier"].values),
+    {"classifier": "auxiliary", "rotation": True, **PAIRS},
+    {"classifier": "player", "pseudo_pairs": "fake", "generated_loss": 0.1, **PAIRS},
+    {"classifier": "player", "clusters": 10, "rotation": True, "pseudo_from": 0.5, **PAIRS},
+]
 
 
 @pytest.mark.parametrize("genes", PLAYERS, ids=str)
@@ -191,6 +197,133 @@ def test_the_judged_network_is_the_average_and_its_batch_norms_know_many_batches
     torch.testing.assert_close(norm.running_mean, mean)
 
 
+# --- pairs of image and class
+
+
+def test_triple_gan_is_its_three_formulas() -> None:
+    """L_D = E_p S(-D) + a E_c S(D) + (1 - a) E_g S(D); L_C = CE + a E sum_y p_c log(1 - D) + a_P CE of fakes."""
+    share, weight = 0.3, 0.2
+    gan = gan_of(
+        classifier="player", loss="minimax", pseudo_pairs="fake", pseudo_share=share, generated_loss=weight, **PAIRS
+    )
+    critic, generator, classifier = (gan.players[name] for name in ("critic", "generator", "classifier"))
+    batch = batch_of(gan, "critic")
+    x, few, y, pool = (*batch.draws["latent"], *(batch.data[n] for n in ("few_images", "few_labels", "images")))
+    drawn = (classifier(pool).classes + batch.draws["gumbel"][0]).argmax(1)
+    found = terms(gan, "critic", batch)
+    torch.testing.assert_close(found["real"], softplus(-critic(few, (), y).score).mean())
+    of_fakes = softplus(critic(generator(x, (), y), (), y).score).mean()
+    of_pairs = softplus(critic(pool, (), drawn).score).mean()
+    torch.testing.assert_close(found["fake"], share * of_pairs + (1 - share) * of_fakes)
+
+    batch = batch_of(gan, "classifier")
+    x, few, y, pool = (*batch.draws["latent"], *(batch.data[n] for n in ("few_images", "few_labels", "images")))
+    chances = torch.softmax(classifier(pool).classes, 1)
+    log_fake = torch.stack([-softplus(critic(pool, (), torch.full((6,), k)).score) for k in range(K)], 1)
+    found = terms(gan, "classifier", batch)
+    torch.testing.assert_close(found["classifier"], share * (chances * log_fake).sum(1).mean())
+    torch.testing.assert_close(found["supervised"], cross_entropy(classifier(few).classes, y))
+    generated = cross_entropy(classifier(generator(x, (), y)).classes, y)
+    torch.testing.assert_close(found["generated"], weight * generated)
+
+
+class Table(torch.nn.Module):
+    """Of images that are one of four patterns: a number for each, or for each and each class."""
+
+    def __init__(self, of_pairs: bool) -> None:
+        super().__init__()
+        self.rows, self.of_pairs = torch.nn.Parameter(torch.zeros(4, K).double()), of_pairs
+
+    def forward(self, images: Tensor, draws: Any, *labels: Tensor) -> Critique:
+        found = images.flatten(1)[:, :4] @ self.rows
+        score = found.gather(1, labels[0][:, None]).squeeze(1) if self.of_pairs else found[:, 0]
+        return Critique(score, found, None if self.of_pairs else found)
+
+    def present(self, images: Tensor) -> Tensor:
+        return images
+
+
+def test_triple_gan_has_its_equilibrium_where_the_classifier_is_that_of_the_data() -> None:
+    """With a generator that is right: p = a p_c + (1 - a) p_g then leaves p_c = p(y|x) alone, and D = 1/2."""
+    gan = gan_of(classifier="player", pseudo_pairs="fake", supervised_loss=0.01, **PAIRS)
+    joint = torch.tensor([[8, 1, 1], [1, 6, 3], [2, 2, 6], [5, 5, 1]]).double()
+    cells = torch.cat([torch.tensor([[x, y]] * int(joint[x, y])) for x in range(4) for y in range(K)])  # p, exactly
+    images = torch.zeros(len(cells), SIDE * SIDE).double().scatter_(1, cells[:, :1], 1.0).view(-1, 1, SIDE, SIDE)
+    labels, n = cells[:, 1], len(cells)
+    critic, classifier = Table(True), Table(False)
+    gan.players = {"critic": critic, "classifier": classifier, "generator": gan.players["generator"]}  # type: ignore[dict-item]
+    classifier.rows.data[:, 0] = 2.0  # which is wrong
+    gan._generate = lambda batch: images  # type: ignore[method-assign,assignment]
+    steps = {"critic": torch.optim.Adam([critic.rows], 0.05), "classifier": torch.optim.Adam([classifier.rows], 0.02)}
+    mean = torch.zeros(4, K).double()
+    for i in range(400):
+        for player, optimizer in steps.items():
+            draws: dict[str, Any] = dict.fromkeys(("real", "fake", "pool", "guess", "few"), ())
+            noise = -torch.empty(n, K).double().exponential_(generator=rng(i)).log()
+            data = {"images": images, "few_images": images, "few_labels": labels}
+            batch = gan._known(Batch(data, {**draws, "gumbel": (noise,)})) if player == "critic" else Batch(data, draws)
+            losses = gan._critic_loss(images, batch) if player == "critic" else gan._loss(player, batch, gan.objective)
+            (table,) = optimizer.param_groups[0]["params"]
+            (table.grad,) = torch.autograd.grad(losses.total(), table)
+            optimizer.step()
+        if i >= 200:
+            mean += torch.softmax(classifier.rows.detach(), 1) / 200
+    torch.testing.assert_close(mean, joint / joint.sum(1, keepdim=True), rtol=0, atol=0.08)
+    assert critic.rows.detach().abs().max() < 1.0
+
+
+def test_pairs_that_count_as_real_have_the_class_of_the_network_that_is_judged() -> None:
+    gan = gan_of(classifier="auxiliary", loss="hinge", pseudo_share=0.3, **PAIRS)
+    batch, critic = batch_of(gan, "critic"), gan.players["critic"]
+    pool, few, y = (batch.data[name] for name in ("images", "few_images", "few_labels"))
+    guessed = gan.classify(pool).argmax(1)
+    of_pool, of_few = (torch.relu(1 - critic(x, (), k).score).mean() for x, k in ((pool, guessed), (few, y)))
+    torch.testing.assert_close(terms(gan, "critic", batch)["real"], 0.3 * of_pool + 0.7 * of_few)
+
+
+@pytest.mark.parametrize(("progress", "trusted"), [(0.3, False), (0.5, True)])
+def test_classes_by_the_classifier_count_from_a_share_of_the_budget_on(progress: float, trusted: bool) -> None:
+    gan = gan_of(classifier="player", loss="hinge", pseudo_share=1.0, pseudo_from=0.5, generated_loss=1.0, **PAIRS)
+    gan.begin(progress)
+    batch, critic = batch_of(gan, "critic"), gan.players["critic"]
+    few = torch.relu(1 - critic(batch.data["few_images"], (), batch.data["few_labels"]).score).mean()
+    assert bool((terms(gan, "critic", batch)["real"] == few).all()) != trusted
+    assert bool(terms(gan, "classifier", batch_of(gan, "classifier"))["generated"] > 0) == trusted
+
+
+def test_turns_are_told_of_reals_by_the_critic_and_of_fakes_for_the_generator() -> None:
+    gan = gan_of(rotation=True, rotation_loss=0.5, rotation_loss_generator=0.1)
+    critic = gan.players["critic"]
+    for player, weight in (("critic", 0.5), ("generator", 0.1)):
+        batch = batch_of(gan, player)
+        images = batch.data["images"] if player == "critic" else gan.players["generator"](*batch.draws["latent"])
+        (turns,) = batch.draws["turns"]
+        logits = critic.turned(critic(turn(images, turns)))  # type: ignore[operator]
+        torch.testing.assert_close(terms(gan, player, batch)["rotation"], weight * cross_entropy(logits, turns))
+
+
+def test_clusters_share_a_batch_evenly_and_have_the_classes_of_the_labelled() -> None:
+    logits = torch.randn(60, 5, generator=rng()).double() / 10 + torch.tensor([1.0, 0, 0, 0, 0])
+    shares = balanced(logits)
+    torch.testing.assert_close(shares.sum(1), torch.ones(60).double())
+    torch.testing.assert_close(shares.sum(0), torch.full((5,), 12.0).double(), rtol=0.05, atol=0)
+    gan = gan_of(classifier="player", clusters=10)
+    classifier, batch = gan.players["classifier"], batch_of(gan, "classifier")
+    classifier.votes.rows.data.normal_(generator=rng())  # type: ignore[union-attr,operator]
+    said = classifier(batch.data["images"])
+    inside = torch.softmax(classifier.clustered(said), 1)  # type: ignore[operator]
+    votes = torch.softmax(10 * classifier.votes.rows, 1)  # type: ignore[union-attr,operator]
+    torch.testing.assert_close(said.classes.exp(), inside @ votes)
+
+
+def test_a_probe_leaves_the_features_alone() -> None:
+    gan = gan_of(classifier="player", probe=True, rotation=True)
+    found, classifier = terms(gan, "classifier", batch_of(gan, "classifier")), gan.players["classifier"]
+    named = dict(classifier.named_parameters())
+    moved = torch.autograd.grad(found["supervised"], list(named.values()), materialize_grads=True)
+    assert {name for name, g in zip(named, moved, strict=True) if g.any()} == {"critic.head.weight", "critic.head.bias"}
+
+
 # --- what does not go
 
 
@@ -199,6 +332,10 @@ def test_the_judged_network_is_the_average_and_its_batch_norms_know_many_batches
     [
         ({"loss": "began", "critic_constraint": "none"}, "an autoencoder as critic"),
         ({"minibatch": "std"}, "the class of an image would depend on the other images"),
+        ({"condition": "labels"}, "the logits of the classes are the score"),
+        ({"condition": "labels", "classifier": "auxiliary"}, "the head would be shown the class"),
+        ({**PAIRS, "classifier": "auxiliary", "pseudo_pairs": "fake"}, "its own opponent"),
+        ({**PAIRS, "classifier": "player", "relativistic": "average"}, "no real has a fake of its own"),
     ],
 )
 def test_genes_that_tell_no_classes_are_refused(genes: dict[str, Any], message: str) -> None:

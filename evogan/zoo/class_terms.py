@@ -20,7 +20,7 @@ from evogan.zoo.number import Scalar, now
 
 class ClassTerms:
     """`matches`: whether the head does, or tells classes. `weights`: `match_loss`; or `class_loss_real`,
-    `class_loss_fake` and `class_loss_generator`."""
+    `class_loss_fake` and `class_loss_generator`; {}: there are no terms."""
 
     def __init__(self, matches: bool, weights: Mapping[str, Scalar]) -> None:
         self.matches, self._weights = matches, weights
@@ -28,7 +28,7 @@ class ClassTerms:
     def critic(self, real: Critique, fake: Critique, labels: Tensor, wrong: Draws) -> dict[str, Tensor]:
         """Of what is said of reals and fakes, that have these labels (N,). `wrong`: others of the reals, (N,), if the
         head matches."""
-        if real.classes is None or fake.classes is None:
+        if real.classes is None or fake.classes is None or not self._weights:
             return {}
         if self.matches:
             right, mismatched = match(real.classes, labels), match(real.classes, *wrong)
@@ -40,7 +40,7 @@ class ClassTerms:
 
     def generator(self, fake: Critique, labels: Tensor) -> dict[str, Tensor]:
         """Of what is said of fakes that were asked for by labels (N,)."""
-        if fake.classes is None:
+        if fake.classes is None or not self._weights:
             return {}
         if self.matches:
             return {"match": self._weight("match_loss") * softplus(-match(fake.classes, labels)).mean()}

@@ -4,6 +4,9 @@ logsumexp   K logits l of the last features; softmax(l) is of the classes, and t
             sigmoid(score) = Z/(Z + 1), Z = sum_k exp(l_k): the chance of not being the (K+1)th class, "fake", whose
             logit is fixed at 0                                                    Salimans et al., arXiv:1606.03498
 auxiliary   the score is the critic's own, the logits are a second head's, as in ACGAN       S2GAN-CO, arXiv:1903.02271
+clusters    p(k|x) = softmax of cosines / T of the features, without gradient, with prototypes; p(y|x) = sum_k p(k|x)
+            p(y|k) with a table p(y|k). Prototypes learn from the cross-entropy of p(k|x) with a balanced assignment of
+            the batch to clusters, which Sinkhorn's algorithm finds                              SwAV, arXiv:2006.09882
 turns       logits of by how many quarters an image was turned                               S3GAN, arXiv:1903.02271
 """
 
@@ -14,45 +17,80 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from evogan.zoo.critic import AroundCritic
 from evogan.zoo.gan import Critique, Draws, Network
-from evogan.zoo.layers import precise
+from evogan.zoo.layers import ClassTable, precise
 from evogan.zoo.number import Scalar, now
 
 TURNS = 4
+TEMPERATURE, SHARPNESS, ROUNDS = 0.1, 0.05, 3  # of cosines in p(k|x), and in Sinkhorn's algorithm
+VOTES = 10.0  # how much faster than other weights the table of classes learns
 STATISTICS = 0.99  # decay of batch norms' means and variances
 
 
 class ClassifyingCritic(AroundCritic):
     """(N, C, H, W) -> `Critique` with classes (N, K). `own_head`: of the classes, beside that of the score; or else
-    `critic` has K outputs. `probe`: the classes' head alone learns from what is said of them. `turns`: it has a head
-    for them.
+    `critic` has K outputs. `probe`: the classes' head alone learns from what is said of them. `clusters`: the classes
+    are those of as many; 0: linear. `turns`: it has a head for them.
     """
 
     def __init__(
-        self, critic: Network, classes: int, *, own_head: bool = False, probe: bool = False, turns: bool = False
+        self,
+        critic: Network,
+        classes: int,
+        *,
+        own_head: bool = False,
+        probe: bool = False,
+        clusters: int = 0,
+        turns: bool = False,
     ) -> None:
         super().__init__(critic)
-        self._own_head, self._probe = own_head, probe
-        if own_head:
+        self._own_head, self._probe, self._clusters = own_head, probe, clusters > 0
+        if clusters:
+            self.prototypes = nn.Linear(self.head.in_features, clusters, bias=False)
+            self.votes = ClassTable(clusters, classes)
+        elif own_head:
             self.class_head = nn.Linear(self.head.in_features, classes)
         if turns:
             self.turn_head = nn.Linear(self.head.in_features, TURNS)
 
     def forward(self, x: Tensor, draws: Draws = (), *labels: Tensor) -> Critique:
         said: Critique = self.critic(x, draws, *labels)
-        reader = self.class_head if self._own_head else self.head
+        if self._clusters:
+            votes = torch.softmax(VOTES * precise(self.votes.rows), 1)
+            inside = torch.softmax(self.clustered(said), 1).detach()
+            return said._replace(classes=(inside @ votes).log())
         if self._own_head or self._probe:
+            reader = self.class_head if self._own_head else self.head
             logits = precise(reader(said.features.detach() if self._probe else said.features))
         else:
             logits = said.score
         score = said.score if self._own_head else torch.logsumexp(logits, 1)
         return Critique(score, said.features, logits)
 
+    def clustered(self, said: Critique) -> Tensor:
+        """(N, clusters): logits of the clusters of the images of which this was said; the features do not learn."""
+        directions = normalize(precise(said.features.detach()))
+        return precise(directions @ normalize(precise(self.prototypes.weight)).mT) / TEMPERATURE
+
     def turned(self, said: Critique) -> Tensor:
         """(N, 4): logits of how far the images were turned of which this was said."""
         return precise(self.turn_head(said.features))
+
+
+def cluster_loss(logits: Tensor) -> Tensor:
+    """Cross-entropy of cluster logits (N, k) with a balanced assignment of the N images to the k clusters."""
+    return -(balanced(logits.detach()) * torch.log_softmax(logits, 1)).sum(1).mean()
+
+
+def balanced(logits: Tensor) -> Tensor:
+    """(N, k) -> shares (N, k) of each image in each cluster: each row sums up to 1, the columns to nearly the same."""
+    logs = logits * (TEMPERATURE / SHARPNESS)
+    for _ in range(ROUNDS):
+        logs = torch.log_softmax(torch.log_softmax(logs, 0), 1)
+    return logs.exp()
 
 
 def draw_turns(n: int, rng: torch.Generator) -> Tensor:

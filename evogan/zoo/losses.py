@@ -106,6 +106,10 @@ class Adversarial:
         assert f is not None
         return {"encoder": self._exchanged(r, f)}
 
+    def each(self, f: Tensor) -> Tensor:
+        """The generator's of every score alone, of any shape; without a relativistic form."""
+        return self.judgement.generator(f)
+
     def _exchanged(self, r: Tensor, f: Tensor) -> Tensor:
         exchanged = self.critic(f, r)
         return exchanged["real"] + exchanged["fake"]
@@ -133,6 +137,9 @@ class Mixture:
 
     def encoder(self, r: Tensor, f: Tensor | None = None) -> LossTerms:
         return self._chosen(lambda kind, own: kind.encoder(own(r), None if f is None else own(f)))
+
+    def each(self, f: Tensor) -> Tensor:
+        return self._chosen(lambda kind, own: {"each": kind.each(own(f))})["each"]
 
     def _chosen(self, terms: Callable[[Objective, Callable[[Tensor], Tensor]], LossTerms]) -> LossTerms:
         found: dict[str, Tensor] = {}
