@@ -118,6 +118,8 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     base = {**{name: v for name, v in plain.items() if name != gene}, **where(gene)}
     if (gene, value) == ("generator_label", "none"):
         base["label_norm"] = "per_class"
+    if gene == "pseudo_pairs":
+        base["classifier"] = "player"
     if gene in ("critic_sees", "fakes"):  # images alone train no encoder
         base["pixel_reconstruction"] = 1.0
     size = 32 if gene.startswith(("cell", "attention")) else 12 if gene == "first_side" else 8
@@ -145,6 +147,7 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
         "sigma_unit",
         "critic_blur",
         "label_norm",
+        "probe",
     )
     if not gene.endswith(later) or value == "spectral_norm":
         assert losses[0] != losses[1]
