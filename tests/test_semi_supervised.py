@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
+import evogan
 from evogan.errors import UserError
 from evogan.families import FAMILIES, Field, image_fields
 from evogan.families.build import build, count_parameters
@@ -314,6 +316,14 @@ def test_clusters_share_a_batch_evenly_and_have_the_classes_of_the_labelled() ->
     inside = torch.softmax(classifier.clustered(said), 1)  # type: ignore[operator]
     votes = torch.softmax(10 * classifier.votes.rows, 1)  # type: ignore[union-attr,operator]
     torch.testing.assert_close(said.classes.exp(), inside @ votes)
+
+
+def test_one_that_is_asked_for_classes_is_trained_scored_kept_and_asked(tmp_path: Path) -> None:
+    genome = {**SMALL, "classifier": "player", "pseudo_pairs": "fake", **PAIRS}
+    evaluation, folder = evogan.train(genome, "digits", labels=50, kimg=0.3, samples=100, runs=tmp_path)
+    assert evaluation.status == "completed"
+    assert {"error", "nearest_error", "label_effect", "critic_accuracy"} <= set(evaluation.scores[-1])
+    assert evogan.load(folder / "generator.safetensors").sample(2, label=3).shape == (2, 1, 8, 8)
 
 
 def test_a_probe_leaves_the_features_alone() -> None:

@@ -23,7 +23,7 @@ from evogan.zoo.backbones import make_networks
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.classifying import ClassifyingCritic, Judged, cluster_loss, draw_turns, turn
 from evogan.zoo.conditioning import class_loss
-from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Rows
+from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents
 from evogan.zoo.layers import initialise
 from evogan.zoo.losses import HARD, LossTerms, Objective
@@ -349,6 +349,10 @@ class SemiSupervisedGAN(PlainGAN):
                 self.players[player],
                 lambda network: network(self._seen(images, FEW, batch), batch.draws[FEW], *self._any_labels(images)),
             )
+
+    def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
+        few = {LABELS: data[FEW_LABELS]} if FEW_LABELS in data else {}
+        return super().prompts(n, {**few, **data}, rng)
 
     # --- how the game goes
 
