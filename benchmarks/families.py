@@ -158,7 +158,7 @@ def inference() -> Part:
 
 
 def semi() -> Part:
-    """Classifiers from few labels, beside their supervised twins and 1-NN: at most 20 minutes of one core a training."""
+    """Classifiers from few labels, their supervised twins, and 1-NN: at most 20 minutes of one core a training."""
     narrow = {"filters": 32, "critic_filters": 32}
     return Part(
         space="semi_supervised",
