@@ -117,7 +117,9 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         trainings = "one training" if run.settings.replicates == 1 else f"up to {run.settings.replicates} trainings"
         caption = f"A dot is a proposal, judged on {trainings}; the step line is the best so far."
         if reference is not None and reference.values:
-            caption += f" The band is {reference.name} on fresh replicates: mean and spread."
+            caption += (
+                f" The band is {reference.name} on fresh replicates{_in_search(run, reference)}: mean and spread."
+            )
         return Drawn(_svg(figure, "best-so-far", caption), caption)
 
 
@@ -223,8 +225,14 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
         axes.set_xlabel(UPDATES if gan and gan.iterations else "thousands of real images shown (kimg)")
         figure.legend(loc="outside upper center", ncols=3)
         caption = f"{metric_name(metric)} at the score checkpoints of the best {len(curves)} of the search"
-        caption += f", and of each fresh replicate of {reference.name}." if reference else "."
+        caption += (
+            f", and of each fresh replicate of {reference.name}{_in_search(run, reference)}." if reference else "."
+        )
         return Drawn(_svg(figure, "learning", caption), caption)
+
+
+def _in_search(run: RunHistory, reference: Confirmation) -> str:
+    return "" if reference.judge == run.judge else ", judged by the validation part"
 
 
 def _reference(run: RunHistory) -> Confirmation | None:

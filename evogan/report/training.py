@@ -63,6 +63,7 @@ def render(training: Training) -> str:
         "losses": figures.losses(evaluation),
         "normalized": figures.normalized(evaluation),
         "fid": figures.fid(evaluation),
+        "errors": figures.errors(evaluation),
         "shares": figures.shares(evaluation),
         "gradients": figures.gradients(evaluation),
         **{f"singular of {player}": figures.singular(evaluation, player) for player in figures.players(evaluation)},

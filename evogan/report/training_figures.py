@@ -30,6 +30,8 @@ PARTS = {
     "fake": ("critic on fakes", FAILED),
     "generator": ("generator", REFERENCE),
 }
+TAUGHT = {"supervised": ("classifier on labelled images", COLORS[2])}
+ERRORS = {"error": FAILED, "validation_error": COLORS[2], "nearest_error": MUTED}
 SHARES = {
     "manifold_precision": BEST,
     "manifold_recall": REFERENCE,
@@ -45,7 +47,7 @@ def losses(evaluation: Evaluation) -> Drawn | None:
     """As the players minimise them."""
     caption = "The losses, each the mean since the point before: what the critic pays for real images and for fakes, "
     caption += "and the generator's. Their levels say little by themselves, what they do together says more."
-    return _lines("losses", evaluation.curve, PARTS, "loss", caption)
+    return _lines("losses", evaluation.curve, PARTS | TAUGHT, "loss", caption)
 
 
 def normalized(evaluation: Evaluation) -> Drawn | None:
@@ -68,6 +70,14 @@ def shares(evaluation: Evaluation) -> Drawn | None:
     caption = "Shares at the score checkpoints: of samples among the real images (precision), of real images among the "
     caption += "samples (recall), of classes that appear; and how often the critic ranks a real image above a fake."
     return _lines("shares", evaluation.scores, lines, "share", caption, top=1.0)
+
+
+def errors(evaluation: Evaluation) -> Drawn | None:
+    """Of a classifier of few labels, beside 1-NN's."""
+    lines = {name: (metric_name(name), color) for name, color in ERRORS.items()}
+    on = evaluation.provenance.get("errors_on", "images that no training sees")
+    caption = f"Share of {on} that the classifier gets wrong, and that 1-NN on pixels does, from the same labels."
+    return _lines("errors", evaluation.scores, lines, "share", caption)
 
 
 def gradients(evaluation: Evaluation) -> Drawn | None:
