@@ -180,7 +180,7 @@ class Generator:
         """What its codes do: images (rows, panels, columns, C, H, W).
 
         A row a category, along it each continuous code from -2 to 2, a panel each, at most 3; of one category, `code`,
-        or without any a row each. Of latents alone a row a coordinate, up to 20.
+        or without any a row each. Of latents alone a row a coordinate, up to 10.
         Errors: UserError for one without an encoder, and for a category that there is not.
         """
         gan, columns = self._encodes(), read_option("columns", columns, int, low=1, high=MOST // codes.ROWS)

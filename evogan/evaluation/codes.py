@@ -23,7 +23,8 @@ from evogan.zoo.gan import Encodes, Prompt
 from evogan.zoo.latents import ends
 
 CATEGORY, CONTINUOUS, CODE_NN = "category", "continuous", "code_nn_error"
-REACH, PANELS, ROWS = 2.0, 3, 20  # of a sweep: how far it goes; side by side, and below each other, at most
+REACH = 2.0  # of a sweep: how far it goes
+PANELS, ROWS, NUMBERS = 3, 20, 10  # codes side by side, and rows of categories or of numbers, at most
 JUDGED, KNOWN, SAMPLED = 5000, 10_000, 1000  # at most: images to judge by, training images beside, samples
 
 Code = Mapping[str, Tensor]
@@ -170,7 +171,7 @@ class Sweep:
             one, prompt = of_category(one, category), of_category(prompt, category)
         if not swept:
             return cls(prompt, columns)
-        rows = [_along(one, part, i, ends, columns) for i in swept[:ROWS]]
+        rows = [_along(one, part, i, ends, columns) for i in swept[:NUMBERS]]
         return cls({name: torch.cat([row[name] for row in rows]) for name in prompt}, columns)
 
     def arranged(self, images: Tensor) -> Tensor:
