@@ -53,7 +53,8 @@ class Aim:
 @dataclass(frozen=True)
 class Part:
     """Of the benchmark. `kimg`: of every data set, or `unit` of it. `published`: genomes, with what is changed for two
-    CPU cores. `labels`: as many of every data set, if few. `twins`: whose supervised twins are trained, too.
+    CPU cores; `by_hand`: others, each a published one and what was changed of it. `labels`: as many of every data set,
+    if few. `twins`: whose supervised twins are trained, too.
     """
 
     space: str
@@ -66,6 +67,7 @@ class Part:
     unit: str = "kimg"
     labels: Mapping[str, int] = field(default_factory=dict)
     twins: tuple[str, ...] = ()
+    by_hand: Mapping[str, tuple[str, Mapping[str, Value]]] = field(default_factory=dict)
 
     def settings(self, data: str) -> dict[str, Any]:
         few = {"labels": self.labels[data]} if data in self.labels else {}
@@ -73,25 +75,32 @@ class Part:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        return (*self.published, *self.aims, *(name + TWIN for name in self.twins))
+        return (*self.published, *self.by_hand, *self.aims, *(name + TWIN for name in self.twins))
 
     def genome(self, name: str, data: str) -> Genome | None:
-        """Of a published GAN, or of a search's winner if there is one yet."""
+        """Of a published GAN, or one by hand, or of a search's winner if there is one yet."""
         if name.endswith(TWIN):
             genome = self.genome(name.removesuffix(TWIN), data)
             return None if genome is None else twin_of(genome)
         if name in self.published:
             return GENES.read({**shipped.read_genome(name).genome, **self.published[name]})
+        if name in self.by_hand:
+            published, change = self.by_hand[name]
+            genome = {**shipped.read_genome(published).genome, **change}
+            applies = GENES.complete(genome)
+            return GENES.read({gene: value for gene, value in genome.items() if gene in applies})
         run = f"{self.space}-{name}-{data}"
         if run not in Store(RUNS).runs() or not evogan.open_run(run, RUNS).ranking:
             return None
         return evogan.open_run(run, RUNS).best.row.genome
 
     def narrowed(self, aim: Aim) -> Space:
-        """The shipped space with what the aim fixes."""
+        """The shipped space with what the aim fixes, and what it begins with as reference."""
         whole = evogan.load_space(self.space)
         others = {g.name: [v for v in g.values if v != aim.fixed[g.name]] for g in whole.genes if g.name in aim.fixed}
-        return whole.without(others, "is not searched here")
+        left = whole.without(others, "is not searched here")
+        reference = [name for name in aim.begin if name in whole.reference]
+        return Space(left.name, left.genes, fixed=left.fixed, table=left.table, reference=reference)
 
 
 def search(part: Part, data: str) -> None:
@@ -143,13 +152,37 @@ def table(part: Part, name: str) -> None:
 
 def inference() -> Part:
     """InfoGAN's category as a clustering; BiGAN's code as features; the faithfulness of VAE-GAN and BiVAE."""
+    published = ("infogan", "bigan", "vae_gan", "vae_gan_three_class", "bivae")
+    small: dict[str, Value] = {"filters": 16, "batch_size": 32, "latent": 16, "learning_rate": 5e-4, "lr_ratio": 2.0}
+    convolutions: dict[str, Value] = {
+        "backbone": "dcgan",
+        "filters": 16,
+        "latent": 32,
+        "pair_entry": "features",
+        "pair_units": 256,
+        "critic_regularization": "none",
+        "generator_regularization": "none",
+        "critic_constraint": "spectral_norm",
+        "batch_size": 32,
+        "learning_rate": 5e-4,
+        "lr_decay": "linear",
+    }
+    by_hand = {
+        "infogan_small": ("infogan", {**small, "continuous_information": 0.1}),
+        "bigan_convolutions": ("bigan", convolutions),
+    }
     return Part(
         space="inference",
         kimg={"digits": 60.0, "mnist": 300.0},
-        published={name: {} for name in ("infogan", "bigan", "vae_gan", "vae_gan_three_class", "bivae")},
+        published={name: {} for name in published},
+        by_hand=by_hand,
         aims={
-            "clusters": Aim("clustering_error", {"encoder": "head", "code_categories": 10}, ("infogan",)),
-            "features": Aim("code_nn_error", {"encoder": "inverse", "critic_sees": "pair"}, ("bigan", "bivae")),
+            "clusters": Aim(
+                "clustering_error", {"encoder": "head", "code_categories": 10}, ("infogan", "infogan_small")
+            ),
+            "features": Aim(
+                "code_nn_error", {"encoder": "inverse", "critic_sees": "pair"}, ("bigan", "bivae", "bigan_convolutions")
+            ),
             "faithful": Aim("reconstruction_ratio", {"encoder": "inverse", "critic_sees": "image"}, ("vae_gan",)),
         },
         metrics=("fid", "clustering_error", "nmi", "mutual_information", "code_nn_error", "reconstruction_ratio"),
