@@ -239,7 +239,7 @@ KEYS = dict(
     fashion_cgan 9d24bafc278a9838, sagan_classes 9d20647c1ff655ef, sngan_projection 1f955c0c5ad4df35,
     egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 1f8c3d2f97ded2f0, bivae 36752a8c352cddee,
     vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
-    improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08, triple_gan 667bc1ed07d93b32, s2gan 629a7f61eb48a241,
+    improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08, triple_gan 0f489af31afc7679, s2gan 629a7f61eb48a241,
     s2gan_co da76417db6093cbb, s3gan 19370dd5f6882891, s2gan_clusters 7f9dff6da8feac9b""".split(",")
 )
 
