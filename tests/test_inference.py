@@ -350,7 +350,7 @@ def test_an_encoder_goes_with_every_backbone_loss_and_penalty(genes: dict[str, A
         ({"condition": "labels"}, "gene 'condition' applies only when"),
         (
             {"encoder_beta1": 0.5},
-            "gene 'encoder_beta1' applies only when family is inference and encoder is network or inverse",
+            "gene 'encoder_beta1' applies only when encoder is network or inverse",
         ),
     ],
 )
