@@ -18,7 +18,7 @@ from evogan.training import Diverged, Population, State, Trainer
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import Batch, Encodes
 from evogan.zoo.stack import shape
-from tests.fields import streams
+from tests.fields import rows, streams
 
 STEPS = 24  # the whole schedule of a training, with optimisers, averages and controllers that have found their pace
 CLASSES = 3
@@ -115,10 +115,10 @@ def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
 def outputs(run: Trainer) -> list[Tensor]:
     """What it does: a weight before a norm may be anything, since its gradient is nothing but rounding."""
     dtype = next(run.gan.sampler.parameters()).dtype
-    prompt = run.gan.prompts(16, {"labels": LABELS[:16]}, torch.Generator().manual_seed(1))
+    images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
+    prompt = run.gan.prompts(16, rows(images, LABELS[:16]), torch.Generator().manual_seed(1))
     labels = [prompt[name] for name in run.gan.prompted]
     start = (run.gan.start(prompt) if isinstance(run.gan, Encodes) else prompt["latent"]).to(dtype)
-    images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
     with torch.no_grad():
         found = [network.eval()(start, (), *labels) for network in (run.gan.players["generator"], run.gan.sampler)]
         for network in (run.gan.players["generator"], run.gan.sampler):
@@ -197,6 +197,16 @@ REMEDIES: list[dict[str, Any]] = [
     {"critic_norm": "virtual_batch", "gradient_penalty": "two_sided"},
     {"critic_norm": "virtual_batch", "backbone": "dcgan", "loss": "began"},
     {"critic_constraint": "sigma_clamp", "critic_sigma_unit": "second", "equalized_lr": True},
+    {
+        "family": "translation",
+        "translator": "resnet",
+        "translator_blocks": 1,
+        "patch_norm": "none",
+        "loss": "non_saturating",
+        "label_smoothing": 0.1,
+        "gradient_penalty": "two_sided",
+        "latent_planes": 2,
+    },
 ]
 
 

@@ -82,6 +82,7 @@ GENES = (
         PIX2PIX,
         acts="number",
         changes=True,
+        switch=True,
     ),
     number(
         "pixel_loss",
@@ -145,5 +146,6 @@ TRANSLATION = Family(
     conflicts=CONFLICTS,
     measures=("fid", "l1", "psnr", "ssim"),
     model="evogan.families.translation.model",
+    stackable=True,
     twin={"adversarial": 0.0},
 )

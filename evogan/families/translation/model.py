@@ -10,7 +10,7 @@ gradient's size, as Adam and RMSprop do, does not feel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -124,11 +124,10 @@ class TranslationGAN(PlainGAN):
         return self._draw(player, n, data, rng)
 
     def _draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
-        batch = super()._draw(player, n, data, rng)
-        if "targets" not in batch.draws:
-            return batch
-        targets = tuple(y[:, None] for y in batch.draws["targets"])  # of all patches of an image
-        return Batch(batch.data, {**batch.draws, "targets": targets})
+        return _of_patches(super()._draw(player, n, data, rng))
+
+    def among(self, batch: Batch) -> Batch:
+        return _of_patches(super().among(batch))
 
     # --- losses
 
@@ -177,6 +176,9 @@ class TranslationGAN(PlainGAN):
 
     # --- samples
 
+    def given(self, images: Tensor, labels: Sequence[Tensor], start: Tensor | None = None) -> Sequence[Tensor]:
+        return labels if self._sees_source else ()
+
     def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
         return {LATENT: draw_latents(self.prior, n, rng), SOURCES: data[SOURCES]}
 
@@ -211,6 +213,14 @@ class TranslationGAN(PlainGAN):
             "generator_output": _rms(made) / max(_rms(data[IMAGES]), TINY),
             "source_effect": _rms(other - made) / max(_rms(apart), TINY),
         }
+
+
+def _of_patches(batch: Batch) -> Batch:
+    """With the targets of an image for all of its patches."""
+    if "targets" not in batch.draws:
+        return batch
+    targets = tuple(y.view(len(y), 1) for y in batch.draws["targets"])
+    return Batch(batch.data, {**batch.draws, "targets": targets})
 
 
 def _rms(x: Tensor) -> float:
