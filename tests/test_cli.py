@@ -392,7 +392,7 @@ def test_moved_seeds_are_said_and_the_front_is_shown(run: Run, tmp_path: Path) -
     front = run(f"search wdcgan {SMALL} --name two --fitness fid,parameters --seed-genomes near.toml --json")
     assert "seed near.toml: clip 0.011 -> " in front.err
     document = json.loads(front.out)
-    assert document["strategy"] == "nsga2"
+    assert document["strategy"] == "assisted"
     assert all(set(one["values"]) == {"fid", "parameters"} for one in document["front"])
     shown = run("show two")
     assert "Pareto front" in shown.out

@@ -216,7 +216,7 @@ def shell(line: str, folder: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_winners_are_held_against_their_twins(folder: Path) -> None:
+def test_winners_are_held_against_their_twins_and_a_run_goes_on(folder: Path) -> None:
     code, out, err = shell(f"search learners.toml --labels 50 {BEGUN} --json", folder)
     assert code == 0, err
     (found,) = json.loads(out)["classified"]
@@ -235,9 +235,6 @@ def test_winners_are_held_against_their_twins(folder: Path) -> None:
     assert chosen is not None and chosen.identity[-1] >= FRESH
     assert chosen.value == pytest.approx(min(checked.in_search.values))
 
-
-def test_a_run_with_few_labels_goes_on(folder: Path) -> None:
-    """After the search above."""
     code, out, err = shell("resume few --evaluations 3 --json", folder)
     assert code == 0 and json.loads(out)["counts"]["evaluations"] == 3, err
     code, _, err = shell(f"search learners.toml --labels 60 {BEGUN}", folder)

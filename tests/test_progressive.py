@@ -105,7 +105,7 @@ def test_images_of_every_size(size: int, channels: int, growing: bool) -> None:
     critic = made(Critic, size, channels, growing=growing)
     images = generator(normal(3, 6), generator.draws(3, rng()))
     assert images.shape == (3, channels, size, size)
-    score, features, _ = critic(images)
+    score, features, *_ = critic(images)
     assert score.shape == (3,) and features.shape == (3, 8)
 
 

@@ -36,7 +36,7 @@ KEPT = ("network.", "optimizer.")  # how the names of what is kept begin
 TRAINING = frozenset(
     {
         *("batch_size", "batch_ratio", "batch_divisor", "augmentation", "gradient_penalty", "zero_penalty"),
-        *("feature_matching", "relativistic", "jacobian_clamping", "unrolled", "evolution", "fakes"),
+        *("feature_matching", "relativistic", "jacobian_clamping", "unrolled", "evolution"),
     }
 )
 

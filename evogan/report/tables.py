@@ -278,7 +278,7 @@ def zoo_row(file: GenomeFile, parameters: Mapping[str, int]) -> dict[str, Any]:
     return {
         "name": file.name,
         "title": file.title,
-        "backbone": genes["backbone"],
+        "backbone": genes.get("backbone", genes.get("translator", "")),
         "loss": facts.loss(genes),
         "penalty": facts.penalty(genes),
         **parameters,
