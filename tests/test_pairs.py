@@ -8,7 +8,7 @@ from PIL import Image
 
 from evogan import UserError
 from evogan.data import Dataset, DataSpec, load_dataset
-from evogan.data.recipes import PAIRS, read_recipe
+from evogan.data.recipes import read_recipe
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 
@@ -34,7 +34,7 @@ def test_a_recipe_makes_sources_of_the_images() -> None:
     assert np.array_equal(low.images, plain.images) and low.kinds == {"labels", "pairs"} > plain.kinds
     assert low.fields["sources"].shape == (1, 2, 2) and "sources (low:4) of 2x2, grey" in low.describe()
     images, sources = both(low)
-    assert np.array_equal(sources, read_recipe("low:4", PAIRS).of(images))
+    assert np.array_equal(sources, read_recipe("low:4").of(images))
     assert len({plain.fingerprint, low.fingerprint, edges.fingerprint}) == 3
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from evogan.data.dataset import Dataset, Images
 from evogan.data.folder import load_folder
 from evogan.data.pictures import Pictures
-from evogan.data.recipes import PAIRS, read_recipe
+from evogan.data.recipes import RECIPES, read_recipe
 from evogan.data.source import Rows, Source
 from evogan.errors import UserError, unknown
 from evogan.files import expand
@@ -33,9 +33,9 @@ def check_pairs(text: str) -> None:
         return
     if "/" in text:
         raise UserError(f"pairs '{text}': no such folder")
-    if name not in PAIRS:
-        raise unknown("recipe", name, [*PAIRS, *SIDES, "a folder of images with the same names"])
-    read_recipe(text, PAIRS)
+    if name not in RECIPES:
+        raise unknown("recipe", name, [*RECIPES, *SIDES, "a folder of images with the same names"])
+    read_recipe(text)
 
 
 def are_made(text: str) -> bool:
@@ -56,7 +56,7 @@ def paired(data: Dataset, text: str, train: Images, unseen: Images) -> Dataset:
 
 def made(data: Dataset, text: str) -> Dataset:
     """With sources by a recipe."""
-    recipe = read_recipe(text, PAIRS)
+    recipe = read_recipe(text)
     return paired(data, text, recipe.of(data.images), recipe.of(data.held_out))
 
 

@@ -15,7 +15,7 @@ All are of whole numbers: the same bits on every machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +55,12 @@ class Made:
         return self.recipe.make(images, self.number or (self.recipe.default(side) if self.recipe.default else 0))
 
 
-def read_recipe(text: str, known: Mapping[str, Recipe]) -> Made:
-    """Errors: UserError for one that is not `known`, and for a number that it lacks, or has none of."""
+def read_recipe(text: str) -> Made:
+    """Errors: UserError for one that there is not, and for a number that it lacks, or has none of."""
     name, colon, number = text.partition(":")
-    if name not in known:
-        raise unknown("recipe", name, known)
-    recipe = known[name]
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    recipe = RECIPES[name]
     if not recipe.number and colon:
         raise UserError(f"recipe '{name}' has no number: {shown(text)}")
     if not colon and recipe.number and recipe.default is None:
@@ -169,8 +169,13 @@ def _block(side: int) -> int:
     return max(3, min(9, side // 4 - (side // 4 + 1) % 2))
 
 
-EDGES, GREY = Recipe(edges, "a block", _block), Recipe(grey)
-PAIRS = {"edges": EDGES, "grey": GREY, "mosaic": Recipe(mosaic, "a cell"), "hole": Recipe(hole)}
-PAIRS |= {"low": Recipe(low, "a factor")}
-DOMAINS = {"edges": EDGES, "negative": Recipe(negative), "rotate": Recipe(rotate), "recolour": Recipe(recolour)}
-DOMAINS |= {"grey": GREY}
+RECIPES = {
+    "edges": Recipe(edges, "a block", _block),
+    "grey": Recipe(grey),
+    "mosaic": Recipe(mosaic, "a cell"),
+    "hole": Recipe(hole),
+    "low": Recipe(low, "a factor"),
+    "negative": Recipe(negative),
+    "rotate": Recipe(rotate),
+    "recolour": Recipe(recolour),
+}
