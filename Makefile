@@ -18,7 +18,7 @@ demo: .venv/installed
 		--evaluations $(EVALUATIONS) --kimg $(KIMG) --name $(DEMO) $(DEMO_FLAGS)
 
 # one more than the cores that it is made for: tests of Ray and of what is killed wait more than they compute
-SHARED := --dist loadgroup --no-loadscope-reorder
+SHARED := --dist loadfile --no-loadscope-reorder
 test: .venv/installed
 	$(BIN)/python -m pytest -n 3 $(SHARED) --durations 25
 

@@ -1,6 +1,6 @@
 """What several tests share: small tasks, made-up evaluators, and global random state that must stay as it was.
 
-A file is one group of `--dist loadgroup`, so that what its tests share is made once. What each file
+A file is for one worker (`--dist loadfile`), so that what its tests share is made once. What each file
 cost is said at the end, in processor seconds, which depend less on the machine than the clock does.
 """
 
@@ -29,11 +29,7 @@ NARROW = str(Path(__file__).with_name("narrow.toml"))  # a space of GANs that ar
 FIRST = "ray cluster faults resume continue population zoo bench api cli".split()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     place = {f"test_{name}": i for i, name in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 

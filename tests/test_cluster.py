@@ -29,8 +29,6 @@ from evogan.genome import Genome
 from evogan.settings.resources import Resources
 from evogan.trial import Evaluation, Task, Trial
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 SMALL: dict[str, Any] = {"object_store_memory": 10**8}
 with socket.create_server(("127.0.0.1", 0)) as free:
     CLIENT = free.getsockname()[1]  # the port for drivers from outside

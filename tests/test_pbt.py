@@ -184,7 +184,6 @@ def test_a_space_in_which_nothing_may_change() -> None:
         make_strategy("pbt", space, 0)
 
 
-@pytest.mark.xdist_group("ray")
 def test_two_workers_find_what_one_does() -> None:
     one, two = search(), search(workers=2)
     assert [told.row for told in one.history] == [told.row for told in two.history]

@@ -278,7 +278,6 @@ def test_what_a_family_cannot_be_is_one_line(fixed: dict[str, str], needs: str, 
     assert said in one_line(shell(line, tmp_path, TOY_NEEDS=needs))
 
 
-@pytest.mark.xdist_group("ray")
 def test_workers_know_a_backbone(tmp_path: Path) -> None:
     (tmp_path / "places.py").write_text(BACKBONE)
     space = write_space(tmp_path, backbone="places")

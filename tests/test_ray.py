@@ -36,8 +36,6 @@ from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
 from tests.conftest import NARROW, mixed_space, score
 from tests.test_engine import facts, run
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 TWO = Resources(workers=2)
 
 
