@@ -139,6 +139,13 @@ def test_what_does_not_fit_is_said() -> None:
     assert impossible({**FIELDS, "images": Field((1, 10, 10))})["translator"] == ["resnet"]
 
 
+def test_judges_of_pairs_need_a_translator(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="fitness 'psnr' judges GANs that make images from images: those of space 'wdcg"
+    ):
+        evogan.search("wdcgan", "digits", pairs="edges", fitness="psnr", evaluations=1, runs=tmp_path)
+
+
 # --- judges
 
 

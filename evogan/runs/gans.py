@@ -104,9 +104,7 @@ class GANProblem:
             return load_features(gan.data)
         if gan.features is None:
             return load_features("inception", gan.download)
-        images = (
-            self.dataset if gan.pairs is None else changed(self.dataset)
-        )  # what they are made from is another matter
+        images = changed(self.dataset) if gan.pairs else self.dataset  # without what they are made from
         known = shipped_for(images.fingerprint)
         return load_features(known) if known else learned(images, self._folder, self._tell)
 
@@ -156,7 +154,7 @@ class GANProblem:
         )
 
     def twin(self, genome: Genome) -> Genome | None:
-        """What a winner is compared with beside the published genomes: trained on as many labels, without a GAN."""
+        """What a winner is compared with beside the published genomes: without its game, as its family says."""
         return twin_of(genome)
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:

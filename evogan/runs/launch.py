@@ -136,7 +136,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     _check_fit(strategy, plan)
     _allotted(settings)
     if plan.problem.gan is not None:
-        from evogan.fitness import METRICS, OF_CLASSES, OF_CLASSIFIERS, OF_ENCODERS, RETIRED
+        from evogan.fitness import METRICS, OF_CLASSES, OF_CLASSIFIERS, OF_ENCODERS, OF_TRANSLATORS, RETIRED
 
         for metric in judge.metrics:
             if metric in RETIRED:
@@ -148,7 +148,9 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
             if metric in OF_ENCODERS:
                 _check_encoder(metric, plan)
             if metric in OF_CLASSIFIERS:
-                _check_classifier(metric, plan)
+                _check_family(metric, plan, "GANs with a classifier: those of {} have none")
+            if metric in OF_TRANSLATORS:
+                _check_family(metric, plan, "GANs that make images from images: those of {} do not")
     elif found := MAXIMISED.intersection(judge.metrics):
         raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
@@ -169,13 +171,13 @@ def _check_conditional(metric: str, plan: Plan) -> None:
             )
 
 
-def _check_classifier(metric: str, plan: Plan) -> None:
+def _check_family(metric: str, plan: Plan, why: str) -> None:
     """Errors: UserError unless every GAN that the run may train is judged by it, as its family says."""
     for what, genes in _judged(plan):
         freed = [gene.values for gene in plan.space.genes if gene.name == "family" and genes is plan.space.fixed]
         for name in freed[0] if freed else (family_of(genes).name,):
             if metric not in FAMILIES[str(name)].measures:
-                raise UserError(f"fitness '{metric}' judges GANs with a classifier: those of {what} have none")
+                raise UserError(f"fitness '{metric}' judges {why.format(what)}")
 
 
 def _check_encoder(metric: str, plan: Plan) -> None:

@@ -15,8 +15,6 @@ A latent may enter as planes beside the source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,9 +41,13 @@ class Translator(Generator):
     `latent`: how many numbers of it enter, as planes; 0 for none.
     """
 
-    def __init__(self, size: int, latent: int) -> None:
+    def __init__(self, size: int, latent: int, dropout: float) -> None:
         super().__init__()
-        self.size, self._latent = size, latent
+        self.size, self._latent, self._dropout = size, latent, dropout
+        self._shapes: list[tuple[int, int, int]] = []  # of the maps (C, H, W) that have dropout
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self._shapes, n, self._dropout, rng)
 
     def forward(self, latent: Tensor, draws: Draws, source: Tensor) -> Tensor:
         """Without `draws` nothing is dropped."""
@@ -73,7 +75,7 @@ class UNet(Translator):
         dropout: float = 0.5,
         latent: int = 0,
     ) -> None:
-        super().__init__(size, latent)
+        super().__init__(size, latent, dropout)
         widths = [filters * min(2**i, WIDEST) for i in range(levels)]
         sides = [size >> i for i in range(levels + 1)]
         bias = normed == "none"
@@ -89,10 +91,7 @@ class UNet(Translator):
             back = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, output_padding=odd, bias=bias or i == 0)
             self.up.append(nn.Sequential(back, norm(normed, outputs)) if i else back)
         steps = [(widths[i - 1], sides[i], sides[i]) for i in reversed(range(1, levels))]
-        self._shapes, self._dropout = steps[:DROPPING], dropout
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return draw_masks(self._shapes, n, self._dropout, rng)
+        self._shapes = steps[:DROPPING]
 
     def translate(self, x: Tensor, draws: Draws) -> Tensor:
         found: list[Tensor] = []
@@ -129,7 +128,7 @@ class ResNet(Translator):
         dropout: float = 0.0,
         latent: int = 0,
     ) -> None:
-        super().__init__(size, latent)
+        super().__init__(size, latent, dropout)
         n, bias = filters, normed in ("none", "instance")
 
         def conv(inputs: int, outputs: int, side: int) -> list[nn.Module]:
@@ -150,11 +149,7 @@ class ResNet(Translator):
             *(nn.ConvTranspose2d(2 * n, n, 3, 2, 1, 1, bias=bias), *then(n)),
             *(nn.ReflectionPad2d(3), nn.Conv2d(n, channels, 7)),
         )
-        self._shapes: Sequence[tuple[int, int, int]] = [(4 * n, size // 4, size // 4)] * blocks
-        self._dropout = dropout
-
-    def draws(self, n: int, rng: torch.Generator) -> Draws:
-        return draw_masks(self._shapes, n, self._dropout, rng)
+        self._shapes = [(4 * n, size // 4, size // 4)] * blocks
 
     def translate(self, x: Tensor, draws: Draws) -> Tensor:
         x = self.before(x)

@@ -27,10 +27,10 @@ from evogan.stable import derive_seed
 from evogan.zoo.backbones import BACKBONES, make_networks, prior_of
 from evogan.zoo.code import CATEGORY, CONTINUOUS
 from evogan.zoo.encoders import CodedCritic, Encoder, PairCritic, ThreeClassCritic, read
+from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.inference import information, kind, kl, reconstruction
 from evogan.zoo.latents import truncated
-from evogan.zoo.layers import initialise
 from evogan.zoo.losses import HARD, LossTerms, Objective
 from evogan.zoo.regularizers import Judge
 
@@ -44,20 +44,14 @@ KINDS = {RECONSTRUCTED: 0, FAKE: 1}  # of fakes that a critic tells apart
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> InferenceGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
-    with torch.device("meta"):
-        players = _networks(genes, fields)
-    for name, network in players.items():
-        network.to_empty(device="cpu")
-        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    players = fresh(lambda: _networks(genes, fields), genes, seed)
     gan = InferenceGAN(genes, fields[IMAGES].shape, players, torch.Generator().manual_seed(derive_seed(seed, "init")))
     gan.to(torch.device("cpu"))
     return gan
 
 
 def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]:
-    with torch.device("meta"):
-        players = _networks(genes, fields)
-    return {name: sum(p.numel() for p in network.parameters()) for name, network in players.items()}
+    return counted(lambda: _networks(genes, fields))
 
 
 def check(genes: Mapping[str, Any], fields: Fields) -> None:

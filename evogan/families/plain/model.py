@@ -30,10 +30,10 @@ from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make
 from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.conditioning import other_labels
+from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
-from evogan.zoo.layers import initialise
 from evogan.zoo.losses import (
     HARD,
     MUTATIONS,
@@ -60,24 +60,20 @@ NOBODY: Mapping[str, Network] = {}
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
-    with torch.device("meta"):  # constructors would draw from the global generator
-        generator, critic = make_networks(genes, *_form(fields), _classes(fields))
-    for name, network in (("generator", generator), ("critic", critic)):
-        network.to_empty(device="cpu")
-        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    players = fresh(lambda: _networks(genes, fields), genes, seed)
     rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
-    gan = PlainGAN(genes, fields[IMAGES].shape, generator, critic, rng, _classes(fields))
+    gan = PlainGAN(genes, fields[IMAGES].shape, players["generator"], players["critic"], rng, _classes(fields))
     gan.to(torch.device("cpu"))
     return gan
 
 
 def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]:
-    with torch.device("meta"):
-        generator, critic = make_networks(genes, *_form(fields), _classes(fields))
-    return {
-        name: sum(p.numel() for p in network.parameters())
-        for name, network in (("generator", generator), ("critic", critic))
-    }
+    return counted(lambda: _networks(genes, fields))
+
+
+def _networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
+    generator, critic = make_networks(genes, *_form(fields), _classes(fields))
+    return {"generator": generator, "critic": critic}
 
 
 def check(genes: Mapping[str, Any], fields: Fields) -> None:

@@ -23,9 +23,9 @@ from evogan.zoo.backbones import make_networks
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.classifying import ClassifyingCritic, Judged, cluster_loss, draw_turns, turn
 from evogan.zoo.conditioning import class_loss
+from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents
-from evogan.zoo.layers import initialise
 from evogan.zoo.losses import HARD, LossTerms, Objective
 from evogan.zoo.number import Number
 
@@ -38,11 +38,7 @@ Genes = Mapping[str, Any]
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> SemiSupervisedGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
-    with torch.device("meta"):  # constructors would draw from the global generator
-        networks = _networks(genes, fields)
-    for name, network in networks.items():
-        network.to_empty(device="cpu")
-        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    networks = fresh(lambda: _networks(genes, fields), genes, seed)
     rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
     gan = SemiSupervisedGAN(genes, fields[IMAGES].shape, networks, rng, classes_of(fields))
     gan.to(torch.device("cpu"))
@@ -50,8 +46,7 @@ def build(genes: dict[str, Any], fields: Fields, seed: int) -> SemiSupervisedGAN
 
 
 def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    with torch.device("meta"):
-        return {name: sum(p.numel() for p in net.parameters()) for name, net in _networks(genes, fields).items()}
+    return counted(lambda: _networks(genes, fields))
 
 
 def check(genes: Genes, fields: Fields) -> None:

@@ -1,0 +1,1 @@
+"""Images from images, in pairs: Isola et al., arXiv:1611.07004."""

@@ -24,9 +24,10 @@ from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.stable import derive_seed
 from evogan.zoo.augment import draw_flips, flipped
+from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents
-from evogan.zoo.layers import initialise, without_statistics
+from evogan.zoo.layers import without_statistics
 from evogan.zoo.losses import Objective, feature_matching
 from evogan.zoo.patches import PatchCritic, patch_layers
 from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
@@ -45,19 +46,14 @@ Genes = Mapping[str, Any]
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> TranslationGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
-    with torch.device("meta"):  # constructors would draw from the global generator
-        networks = _networks(genes, fields)
-    for name, network in networks.items():
-        network.to_empty(device="cpu")
-        initialise(network, genes, torch.Generator().manual_seed(derive_seed(seed, "init", name)))
+    networks = fresh(lambda: _networks(genes, fields), genes, seed)
     gan = TranslationGAN(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
     gan.to(torch.device("cpu"))
     return gan
 
 
 def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    with torch.device("meta"):
-        return {name: sum(p.numel() for p in net.parameters()) for name, net in _networks(genes, fields).items()}
+    return counted(lambda: _networks(genes, fields))
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -164,15 +160,6 @@ class TranslationGAN(PlainGAN):
             self._seen(images, what, batch), batch.draws[what], *self._labels(batch)
         )
         return said
-
-    @torch.no_grad()
-    def after_step(self, player: str, batch: Batch, losses: Losses) -> None:
-        self._weights[player].after_step()
-        if self._histories:
-            self._histories[player].follow(self.players[player])
-        self._memory.follow(player, losses)
-        if player == "generator" and self._average is not None:
-            self._average.follow(self.players["generator"])
 
     # --- samples
 
