@@ -21,7 +21,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.report import facts
 from evogan.runs.knowledge import read_sources, settle_sources
-from evogan.runs.own import Own
+from evogan.runs.own import Own, families_of
 from evogan.runs.place import Place
 from evogan.space import load_space
 from evogan.strategies.knowledge import ROWS, Knowledge, Model, Prior, Source, entered, thinned
@@ -198,6 +198,13 @@ def test_own_data_are_left_out_unless_they_are_named() -> None:
     renamed = Own(frozenset({"pictures", "adc37910b65d9ab8"}), True)  # by what it is, whatever it is called
     assert "digits-wdcgan_wide" not in sources("tables", own=renamed)
     assert sources("mnist-wdcgan", own=Own(frozenset({"mnist"}), True)) == {"mnist-wdcgan"}
+
+
+def test_gans_of_another_family_are_left_out_unless_they_are_named() -> None:
+    other = Own(frozenset({"mine"}), True, families_of(evogan.load_space("translation")))
+    assert other.families == {"translation"} and sources("auto", own=other) == set()
+    assert sources("mnist-wdcgan", own=other) == {"mnist-wdcgan"}
+    assert families_of(evogan.load_space("modern")) == OTHERS.families
 
 
 # --- runs

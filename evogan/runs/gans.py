@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evogan import shipped
-from evogan.families import FAMILIES, Fields, family_of
+from evogan.families import FAMILIES, Fields
 from evogan.genes.twins import twin_of
 from evogan.genome import Genome
-from evogan.runs.own import Own
+from evogan.runs.own import Own, families_of
 from evogan.settings import GANSettings
 from evogan.settings.gan import AUTO
 from evogan.space import Space
@@ -141,8 +141,7 @@ class GANProblem:
         from evogan.families.build import check, impossible
 
         data = self.dataset
-        freed = [gene.values for gene in space.genes if gene.name == "family"]
-        families = [str(name) for name in freed[0]] if freed else [family_of(space.fixed).name]
+        families = sorted(families_of(space))
         for name in families:
             FAMILIES[name].check_served(self.kinds, data.name)
         if not any(gene.name == "backbone" for gene in space.genes):

@@ -37,7 +37,8 @@ def settle_sources(given: object, *, by_default: bool) -> tuple[str, ...]:
 
 
 def read_sources(named: Sequence[str], judge: Judge, own: Own, place: Place) -> list[Source]:
-    """What is named. Of the tables and the store as a whole, what is of the search's own data is left out.
+    """What is named. Of the tables and the store as a whole, what is of the search's own data, or of GANs of other
+    families, is left out.
 
     Errors: UserError for a source that does not exist, that did not measure what judges, or where nothing completed.
     """
@@ -81,7 +82,8 @@ def _check_measured(run: RunHistory, judge: Judge) -> None:
 
 
 def _of_others(table: Table, judge: Judge, own: Own) -> Iterator[Source]:
-    if judge.metric in table.metrics and not own.names & {table.facts["data"], table.facts["task"].get("fingerprint")}:
+    names = {table.facts["data"], table.facts["task"].get("fingerprint")}
+    if judge.metric in table.metrics and own.is_akin(table.space.fixed) and not own.names & names:
         yield of_table(table, judge)
 
 
@@ -127,7 +129,7 @@ def _of_store(place: Place, judge: Judge, own: Own) -> Iterator[Source]:
             others[key] = name
     found: dict[str, dict[str, tuple[Genome, list[Evaluation]]]] = {key: {} for key in others}
     for (key, task, fidelity, _), genome, evaluation in store.evaluations():
-        if task in found and fidelity == 1.0 and not genome.changes:
+        if task in found and fidelity == 1.0 and not genome.changes and own.is_akin(genome):
             found[task].setdefault(key, (genome, []))[1].append(evaluation)
     for task, genomes in found.items():
         rows = [(genome, judge.over(evaluations)) for genome, evaluations in genomes.values()]

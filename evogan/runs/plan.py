@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any
 
@@ -15,6 +15,7 @@ from evogan.plugins import Plugins
 from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import read_sources, settle_sources
 from evogan.runs.objective import ObjectiveProblem
+from evogan.runs.own import families_of
 from evogan.runs.place import Place
 from evogan.runs.seeds import read_seeds
 from evogan.settings import Resources, SearchSettings
@@ -36,7 +37,10 @@ class Plan:
         """Of knowledge, for a run that begins: one that goes on has its own. Errors: UserError."""
         settings = self.settings
         judge = Judge.of(settings.fitness, settings.score, settings.average)
-        return read_sources(settings.learn_from, judge, self.problem.own, place)
+        own = self.problem.own
+        if own.of_a_gan:
+            own = replace(own, families=families_of(self.space))
+        return read_sources(settings.learn_from, judge, own, place)
 
 
 def settle(
