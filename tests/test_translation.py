@@ -1,15 +1,18 @@
 """Images from images: losses against their formulas, pairs that stay pairs, judges against torchmetrics."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import interpolate, l1_loss, mse_loss, softplus
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 import evogan
-from evogan import Gene, Space, UserError
+from evogan import Gene, Space, UserError, cli
 from evogan.data import DataSpec, load_dataset
 from evogan.evaluation.translations import baselines, copied
 from evogan.families import Field
@@ -169,7 +172,9 @@ def test_baselines_need_no_training() -> None:
     assert copied(colour, like).shape == like.shape and torch.equal(copied(like, colour), torch.zeros(2, 3, 8, 8))
 
 
-def test_a_winner_is_held_against_its_twin_and_what_takes_no_training(tmp_path: Path) -> None:
+def test_a_winner_is_held_against_its_twin_and_translates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     small = {"filters": 8, "patch_filters": 8, "patch_layers": 1, "batch_size": 8}
     space = Space(
         "small",
@@ -187,3 +192,31 @@ def test_a_winner_is_held_against_its_twin_and_what_takes_no_training(tmp_path: 
     assert source.figures.keys() == mean.figures.keys() == {"l1", "psnr", "ssim"} and not source.replicates
     assert twin.figures["psnr"][0] != winner.figures["psnr"][0] > source.figures["psnr"][0]
     assert "the source itself" in run.report().read_text()
+
+    def translate(*asked: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["evogan", "translate", str(generator), *asked])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), "".join(capsys.readouterr())
+
+    monkeypatch.chdir(tmp_path)
+    (generator,) = list(tmp_path.rglob("generator.safetensors"))[:1]
+    sources = load_dataset(DataSpec("digits", pairs="edges:3")).unseen["images"]["sources"][:8, 0]
+    Path("drawn").mkdir()
+    for i, source in enumerate(sources):
+        Image.fromarray(source).save(f"drawn/{i}.png")
+    Image.fromarray(sources[0]).save("drawn/1.bmp")
+    code, said = translate("--data", "drawn", "--to", "made")
+    assert code == 0 and "9 images" in said, said
+    assert sorted(path.name for path in Path("made").iterdir()) == sorted(
+        ["1.bmp.png", "1.png.png", *(f"{i}.png" for i in range(8) if i != 1)]
+    )
+    made = evogan.load(generator).translate(torch.from_numpy(sources[:1, None].copy()))[0, 0]
+    assert np.array_equal(np.asarray(Image.open("made/0.png")), ((made + 1) * 127.5).round().byte().numpy())
+    assert translate("--data", "drawn", "--to", "./drawn/") == (
+        2,
+        "evogan: --to 'drawn' is the folder of the sources: what is made of them would take their places\n",
+    )
+    for line in (["--data", "digits", "--image-size", "4"], ["--data", "nothing"]):
+        code, said = translate(*line)
+        assert code == 2 and said.startswith("evogan: ") and said.count("\n") <= 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 from evogan.cli.common import Json, console, learning, print_json, say
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, output_file
+from evogan.errors import UserError
 from evogan.files import check_folder, expand
 from evogan.settings import GANSettings
 from evogan.settings.doors import TRANSLATE
@@ -42,6 +45,8 @@ def translate(
     from evogan.training.feed import prepared
 
     picture, folder = output_file(picture, ".png"), expand(to)
+    if folder.resolve() == expand(data).resolve():
+        raise UserError(f"--to '{to}' is the folder of the sources: what is made of them would take their places")
     check_folder(folder)
     translator = api.load(generator, plugins=asked.pop("plugins", ()))
     translator.check_translates()
@@ -55,7 +60,7 @@ def translate(
         for field in fields
     )
     made = translator.translate(sources)
-    names = [_file(name, spec.name) for name in image_names(spec)]
+    names = _files(image_names(spec), expand(data))
     for name, image in zip(names, to_bytes(made).numpy(), strict=True):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,8 +79,9 @@ def translate(
     say(f"picture  {picture}")
 
 
-def _file(name: str, data: str) -> Path:
-    """Of what is made of an image, within the folder: as its source lies, or is numbered."""
-    folder = expand(data)
-    path = Path(name)
-    return (path.relative_to(folder) if folder.is_dir() else path).with_suffix(".png")
+def _files(names: Sequence[str], data: Path) -> list[Path]:
+    """Of what is made of images, within the folder: as these lie, or are numbered. Where several differ in their suffix
+    alone it stays before the new one."""
+    paths = [Path(name).relative_to(data) if data.is_dir() else Path(name) for name in names]
+    count = Counter(path.with_suffix("") for path in paths)
+    return [path.with_name(f"{path.name if count[path.with_suffix('')] > 1 else path.stem}.png") for path in paths]

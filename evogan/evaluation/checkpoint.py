@@ -229,7 +229,8 @@ class Generator:
         form = tuple(self.facts[SOURCES])
         if tuple(given.shape[1:]) != form or not len(given):
             made_of = f"(N, {', '.join(map(str, form))})"
-            raise UserError(f"its sources are {made_of}, not {tuple(given.shape)}: --image-size {form[-1]} resizes")
+            resize = f": --image-size {form[-1]}" if given.ndim == 4 and given.shape[1] == form[0] else ""
+            raise UserError(f"its sources are {made_of}, not {tuple(given.shape)}{resize}")
         return torch.cat([gan.translate(prepared(part)).float() for part in given.split(500)])
 
     def check_translates(self) -> None:
