@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from evogan.genome import Genome
 from evogan.stable import derive_seed, digest
@@ -123,7 +123,13 @@ class Choice:
         return min(there, key=lambda i: turned(first, scores[i].get(VALIDATION + first, scores[i][first])))
 
 
-def _unheard(point: Mapping[str, float]) -> None:
+class Hear(Protocol):
+    """Hears how far a trial is, and at a checkpoint sees a grid of samples, a PNG. It may raise `Stopped`."""
+
+    def __call__(self, point: Mapping[str, float], grid: bytes = b"") -> None: ...
+
+
+def _unheard(point: Mapping[str, float], grid: bytes = b"") -> None:
     pass
 
 
@@ -135,8 +141,8 @@ class Trial:
     gave at a lower fidelity, with its files: a training may go on from there, and must end as if it had been trained
     straight through. `choice`: of which checkpoint the weights are kept. `number`: the proposal that asked for it
     first. `report` is called now and then with how far it is: `fidelity`, `kimg`, `iterations` where these are the
-    budget, and losses; at a checkpoint its scores. It may raise `Stopped`. `whole`: all players are to be kept, as they
-    are where winners are checked.
+    budget, and losses; at a checkpoint its scores, with a grid. It may raise `Stopped`. `whole`: all players are to be
+    kept, as they are where winners are checked.
     """
 
     genome: Genome
@@ -148,7 +154,7 @@ class Trial:
     choice: Choice = field(default=Choice(), compare=False)
     number: int | None = field(default=None, compare=False)
     whole: bool = field(default=False, compare=False)
-    report: Callable[[Mapping[str, float]], None] = field(default=_unheard, compare=False, repr=False)
+    report: Hear = field(default=_unheard, compare=False, repr=False)
 
     @property
     def identity(self) -> Identity:

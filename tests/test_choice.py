@@ -91,7 +91,7 @@ def test_the_weights_kept_are_those_of_the_checkpoint_that_the_metric_chose(
         assert on.provenance["continued_from"] == fidelity
         assert on.files == whole.files and on.choice == choice
 
-    def stop(point: Mapping[str, float]) -> None:
+    def stop(point: Mapping[str, float], grid: bytes = b"") -> None:
         if point.get("checkpoint") == 3:
             raise Stopped
 

@@ -162,7 +162,7 @@ def test_gans_that_are_evaluated_together_are_scored_as_alone() -> None:
     points: list[str] = []
 
     def listening(one: Trial) -> Trial:
-        return replace(one, report=lambda point: points.append(one.key))
+        return replace(one, report=lambda point, grid=b"": points.append(one.key))
 
     found = {one.identity: evaluation for one, evaluation in evaluate.together([listening(one) for one in trials])}
     assert {one.key for one in trials} == set(points)
@@ -190,7 +190,7 @@ def test_one_of_several_may_come_to_harm_or_be_stopped() -> None:
         for i, (rate, ratio) in enumerate(rates)
     ]
 
-    def stop(point: object) -> None:
+    def stop(point: object, grid: bytes = b"") -> None:
         if isinstance(point, dict) and "fid" in point:
             raise Stopped
 

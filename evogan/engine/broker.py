@@ -52,6 +52,7 @@ class Event:
     evaluation: Evaluation | None = None
     where: str = ""
     point: Mapping[str, float] = field(default_factory=dict)
+    grid: bytes = field(default=b"", repr=False)
     reason: str = ""
     value: float | None = None
     generation: int | None = None
@@ -210,7 +211,16 @@ class Broker:
     def _watch(self, report: Report) -> bool:
         if self._stopping.is_set():
             self._withdraw()
-        self.listener(Event(report.kind, report.trial, where=report.where, point=report.point, reason=report.reason))
+        self.listener(
+            Event(
+                report.kind,
+                report.trial,
+                where=report.where,
+                point=report.point,
+                grid=report.grid,
+                reason=report.reason,
+            )
+        )
         return self._pruner is not None and report.kind == "progress" and self._pruner.stops(report.trial, report.point)
 
     def _record(self, trial: Trial, evaluation: Evaluation) -> Identity:

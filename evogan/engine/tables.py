@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from evogan.errors import UserError
 from evogan.files.documents import parse_json
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class JSON(sa.TypeDecorator[Any]):
@@ -143,4 +143,12 @@ drivers = sa.Table(
     all_tables,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("beats", sa.BigInteger, nullable=False),
+)
+live = sa.Table(  # what runs do now, for whoever looks on; no result depends on it
+    "live",
+    all_tables,
+    sa.Column("run", sa.String, sa.ForeignKey("runs.name"), primary_key=True),
+    sa.Column("trial", sa.String, primary_key=True),  # that trains; "": the run itself
+    sa.Column("document", JSON, nullable=False),
+    sa.Column("grid", sa.LargeBinary),  # a PNG of samples
 )

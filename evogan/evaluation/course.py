@@ -160,7 +160,8 @@ class Course:
                 record.curve.append(where | trainer.losses())
                 if scored:
                     self._score(trainer, where | {"fidelity": part})
-                    self._trial.report(record.scores[-1] | {"checkpoint": len(record.scores)})
+                    score = record.scores[-1]
+                    self._trial.report(score | {"checkpoint": len(record.scores)}, record.files[grid_of(score)])
                 else:
                     self._trial.report(record.curve[-1] | {"fidelity": part})
         finally:

@@ -1,6 +1,7 @@
 """A search seen from outside: listeners that show, log and publish what its engine does. No torch."""
 
 from evogan.engine import Event, Listener
+from evogan.monitor.live import LiveWriter
 from evogan.monitor.log import LEVELS, Log
 from evogan.monitor.progress import SearchProgress
 from evogan.monitor.status import Status, StatusWriter, read_status
@@ -9,6 +10,7 @@ from evogan.monitor.tensorboard import TensorBoard
 
 __all__ = [
     "LEVELS",
+    "LiveWriter",
     "Log",
     "SearchProgress",
     "Status",

@@ -149,6 +149,7 @@ class StatusWriter:
         self._tally, self._pace, self._reason, self._why = Tally(), _Pace(), "", ""
         self._machine = Machine()
         self._begun = monotonic()
+        self._ended: Status | None = None
         self._lock, self._left = Lock(), Flag()
         self._thread = Thread(target=self._keep_fresh, name="status", daemon=True)
 
@@ -164,7 +165,8 @@ class StatusWriter:
         self._left.set()
         self._thread.join()
         status = replace(self.status(), state="stopped", eta=None, running=[])
-        self._write(status if kind else replace(status, state="finished", reason=self._why))
+        self._ended = status if kind else replace(status, state="finished", reason=self._why)
+        self._write(self._ended)
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -179,7 +181,9 @@ class StatusWriter:
             self._reason = without_passwords(event.reason) if event.kind in ("stopping", "waiting") else ""
 
     def status(self) -> Status:
-        """As things stand."""
+        """As things stand, or stood in the end."""
+        if self._ended is not None:
+            return self._ended
         use = self._machine.use()
         with self._lock:
             tally, rate, now = self._tally, self._pace.rate(), monotonic()

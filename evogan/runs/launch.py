@@ -24,12 +24,13 @@ from evogan.engine import (
 )
 from evogan.engine.executors.fused import EvaluateBundles, FusingEvaluate, FusingExecutor
 from evogan.engine.history import RunHistory
+from evogan.engine.live import Live
 from evogan.errors import UserError, unknown
 from evogan.families import FAMILIES, family_of
 from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.genome import Genome
-from evogan.monitor import LEVELS, Log, StatusWriter, TensorBoard, all_of
+from evogan.monitor import LEVELS, LiveWriter, Log, StatusWriter, TensorBoard, all_of
 from evogan.plugins import Plugged, Plugins
 from evogan.runs.knowledge import AUTO
 from evogan.runs.objective import ObjectiveEvaluator
@@ -324,11 +325,11 @@ def _listeners(
     if not store.in_memory:
         folder = store.folder / name
         checks = settings.checks(references)
+        status = StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks, settings.total_seconds)
         hear += [
             stack.enter_context(Log(folder / "log.jsonl", name, judge, outside.log_level)),
-            stack.enter_context(
-                StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks, settings.total_seconds)
-            ),
+            stack.enter_context(LiveWriter(Live(store.database), name, judge.metric, status.status)),
+            stack.enter_context(status),
         ]
         if outside.tensorboard:
             hear.append(stack.enter_context(TensorBoard(folder / "tensorboard", judge, store.files)))

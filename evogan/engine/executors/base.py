@@ -15,7 +15,8 @@ Evaluate = Callable[[Trial], Evaluation]
 
 @dataclass(frozen=True)
 class Report:
-    """What is heard of a trial before its end: that it began (`where`), how far it is (`point`), why it is tried again.
+    """What is heard of a trial before its end: that it began (`where`), how far it is (`point`, and at a checkpoint a
+    `grid`, a PNG), why it is tried again.
 
     `where`: "node 10.0.0.2, gpu 0, process 4711", or "" in this process. `point`: as `Trial.report` was given it.
     """
@@ -24,6 +25,7 @@ class Report:
     trial: Trial
     where: str = ""
     point: Mapping[str, float] = field(default_factory=dict)
+    grid: bytes = field(default=b"", repr=False)
     reason: str = ""
 
 

@@ -51,7 +51,7 @@ class EvaluateBundles:
             return self._evaluate(trial)
 
         def reporting(number: int, member: Trial) -> Trial:
-            return replace(member, report=lambda point: trial.report({**point, MEMBER: float(number)}))
+            return replace(member, report=lambda point, grid=b"": trial.report({**point, MEMBER: float(number)}, grid))
 
         members = [reporting(number, member) for number, member in enumerate(trial.trials)]
         found = {member.identity: evaluation for member, evaluation in self._evaluate.together(members)}

@@ -29,8 +29,8 @@ class LocalExecutor:
         trial = self._queue.popleft()
         watch(Report("started", trial))
 
-        def report(point: Mapping[str, float]) -> None:
-            if watch(Report("progress", trial, point=point)):
+        def report(point: Mapping[str, float], grid: bytes = b"") -> None:
+            if watch(Report("progress", trial, point=point, grid=grid)):
                 raise Stopped
 
         evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))

@@ -129,7 +129,10 @@ class RayExecutor:
         if job is not None and news.number == job.number:
             job.sign = monotonic()
             job.heard += len(news.points)
-            self._reports += [(Report("progress", job.trial, point=point), worker) for point in news.points]
+            self._reports += [
+                (Report("progress", job.trial, point=point, grid=news.grids.get(place, b"")), worker)
+                for place, point in enumerate(news.points)
+            ]
         if news.exceeded is not None:
             self._on_lost(worker, MemoryError())
 

@@ -8,7 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Event, Thread
 from time import monotonic, perf_counter, sleep
@@ -54,10 +54,12 @@ class Offer:
 
 @dataclass(frozen=True)
 class News:
-    """Of the trial that runs: the points it reported since the last news, and the memory that it ends the worker by."""
+    """Of the trial that runs: the points it reported since the last news, the grids that came with some, by their
+    place, and the memory that it ends the worker by."""
 
     number: int
     points: tuple[Point, ...] = ()
+    grids: Mapping[int, bytes] = field(default_factory=dict)
     exceeded: float | None = None
 
 
@@ -71,6 +73,7 @@ class Worker:
         self._number = -1
         self._points: list[Point] = []
         self._told = 0
+        self._grids: dict[int, bytes] = {}  # by the place of their points, until they are told
         self._stopped = False
         self._exceeded: float | None = None
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -88,10 +91,12 @@ class Worker:
     def run(self, number: int, trial: Trial, offer: Offer) -> tuple[Evaluation, list[Point]]:
         """The evaluation, and all that was reported on the way."""
         with self._changed:
-            self._number, self._points, self._told, self._stopped = number, [], 0, False
+            self._number, self._points, self._told, self._grids, self._stopped = number, [], 0, {}, False
 
-        def report(point: Point) -> None:
+        def report(point: Point, grid: bytes = b"") -> None:
             with self._changed:
+                if grid:
+                    self._grids[len(self._points)] = grid
                 self._points.append(dict(point))
                 self._changed.notify_all()
                 if self._stopped:
@@ -126,8 +131,9 @@ class Worker:
             self._changed.wait_for(lambda: self._told < len(self._points) or self._exceeded is not None)
             self._changed.wait_for(lambda: self._exceeded is not None, self._sent + self._pause - monotonic())
             points = tuple(self._points[self._told :])
-            self._told, self._sent = len(self._points), monotonic()
-            return News(self._number, points, self._exceeded)
+            grids = {place - self._told: grid for place, grid in self._grids.items()}
+            self._told, self._grids, self._sent = len(self._points), {}, monotonic()
+            return News(self._number, points, grids, self._exceeded)
 
     @ray.method(concurrency_group="stop")
     def stop(self, number: int) -> None:
