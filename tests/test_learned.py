@@ -229,7 +229,7 @@ def test_a_first_trial_is_looked_at_early_and_left_as_it_is(monkeypatch: pytest.
     for number, seconds in ((0, 1e9), (0, 0.0), (1, 0.0)):
         monkeypatch.setattr(look, "EARLY", seconds)
         trial = Trial(genome, GENES.key(genome), task, number=number)
-        tell = lambda point, number=number: EARLY_FID in point and heard.append((number, point[EARLY_FID]))  # noqa: E731
+        tell = lambda point, grid=b"", number=number: EARLY_FID in point and heard.append((number, point[EARLY_FID]))  # noqa: E731
         found.append(evaluate(replace(trial, report=tell)))
     assert [number for number, _ in heard] == [0] and heard[0][1] > 0
     assert found[0].curve == found[1].curve == found[2].curve

@@ -56,19 +56,22 @@ class ScheduleColumn(Row):
     changes: Annotated[list[ChangeColumn], Field(min_length=1)]
 
 
-class EvaluationRow(Row):
+class OutcomeRow(Row):
     id: int
     fidelity: Fidelity
     status: Status
     cut_short: Failure | None
     reason: str
     scores: list[Numbers]
-    curve: list[Numbers]
-    diagnostics: list[dict[str, Any]]
     flags: list[str]
     cost: Numbers
     limits: LimitsColumn
     provenance: Provenance
+
+
+class EvaluationRow(OutcomeRow):
+    curve: list[Numbers]
+    diagnostics: list[dict[str, Any]]
 
 
 class IdentifiedRow(EvaluationRow):

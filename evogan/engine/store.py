@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ PAGE = 500  # rows that are read at a time
 UNLIMITED = Limits()
 
 _c = evaluations.c
-_FACTS = (
-    *(_c.id, _c.fidelity, _c.status, _c.cut_short, _c.reason, _c.scores, _c.curve, _c.diagnostics, _c.flags),
-    *(_c.cost, _c.limits, _c.provenance),
+_OUTCOME = (
+    *(_c.id, _c.fidelity, _c.status, _c.cut_short, _c.reason, _c.scores, _c.flags, _c.cost, _c.limits, _c.provenance),
 )
+_FACTS = (*_OUTCOME, _c.curve, _c.diagnostics)
 _SAME_GAN = sa.and_(*(_c[name] == sa.bindparam(name, type_=_c[name].type) for name in ("key", "task", "replicate")))
 _FIDELITY = sa.bindparam("fidelity", type_=_c.fidelity.type)
 _ANSWERS = sa.select(*_FACTS).where(_SAME_GAN, _c.fidelity == _FIDELITY).order_by(_c.attempt)
@@ -213,12 +213,14 @@ class Store:
     def evaluation(self, id: int) -> Evaluation:
         return self.evaluations_of([id])[0]
 
-    def evaluations_of(self, ids: Sequence[int]) -> list[Evaluation]:
-        """The evaluations with these ids, in this order."""
+    def evaluations_of(self, ids: Sequence[int], *, whole: bool = True) -> list[Evaluation]:
+        """The evaluations with these ids, in this order; not `whole`: without curves and diagnostics, which are most of
+        them."""
+        columns, shape = (_FACTS, rows.EvaluationRow) if whole else (_OUTCOME, rows.OutcomeRow)
         found: dict[int, Evaluation] = {}
         for start in range(0, len(ids), PAGE):
-            query = sa.select(*_FACTS).where(_c.id.in_(ids[start : start + PAGE]))
-            found |= {row.id: _evaluation(row) for row in self._rows(query, rows.EvaluationRow, evaluations)}
+            query = sa.select(*columns).where(_c.id.in_(ids[start : start + PAGE]))
+            found |= {row.id: _evaluation(row) for row in self._rows(query, shape, evaluations)}
         for id in ids:
             if id not in found:
                 raise self.damaged(f"table {evaluations.name}: row id {id} is missing")
@@ -236,6 +238,17 @@ class Store:
             if len(page) < PAGE:
                 return
             last = page[-1].id
+
+    def answered(self, task: str, keys: Iterable[str]) -> dict[Identity, int]:
+        """The newest attempts at any of these genomes on a task, by what they are of: their ids."""
+        query = sa.select(_c.key, _c.fidelity, _c.replicate, _c.id).where(_c.task == task).order_by(_c.attempt)
+        found: dict[Identity, int] = {}
+        wanted = sorted(set(keys))
+        for start in range(0, len(wanted), PAGE):
+            these = query.where(_c.key.in_(wanted[start : start + PAGE]))
+            for row in self.database.read(partial(_all, these)):
+                found[row.key, task, row.fidelity, row.replicate] = row.id
+        return found
 
     def identities(self) -> dict[int, Identity]:
         """Of all evaluations, by their ids."""
@@ -436,6 +449,10 @@ class Store:
         return UserError(f"store '{self.database.name}' is damaged: {what}")
 
 
+def _all(query: sa.Select[Any], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    return connection.execute(query).all()
+
+
 def _two_at_once(run: str) -> UserError:
     return UserError(f"run '{run}' is carried on by another process at the same time, which went another way")
 
@@ -466,8 +483,8 @@ def _evaluation(row: Any) -> Evaluation:
         status=row.status,
         cut_short=row.cut_short,
         scores=tuple(row.scores),
-        curve=tuple(row.curve),
-        diagnostics=tuple(row.diagnostics),
+        curve=tuple(getattr(row, "curve", ())),
+        diagnostics=tuple(getattr(row, "diagnostics", ())),
         flags=tuple(row.flags),
         cost=row.cost,
         provenance=row.provenance,
