@@ -418,6 +418,8 @@ SICK: dict[str, tuple[Evaluation, str, str]] = {
     "classes alike": (evaluation({"label_effect": 0.03}), "ignored_condition", "0.03 times as far"),
     "other classes": (evaluation({"gan_test_error": 0.9}), "ignored_condition", "90% of the samples are not"),
     "sources alike": (evaluation({"source_effect": 0.04}), "ignored_source", "0.04 times as far"),
+    "hidden": (evaluation({"cycle_error": 0.03, "cycle_error_noise": 0.1}), "steganography", "but of 0.1 after"),
+    "tinted": (evaluation({"tint": 0.3}), "tint", "by 30% of"),
     "anything": (
         evaluation({"manifold_precision": 0.08, "manifold_recall": 0.6}), "over_generalisation", "60% of training"
     ),

@@ -270,7 +270,7 @@ print(*(GENES[name].values[-1] for name in ("backbone", "loss", "family")), "bru
     ("fixed", "needs", "said"),
     [
         ({"family": "toy", "loss": "hinge"}, "", "gene 'loss' never applies: family is toy, not plain"),
-        ({"family": "toy"}, "domains", "family 'toy' needs domains, which data set 'digits' does not have"),
+        ({"family": "toy"}, "sequences", "family 'toy' needs sequences, which data set 'digits' does not have"),
     ],
 )
 def test_what_a_family_cannot_be_is_one_line(fixed: dict[str, str], needs: str, said: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed
 from evogan.training import Diverged, Population, State, Trainer
 from evogan.zoo.backbones import BACKBONES
-from evogan.zoo.gan import Batch, Encodes
+from evogan.zoo.gan import Batch, Crosses, Encodes
 from evogan.zoo.stack import shape
 from tests.fields import rows, streams
 
@@ -56,6 +56,7 @@ def small(genome: Mapping[str, Any]) -> dict[str, Any]:
         "growing": False,
         "evolution": False,
         "attention": "none",
+        "translator_blocks": 1,
     }
     genes = GENES.complete(genome)
     slow = {"learning_rate": genes["learning_rate"] / 10}  # or many steps amplify rounding itself
@@ -91,7 +92,7 @@ def others(genome: Mapping[str, Any]) -> list[dict[str, Any]]:
         changed[name] = lambda value, times: value * times
     for name in ("mutual_information", "continuous_information", "kl", "reconstruction_gamma", "encoder_lr_ratio"):
         changed[name] = lambda value, times: value * times
-    for name in ("feature_reconstruction", "pixel_reconstruction", "latent_cycle"):
+    for name in ("feature_reconstruction", "pixel_reconstruction", "latent_cycle", "cycle_loss", "identity_loss"):
         changed[name] = lambda value, times: value * times
     changed["critic_steps"] = lambda value, times: 1 + (value + round(2 * times)) % 3
     found = [dict(genome)]
@@ -116,6 +117,10 @@ def outputs(run: Trainer) -> list[Tensor]:
     """What it does: a weight before a norm may be anything, since its gradient is nothing but rounding."""
     dtype = next(run.gan.sampler.parameters()).dtype
     images = torch.linspace(-1, 1, 16 * 64).view(16, 1, 8, 8).to(dtype)
+    if isinstance(run.gan, Crosses):
+        with torch.no_grad():
+            made = [run.gan.cross(images, *way) for way in ((0, 1), (1, 0))]
+            return [*made, *(run.gan.players["critic"](images, (), domain).score for domain in (0, 1))]
     prompt = run.gan.prompts(16, rows(images, LABELS[:16]), torch.Generator().manual_seed(1))
     labels = [prompt[name] for name in run.gan.prompted]
     start = (run.gan.start(prompt) if isinstance(run.gan, Encodes) else prompt["latent"]).to(dtype)
@@ -206,6 +211,16 @@ REMEDIES: list[dict[str, Any]] = [
         "label_smoothing": 0.1,
         "gradient_penalty": "two_sided",
         "latent_planes": 2,
+    },
+    {
+        "family": "domains",
+        "patch_norm": "none",
+        "loss": "least_squares",
+        "label_smoothing": 0.1,
+        "gradient_penalty": "two_sided",
+        "identity_loss": 1.0,
+        "history_pool": 10,
+        "ema": 0.9,
     },
 ]
 

@@ -191,6 +191,10 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "sgan": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
     "improved_gan": ({"init": "xavier"}, 0.0, "improved-gan: Lasagne's default, but where the first batch says it"),
     "pix2pix": ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1611.07004: Gaussian, mean 0, deviation 0.02"),
+    **dict.fromkeys(
+        ("cyclegan", "cyclegan_unet"),
+        ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1703.10593: Gaussian N(0, 0.02)"),
+    ),
     "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
     **dict.fromkeys(
         ("s2gan", "s2gan_co", "s3gan", "s2gan_clusters"), ({"init": "orthogonal"}, 0.9999, "arXiv:1903.02271: BigGAN's")
@@ -240,7 +244,8 @@ KEYS = dict(
     egan 89a0270ef02417e4, infogan 2af3348990fd1c6c, bigan 1f8c3d2f97ded2f0, bivae 36752a8c352cddee,
     vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
     improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08, triple_gan 0f489af31afc7679, s2gan 629a7f61eb48a241,
-    s2gan_co da76417db6093cbb, s3gan 19370dd5f6882891, s2gan_clusters 7f9dff6da8feac9b""".split(",")
+    s2gan_co da76417db6093cbb, s3gan 19370dd5f6882891, s2gan_clusters 7f9dff6da8feac9b,
+    cyclegan b6c77d02ce783d74, cyclegan_unet fb17456e6de169a2""".split(",")
 )
 
 

@@ -23,14 +23,20 @@ def translate(
     generator: Annotated[Path, typer.Argument(help="The generator.safetensors of a GAN that makes images of images.")],
     data: Annotated[str, typer.Option(help="Sources; with --pairs true images: a name, a folder, a file.")],
     to: Annotated[Path, typer.Option(help="Folder for what is made, a PNG a source.")] = Path("translated"),
+    origin: Annotated[str, typer.Option(help="Of a GAN between domains: which the sources are of.")] = "0",
+    target: Annotated[str, typer.Option(help="And which is made: a name, or a number from 0; -1 is the last.")] = "-1",
+    back: Annotated[bool, typer.Option("--back", help="The other way round.")] = False,
     n: Annotated[int, typer.Option("-n", min=1, max=500, help="How many are shown.")] = 24,
     picture: Annotated[
-        Path, typer.Option(help="Sources, evenly spaced among all, each beside what is made of it, and its true image.")
+        Path,
+        typer.Option(
+            help="Sources, evenly spaced among all, each beside what is made, the true image, and what comes back."
+        ),
     ] = Path("translated.png"),
     as_json: Json = False,
     **asked: Any,
 ) -> None:
-    """Images from images, by a GAN that was trained on pairs."""
+    """Images from images, by a GAN that was trained on pairs or on domains; between domains and back again."""
     import numpy as np
     import torch
     from PIL import Image
@@ -59,14 +65,18 @@ def translate(
         torch.cat([torch.tensor(split["images"][field]) for split in (dataset.train, dataset.unseen)])
         for field in fields
     )
-    made = translator.translate(sources)
+    ends = (target, origin) if back else (origin, target)
+    if not translator.domains and (back or ends != ("0", "-1")):
+        raise UserError("--origin, --target and --back are of GANs between domains: this one was trained on pairs")
+    made = translator.cross(sources, *ends) if translator.domains else translator.translate(sources)
     names = _files(image_names(spec), expand(data))
     for name, image in zip(names, to_bytes(made).numpy(), strict=True):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(path)
     rows = np.unique(np.linspace(0, len(names) - 1, n).round().astype(int))
-    shown = beside(prepared(sources[rows]), made[rows], *([prepared(images[rows])] if paired else []))
+    again = [translator.cross(made[rows], *reversed(ends))] if translator.domains else []
+    shown = beside(prepared(sources[rows]), made[rows], *([prepared(images[rows])] if paired else []), *again)
     each = len(shown) // len(rows)
     picture.write_bytes(grid_png(shown, each * max(1, COLUMNS // each)))
     found = likeness(made, prepared(images)) if paired else {}

@@ -20,7 +20,11 @@ Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
 
 Split = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # stream -> field -> rows
 
-KINDS = {"labels": "labels", "pairs": "sources"}  # of data, and the field that tells them
+KINDS = {  # of data, and the stream and field that tell them
+    "labels": ("images", "labels"),
+    "pairs": ("images", "sources"),
+    "domains": ("sources", "sources"),
+}
 SHOWN = 20  # classes in a line
 
 
@@ -32,7 +36,8 @@ class DataSpec:
     pixels a side. `classes`: keep only these, renumbered 0, 1, ... in the order given: names, or, where no class has
     a number for a name, numbers as text; an int is the label itself. `data_dir`: where the built-in data sets lie
     (else the environment's EVOGAN_DATA, else ./data). `download`: fetch a built-in data set that is not there.
-    `pairs`: where each image's source comes from (`evogan.data.pairs`).
+    `pairs`: where each image's source comes from (`evogan.data.pairs`). `domains`: where other domains come from
+    (`evogan.data.domains`).
     """
 
     name: str
@@ -41,6 +46,7 @@ class DataSpec:
     data_dir: str | None = None
     download: bool = False
     pairs: str | None = None
+    domains: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +56,8 @@ class Dataset:
     A split has streams, a stream has fields that belong together row by row: images, uint8 (N, C, H, W) with C in
     {1, 3}; labels, where there are any, int64 (N,), or of K attributes (N, K); sources, what images are to be made
     from, uint8 (N, C', H', W'). `class_names`: of label 0, 1, ...
-    `notes`: what was made of what was found, as far as it does not go without saying.
+    `notes`: what was made of what was found, as far as it does not go without saying. `domains`: names of streams that
+    are domains, in their order; `truth`: whether the same row of each in `unseen` is the same thing.
     Errors: UserError for fields of a stream that differ in length, and for splits that differ in fields.
     """
 
@@ -59,6 +66,8 @@ class Dataset:
     unseen: Split
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    truth: bool = False
 
     def __post_init__(self) -> None:
         if _names(self.train) != _names(self.unseen):
@@ -113,7 +122,7 @@ class Dataset:
     @property
     def kinds(self) -> frozenset[str]:
         """Of data, beyond rows of their own, that a family may need."""
-        return frozenset(kind for kind, field in KINDS.items() if field in self.fields)
+        return frozenset(kind for kind, (stream, field) in KINDS.items() if field in self.train.get(stream, ()))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -31,7 +31,7 @@ HIDDEN = "hidden or thumbnails"
 PARTS = re.compile(
     r"(?:(train|training)|val|valid|validation|test|testing)(?:[-_ ]?(?:set|data|images|imgs|\d+))?", re.IGNORECASE
 )
-DOMAINS = re.compile(r"(train|val|test)[-_]?[AB]", re.IGNORECASE)
+DOMAINS = re.compile(r"(train|val|test)[-_]?([A-Z])", re.IGNORECASE)
 
 Role = Literal["train", "held out", "domain"]
 
@@ -45,8 +45,9 @@ class Layout:
     notes: tuple[str, ...] = ()
 
 
-def load_folder(folder: Path) -> Source:
-    """All images below `folder`; where there are none, those of its Parquet files.
+def load_folder(folder: Path, domains: bool = False) -> Source:
+    """All images below `folder`; where there are none, those of its Parquet files. `domains`: those of `trainA`,
+    `trainB`, ... are its classes.
 
     Errors: UserError for folders that could be classes or parts, and for a `labels.csv` that does not fit.
     """
@@ -61,7 +62,7 @@ def load_folder(folder: Path) -> Source:
     without = [f"left out: {', '.join(f'{n:,} {what}' for what, n in counts)}"] if counts else []
     if not paths:
         raise UserError("; ".join([f"no images in folder '{folder}': allowed: {', '.join(SUFFIXES)}", *without]))
-    layout = layout_of(folder, paths)
+    layout = layout_of(folder, paths, domains)
     if listed is None:
         labels, class_names, said = _classes(folder, layout)
     else:
@@ -135,12 +136,17 @@ def _role(name: str) -> Role | None:
     return None if part is None else "train" if part[1] else "held out"
 
 
-def layout_of(folder: Path, paths: Sequence[Path]) -> Layout:
+def layout_of(folder: Path, paths: Sequence[Path], domains: bool = False) -> Layout:
     tops = _folders(paths)
     roles = {top: _role(top) for top in tops}
     found = list(roles.values())
     if "domain" in found:
-        raise UserError(f"folder '{folder}' holds domains, no classes: name one of its folders {_listed(tops)}")
+        if domains and set(found) == {"domain"}:
+            return _of_domains(paths)
+        raise UserError(
+            f"folder '{folder}' holds domains, no classes: name one of its folders {_listed(tops)}, or say --domains "
+            "classes"
+        )
     if "held out" not in found and (None in found or not found):  # `train` beside `bus` and `car` is a class
         _check_below(folder, paths)
         return Layout(None, paths)
@@ -154,6 +160,14 @@ def layout_of(folder: Path, paths: Sequence[Path]) -> Layout:
     held_out = [roles[path.parts[0]] == "held out" for path in paths]
     inner = [path.relative_to(path.parts[0]) for path in paths]
     return Layout(held_out if any(held_out) else None, inner, (note,))
+
+
+def _of_domains(paths: Sequence[Path]) -> Layout:
+    """`trainA/1.png` as `A/1.png`."""
+    found = [match for path in paths if (match := DOMAINS.fullmatch(path.parts[0]))]
+    held_out = [match[1].lower() != "train" for match in found]
+    inner = [Path(match[2].upper(), *path.parts[1:]) for match, path in zip(found, paths, strict=True)]
+    return Layout(held_out if any(held_out) else None, inner, ())
 
 
 def _check_below(folder: Path, paths: Sequence[Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,12 @@ from evogan.data import kept
 from evogan.data.arrays import load_arrays, of_dataset
 from evogan.data.builtin import DATASETS, load_builtin
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
+from evogan.data.domains import CLASSES, by_classes, by_recipes, of_data_sets, recipes_of
 from evogan.data.folder import load_folder
 from evogan.data.gather import gather
 from evogan.data.pairs import SIDES, are_made, check_pairs, made, one_side, paired, sources_of
 from evogan.data.parquet import PARQUET, load_parquet
+from evogan.data.recipes import RECIPES
 from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError, one_line, unknown
 from evogan.files import expand
@@ -40,8 +43,16 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
         raise UserError(f"image size {spec.image_size}: {smallest} to {largest} pixels a side are allowed")
     if spec.pairs is not None:
         check_pairs(spec.pairs)
+    recipes_of(spec.domains or CLASSES)
     source = _find(spec)
-    for text in (spec.name, spec.data_dir or "", spec.pairs or "", source.name, *(source.class_names or ())):
+    for text in (
+        spec.name,
+        spec.data_dir or "",
+        spec.pairs or "",
+        spec.domains or "",
+        source.name,
+        *(source.class_names or ()),
+    ):
         _check_text(text)
     chosen = _choose(source, spec.classes)
     if min(chosen.train, len(chosen.rows) - chosen.train) < least:
@@ -55,7 +66,21 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
     data = _read(spec, source, chosen, tell)
     if least and all(np.array_equal(data.images[0], image) for image in data.images):
         raise UserError(f"data set '{spec.name}': all {len(data.images):,} images to train on are equal")
+    if spec.domains is not None:
+        return _in_domains(spec.domains, data, spec, tell)
     return data if spec.pairs is None else _paired(spec.pairs, data, spec, whole, chosen, tell)
+
+
+def _in_domains(domains: str, data: Dataset, spec: DataSpec, tell: Tell) -> Dataset:
+    if domains == CLASSES:
+        return by_classes(data)
+    if recipes_of(domains):
+        return by_recipes(data, domains)
+    names = domains.split(",")
+    for name in names:
+        if name not in DATASETS and not expand(name).exists():
+            raise unknown("domains", name, [CLASSES, *RECIPES, *DATASETS, *KINDS.split(", ")])
+    return of_data_sets(data, [load_dataset(replace(spec, name=name, domains=None), tell) for name in names])
 
 
 def _paired(pairs: str, data: Dataset, spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
@@ -149,7 +174,7 @@ def _find(spec: DataSpec) -> Source:
     path = expand(spec.name)
     try:
         if path.is_dir():
-            return load_folder(path)
+            return load_folder(path, domains=spec.domains == CLASSES)
         there = path.exists()
         if path.is_file() and path.suffix.lower() in ARRAYS:
             return load_arrays(path)

@@ -22,6 +22,7 @@ from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.translations import SOURCES
 from evogan.families import Field, Fields, family_of, image_fields
 from evogan.families.build import build, count_parameters
+from evogan.families.domains.family import domain_fields
 from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
 from evogan.genes import GENES
@@ -29,7 +30,7 @@ from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
 from evogan.training.feed import prepared
 from evogan.trial import PLAYERS, GANTask
-from evogan.zoo.gan import GAN, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Crosses, Encodes, Prompt, Translates, parts
 
 MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
@@ -233,6 +234,36 @@ class Generator:
             raise UserError(f"its sources are {made_of}, not {tuple(given.shape)}{resize}")
         return torch.cat([gan.translate(prepared(part)).float() for part in given.split(500)])
 
+    def cross(self, images: Images | Tensor, origin: int | str = 0, target: int | str = -1) -> Tensor:
+        """What is made of images of a domain, uint8 (N, C, H, H) or floats in [-1, 1], in another: images in [-1, 1].
+
+        Domains are named, or counted from 0, or from -1 backwards. Errors: UserError for one that does not translate
+        between domains, for a domain that there is not, and for images of another form.
+        """
+        gan, given = self._gan, torch.as_tensor(images)
+        if not isinstance(gan, Crosses):
+            raise UserError("this GAN does not translate between domains, as those of family 'domains' do")
+        ends = self._domain(origin), self._domain(target)
+        self.check_form(tuple(given.shape))
+        return torch.cat([gan.cross(prepared(part), *ends).float() for part in given.split(500)])
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The names of those that it translates between, if any."""
+        return tuple(self.facts.get("domains", ()))
+
+    def _domain(self, named: int | str) -> int:
+        names = self.domains
+        if str(named) in names:
+            return names.index(str(named))
+        try:
+            number = int(named)
+        except ValueError:
+            number = len(names)
+        if not -len(names) <= number < len(names):
+            raise unknown("domain", str(named), names)
+        return number % len(names)
+
     def check_translates(self) -> None:
         """Errors: UserError for one that makes no images of images."""
         self._translates()
@@ -349,6 +380,8 @@ def read_form(header: Any) -> Form:
     fields = image_fields(size, channels, len(known))
     if "sources" in facts:
         fields["sources"] = Field(_shape(facts["sources"]))
+    if "domains" in facts:
+        fields |= dict.fromkeys(domain_fields(len(_names(facts["domains"]))), fields["images"])
     return Form(genome, fields, classes, known, facts)
 
 

@@ -16,7 +16,7 @@ from evogan.evaluation.look import Look
 from evogan.evaluation.players import Players
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.evaluation.shown import shown
-from evogan.fitness import OF_CLASSIFIERS, Scorer, to_unit_range
+from evogan.fitness import OF_CLASSIFIERS, OF_TRUTH, Scorer, to_unit_range
 from evogan.fitness.measures import OF_LABELS
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
@@ -115,6 +115,10 @@ class GANEvaluator:
             raise UserError(
                 f"fitness '{of_classifiers[0]}' judges what was learned from few labels: say of how many images with "
                 "--labels"
+            )
+        if self._dataset.domains and not self._dataset.truth and (of_truth := sorted(OF_TRUTH.intersection(metrics))):
+            raise UserError(
+                f"fitness '{of_truth[0]}' needs the true images of translations: domains of a recipe have them"
             )
         lacking = [metric for metric in metrics if metric in self._scorer.lacks]
         if lacking:

@@ -27,6 +27,9 @@ WIDE = 0.5  # recall of samples that spread over the data: unseen images have so
 LOOSE = 0.2  # precision of samples that are mostly something else: GANs as wide have 0.3 and more
 COPIED = 0.5  # of the distance that unseen images keep from the training images
 DEAF = 0.1  # how far another class moves an image, over how far another latent does; another source, over the truth
+HIDDEN, VISIBLE = 2.0, 0.05  # of the cycle's error, the one after noise; and what it is then at least
+TINTED = 0.15  # of the range of colours
+NEAR = 0.5  # to the truth, as far as two images of the domain are apart
 WRONG = 0.7  # share of samples that are not of the class asked for: of ten classes nine tenths are by chance
 KNOWN = 0.15  # accuracy of the critic on training images above that on held-out ones; chance makes some 0.04
 STANDS = 0.95  # of the FID halfway, above which it no longer falls: there a critic's knowledge does harm
@@ -110,7 +113,8 @@ def _ignored_condition(evaluation: Evaluation) -> Iterator[str]:
     if (effect := last.get("label_effect", 1.0)) < DEAF:
         yield f"another class moves an image {effect:.2g} times as far as another latent does"
     # of no class at all samples are poor, not deaf
-    if last.get("coverage", 0.0) > MISSING and (error := last.get("gan_test_error", 0.0)) > WRONG:
+    asked = "cycle_error" not in last  # between domains without pairs nobody says what is to be kept
+    if asked and last.get("coverage", 0.0) > MISSING and (error := last.get("gan_test_error", 0.0)) > WRONG:
         yield f"{error:.0%} of the samples are not of the class that was asked for"
 
 
@@ -118,6 +122,21 @@ def _ignored_source(evaluation: Evaluation) -> Iterator[str]:
     last = _last(evaluation)
     if not _improves(evaluation) and (effect := last.get("source_effect", 1.0)) < DEAF:
         yield f"another source moves an image {effect:.2g} times as far as the true images are apart"
+
+
+def _steganography(evaluation: Evaluation) -> Iterator[str]:
+    last = _last(evaluation)
+    cycle, noisy = last.get("cycle_error", 1.0), last.get("cycle_error_noise", 0.0)
+    if noisy > max(HIDDEN * cycle, VISIBLE):
+        yield f"images come back with an error of {cycle:.2g}, but of {noisy:.2g} after a little noise on those between"
+
+
+def _tint(evaluation: Evaluation) -> Iterator[str]:
+    last = _last(evaluation)
+    if last.get("truth_distance", 1.0) < NEAR:  # a translator that is right may be wrong about the other domain
+        return
+    if not _improves(evaluation) and (tint := last.get("tint", 0.0)) > TINTED:
+        yield f"within their own domain images change their mean colour by {tint:.0%} of its range"
 
 
 def _over_generalisation(evaluation: Evaluation) -> Iterator[str]:
@@ -192,6 +211,8 @@ RULES: dict[str, Callable[[Evaluation], Iterator[str]]] = {
     "non_convergence": _non_convergence,
     "ignored_condition": _ignored_condition,
     "ignored_source": _ignored_source,
+    "steganography": _steganography,
+    "tint": _tint,
     "over_generalisation": _over_generalisation,
     "memorisation": _memorisation,
     "critic_overfit": _critic_overfit,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Labels
+from evogan.evaluation import domains
 from evogan.evaluation.artefacts import CODES, RECONSTRUCTIONS
 from evogan.evaluation.checkpoint import of_every_class
 from evogan.evaluation.codes import (
@@ -39,7 +40,7 @@ from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
-from evogan.zoo.gan import GAN, Classifies, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Classifies, Crosses, Encodes, Prompt, Translates, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
@@ -70,7 +71,13 @@ class Scoring:
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
         if isinstance(gan, Encodes):
             scores |= self._judged_codes(gan, fresh, CODE_NN in trial.choice.metrics or trainer.is_through)
-        if isinstance(gan, Translates):
+        if isinstance(gan, Crosses):
+            with self._precision():
+                scores |= domains.judged(gan, self.dataset, _half(fresh), self.device, self._at_once)
+            sources, labels = domains.sources_of(self.dataset, _half(fresh))
+            if labels is not None and (error := self.scorer.test_error(sources, labels)) is not None:
+                scores["gan_test_error_copy"] = error
+        elif isinstance(gan, Translates):
             with self._precision():
                 scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
         if self.shown.judged is not None and isinstance(gan, Classifies):
@@ -98,7 +105,12 @@ class Scoring:
 
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column, and
-        likewise a row a category; of one that translates, held-out sources, what is made of each, and its image."""
+        likewise a row a category; of one that translates, held-out sources, what is made of each, and its image; of one
+        between domains, both ways, and back again."""
+        if isinstance(gan, Crosses):
+            with self._precision():
+                images, each = domains.shown(gan, self.dataset, self.device)
+            return grid_png(images, 2 * each)
         if isinstance(gan, Translates):
             return grid_png(self._translated(gan), 3 * PAIRED)
         prompt = self._first(gan, COLUMNS)
@@ -152,6 +164,8 @@ class Scoring:
         asked: dict[str, Any] = {"classes": list(self.class_names)} if LABELS in gan.prompted else {}
         if SOURCES in gan.prompted:
             asked[SOURCES] = list(self.fields[SOURCES].shape)
+        if isinstance(gan, Crosses):
+            asked["domains"] = list(self.dataset.domains)
         return asked | ({"tells_apart": list(self.class_names)} if isinstance(gan, Classifies) else {})
 
     def _samples(self, gan: GAN) -> Iterator[Tensor | tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from evogan.families.domains.family import DOMAINS
 from evogan.families.family import Family, Field, Fields, image_fields
 from evogan.families.inference.family import INFERENCE
 from evogan.families.plain.family import PLAIN
@@ -12,7 +13,7 @@ from evogan.genome import Value
 __all__ = ["FAMILIES", "Family", "Field", "Fields", "family_of", "image_fields"]
 
 # the first is what a genome is that says nothing else
-FAMILIES = {family.name: family for family in (PLAIN, INFERENCE, SEMI_SUPERVISED, TRANSLATION)}
+FAMILIES = {family.name: family for family in (PLAIN, INFERENCE, SEMI_SUPERVISED, TRANSLATION, DOMAINS)}
 
 
 def family_of(genome: Mapping[str, Value]) -> Family:

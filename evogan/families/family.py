@@ -33,6 +33,7 @@ def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]
 
 ASKED = {  # what data do not have of themselves, and how a user says it
     "few_labels": "learns from few labels: say of how many images with --labels",
+    "domains": "translates between domains without pairs: say which with --domains",
     "pairs": "makes images from images: say from what with --pairs",
 }
 

@@ -123,6 +123,15 @@ OF_TRANSLATORS = {  # of GANs that make images from images, on unseen pairs
     "ssim": "structural similarity of made and true images; more is better",
 }
 
+OF_DOMAINS = {  # of GANs that translate between domains without pairs, on unseen images
+    "truth_distance": "distance of translations to the true images, over that of two true ones",
+    "cycle_error": "mean absolute difference of images and what comes back of them, pixels in [0, 1]",
+    "cycle_error_noise": "the same with noise on the images between",
+    "identity_error": "mean absolute difference of images and what is made of them within their own domain",
+}
+
+OF_TRUTH = frozenset({*OF_TRANSLATORS, "truth_distance"})  # by the true images of unseen sources
+
 OF_A_TRAINING = {
     "normalized_loss": "the losses' recent means within their own running range",
     "parameters": "trainable parameters of generator and critic",
@@ -130,7 +139,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_DOMAINS | OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 

@@ -81,6 +81,12 @@ class Scorer:
         images = torch.cat(first)
         return found | {"swd": self._patches.distance(images), "ms_ssim": similarity(images)}
 
+    def test_error(self, images: Tensor, labels: Tensor) -> float | None:
+        """The share of images (n, C, H, W) that the network takes for another class; None where it knows none."""
+        if self._classes is None:
+            return None
+        return self._classes.measure(self.features, extract(self.features, [images]), labels)["gan_test_error"]
+
 
 def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Tensor]:
     """Features (n, d) of the training images and of the held-out ones, remembered from one start to the next."""

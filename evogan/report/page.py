@@ -23,7 +23,7 @@ from evogan.report.grids import Grid, best_code_grids, generation_grids, sample_
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.looks import Looks
 from evogan.report.tables import TOP, varying_genes
-from evogan.report.translated import METRICS, translated
+from evogan.report.translated import columns, translated
 from evogan.settings import GANSettings
 from evogan.shipped import AT
 from evogan.trial import Evaluation
@@ -87,7 +87,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             standings=facts.standings(run),
             classified=facts.classified(run),
             translated=translated(run),
-            likenesses=METRICS,
+            likenesses=columns(translated(run)),
             grids=grids,
             generations=generations,
             nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,

@@ -18,7 +18,7 @@ from evogan.genome import GeneTable, Genome
 from evogan.genome.schedule import in_words
 from evogan.report import facts
 from evogan.report.facts import metric_name, short, trainings
-from evogan.report.translated import METRICS, translated
+from evogan.report.translated import columns, translated
 from evogan.shipped import GenomeFile
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, strategy_options
@@ -192,11 +192,13 @@ def classified(run: RunHistory) -> Table:
 
 def translations(run: RunHistory) -> Table:
     """How like the true images what they make of held-out sources is."""
+    found = translated(run)
+    metrics = columns(found)
     rows = [
-        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in METRICS), t.replicates or "")
-        for t in translated(run)
+        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in metrics), t.replicates or "")
+        for t in found
     ]
-    return _table("made of held-out sources", ("", *map(facts.metric_name, METRICS), "replicates"), rows)
+    return _table("made of held-out sources", ("", *map(facts.metric_name, metrics), "replicates"), rows)
 
 
 def _number(value: float | None) -> float | str:

@@ -25,6 +25,8 @@ MEANING = {  # and what to try
     "mode_collapse": "Few images, or one, win over the critic. Try to bound it, a lower rate of it, minibatch layers",
     "non_convergence": "One player runs away from the other. Try a slower critic, a faster generator; the best is kept",
     "ignored_condition": "The class asked for does not matter to the images. Try projection, or a heavier class head",
+    "steganography": "What comes back is hidden in what lies between. Try less weight of the cycle, a stronger critic",
+    "tint": "It changes colours that could stay. Try a heavier identity loss",
     "ignored_source": "What it makes images from does not matter to them. Try a heavier pixel loss, a slower critic",
     "over_generalisation": "It makes all that lies between the data, too. Try a stronger critic, or truncation",
     "memorisation": "Samples are copies. Try more data, augmentation, smaller networks",

@@ -1,4 +1,5 @@
-"""How like the true images what winners make of sources is, beside their twins and what takes no training."""
+"""What winners make of images of another kind: how like the true images it is, and what comes back of it, beside their
+twins and what takes no training."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from evogan.engine.history import RunHistory
 from evogan.extremes import deviation, mean
 
 METRICS = ("fid", "l1", "psnr", "ssim")
+OF_DOMAINS = ("truth_distance", "gan_test_error", "cycle_error", "cycle_error_noise", "identity_error")
 UNTRAINED = {"copy": "the source itself", "mean": "the mean image"}
 TWIN = "of pixels alone"  # after a genome's name
 
@@ -21,6 +23,11 @@ class Translated:
     name: str
     figures: Figures
     replicates: int
+
+
+def columns(found: Sequence[Translated]) -> tuple[str, ...]:
+    """The metrics that there are of any."""
+    return tuple(m for m in (*METRICS, *OF_DOMAINS) if any(m in one.figures for one in found))
 
 
 def translated(run: RunHistory) -> list[Translated]:
@@ -37,17 +44,17 @@ def translated(run: RunHistory) -> list[Translated]:
         if twin := run.twins.get(one.key):
             found += _rows(f"{one.name}, {TWIN}", _points(run, twin))
     for kind, name in UNTRAINED.items():
-        figures = {m: (untrained[f"{m}_{kind}"], 0.0) for m in METRICS if f"{m}_{kind}" in untrained}
+        figures = {m: (untrained[f"{m}_{kind}"], 0.0) for m in (*METRICS, *OF_DOMAINS) if f"{m}_{kind}" in untrained}
         found += [Translated(name, figures, 0)] if figures else []
     return found
 
 
 def _points(run: RunHistory, one: Confirmation) -> list[Mapping[str, float]]:
     points = (run.judge.point(e) for e in one.evaluations if not e.failed)
-    return [point for point in points if "psnr" in point]
+    return [point for point in points if {"psnr", "cycle_error"} & point.keys()]
 
 
 def _rows(name: str, points: Sequence[Mapping[str, float]]) -> Iterator[Translated]:
     if points:
-        columns = {m: [point[m] for point in points] for m in METRICS}
-        yield Translated(name, {m: (mean(v), deviation(v)) for m, v in columns.items()}, len(points))
+        found = {m: [point[m] for point in points] for m in (*METRICS, *OF_DOMAINS) if m in points[0]}
+        yield Translated(name, {m: (mean(v), deviation(v)) for m, v in found.items()}, len(points))

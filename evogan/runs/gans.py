@@ -71,7 +71,7 @@ class GANProblem:
         from evogan.data import DataSpec
 
         gan = self.gan
-        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download, gan.pairs)
+        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download, gan.pairs, gan.domains)
 
     @property
     def image_names(self) -> list[str]:
@@ -100,11 +100,12 @@ class GANProblem:
         gan = self.gan
         if gan.features not in (AUTO, None):
             return load_features(gan.features, gan.download)
-        if gan.data in SHIPPED:
+        if gan.data in SHIPPED and gan.domains is None:
             return load_features(gan.data)
         if gan.features is None:
             return load_features("inception", gan.download)
-        images = changed(self.dataset) if gan.pairs else self.dataset  # without what they are made from
+        made = gan.pairs or gan.domains
+        images = changed(self.dataset) if made else self.dataset  # without what they are made from
         known = shipped_for(images.fingerprint)
         return load_features(known) if known else learned(images, self._folder, self._tell)
 

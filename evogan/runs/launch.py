@@ -137,7 +137,15 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     _check_fit(strategy, plan)
     _allotted(settings)
     if plan.problem.gan is not None:
-        from evogan.fitness import METRICS, OF_CLASSES, OF_CLASSIFIERS, OF_ENCODERS, OF_TRANSLATORS, RETIRED
+        from evogan.fitness import (
+            METRICS,
+            OF_CLASSES,
+            OF_CLASSIFIERS,
+            OF_DOMAINS,
+            OF_ENCODERS,
+            OF_TRANSLATORS,
+            RETIRED,
+        )
 
         for metric in judge.metrics:
             if metric in RETIRED:
@@ -150,6 +158,8 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 _check_encoder(metric, plan)
             if metric in OF_CLASSIFIERS:
                 _check_family(metric, plan, "GANs with a classifier: those of {} have none")
+            if metric in OF_DOMAINS:
+                _check_family(metric, plan, "GANs that translate between domains: those of {} do not")
             if metric in OF_TRANSLATORS:
                 _check_family(metric, plan, "GANs that make images from images: those of {} do not")
     elif found := MAXIMISED.intersection(judge.metrics):
@@ -166,7 +176,7 @@ def _judged(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _check_conditional(metric: str, plan: Plan) -> None:
     """Errors: UserError unless every GAN that the run may train is asked for classes."""
     for what, genes in _judged(plan):
-        if genes.get("condition", "none") == "none":
+        if genes.get("condition", "none") == "none" and metric not in family_of(genes).measures:
             raise UserError(
                 f"fitness '{metric}' judges GANs that are asked for classes: {what} must fix condition = \"labels\""
             )

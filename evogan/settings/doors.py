@@ -37,7 +37,9 @@ RESUME = [
 TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE), *_of(Extensions)]
 GAN = [*_of(GANSettings), *_of(Output, only=("runs",)), *_of(Extensions)]
 EVALUATE = [
-    one for one in GAN if one.name not in ("labels", "pairs", "kimg", "iterations", "precision", "threads", "device")
+    one
+    for one in GAN
+    if one.name not in ("labels", "pairs", "domains", "kimg", "iterations", "precision", "threads", "device")
 ]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
 FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))

@@ -43,6 +43,13 @@ class GANSettings:
         help="What images are to be made from: a recipe (edges, grey, mosaic:4, hole, low:4), a folder of images of "
         "the same names, or left or right, the half of each file that it is.",
     )
+    domains: str | None = option(
+        None,
+        group="data",
+        help="Unpaired domains to translate between: a recipe (edges, negative, rotate, recolour, grey), which makes a "
+        "second one of half of the images, with a truth that is known; classes, each of which is one; or another data "
+        "set. Several recipes, or data sets, are parted by commas.",
+    )
     data_dir: str | None = option(
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""
     )
@@ -78,6 +85,8 @@ class GANSettings:
         check_options(self)
         if self.kimg is not None and self.iterations is not None:
             raise UserError("kimg and iterations are both given: a training has one budget")
+        if self.pairs is not None and self.domains is not None:
+            raise UserError("pairs and domains are both given: images have one or the other")
         if self.iterations is None and self.kimg is None:
             object.__setattr__(self, "kimg", KIMG)
 

@@ -186,6 +186,18 @@ class Translates(Protocol):
         """
 
 
+@runtime_checkable
+class Crosses(Protocol):
+    """A GAN that makes of images of one domain such of another, in every direction. `domains`: how many there are."""
+
+    @property
+    def domains(self) -> int: ...
+    def cross(self, images: Tensor, origin: int, target: int) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] of a domain, from 0 on -> such of another, without gradient, in evaluation
+        mode; where both are the same, what is made of images that are of the domain already.
+        """
+
+
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 

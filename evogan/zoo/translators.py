@@ -153,8 +153,12 @@ class ResNet(Translator):
 
     def translate(self, x: Tensor, draws: Draws) -> Tensor:
         x = self.before(x)
-        for i, (first, second) in enumerate(zip(self.one, self.two, strict=True)):
-            h = first(x)
-            x = x + second(h * draws[i].to(h.dtype) if draws else h)
+        for i in range(len(self.one)):
+            x = self.block(i, x, draws[i] if draws else None)
         translated: Tensor = self.after(x)
         return translated
+
+    def block(self, i: int, x: Tensor, mask: Tensor | None) -> Tensor:
+        h = self.one[i](x)
+        changed: Tensor = x + self.two[i](h if mask is None else h * mask.to(h.dtype))
+        return changed

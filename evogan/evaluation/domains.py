@@ -1,0 +1,128 @@
+"""GANs that translate between domains without pairs, judged on images that no training sees.
+
+From the first domain to the last one and back; what is a mean is over both directions, pixels in [0, 1].
+
+cycle_error        mean |T(T(x, s -> t), t -> s) - x|
+cycle_error_noise  the same with N(0, 0.05^2) on the image between: far more, where it hides what comes back
+identity_error     mean |T(x, t -> t) - x|
+tint               how far the mean colour of an image moves then, the mean over images and colours
+
+and where the truth y of each translation is known
+
+l1, psnr, ssim     of T(x, s -> t) from the first to the last, as of pairs; back_l1, ... the other way
+truth_distance     mean |T(x, s -> t) - y| over the mean |y - y'| of two true images: 0 of the truth, 1 of any other
+
+Beside them are the same of what takes no training: the image itself (copy), the mean of the target's images (mean).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from evogan.data import Dataset
+from evogan.evaluation.translations import SOURCES, beside
+from evogan.fitness.likeness import likeness
+from evogan.fitness.threads import threads
+from evogan.stable import derive_seed
+from evogan.training.feed import prepared
+from evogan.zoo.gan import Crosses
+
+IMAGES = "images"
+JUDGED = 1000  # images of a domain at most
+NOISE = 0.1  # standard deviation, of pixels in [-1, 1]
+SHOWN = 12  # of each domain, in a picture
+FORWARD, BACK = "", "back_"
+
+
+def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_once: int) -> dict[str, float]:
+    """On one half of the held-out images."""
+    images = _images(data, half)
+    found: list[dict[str, float]] = []
+    truths: dict[str, float] = {}
+    for way, (s, t) in {FORWARD: (0, 1), BACK: (1, 0)}.items():
+        x, y = images[s], images[t]
+        origin, target = (end * (gan.domains - 1) for end in (s, t))
+
+        def cross(x: Tensor, origin: int, target: int) -> Tensor:
+            return torch.cat([gan.cross(part.to(device), origin, target).float().cpu() for part in x.split(at_once)])
+
+        made, own = cross(x, origin, target), cross(y, target, target)
+        again, disturbed = cross(made, target, origin), cross(_noisy(made), target, origin)
+        with threads(1):  # their number changes sums
+            found.append(
+                {
+                    "cycle_error": _apart(again, x),
+                    "cycle_error_noise": _apart(disturbed, x),
+                    "identity_error": _apart(own, y),
+                    "tint": _tint(own, y),
+                }
+            )
+            if data.truth:
+                found[-1]["truth_distance"] = _apart(made, y) / _others(y)
+                truths |= {f"{way}{name}": value for name, value in likeness(made, y).items()}
+    means = {name: sum(numbers[name] for numbers in found) / 2 for name in found[0]}
+    with threads(1):
+        return means | truths | (baselines(data, half.start) if data.truth else {})
+
+
+@lru_cache(maxsize=4)
+def baselines(data: Dataset, first: int) -> dict[str, float]:
+    """Of the same images: `l1_copy`, `truth_distance_mean`, ..."""
+    images = _images(data, slice(first, None, 2))
+    found: dict[str, float] = {}
+    for way, (s, t) in {FORWARD: (0, 1), BACK: (1, 0)}.items():
+        x, y = images[s], images[t]
+        field = (SOURCES, IMAGES)[t]
+        mean = torch.tensor(data.train[field][field].mean(0, dtype="float64")).float() / 127.5 - 1
+        for name, made in {"copy": x, "mean": mean.expand_as(y)}.items():
+            found |= {f"{way}{metric}_{name}": value for metric, value in likeness(made, y).items()}
+            distance = f"truth_distance_{name}"
+            found[distance] = found.get(distance, 0.0) + _apart(made, y) / _others(y) / 2
+    return found
+
+
+def sources_of(data: Dataset, half: slice) -> tuple[Tensor, Tensor | None]:
+    """Unseen images of the first domain, uint8 (N, C, H, W), and their classes, where these are known."""
+    rows = {name: torch.tensor(rows[half][:JUDGED]) for name, rows in data.unseen[SOURCES].items()}
+    return rows[SOURCES], rows.get("source_labels")
+
+
+def shown(gan: Crosses, data: Dataset, device: torch.device) -> tuple[Tensor, int]:
+    """For a grid, in turn: an image, what is made of it, the true image where it is known, what comes back, and what
+    comes back of it with noise; of the first domain and then of the last. And how many belong together."""
+    images = [x[:SHOWN] for x in _images(data, slice(None))]
+    rows = []
+    for s, t in ((0, 1), (1, 0)):
+        origin, target = (end * (gan.domains - 1) for end in (s, t))
+        made = gan.cross(images[s].to(device), origin, target)
+        back = [gan.cross(x, target, origin).float().cpu() for x in (made, _noisy(made))]
+        rows.append(beside(images[s], made.float().cpu(), *([images[t]] if data.truth else []), *back))
+    return torch.cat(rows), 5 if data.truth else 4
+
+
+def _images(data: Dataset, half: slice) -> list[Tensor]:
+    """Of the first domain and the last one, in [-1, 1]."""
+    return [prepared(torch.tensor(data.unseen[field][field][half][:JUDGED])) for field in (SOURCES, IMAGES)]
+
+
+def _noisy(images: Tensor) -> Tensor:
+    """The same noise for every GAN."""
+    rng = torch.Generator().manual_seed(derive_seed("noise between"))
+    noise = NOISE * torch.randn(images.shape, generator=rng)
+    return (images + noise.to(images.device, images.dtype)).clamp(-1, 1)
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    return float((one.double() - other.double()).abs().mean()) / 2
+
+
+def _others(images: Tensor) -> float:
+    """How far apart two are."""
+    return max(_apart(images, images.roll(1, 0)), 1e-12)
+
+
+def _tint(made: Tensor, images: Tensor) -> float:
+    return float((made.double() - images.double()).mean((2, 3)).abs().mean()) / 2

@@ -1,0 +1,191 @@
+"""Generators that make of an image of one domain one of another, and the critics of domains.
+
+apart          a network into each of two domains: CycleGAN, arXiv:1703.10593
+autoencoders   an encoder and a decoder for each domain, the halves of a residual translator, cut amid its blocks:
+               ComboGAN, arXiv:1712.06909. Some of the blocks at the cut may be the same for all: XGAN, arXiv:1711.05139
+one            one network for all, which is given the image and the target, planes of ones and zeros, a plane a domain;
+               beyond its borders are zeros, or instance norm would take planes away: StarGAN, arXiv:1711.09020
+                   C7 n, norm, relu | C4 2n s2, norm, relu | C4 4n s2, norm, relu | R blocks | T4 2n s2, norm, relu |
+                   T4 n s2, norm, relu | C7 c, tanh
+
+Each critic is one of patches, of a domain or of all; beside it may be a classifier of images' domains, on the last
+features of a critic of all, and one of codes: C3 s2, LR | C1, the mean over places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from evogan.zoo.gan import Critique, Draws, Network
+from evogan.zoo.layers import LeakyReLU, draw_masks, norm, precise
+from evogan.zoo.patches import PatchCritic
+from evogan.zoo.translators import ResNet, Translator
+
+
+class Crossing(Network):
+    """Of images (N, C, H, W) in [-1, 1] of domain `origin` such of domain `target`, likewise; draws are of one pass."""
+
+    def forward(self, images: Tensor, draws: Draws, origin: int, target: int) -> Tensor:
+        """Where both are the same, as if the images were to be brought into their own domain."""
+        return self.decode(self.encode(images, draws, origin), draws, target)
+
+    def encode(self, images: Tensor, draws: Draws, origin: int) -> Tensor:
+        """What lies between: the images themselves, where there are no codes."""
+        return images
+
+    def decode(self, code: Tensor, draws: Draws, target: int) -> Tensor:
+        raise NotImplementedError
+
+
+class Apart(Crossing):
+    """`into`: of each domain the network that makes its images, whatever they are made of."""
+
+    def __init__(self, into: Sequence[Translator]) -> None:
+        super().__init__()
+        self.into = nn.ModuleList(into)
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        first: Translator = self.into[0]  # type: ignore[assignment]
+        return first.draws(n, rng)
+
+    def decode(self, code: Tensor, draws: Draws, target: int) -> Tensor:
+        made: Tensor = self.into[target](code.new_empty(len(code), 0), draws, code)
+        return made
+
+
+class Autoencoders(Crossing):
+    """Of `domains` domains. `blocks`: of encoder and decoder together; `shared`: the last of the one and the first of
+    the other that are the same for all domains, at most all of each."""
+
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        domains: int,
+        *,
+        filters: int,
+        blocks: int,
+        shared: int,
+        normed: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        before, after = blocks // 2, blocks - blocks // 2
+        self._cuts = (max(before - shared, 0), before, before + min(shared, after))
+        form = {"filters": filters, "normed": normed, "dropout": dropout}
+        own = blocks - (self._cuts[2] - self._cuts[0])
+        self.own = nn.ModuleList(ResNet(size, channels, channels, blocks=own, **form) for _ in range(domains))  # type: ignore[arg-type]
+        self.shared = nn.ModuleList(Block(4 * filters, normed) for _ in range(self._cuts[2] - self._cuts[0]))
+        self._dropout, self._maps = dropout, [(4 * filters, size // 4, size // 4)] * blocks
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self._maps, n, self._dropout, rng)
+
+    def encode(self, images: Tensor, draws: Draws, origin: int) -> Tensor:
+        network: ResNet = self.own[origin]  # type: ignore[assignment]
+        x: Tensor = network.before(images)
+        for i in range(self._cuts[1]):
+            x = self._block(network, i, x, draws)
+        return x
+
+    def decode(self, code: Tensor, draws: Draws, target: int) -> Tensor:
+        network: ResNet = self.own[target]  # type: ignore[assignment]
+        for i in range(self._cuts[1], len(self._maps)):
+            code = self._block(network, i, code, draws)
+        return torch.tanh(network.after(code))
+
+    def _block(self, network: ResNet, i: int, x: Tensor, draws: Draws) -> Tensor:
+        """The i-th of encoder and decoder."""
+        begin, _, end = self._cuts
+        mask = draws[i] if draws else None
+        if begin <= i < end:
+            found: Tensor = self.shared[i - begin](x, mask)
+            return found
+        return network.block(i if i < begin else i - (end - begin), x, mask)
+
+
+class One(Crossing):
+    """For all of `domains` domains."""
+
+    def __init__(
+        self, size: int, channels: int, domains: int, *, filters: int, blocks: int, normed: str, dropout: float
+    ) -> None:
+        super().__init__()
+        n, bias = filters, normed in ("none", "instance")
+
+        def then(channels: int) -> list[nn.Module]:
+            return [norm(normed, channels), nn.ReLU()]
+
+        self.before = nn.Sequential(
+            *(nn.Conv2d(channels + domains, n, 7, 1, 3, bias=bias), *then(n)),
+            *(nn.Conv2d(n, 2 * n, 4, 2, 1, bias=bias), *then(2 * n)),
+            *(nn.Conv2d(2 * n, 4 * n, 4, 2, 1, bias=bias), *then(4 * n)),
+        )
+        self.blocks = nn.ModuleList(Block(4 * n, normed, "zeros") for _ in range(blocks))
+        self.after = nn.Sequential(
+            *(nn.ConvTranspose2d(4 * n, 2 * n, 4, 2, 1, bias=bias), *then(2 * n)),
+            *(nn.ConvTranspose2d(2 * n, n, 4, 2, 1, bias=bias), *then(n)),
+            nn.Conv2d(n, channels, 7, 1, 3),
+        )
+        self._domains, self._dropout = domains, dropout
+        self._maps = [(4 * n, size // 4, size // 4)] * blocks
+
+    def draws(self, n: int, rng: torch.Generator) -> Draws:
+        return draw_masks(self._maps, n, self._dropout, rng)
+
+    def decode(self, code: Tensor, draws: Draws, target: int) -> Tensor:
+        planes = torch.zeros_like(code[:, :1]).repeat(1, self._domains, 1, 1)
+        planes = planes + (torch.arange(self._domains, device=code.device) == target).to(code.dtype)[:, None, None]
+        x: Tensor = self.before(torch.cat([code, planes], 1))
+        for i, block in enumerate(self.blocks):
+            x = block(x, draws[i] if draws else None)
+        return torch.tanh(self.after(x))
+
+
+class Block(nn.Module):
+    """x + (C3, norm, relu, C3, norm), with a mask of what is dropped."""
+
+    def __init__(self, channels: int, normed: str, border: str = "reflect") -> None:
+        super().__init__()
+        bias = normed in ("none", "instance")
+        pad = [nn.ReflectionPad2d(1)] if border == "reflect" else []
+        inner = 0 if pad else 1
+        self.one = nn.Sequential(*pad, nn.Conv2d(channels, channels, 3, 1, inner, bias=bias), norm(normed, channels))
+        self.two = nn.Sequential(*pad, nn.Conv2d(channels, channels, 3, 1, inner, bias=bias), norm(normed, channels))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.one(x))
+        changed: Tensor = x + self.two(h if mask is None else h * mask.to(h.dtype))
+        return changed
+
+
+class DomainCritics(Network):
+    """`own`: the critic of each domain, or the one of all. `classes`: what tells domains apart by its features, if
+    anything; `codes`: what tells them apart by codes."""
+
+    def __init__(
+        self, own: Sequence[PatchCritic], classes: nn.Linear | None = None, codes: CodeClasses | None = None
+    ) -> None:
+        super().__init__()
+        self.own = nn.ModuleList(own)
+        self.classes, self.codes = classes, codes
+
+    def forward(self, images: Tensor, draws: Draws, domain: int) -> Critique:
+        said: Critique = self.own[domain % len(self.own)](images, draws)
+        return said if self.classes is None else said._replace(classes=precise(self.classes(said.features)))
+
+
+class CodeClasses(nn.Module):
+    """Codes (N, C, H, W) -> logits (N, domains)."""
+
+    def __init__(self, channels: int, domains: int, slope: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, 2, 1), LeakyReLU(slope), nn.Conv2d(channels, domains, 1)
+        )
+
+    def forward(self, code: Tensor) -> Tensor:
+        return precise(self.layers(code)).mean((2, 3))

@@ -1,0 +1,351 @@
+"""Domains without pairs: what they are made of, losses against their formulas, judges, and both ways."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import l1_loss
+
+import evogan
+from evogan import Gene, Space, UserError, cli
+from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data.recipes import read_recipe
+from evogan.evaluation.domains import baselines, judged
+from evogan.evaluation.flags import flags_of
+from evogan.families import Field
+from evogan.families.build import build, check
+from evogan.families.domains.model import DomainsGAN
+from evogan.genes import GENES
+from evogan.report.translated import translated
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
+from evogan.shipped import read_genome
+from evogan.trial import Evaluation
+from evogan.zoo.gan import Batch, Crosses
+from evogan.zoo.history import HistoryPool
+
+FIELDS = {name: Field((3, 8, 8)) for name in ("sources", "images")}
+SMALL: dict[str, Any] = {
+    "family": "domains",
+    "filters": 4,
+    "patch_filters": 4,
+    "patch_layers": 1,
+    "patch_norm": "instance",
+    "translator_norm": "instance",
+    "critic_constraint": "none",
+    "loss": "least_squares",
+    "history_pool": 0,
+    "batch_size": 4,
+}
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def made(**genes: Any) -> DomainsGAN:
+    gan = build({**SMALL, **genes}, FIELDS, seed=1)
+    assert isinstance(gan, DomainsGAN) and isinstance(gan, Crosses)
+    for network in gan.networks.values():
+        network.double()
+    return gan
+
+
+def batch_of(gan: DomainsGAN, player: str, seed: int = 2) -> Batch:
+    draw = rng(seed)
+    data = {name: 2 * torch.rand(4, *field.shape, generator=draw) - 1 for name, field in FIELDS.items()}
+    return gan.draw(player, 4, data, rng(3)).map(lambda x: x.double())
+
+
+def value(gan: DomainsGAN, player: str, batch: Batch) -> float:
+    return float(gan.loss(player, batch).total().detach())
+
+
+# --- data
+
+
+def rows_of(images: np.ndarray) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+@pytest.mark.parametrize("recipes", ["negative", "edges:3", "rotate,negative"])
+def test_recipes_make_domains_of_other_images_whose_truth_is_held_out(recipes: str) -> None:
+    plain, data = load_dataset(DataSpec("digits")), load_dataset(DataSpec("digits", domains=recipes))
+    fields = list(data.train)
+    made = [lambda x: x, *(read_recipe(text).of for text in recipes.split(","))]
+    whole = [rows_of(make(plain.images)) for make in made]
+    there = [data.train[name][name] for name in fields]
+    assert sum(map(len, there)) == len(plain.images) and max(map(len, there)) - min(map(len, there)) <= 1
+    assert all(rows_of(images) <= known for images, known in zip(there, whole, strict=True))
+    # the counterparts of the first domain's images are in no other
+    for make, images in zip(made[1:], there[1:], strict=True):
+        assert len(rows_of(make(there[0])) & rows_of(images)) <= len(plain.images) - len(rows_of(make(plain.images)))
+    for make, name in zip(made, fields, strict=True):
+        assert np.array_equal(data.unseen[name][name], make(plain.held_out))
+    assert data.truth and data.kinds == {"domains", "labels"} and len(data.domains) == len(fields)
+    assert data.fingerprint not in (plain.fingerprint, load_dataset(DataSpec("digits", pairs="negative")).fingerprint)
+    labels = {image.tobytes(): label for image, label in zip(plain.images, plain.labels, strict=True)}  # type: ignore[arg-type]
+    source = data.train["sources"]
+    assert all(labels[x.tobytes()] == y for x, y in zip(source["sources"], source["source_labels"], strict=True))
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def folder(path: Path, **counts: int) -> Path:
+    draw = np.random.default_rng(0)
+    for part, count in counts.items():
+        for i in range(count):
+            save(path / part / f"{i}.png", draw.integers(0, 256, (8, 8), dtype=np.uint8))
+    return path
+
+
+def test_a_users_own_domains(tmp_path: Path) -> None:
+    layout = folder(tmp_path / "layout", trainA=5, trainB=7, testA=2, testB=3)
+    data = load_dataset(DataSpec(str(layout), domains="classes"))
+    counts = [(len(data.train[name][name]), len(data.unseen[name][name])) for name in ("sources", "images")]
+    assert counts == [(5, 2), (7, 3)] and data.domains == ("A", "B") and not data.truth and data.labels is None
+    many = folder(tmp_path / "many", apple=30, orange=30, pear=30)
+    data = load_dataset(DataSpec(str(many), domains="classes"))
+    assert list(data.train) == ["sources", "domain_1", "images"] and data.domains == ("apple", "orange", "pear")
+    two = load_dataset(DataSpec("digits", domains="digits"))
+    assert np.array_equal(two.train["sources"]["sources"], two.images) and "source_labels" in two.train["sources"]
+
+
+def test_what_makes_no_domains_is_said_in_a_line(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one", trainA=5, testA=2)
+    small = folder(tmp_path / "small", cat=40, dog=40, emu=2)
+    colour = tmp_path / "colour"
+    for i in range(9):
+        save(colour / f"{i}.png", np.random.default_rng(i).integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    wrong = {
+        "negatve": "unknown domains 'negatve'",
+        "grey": "recipe 'grey': these images are grey",
+        "edges:40": "a block is odd",
+        "low:2": "'digits' 8x8 grey, 'low:2' 4x4 grey: --image-size",
+        "negative,negative": "each recipe once",
+        "rotate:2": "recipe 'rotate' has no number",
+        str(colour): "domains must be of one form, not 'digits' 8x8 grey, 'colour' 9x9 colour",
+    }
+    for domains, said in wrong.items():
+        with pytest.raises(UserError, match=said):
+            load_dataset(DataSpec("digits", domains=domains))
+    with pytest.raises(UserError, match="domains are 2 to 20, here there is one, 'A'"):
+        load_dataset(DataSpec(str(one), domains="classes"))
+    with pytest.raises(UserError, match="domain 'emu' has"):
+        load_dataset(DataSpec(str(small), domains="classes"))
+    with pytest.raises(UserError, match="domains 'classes': data set 'colour' has no classes"):
+        load_dataset(DataSpec(str(colour), domains="classes"))
+    with pytest.raises(UserError, match="or say --domains classes"):
+        load_dataset(DataSpec(str(one)))
+    with pytest.raises(UserError, match="pairs and domains are both given"):
+        GANSettings(data="digits", pairs="edges", domains="negative")
+
+
+def test_families_and_judges_of_domains_are_refused_without(tmp_path: Path) -> None:
+    def search(space: str, **asked: Any) -> None:
+        evogan.search(space, "digits", evaluations=1, runs=tmp_path, samples=60, **asked)
+
+    with pytest.raises(UserError, match="say which with --domains"):
+        search("domains", pairs="edges")
+    with pytest.raises(
+        UserError, match="'cycle_error' judges GANs that translate between domains: those of space 'wdc"
+    ):
+        search("wdcgan", domains="negative", fitness="cycle_error")
+    with pytest.raises(UserError, match="'truth_distance' needs the true images of translations"):
+        search("domains", domains="digits", fitness="truth_distance")
+
+
+# --- losses
+
+
+@pytest.mark.parametrize("way", [{}, {"translator": "resnet", "translator_blocks": 1, "patch_norm": "batch"}])
+def test_losses_are_those_of_the_formula(way: dict[str, Any]) -> None:
+    """CycleGAN's, arXiv:1703.10593, with its two critics and two translators; our least squares have a half."""
+    gan = made(adversarial=0.7, cycle_loss=3.0, identity_loss=0.5, translator_dropout=0.0, **way)
+    (to_a, to_b), (of_a, of_b) = gan.players["generator"].into, gan.players["critic"].own  # type: ignore[union-attr,misc]
+    batch = batch_of(gan, "generator")
+    a, b = batch.data["sources"], batch.data["images"]
+
+    def network(into: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return into(x.new_empty(len(x), 0), (), x)  # type: ignore[no-any-return]
+
+    fake_b, fake_a = network(to_b, a), network(to_a, b)
+    cheat = 0.5 * ((of_b(fake_b).score - 1).square().mean() + (of_a(fake_a).score - 1).square().mean())
+    cycle = l1_loss(network(to_a, fake_b), a) + l1_loss(network(to_b, fake_a), b)
+    own = l1_loss(network(to_b, b), b) + l1_loss(network(to_a, a), a)
+    expected = 0.7 * cheat + 3 * cycle + 0.5 * own
+    assert value(gan, "generator", batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+    expected = torch.zeros(())
+    for critic, real, fake in ((of_b, b, fake_b), (of_a, a, fake_a)):
+        expected = expected + 0.5 * (critic(real).score - 1).square().mean() + 0.5 * critic(fake).score.square().mean()
+    assert value(gan, "critic", batch_of(gan, "critic")) == pytest.approx(float(expected.detach()), rel=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [{"gradient_penalty": "two_sided"}, {"zero_penalty": "r1", "loss": "hinge"}])
+def test_no_gradient_goes_where_it_does_not_belong(penalty: dict[str, Any]) -> None:
+    gan = made(identity_loss=1.0, critic_constraint="spectral_norm", **penalty)
+    for player, other in (("critic", "generator"), ("generator", "critic")):
+        weights = {name: list(network.parameters()) for name, network in gan.players.items()}
+        loss = gan.loss(player, batch_of(gan, player)).total()
+        gradients = torch.autograd.grad(loss, weights[player], materialize_grads=True, retain_graph=True)
+        assert all(g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
+        before = [w.clone() for w in weights[other]]
+        if player == "critic":  # what it is shown is made without a gradient
+            assert not any(g.any() for g in torch.autograd.grad(loss, weights[other], materialize_grads=True))
+        gan.after_step(player, batch_of(gan, player), gan.loss(player, batch_of(gan, player)))
+        assert all(torch.equal(w, old) for w, old in zip(weights[other], before, strict=True))
+
+
+# --- the pool
+
+
+def test_the_pool_is_that_of_the_paper() -> None:
+    """Against a loop over images, as its authors have it, from the same draws; a batch may be larger than the pool."""
+    capacity, n = 5, 4
+    pool, kept = HistoryPool((1, 2, 2), capacity), []
+    for step in range(9):
+        n = 4 if step % 3 else 7
+        new = (10.0 * step + torch.arange(n)).view(n, 1, 1, 1).expand(n, 1, 2, 2)
+        places, chance = pool.draws(n, rng(step))
+        expected = []
+        for image, place, u in zip(new, places.tolist(), chance.tolist(), strict=True):
+            if len(kept) < capacity:
+                kept.append(image)
+                expected.append(image)
+            elif u < 0.5:
+                expected.append(kept[place])
+                kept[place] = image
+            else:
+                expected.append(image)
+        assert torch.equal(pool(new, (places, chance)), torch.stack(expected))
+        assert torch.equal(pool.images[: len(kept)], torch.stack(kept)) and int(pool.filled) == len(kept)
+
+
+def test_half_of_what_is_shown_is_old_and_it_goes_on_with_the_training() -> None:
+    pool, old = HistoryPool((1, 1, 1), 50), 0
+    for step in range(400):
+        new = torch.full((4, 1, 1, 1), float(step))
+        shown = pool(new, pool.draws(4, rng(step)))
+        old += int((shown < step).sum()) if step >= 50 else 0
+    assert abs(old / 1400 - 0.5) < 0.06  # deviation 0.013, and a little less for what comes back in its own step
+    gan = made(history_pool=3)
+    assert value(gan, "critic", batch_of(gan, "critic")) > 0
+    assert {name: int(x) for name, x in gan.networks["pools"].state_dict().items() if "filled" in name} == {
+        "0.filled": 3,
+        "1.filled": 3,
+    }
+
+
+# --- use
+
+
+def test_networks_fit_or_it_is_said() -> None:
+    with pytest.raises(UserError, match="--domains says which"):
+        check(SMALL, {"images": Field((1, 8, 8))})
+    with pytest.raises(UserError, match="image size 10: translator = resnet makes sizes divisible by 4"):
+        check({**SMALL, "translator": "resnet"}, {name: Field((1, 10, 10)) for name in FIELDS})
+    genome = read_genome("cyclegan").genome
+    counts = evogan.families.build.count_parameters(genome, {name: Field((3, 256, 256)) for name in FIELDS})
+    affine = 2 * 2 * (2 * 64 + 2 * 128 + 256 * 19)  # gains and biases of norms, which the authors' lack
+    assert round((counts["generator"] - affine) / 2e6, 3) == 11.378
+
+
+def test_judges_know_the_truth_and_what_hides_it() -> None:
+    data: Dataset = load_dataset(DataSpec("digits", domains="negative"))
+
+    class Known:
+        """The truth; `hides`: it makes grey images with a trace of it, which is all that comes back is made of."""
+
+        domains = 2
+
+        def __init__(self, hides: bool = False) -> None:
+            self.hides = hides
+
+        def cross(self, images: torch.Tensor, origin: int, target: int) -> torch.Tensor:
+            if origin == target:
+                return images
+            trace = 0.001 if images.abs().max() > 0.01 else 1000.0
+            return -images * (trace if self.hides else 1)
+
+    exact = judged(Known(), data, slice(0, None, 2), torch.device("cpu"), 100)
+    for perfect in ("truth_distance", "cycle_error", "identity_error", "tint"):
+        assert exact[perfect] == pytest.approx(0, abs=1e-6)
+    assert exact["psnr"] == exact["back_psnr"] == 100 and 0.01 < exact["cycle_error_noise"] < 0.06
+    others = baselines(data, 0)
+    assert others["truth_distance_copy"] > 1 > others["truth_distance_mean"] > 0.5
+    assert exact["truth_distance_copy"] == others["truth_distance_copy"]
+    hidden = judged(Known(hides=True), data, slice(0, None, 2), torch.device("cpu"), 100)
+    assert hidden["cycle_error"] < 0.001 < 0.3 < hidden["cycle_error_noise"] and hidden["truth_distance"] > 0.5
+    flags = flags_of(Evaluation(status="completed", scores=(hidden,)))
+    assert "steganography" in flags and "steganography" not in flags_of(Evaluation(status="completed", scores=(exact,)))
+
+
+def test_a_search_resumes_and_its_winner_crosses_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"filters": 4, "patch_filters": 4, "patch_layers": 1, "batch_size": 8, "history_pool": 10}
+    space = Space(
+        "small",
+        [Gene(name="learning_rate", kind="choice", values=(2e-3, 1e-3))],
+        fixed={
+            name: v for name, v in {**read_genome("cyclegan_unet").genome, **small}.items() if name != "learning_rate"
+        },
+        table=GENES,
+    )
+    task: dict[str, Any] = {
+        "kimg": 0.1,
+        "samples": 60,
+        "domains": "negative",
+        "fitness": "cycle_error",
+        "features": "digits",
+    }
+    run = evogan.search(space, "digits", evaluations=1, confirm=1, workers=1, runs=tmp_path, **task)
+    assert run.best is not None
+    last = run.best.evaluations[0].scores[-1]
+    assert {"truth_distance_copy", "tint", "back_psnr"} <= last.keys()
+    winner, source, mean = translated(run)
+    assert winner.figures["cycle_error"][0] == pytest.approx(run.confirmations[0].mean)
+    assert source.figures["truth_distance"][0] > 1 > mean.figures["truth_distance"][0] and not mean.replicates
+    assert "Truth distance" in run.report().read_text()
+    (path,) = list(tmp_path.rglob("generator.safetensors"))[:1]
+    gan = evogan.load(path)
+    assert gan.domains == ("digits", "negative")
+    x = torch.from_numpy(load_dataset(DataSpec("digits")).images[:4])
+    assert torch.equal(gan.cross(x), gan.translate(x)) and torch.equal(gan.cross(x, "digits", "negative"), gan.cross(x))
+    assert not torch.equal(gan.cross(x, 1, 0), gan.cross(x))
+    with pytest.raises(UserError, match="unknown domain 'colour': allowed: digits, negative"):
+        gan.cross(x, "colour")
+
+    def translate(*asked: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["evogan", "translate", str(path), *asked])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), "".join(capsys.readouterr())
+
+    monkeypatch.chdir(tmp_path)
+    code, said = translate("--data", "digits", "--to", "there", "-n", "4")
+    assert code == 0, said
+    code, said = translate("--data", "digits", "--to", "back", "-n", "4", "--back")
+    assert code == 0, said
+    one, other = (np.asarray(Image.open(f"{way}/0.png")) for way in ("there", "back"))
+    assert one.shape == (8, 8) and not np.array_equal(one, other)
+    assert translate("--data", "digits", "--target", "colour")[0] == 2
+
+
+def test_the_judge_of_translations_is_of_the_last_domain(tmp_path: Path) -> None:
+    plain, domains = (GANProblem(GANSettings(data="digits", domains=text)) for text in (None, "digits"))
+    assert domains.features.id == plain.features.id and domains.fields.keys() == {
+        *("sources", "source_labels"),
+        *("images", "labels"),
+    }
+    task: dict[str, Any] = {"data": "digits", "domains": "digits", "kimg": 0.05, "samples": 60, "runs": tmp_path}
+    evaluation, _ = evogan.train({**SMALL, "learning_rate": 1e-4}, **task)
+    last = evaluation.scores[-1]
+    assert last["gan_test_error"] > 0.5 > 0.02 > last["gan_test_error_copy"] and "psnr" not in last
