@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": GROUND | {"space", "engine"},
     "monitor": GROUND | {"engine"},
     "report": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "evaluation"},
+    "watch": GROUND | {"space", "strategies", "engine", "monitor", "report", "evaluation"},
     "runs": GROUND  # where the two wings are joined
     | {"space", "strategies", "engine", "monitor", "report", "data", "fitness", "models", "evaluation"},
     "api": GROUND | {"space", "engine", "data", "fitness", "models", "evaluation", "report", "runs"},
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "space", "version"},
 }
 MODELS = ("build", "model", "diagnostics")
-SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor")
+SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor", "watch")
 GPU_WING = (
     "genome",
     "families",

@@ -10,7 +10,19 @@ from typing import NoReturn
 
 import typer
 
-from evogan.cli import bench, campaigns, comparing, critics, encoding, reading, searching, stores, training, translating
+from evogan.cli import (
+    bench,
+    campaigns,
+    comparing,
+    critics,
+    encoding,
+    reading,
+    searching,
+    stores,
+    training,
+    translating,
+    watching,
+)
 from evogan.cli.options import Grouped
 from evogan.cli.streams import finish, open_closed
 from evogan.errors import NothingCompleted, UserError, one_line
@@ -25,6 +37,7 @@ app = typer.Typer(
 app.command(cls=Grouped)(searching.search)
 app.command(cls=Grouped)(searching.resume)
 app.command()(searching.status)
+app.command()(watching.watch)
 app.command(name="runs")(reading.list_runs)
 app.command()(reading.show)
 app.command()(reading.report)

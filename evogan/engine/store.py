@@ -250,6 +250,12 @@ class Store:
                 found[row.key, task, row.fidelity, row.replicate] = row.id
         return found
 
+    def identity(self, id: int) -> Identity | None:
+        """Of one evaluation; None if there is none."""
+        query = sa.select(_c.key, _c.task, _c.fidelity, _c.replicate).where(_c.id == id)
+        row = self.database.read(lambda connection: connection.execute(query).first())
+        return None if row is None else (row.key, row.task, row.fidelity, row.replicate)
+
     def identities(self) -> dict[int, Identity]:
         """Of all evaluations, by their ids."""
         query = sa.select(_c.id, _c.key, _c.task, _c.fidelity, _c.replicate).order_by(_c.id)

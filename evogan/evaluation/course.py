@@ -161,7 +161,8 @@ class Course:
                 if scored:
                     self._score(trainer, where | {"fidelity": part})
                     score = record.scores[-1]
-                    self._trial.report(score | {"checkpoint": len(record.scores)}, record.files[grid_of(score)])
+                    point = record.curve[-1] | score | {"checkpoint": len(record.scores)}
+                    self._trial.report(point, record.files[grid_of(score)])
                 else:
                     self._trial.report(record.curve[-1] | {"fidelity": part})
         finally:

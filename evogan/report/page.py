@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from evogan.engine.history import RunHistory
 from evogan.files import check_folder, write_whole
@@ -41,10 +41,10 @@ def write_report(run: RunHistory, folder: Path, looks: Looks | None = None) -> P
     return page
 
 
-def environment() -> Environment:
-    """Of every page's template: text is escaped, a missing name is an error."""
+def environment(*packages: str) -> Environment:
+    """Of every page's template: text is escaped, a missing name is an error. `packages` have some of their own."""
     made = Environment(
-        loader=PackageLoader("evogan.report", "."),
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in (*packages, "evogan.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -120,7 +120,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
                 if time.seconds
             ],
             best_toml=genome_toml(f"evolved #{best.row.number} of {run.name}", best.row.genome) if best else "",
-            train_command=_train_command(run.settings.gan) if run.settings.gan else "",
+            train_command=train_command(run.settings.gan, "best.toml") if run.settings.gan else "",
             provenance=_provenance([*searched, *checked]),
         )
     )
@@ -150,9 +150,9 @@ def _toml_key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
-def _train_command(gan: GANSettings) -> str:
+def train_command(gan: GANSettings, *what: str) -> str:
     """The protocol under which the run judged its genomes."""
-    words = ["evogan", "train", "best.toml"]
+    words = ["evogan", "train", *what]
     budget = "kimg" if gan.iterations is None else "iterations"
     for option in ("data", "data_dir", "image_size", "classes", "labels", budget, "features", "samples", "precision"):
         value = getattr(gan, option)

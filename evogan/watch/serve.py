@@ -1,0 +1,136 @@
+"""A server on this machine until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import uvicorn
+
+from evogan.engine.store import Store
+from evogan.errors import UserError, unknown
+from evogan.watch.app import LOOPBACK, Hub, application
+from evogan.watch.store import WatchedStore
+
+PORTS = 50  # that are tried, from the one that was asked for
+
+
+class _Server(uvicorn.Server):
+    """Tells those who look on that it ends, so that no page goes on asking."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.end()
+        await super().shutdown(sockets)
+
+
+def serve(
+    store: Store,
+    *,
+    title: str = "evogan",
+    names: Sequence[str] | None = None,
+    start: str = "",
+    host: str = "127.0.0.1",
+    port: int,
+    say: Callable[[str], None],
+    opened: bool = False,
+    until: Callable[[], None] | None = None,
+) -> None:
+    """Serve a store's runs, or those of these `names`, from the page of run `start` on.
+
+    say: hears where, and warnings. opened: in the browser, too. until: returns when it is to end; else it is
+    interrupted.
+    Errors: UserError for a run that is not there, and an address that cannot be had.
+    """
+    watched = WatchedStore(store, title, names)
+    if start and start not in watched.names():
+        raise unknown("run", start, watched.names() or ["none yet"])
+    at, listening = bound(host, port)
+    if at != port:
+        say(f"port {port} is in use: {at} is taken")
+    loopback = is_loopback(host)
+    if not loopback:
+        say(f"anyone who reaches {host}:{at} sees these runs: there is no password")
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{at}/"
+    say(f"watch  {address}")
+    if opened:
+        webbrowser.open(address)
+    hosts = {*LOOPBACK, shown.lower()}
+    if not loopback:
+        hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+    asyncio.run(_serve(watched, start, hosts, not loopback, listening, until))
+
+
+async def _serve(
+    watched: WatchedStore,
+    start: str,
+    hosts: set[str],
+    anywhere: bool,
+    listening: socket.socket,
+    until: Callable[[], None] | None,
+) -> None:
+    hub = Hub()
+    app = application(watched, hub, start=start, hosts=hosts, anywhere=anywhere)
+    config = uvicorn.Config(
+        app, log_level="critical", access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=1
+    )
+    server = _Server(config, hub)
+
+    async def wait() -> None:
+        assert until is not None
+        await asyncio.to_thread(until)
+        server.should_exit = True
+
+    waiting = asyncio.create_task(wait()) if until else None
+    with suppress(KeyboardInterrupt):
+        await server.serve([listening])
+    if waiting is not None and not waiting.done():
+        waiting.cancel()
+
+
+def bound(host: str, port: int) -> tuple[int, socket.socket]:
+    """The first port from this one on that can be had, and its socket. Errors: UserError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise UserError(f"host '{host}': {error.strerror or error}") from None
+    for at in range(port, min(port + PORTS, 65536)):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, at))
+            listening.listen()
+        except OSError as error:
+            listening.close()
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise UserError(f"cannot serve on {host}:{at}: {error.strerror or error}") from None
+        return listening.getsockname()[1], listening
+    last = min(port + PORTS, 65536) - 1
+    raise UserError(f"ports {port} to {last} of {host} are all in use: name another with --port")
+
+
+def is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def has_browser() -> bool:
+    """Whether one can be opened that is no program of this terminal's."""
+    there = sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return there and sys.stderr.isatty()
