@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evogan.cli.common import Runs, StoreURL, console, teller
-from evogan.errors import UserError
 
-PORT = 8686
+PORT = 8686  # as the server has it, which is not imported for `--help`
 
 
 def watch(
@@ -28,13 +28,18 @@ def watch(
     store: StoreURL = None,
 ) -> None:
     """Show runs on a live page, of any store: the wall of galleries, what trains now, who came from whom, failures."""
-    try:
-        from evogan.watch.serve import has_browser, serve
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
-            raise
-        raise UserError(f"a live page needs {error.name}: pip install 'evogan[watch]'") from None
+    from evogan.monitor.page import check_page, has_browser
+
+    check_page()
     from evogan.runs.place import Place
+    from evogan.watch.serve import serve
+
+    say = teller(console())
+
+    def at(address: str) -> None:
+        say(f"watch  {address}")
+        if has_browser() if open_ is None else open_:
+            webbrowser.open(address)
 
     names, start, title = None, what or "", "evogan"
     if what is not None and what.endswith(".toml"):
@@ -49,6 +54,6 @@ def watch(
         start=start,
         host=host,
         port=port,
-        say=teller(console()),
-        opened=has_browser() if open_ is None else open_,
+        at=at,
+        say=say,
     )

@@ -31,6 +31,7 @@ from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, LiveWriter, Log, StatusWriter, TensorBoard, all_of
+from evogan.monitor.page import LivePage, check_page
 from evogan.plugins import Plugged, Plugins
 from evogan.runs.knowledge import AUTO
 from evogan.runs.objective import ObjectiveEvaluator
@@ -48,23 +49,28 @@ LONGEST_NAME = 200  # of a run: folders are named by it
 
 @dataclass(frozen=True)
 class Outside:
-    """How a run is seen from outside: a listener, the level of its log, TensorBoard files."""
+    """How a run is seen from outside: a listener, the level of its log, TensorBoard files, a live page."""
 
     listener: Listener | None = None
     log_level: str = "info"
     tensorboard: bool = False
+    watch: bool = False
 
     def check(self) -> None:
-        """Errors: UserError for a level that is none, or if tensorboard is not installed."""
+        """Errors: UserError for a level that is none, or if what is wanted is not installed."""
         if self.log_level not in LEVELS:
             raise unknown("log level", self.log_level, LEVELS)
         if self.tensorboard:
             TensorBoard.check()
+        if self.watch:
+            check_page()
 
 
 def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     """Search, or go on with a search; the store, which has the run. A mistake leaves nothing behind."""
     outside.check()
+    if outside.watch and place.folder is None:
+        raise UserError("watch: a live page shows what is kept, so name a folder with runs")
     settings, space, problem = plan.settings, plan.space, plan.problem
     judge, strategy = check(name, plan)
     task, evaluate = problem.prepare(here=settings.resources.ray is None)
@@ -99,8 +105,14 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         stopping = stack.enter_context(stopping_on_signals())
         hear = _listeners(stack, store, name, settings, judge, len(references), outside)
         learned = str(knowledge) if settings.learn_from else ""
-        for line in filter(None, (problem.contents, problem.judged_by, learned)):
+
+        def say(line: str) -> None:
             hear(Event("data", None, reason=line))
+
+        if outside.watch:
+            stack.enter_context(LivePage(store.folder, place.url, name, say))
+        for line in filter(None, (problem.contents, problem.judged_by, learned)):
+            say(line)
         store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         loop = Loop(

@@ -20,4 +20,5 @@ class Output:
     log_level: Literal["debug", "info", "warning"] = option(
         "info", group="output", help="Of the run's log.jsonl: debug, info or warning."
     )
+    watch: bool = option(False, group="output", help="Serve a live page of the run while it goes on.")
     tensorboard: bool = option(False, group="output", help="Write TensorBoard files, too.")

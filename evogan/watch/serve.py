@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-import os
 import socket
-import sys
-import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -19,6 +16,7 @@ from evogan.errors import UserError, unknown
 from evogan.watch.app import LOOPBACK, Hub, application
 from evogan.watch.store import WatchedStore
 
+PORT = 8686
 PORTS = 50  # that are tried, from the one that was asked for
 
 
@@ -41,31 +39,26 @@ def serve(
     names: Sequence[str] | None = None,
     start: str = "",
     host: str = "127.0.0.1",
-    port: int,
-    say: Callable[[str], None],
-    opened: bool = False,
-    until: Callable[[], None] | None = None,
+    port: int = PORT,
+    at: Callable[[str], None],
+    say: Callable[[str], None] = lambda line: None,
+    until: Callable[[], object] | None = None,
 ) -> None:
     """Serve a store's runs, or those of these `names`, from the page of run `start` on.
 
-    say: hears where, and warnings. opened: in the browser, too. until: returns when it is to end; else it is
-    interrupted.
+    at: hears the address. say: hears warnings. until: returns when it is to end; else it is interrupted.
     Errors: UserError for a run that is not there, and an address that cannot be had.
     """
     watched = WatchedStore(store, title, names)
     if start and start not in watched.names():
         raise unknown("run", start, watched.names() or ["none yet"])
-    at, listening = bound(host, port)
-    if at != port:
-        say(f"port {port} is in use: {at} is taken")
-    loopback = is_loopback(host)
+    found, listening = bound(host, port)
+    if found != port:
+        say(f"port {port} is in use: {found} is taken")
+    loopback, shown = is_loopback(host), f"[{host}]" if ":" in host else host
     if not loopback:
-        say(f"anyone who reaches {host}:{at} sees these runs: there is no password")
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{at}/"
-    say(f"watch  {address}")
-    if opened:
-        webbrowser.open(address)
+        say(f"anyone who reaches {shown}:{found} sees these runs: there is no password")
+    at(f"http://{shown}:{found}/")
     hosts = {*LOOPBACK, shown.lower()}
     if not loopback:
         hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -78,7 +71,7 @@ async def _serve(
     hosts: set[str],
     anywhere: bool,
     listening: socket.socket,
-    until: Callable[[], None] | None,
+    until: Callable[[], object] | None,
 ) -> None:
     hub = Hub()
     app = application(watched, hub, start=start, hosts=hosts, anywhere=anywhere)
@@ -128,9 +121,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def has_browser() -> bool:
-    """Whether one can be opened that is no program of this terminal's."""
-    there = sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    return there and sys.stderr.isatty()

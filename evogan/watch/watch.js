@@ -117,8 +117,8 @@ function mark() {
 
 // --- keys
 
-function go(selector) {
-  document.querySelector(selector)?.click();
+function go(...selectors) {
+  selectors.map((selector) => document.querySelector(selector)).find(Boolean)?.click();
 }
 
 function step(key) {
@@ -150,7 +150,7 @@ addEventListener("keydown", (event) => {
   else if (event.key === "b") go('.tools a[href*="order=best"]');
   else if (event.key === ",") go('a[rel="prev"]');
   else if (event.key === ".") go('a[rel="next"]');
-  else if (event.key === "u") go('a[rel="up"], header nav a');
+  else if (event.key === "u") go('a[rel="up"]', "header nav a");
 });
 
 for (const button of document.querySelectorAll("[data-copy]")) {
