@@ -57,6 +57,8 @@ def small(genome: Mapping[str, Any]) -> dict[str, Any]:
         "evolution": False,
         "attention": "none",
         "translator_blocks": 1,
+        "critic_units": 8,
+        "patch_filters": 8,
     }
     genes = GENES.complete(genome)
     slow = {"learning_rate": genes["learning_rate"] / 10}  # or many steps amplify rounding itself

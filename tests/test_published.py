@@ -70,7 +70,7 @@ def test_none_takes_over_what_is_wdcgans(name: str) -> None:
 
 # As published: the rates of critic and generator; (beta1, beta2) of Adam, or the optimiser (None: each player has its
 # own); critic steps; batch; latent; and what the GAN is known for.
-PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, int, int, dict[str, Value]]] = {
+PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, int, int | None, dict[str, Value]]] = {
     "gan_mlp_small": (1e-3, 1e-3, (0.9, 0.999), 1, 64, 100, {"label_smoothing": 0.1, "latent_prior": "uniform"}),
     "gan_mlp_large": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"label_smoothing": 0.1, "slope": 0.3}),
     "dcgan": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 100, {"init_std": 0.02, "slope": 0.2, "latent_prior": "uniform"}),
@@ -119,6 +119,9 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "sgan": (1e-3, 1e-3, (0.9, 0.999), 1, 32, 100, {"classifier": "logsumexp", "supervised_loss": 2.0}),
     "triple_gan": (3e-4, 3e-4, (0.5, 0.999), 1, 100, 100, {"pseudo_pairs": "fake", "pseudo_share": 0.5}),
     "s3gan": (2e-4, 2e-4, (0.0, 0.999), 2, 64, 120, {"rotation_loss": 1.0, "rotation_loss_generator": 0.2}),
+    "srgan": (1e-4, 1e-4, (0.9, 0.999), 1, 16, None, {"adversarial": 1e-3, "translator_blocks": 16, "filters": 64}),
+    "colorgan": (2e-4, 2e-4, (0.5, 0.999), 1, 4, None, {"pixel_loss": 100.0, "translation_kernel": 5}),
+    "inpainting": (2e-4, 2e-3, (0.5, 0.999), 1, 64, None, {"adversarial": 0.001, "pixel_norm": "l2"}),
     "improved_gan": (3e-3, 3e-3, (0.5, 0.999), 1, 100, 100, {"hidden_noise": 0.5, "feature_matching": "alone"}),
 }
 
@@ -135,7 +138,7 @@ def test_the_settings_are_those_published(name: str) -> None:
             assert (genes[f"{player}_beta1"], genes[f"{player}_beta2"]) == optimizer
         elif optimizer is not None:
             assert genes[f"{player}_optimizer"] == optimizer
-    assert (genes["critic_steps"], genes["batch_size"], genes["latent"]) == (steps, batch, latent)
+    assert (genes["critic_steps"], genes["batch_size"], genes.get("latent")) == (steps, batch, latent)
     assert {gene: genes[gene] for gene in known_for} == known_for
 
 
@@ -195,6 +198,14 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
         ("cyclegan", "cyclegan_unet"),
         ({"init": "normal", "init_std": 0.02}, 0.0, "arXiv:1703.10593: Gaussian N(0, 0.02)"),
     ),
+    **dict.fromkeys(
+        ("srgan", "srresnet"),
+        ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; tensorlayer's srgan: N(0, 0.02)"),
+    ),
+    **dict.fromkeys(
+        ("colorgan", "demosaic"), ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: stddev = 0.02")
+    ),
+    "inpainting": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: DCGAN's"),
     "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
     **dict.fromkeys(
         ("s2gan", "s2gan_co", "s3gan", "s2gan_clusters"), ({"init": "orthogonal"}, 0.9999, "arXiv:1903.02271: BigGAN's")
@@ -245,7 +256,9 @@ KEYS = dict(
     vae_gan 8a6e557aade143e8, vae_gan_three_class 3f6ba1200c8f7de4, sgan 66d30fa965a9697f,
     improved_gan 05bfc957d76985bc, pix2pix f208def8e2bd4b08, triple_gan 0f489af31afc7679, s2gan 629a7f61eb48a241,
     s2gan_co da76417db6093cbb, s3gan 19370dd5f6882891, s2gan_clusters 7f9dff6da8feac9b,
-    cyclegan b6c77d02ce783d74, cyclegan_unet fb17456e6de169a2""".split(",")
+    cyclegan b6c77d02ce783d74, cyclegan_unet fb17456e6de169a2,
+    srgan a2e9d8491642f57b, srresnet 502dae386f7faa53, colorgan 1f7fd9ff6844bc92, demosaic 2930fada86ed0931,
+    inpainting a3a9bfee154ab6be""".split(",")
 )
 
 

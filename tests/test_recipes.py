@@ -80,6 +80,7 @@ def test_a_background_is_an_images_own() -> None:
         ("mosaic:1", GREY, "2 pixels a side or more"),
         ("mosaic:x", GREY, "a cell is a whole number"),
         ("mosaic:-2", GREY, "a cell is a whole number"),
+        ("hint", GREY, "have no colours to hint at"),
         ("edges:4", GREY, "a block is odd"),
         ("edges:15", GREY, "3 to the side of an image, 14"),
     ],
@@ -87,3 +88,15 @@ def test_a_background_is_an_images_own() -> None:
 def test_a_recipe_that_does_not_fit_is_refused(text: str, images: np.ndarray, said: str) -> None:
     with pytest.raises(UserError, match=said):
         read_recipe(text).of(images)
+
+
+def test_a_hint_is_lines_on_colours_that_are_an_images_own() -> None:
+    made, lines = read_recipe("hint:3").of(COLOUR), read_recipe("edges:3").of(COLOUR)
+    assert made.shape == COLOUR.shape and not made[np.broadcast_to(lines == 0, made.shape)].any()
+    assert np.array_equal(made[2:], read_recipe("hint:3").of(COLOUR[2:]))
+    one = np.zeros((1, 3, 32, 32), dtype=np.uint8)
+    one[:, 0] = 200
+    hinted = read_recipe("hint").of(one)[0].astype(int)  # without lines: red, and white at 3 places
+    assert (hinted[0] >= 200).all() and hinted[0].max() > 200 and np.array_equal(hinted[1], hinted[2])
+    assert 12**2 < (hinted[1] > 0).sum() <= 3 * 17**2  # squares of 6, seen from up to 6 pixels away
+    assert hinted[1].max() <= 255 * min(1.0, 3 * 36 / 144)

@@ -137,7 +137,7 @@ def test_a_players_step_moves_that_player_alone(genes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("genes", PLAYERS, ids=str)
 def test_a_twin_learns_from_the_labelled_images_alone(genes: dict[str, Any]) -> None:
     """In as many steps, by the same network."""
-    twin = FAMILIES["semi_supervised"].twin
+    twin = FAMILIES["semi_supervised"].twin({})
     assert twin == {"unlabelled": "none"}
     ours, theirs = gan_of(**genes), gan_of(**genes, **twin)
     assert ours.schedule == theirs.schedule and ours.rows == theirs.rows and ours.rates == theirs.rates

@@ -1,5 +1,6 @@
 """Images from images: losses against their formulas, pairs that stay pairs, judges against torchmetrics."""
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn.functional import interpolate, l1_loss, mse_loss, softplus
+from torch.nn.functional import conv2d, interpolate, l1_loss, mse_loss, softplus
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 import evogan
@@ -16,13 +17,16 @@ from evogan import Gene, Space, UserError, cli
 from evogan.data import DataSpec, load_dataset
 from evogan.evaluation.translations import baselines, copied
 from evogan.families import Field
-from evogan.families.build import build, check, impossible
+from evogan.families.build import build, check, count_parameters, impossible
 from evogan.families.translation.model import TranslationGAN
+from evogan.fitness import load_features
 from evogan.fitness.likeness import likeness
 from evogan.genes import GENES
+from evogan.genes.twins import twin_of
+from evogan.genome import Genome
 from evogan.report.translated import translated
 from evogan.shipped import read_genome
-from evogan.zoo.gan import Batch, Translates
+from evogan.zoo.gan import Batch, LooksThrough, Translates
 
 FIELDS = {"images": Field((3, 8, 8)), "sources": Field((1, 4, 4))}
 SMALL: dict[str, Any] = {
@@ -189,7 +193,8 @@ def test_a_winner_is_held_against_its_twin_and_translates(
     assert last["l1"] < last["l1_copy"] and last["psnr"] > last["psnr_copy"] and last["source_effect"] > 0.05
     winner, twin, source, mean = translated(run)
     assert winner.figures["l1"][0] == pytest.approx(run.confirmations[0].mean) and twin.name.endswith("of pixels alone")
-    assert source.figures.keys() == mean.figures.keys() == {"l1", "psnr", "ssim"} and not source.replicates
+    assert source.figures.keys() == {"fid", "l1", "psnr", "ssim"} and mean.figures.keys() == {"l1", "psnr", "ssim"}
+    assert not source.replicates
     assert twin.figures["psnr"][0] != winner.figures["psnr"][0] > source.figures["psnr"][0]
     assert "the source itself" in run.report().read_text()
 
@@ -220,3 +225,95 @@ def test_a_winner_is_held_against_its_twin_and_translates(
     for line in (["--data", "digits", "--image-size", "4"], ["--data", "nothing"]):
         code, said = translate(*line)
         assert code == 2 and said.startswith("evogan: ") and said.count("\n") <= 3
+
+
+# --- super-resolution, and critics of whole images
+
+
+def test_content_is_compared_by_what_a_network_sees_and_pixels_come_first() -> None:
+    """SRGAN's loss; before the game has begun the translator is told of pixels alone."""
+    weights = {"adversarial": 0.001, "pixel_loss": 0.5, "feature_loss": 2.0, "pixel_pretraining": 0.5}
+    gan = made(translator="srresnet", translator_blocks=1, translation_critic="srgan", critic_units=5, **weights)
+    weight = torch.rand(2, 3, 3, 3, generator=rng(5), dtype=torch.float64)
+
+    def seen(x: torch.Tensor) -> torch.Tensor:
+        return conv2d(x, weight)
+
+    gan.look_through(seen)
+    assert isinstance(gan, LooksThrough) and not gan.steady
+    for progress in (0.49, 0.5):
+        gan.begin(progress)
+        batch = batch_of(gan, "generator")
+        x, s = batch.data["images"], batch.data["sources"]
+        fake = gan.players["generator"](*batch.draws["latent"], batch.draws["generator"], s)
+        said = gan.players["critic"](fake, (), s).score
+        assert said.shape == (6,)
+        expected = l1_loss(fake, x)
+        if progress == 0.5:
+            expected = 0.001 * softplus(-said).mean() + 0.5 * expected + 2 * mse_loss(seen(fake), seen(x))
+        assert value(gan, "generator", batch) == pytest.approx(float(expected.detach()), rel=1e-6)
+
+
+def test_the_networks_of_srgan_have_the_published_sizes() -> None:
+    """Of images of 96 pixels, arXiv:1609.04802, figure 4; by hand, layer after layer."""
+    genome = read_genome("srgan").genome
+    found = count_parameters(genome, {"images": Field((3, 96, 96)), "sources": Field((3, 24, 24))})
+    conv, normed = 64 * 64 * 9, 2 * 64
+    blocks = 16 * (2 * (conv + normed) + 1) + conv + normed
+    generator = 3 * 81 * 64 + 64 + 1 + blocks + 2 * (4 * (conv + 64) + 1) + 64 * 81 * 3 + 3
+    assert found["generator"] == generator == 1_547_350
+    widths = [64, 64, 128, 128, 256, 256, 512, 512]
+    critic = 3 * 9 * 64 + 64 + sum(9 * a * b + 2 * b for a, b in itertools.pairwise(widths))
+    assert found["critic"] == critic + 512 * 36 * 1024 + 1024 + 1024 + 1
+
+
+@pytest.mark.parametrize(("source", "size", "entry"), [(7, 28, 7), (8, 32, 8), (4, 28, 7), (9, 27, 27), (28, 28, 28)])
+def test_pixel_shuffles_lead_from_a_source_to_its_image(source: int, size: int, entry: int) -> None:
+    fields = {"images": Field((1, size, size)), "sources": Field((1, source, source))}
+    network = build({**SMALL, "translator": "srresnet", "translator_blocks": 1}, fields, 0).players["generator"]
+    sides = []
+    network.before.register_forward_hook(lambda _, x, y: sides.append(y.shape[-1]))  # type: ignore[union-attr]
+    made = network(torch.zeros(2, 1), (), torch.zeros(2, 1, source, source))
+    assert made.shape == (2, 1, size, size) and sides == [entry]
+
+
+@pytest.mark.parametrize("kernel", [4, 5])
+@pytest.mark.parametrize("size", [8, 10, 13])
+def test_a_dense_critic_makes_one_score_of_an_image(kernel: int, size: int) -> None:
+    fields = {"images": Field((1, size, size)), "sources": Field((1, size, size))}
+    genome = {**SMALL, "translation_critic": "dense", "translation_kernel": kernel, "patch_layers": 2}
+    gan = build({**genome, "label_smoothing": 0.1}, fields, 0)
+    images = torch.rand(5, 1, size, size, generator=rng(), requires_grad=True)
+    score = gan.players["critic"](images, (), images).score
+    assert score.shape == (5,) and gan.translate(images.detach()).shape == images.shape  # type: ignore[attr-defined]
+    (reach,) = torch.autograd.grad(score.sum(), images)
+    assert reach.ne(0).all()
+    batch = gan.draw("critic", 5, {"images": images.detach(), "sources": images.detach()}, rng())
+    assert batch.draws["targets"][0].shape == (5,) and gan.loss("critic", batch).total().isfinite()
+
+
+def test_a_twin_learns_from_pixels_alone() -> None:
+    srgan = twin_of(read_genome("srgan").genome)
+    assert srgan is not None and (srgan["adversarial"], srgan["feature_loss"], srgan["pixel_loss"]) == (0.0, 0.0, 1.0)
+    pix2pix = read_genome("pix2pix").genome
+    assert twin_of(pix2pix) == Genome({**pix2pix, "adversarial": 0.0})
+    assert twin_of(read_genome("srresnet").genome) is None
+
+
+def test_what_is_made_of_a_low_image_is_reduced_again_and_a_hole_is_judged_apart() -> None:
+    low = baselines(load_dataset(DataSpec("digits", pairs="low:2")), 0)
+    assert 0 < low["reduced_l1_copy"] < low["l1_copy"] and "psnr_hole_copy" not in low
+    hole = baselines(load_dataset(DataSpec("digits", pairs="hole")), 0)
+    data = load_dataset(DataSpec("digits")).held_out[::2] / 255
+    middle = ((data[:, 0, 2:6, 2:6] - 128 / 255) ** 2).mean((1, 2))
+    assert hole["psnr_hole_copy"] == pytest.approx(float((-10 * np.log10(middle)).mean()), rel=1e-6)
+    assert hole["psnr_hole_copy"] < hole["psnr_copy"]
+
+
+def test_a_feature_network_shows_its_last_maps() -> None:
+    network = load_features("mnist")
+    images = torch.rand(3, 1, 28, 28, generator=rng(), requires_grad=True)
+    maps = network.maps(images)
+    assert maps.shape == (3, 64, 11, 11)
+    assert torch.equal(network.body[-4:](maps), network(images))  # type: ignore[index, operator, union-attr]
+    assert torch.autograd.grad(maps.sum(), images)[0].any()

@@ -1,6 +1,9 @@
 """Recipes: from an image what it is to be made from, exactly, so that the truth of a translation is known.
 
     edges[:BLOCK]  white where grey > mean of the BLOCK x BLOCK around it - 2, else black (adaptive mean threshold)
+    hint[:BLOCK]   these lines, black, on a hint of the colours: of s/8 or so squares of a fifth of the side s, drawn by
+                   the pixels, white is left, and then every pixel is the mean of a square of two fifths around it
+                   (ColorGAN's)
     grey           luma of Rec. 601
     mosaic:P       the mean of each cell of P x P
     hole           a square of half the side in the middle is grey
@@ -79,11 +82,23 @@ def edges(images: Images, block: int) -> Images:
     if not block % 2 or not 3 <= block <= side:
         raise UserError(f"recipe 'edges:{block}': a block is odd, 3 to the side of an image, {side}")
     grey = _luma(images)
-    around = np.pad(grey, ((0, 0), (block // 2, block // 2), (block // 2, block // 2)), mode="edge")
-    sums = np.pad(around.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
-    total = sums[:, block:, block:] - sums[:, :-block, block:] - sums[:, block:, :-block] + sums[:, :-block, :-block]
-    white = (grey + DARKER) * block**2 > total
+    white = (grey + DARKER) * block**2 > _sums_around(grey, block)
     return np.where(white, 255, 0).astype(np.uint8)[:, None]
+
+
+def hint(images: Images, block: int) -> Images:
+    """(N, 3, H, W). What is left white of an image depends on its pixels alone."""
+    if images.shape[1] == 1:
+        raise UserError("recipe 'hint': these images are grey, and have no colours to hint at")
+    lines, side = edges(images, block), min(images.shape[2:])
+    count, blank, blurred = max(1, side * 30 // 256), max(1, side * 50 // 256), max(2, side * 100 // 256)
+    left = images.astype(np.int64)
+    for image, place in zip(images, left, strict=True):
+        rng = np.random.default_rng(derive_seed("hint", image.tobytes().hex()))
+        for top, start in rng.integers(0, side - blank + 1, size=(count, 2)):
+            place[:, top : top + blank, start : start + blank] = 255
+    colours = _rounded(_sums_around(left.reshape(-1, *left.shape[2:]), blurred), blurred**2).reshape(left.shape)
+    return np.where(lines > 0, colours, 0).astype(np.uint8)
 
 
 def grey(images: Images, _: int = 0) -> Images:
@@ -158,6 +173,17 @@ def _luma(images: Images) -> Numbers:
     return luma
 
 
+def _sums_around(values: Numbers, block: int) -> Numbers:
+    """(N, H, W): of the square of that side around each; beyond the border is what lies at it."""
+    before, after = block // 2, (block - 1) // 2
+    around = np.pad(values, ((0, 0), (before, after), (before, after)), mode="edge")
+    sums = np.pad(around.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
+    total: Numbers = (
+        sums[:, block:, block:] - sums[:, :-block, block:] - sums[:, block:, :-block] + sums[:, :-block, :-block]
+    )
+    return total
+
+
 def _rounded(sums: Numbers, counts: Numbers | int) -> Numbers:
     """Means, halves upwards."""
     means: Numbers = (2 * sums + counts) // (2 * counts)
@@ -171,6 +197,7 @@ def _block(side: int) -> int:
 
 RECIPES = {
     "edges": Recipe(edges, "a block", _block),
+    "hint": Recipe(hint, "a block", _block),
     "grey": Recipe(grey),
     "mosaic": Recipe(mosaic, "a cell"),
     "hole": Recipe(hole),

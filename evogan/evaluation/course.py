@@ -34,6 +34,7 @@ from evogan.training.flops import flops_per_step
 from evogan.training.rounds import Rounds
 from evogan.trial import CHOSEN_BY, PLAYERS, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
 from evogan.version import __version__
+from evogan.zoo.gan import LooksThrough
 
 
 @dataclass(frozen=True)
@@ -228,8 +229,11 @@ class Course:
     def _build(self) -> Trainer:
         """In the phase that it is in."""
         genome, task, seed = self._phase.genome, self._task, self._trial.seed
+        gan = build(genome, self._scoring.fields, seed)
+        if isinstance(gan, LooksThrough):
+            gan.look_through(self._scoring.scorer.features.to(self._device).maps)
         trainer = Trainer(
-            build(genome, self._scoring.fields, seed),
+            gan,
             GENES.complete(genome),
             self._scoring.shown.streams,
             seed=seed,

@@ -30,7 +30,7 @@ from evogan.evaluation.codes import (
 )
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.shown import Shown
-from evogan.evaluation.translations import SOURCES, beside
+from evogan.evaluation.translations import SOURCES, beside, copied_fid
 from evogan.evaluation.translations import judged as judged_pairs
 from evogan.families import Fields
 from evogan.fitness import Scorer, to_unit_range
@@ -80,6 +80,7 @@ class Scoring:
         elif isinstance(gan, Translates):
             with self._precision():
                 scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
+            scores["fid_copy"] = copied_fid(self.scorer, self.dataset, self.task.samples, self._at_once)
         if self.shown.judged is not None and isinstance(gan, Classifies):
             scores |= self._errors(gan)
         numbers, layers = diagnose(trainer, self.shown.unseen, trial.seed)
@@ -112,7 +113,8 @@ class Scoring:
                 images, each = domains.shown(gan, self.dataset, self.device)
             return grid_png(images, 2 * each)
         if isinstance(gan, Translates):
-            return grid_png(self._translated(gan), 3 * PAIRED)
+            images = self._translated(gan)
+            return grid_png(images, len(images) // min(PAIRS, len(self.dataset.held_out)) * PAIRED)
         prompt = self._first(gan, COLUMNS)
         if LABELS in gan.prompted:
             prompt = of_every_class(prompt, min(self.classes, GRID_CLASSES))
@@ -137,7 +139,7 @@ class Scoring:
         }
 
     def _translated(self, gan: Translates) -> Tensor:
-        """Source, made and true image of the first held-out pairs, one after another."""
+        """Source, made and true image of the first held-out pairs, one after another (`beside`)."""
         pairs = {name: prepared(torch.tensor(rows[:PAIRS])) for name, rows in self.dataset.unseen["images"].items()}
         with self._precision():
             made = gan.translate(pairs[SOURCES].to(self.device)).float().cpu()

@@ -2,6 +2,11 @@
 
 copy   the source itself, in the image's size: bicubic, colours as grey or grey as colours where it must be
 mean   the mean of the training images, whatever the source
+
+Two numbers more, where they say something:
+
+reduced_l1   of sources that are smaller images: |source - what is made, reduced to its size by means|, in [0, 1]
+psnr_hole    of sources that are like their images everywhere but at some places: PSNR there
 """
 
 from __future__ import annotations
@@ -13,13 +18,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from evogan.data import Dataset
-from evogan.fitness.likeness import likeness
+from evogan.fitness.likeness import likeness, psnr
+from evogan.fitness.scorer import Scorer
 from evogan.fitness.threads import threads
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Translates
 
 SOURCES = "sources"
 JUDGED = 5000  # pairs at most
+SAME = 0.25  # share of places where sources are their images, from which on the others are a hole
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -28,7 +35,21 @@ def judged(gan: Translates, data: Dataset, half: slice, device: torch.device, at
     sources, images = _pairs(data, half)
     made = [gan.translate(prepared(part.to(device))).float().cpu() for part in sources.split(at_once)]
     with threads(1):  # their number changes sums
-        return likeness(torch.cat(made), prepared(images)) | baselines(data, half.start)
+        return _likeness(torch.cat(made), prepared(sources), prepared(images)) | baselines(data, half.start)
+
+
+def _likeness(made: Tensor, sources: Tensor, true: Tensor) -> dict[str, float]:
+    """All in [-1, 1]."""
+    found = likeness(made, true)
+    (channels, size, _), side = made.shape[1:], sources.shape[-1]
+    if channels == sources.shape[1] and side < size and size % side == 0:
+        reduced = functional.avg_pool2d(made.double(), size // side)
+        found["reduced_l1"] = float((reduced - sources.double()).abs().mean()) / 2
+    if sources.shape == true.shape:
+        same = (sources == true).all(1).all(0)
+        if SAME <= float(same.double().mean()) < 1:
+            found["psnr_hole"] = psnr(*(x[:, :, ~same] for x in (made, true)))
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -36,8 +57,19 @@ def baselines(data: Dataset, first: int) -> dict[str, float]:
     """Of the same pairs: `l1_copy`, `psnr_mean`, ..."""
     sources, images = _pairs(data, slice(first, None, 2))
     true, mean = prepared(images), torch.tensor(data.images.mean(0, dtype="float64")).float() / 127.5 - 1
-    found = {"copy": copied(prepared(sources), true), "mean": mean.expand_as(true)}
-    return {f"{metric}_{name}": v for name, made in found.items() for metric, v in likeness(made, true).items()}
+    source = prepared(sources)
+    found = {"copy": copied(source, true), "mean": mean.expand_as(true)}
+    return {
+        f"{metric}_{name}": v for name, made in found.items() for metric, v in _likeness(made, source, true).items()
+    }
+
+
+@lru_cache(maxsize=4)
+def copied_fid(scorer: Scorer, data: Dataset, samples: int, at_once: int) -> float:
+    """Of as many held-out sources as are, over and over again."""
+    sources, images = (torch.tensor(data.unseen["images"][name][:samples]) for name in (SOURCES, "images"))
+    like, rows = prepared(images[:1]), torch.arange(samples) % len(sources)
+    return scorer.fid(copied(prepared(sources[part]), like) for part in rows.split(at_once))
 
 
 def copied(sources: Tensor, like: Tensor) -> Tensor:
@@ -57,8 +89,9 @@ def _pairs(data: Dataset, half: slice) -> tuple[Tensor, Tensor]:
 
 def beside(sources: Tensor, made: Tensor, *true: Tensor) -> Tensor:
     """For a grid: source, made and true image in turn, (3 N, C, H, W) in [-1, 1], in colour if any is; without true
-    ones (2 N, C, H, W)."""
+    ones one less. A source that is smaller is shown as it is, and then bicubic."""
     nearest = functional.interpolate(sources, size=made.shape[2:], mode="nearest")
-    shown = (nearest, made, *true)
+    smaller = sources.shape[-1] < made.shape[-1] and sources.shape[1] == made.shape[1]
+    shown = (nearest, *([copied(sources, made)] if smaller else []), made, *true)
     like = made.new_zeros(len(made), max(x.shape[1] for x in shown), *made.shape[2:])
     return torch.stack([x.expand_as(like) for x in shown], 1).flatten(0, 1)

@@ -43,6 +43,11 @@ def no_code(genes: Mapping[str, Value]) -> Mapping[str, int]:
     return {}
 
 
+def no_twin(genes: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Of a family whose GANs are compared with the published ones alone."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """A kind of GAN: its players, the data it needs, its genes, its measures.
@@ -53,8 +58,8 @@ class Family:
     metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
     built. `sampled`: the player whose network, or an average of it, samples come from. `stackable`: whether its GANs
     are (`zoo.gan.Stackable`). `code`: of a complete phenotype, the parts of the code that its encoder gives, and how
-    long each is (`zoo.gan.Encodes`); none without an encoder. `twin`: genes that make of a GAN the one that it is to be
-    compared with.
+    long each is (`zoo.gan.Encodes`); none without an encoder. `twin`: of a complete phenotype, genes that make of it
+    the GAN that it is to be compared with.
     """
 
     name: str
@@ -71,7 +76,7 @@ class Family:
     sampled: str = "generator"
     stackable: bool = False
     code: Callable[[Mapping[str, Value]], Mapping[str, int]] = no_code
-    twin: Mapping[str, Value] = field(default_factory=dict)
+    twin: Callable[[Mapping[str, Value]], Mapping[str, Value]] = no_twin
 
     def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
         """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""

@@ -30,6 +30,7 @@ from evogan.options import check_options, option
 
 SHIPPED = ("digits", "mnist", "fashion_mnist")
 NETWORKS = Path(__file__).parent / "networks"
+LAST = -4  # of a network's layers: where its last maps are pooled
 FORMAT = "evogan_features_1"  # the header's entry that holds the record
 
 
@@ -48,6 +49,11 @@ class Features(nn.Module):
     def classify(self, features: Tensor) -> Tensor | None:
         """The logits (N, classes) of features; None of a network that knows no classes."""
         return None
+
+    def maps(self, images: Tensor) -> Tensor:
+        """What a loss may compare images (N, C, H, W) by, with gradient: maps, or features where there are none."""
+        found: Tensor = self(images)
+        return found
 
     def describe(self) -> str:
         """In a line: which network it is, and what its scores mean."""
@@ -124,14 +130,22 @@ class FeatureNet(Features):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], of any size and channels -> features (N, 64), >= 0."""
+        features: Tensor = self.body(self._fitting(images))
+        return features
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Likewise -> (N, 64, H', W'), of its last convolution, before they are pooled."""
+        found: Tensor = self.body[:LAST](self._fitting(images))
+        return found
+
+    def _fitting(self, images: Tensor) -> Tensor:
         size, channels = self.record.image_size, self.record.channels
         images = images.float()
         if images.shape[1] != channels:
             images = images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
         if images.shape[2:] != (size, size):
             images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-        features: Tensor = self.body(images)
-        return features
+        return images
 
     def classify(self, features: Tensor) -> Tensor | None:
         return self.head(features) if self.classes else None

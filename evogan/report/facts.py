@@ -34,6 +34,8 @@ METRIC_NAMES = {
     "l1": "L1",
     "psnr": "PSNR",
     "ssim": "SSIM",
+    "psnr_hole": "PSNR in the hole",
+    "reduced_l1": "L1, reduced",
     "code_nn_error": "1-NN error of codes",
     "nearest_error": "1-NN error",
     "swd": "SWD",

@@ -11,8 +11,10 @@ from evogan.engine.history import RunHistory
 from evogan.extremes import deviation, mean
 
 METRICS = ("fid", "l1", "psnr", "ssim")
+OF_SOME = ("reduced_l1", "psnr_hole")  # kinds of pairs
 OF_DOMAINS = ("truth_distance", "gan_test_error", "cycle_error", "cycle_error_noise", "identity_error")
-UNTRAINED = {"copy": "the source itself", "mean": "the mean image"}
+ALL = (*METRICS, *OF_SOME, *OF_DOMAINS)
+UNTRAINED = {"copy": "the source itself, bicubic if it is smaller", "mean": "the mean image"}
 TWIN = "of pixels alone"  # after a genome's name
 
 Figures = Mapping[str, tuple[float, float]]  # of each metric the mean and the spread over replicates
@@ -27,7 +29,7 @@ class Translated:
 
 def columns(found: Sequence[Translated]) -> tuple[str, ...]:
     """The metrics that there are of any."""
-    return tuple(m for m in (*METRICS, *OF_DOMAINS) if any(m in one.figures for one in found))
+    return tuple(m for m in ALL if any(m in one.figures for one in found))
 
 
 def translated(run: RunHistory) -> list[Translated]:
@@ -44,7 +46,7 @@ def translated(run: RunHistory) -> list[Translated]:
         if twin := run.twins.get(one.key):
             found += _rows(f"{one.name}, {TWIN}", _points(run, twin))
     for kind, name in UNTRAINED.items():
-        figures = {m: (untrained[f"{m}_{kind}"], 0.0) for m in (*METRICS, *OF_DOMAINS) if f"{m}_{kind}" in untrained}
+        figures = {m: (untrained[f"{m}_{kind}"], 0.0) for m in ALL if f"{m}_{kind}" in untrained}
         found += [Translated(name, figures, 0)] if figures else []
     return found
 
@@ -56,5 +58,5 @@ def _points(run: RunHistory, one: Confirmation) -> list[Mapping[str, float]]:
 
 def _rows(name: str, points: Sequence[Mapping[str, float]]) -> Iterator[Translated]:
     if points:
-        found = {m: [point[m] for point in points] for m in (*METRICS, *OF_DOMAINS) if m in points[0]}
+        found = {m: [point[m] for point in points] for m in ALL if m in points[0]}
         yield Translated(name, {m: (mean(v), deviation(v)) for m, v in found.items()}, len(points))

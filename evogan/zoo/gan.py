@@ -198,6 +198,14 @@ class Crosses(Protocol):
         """
 
 
+@runtime_checkable
+class LooksThrough(Protocol):
+    """A GAN with a loss of what a network sees in images."""
+
+    def look_through(self, maps: Callable[[Tensor], Tensor]) -> None:
+        """Images (N, C, H, W) in [-1, 1] -> what is seen in them, (N, ...), by weights that stay as they are."""
+
+
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 

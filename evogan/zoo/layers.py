@@ -130,6 +130,20 @@ class LeakyReLU(nn.Module):
         return torch.where(x > 0, x, slope.to(x.dtype) * x) if isinstance(slope, Tensor) else F.leaky_relu(x, slope)
 
 
+class PReLU(nn.Module):
+    """max(x, 0) + a min(x, 0), a learned, one a layer, 1/4 at first. He et al., arXiv:1502.01852."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.empty(()))
+
+    def reset(self, rng: torch.Generator) -> None:
+        nn.init.constant_(self.slope, 0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, self.slope.to(x.dtype) * x)
+
+
 class PixelNorm(nn.Module):
     """a / sqrt(mean_c a^2 + 1e-8), at every position of (N, C, ...). PGGAN, arXiv:1710.10196."""
 

@@ -80,7 +80,7 @@ class Stack:
         """The views of a matrix like `parameters[player]`, or of a row of it, that belong to each parameter."""
         shapes = [shape for _, shape in self._layouts[player]]
         parts = tensor.split([shape.numel() for shape in shapes], -1)
-        return [part.view(*tensor.shape[:-1], *size) for part, size in zip(parts, shapes, strict=True)]
+        return [part.view((*tensor.shape[:-1], *size)) for part, size in zip(parts, shapes, strict=True)]
 
     def step(
         self,

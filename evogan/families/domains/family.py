@@ -8,6 +8,7 @@ from evogan.families.family import Family
 from evogan.families.plain.family import PLAIN
 from evogan.families.shared.penalties import PENALTIES
 from evogan.families.translation.family import CYCLEGAN, TRANSLATION
+from evogan.genome import Conflict
 from evogan.genome.define import number
 
 SOURCES, IMAGES = "sources", "images"  # the first domain, and the last one
@@ -94,7 +95,13 @@ DOMAINS = Family(
         *(gene for gene in TRANSLATION.genes if gene.name in SHARED),
         *GENES,
     ),
-    conflicts=TRANSLATION.conflicts,
+    conflicts=(
+        *TRANSLATION.conflicts,
+        Conflict(
+            {"family": ("domains",), "translator": ("srresnet",)},
+            "its pixel shuffles lead to larger images, and those of all domains are of one size",
+        ),
+    ),
     measures=(
         *("fid", "truth_distance", "cycle_error", "cycle_error_noise", "identity_error"),
         *("l1", "psnr", "ssim", "gan_test_error"),

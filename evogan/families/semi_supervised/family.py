@@ -199,5 +199,5 @@ SEMI_SUPERVISED = Family(
     measures=("error", "fid", "kid"),
     model="evogan.families.semi_supervised.model",
     stackable=True,
-    twin={"unlabelled": "none"},
+    twin=lambda genes: {"unlabelled": "none"},
 )

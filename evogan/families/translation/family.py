@@ -1,24 +1,29 @@
-"""Images from images, in pairs: pix2pix, and what is a setting of it."""
+"""Images from images, in pairs: pix2pix, SRGAN, and what is a setting of them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from evogan.families.family import Family
 from evogan.families.plain.family import COUPLED, PLAIN
 from evogan.families.shared.losses import AUTOENCODING
 from evogan.families.shared.penalties import PENALTIES
-from evogan.genome import Conflict
+from evogan.genome import Conflict, Value
 from evogan.genome.define import choice, number
 
 PIX2PIX = "pix2pix, arXiv:1611.07004"
 CYCLEGAN = "CycleGAN, arXiv:1703.10593"
+SRGAN = "SRGAN, arXiv:1609.04802"
+COLORGAN = "deepcolor, https://github.com/kvfrans/deepcolor"
 
 GENES = (
     choice(
         "translator",
-        ("unet", "resnet"),
+        ("unet", "resnet", "srresnet"),
         "unet",
-        "the network that makes an image from an image: a U-Net, or residual blocks at a quarter of the side",
-        f"unet {PIX2PIX}; resnet {CYCLEGAN}",
+        "the network that makes an image from an image: a U-Net; residual blocks at a quarter of the side; or at the "
+        "source's own side, from which pixel shuffles double it",
+        f"unet {PIX2PIX}; resnet {CYCLEGAN}; srresnet {SRGAN}",
     ),
     number(
         "unet_levels",
@@ -29,7 +34,14 @@ GENES = (
         PIX2PIX,
         translator="unet",
     ),
-    number("translator_blocks", 0, 16, 9, "residual blocks", CYCLEGAN, translator="resnet"),
+    number("translator_blocks", 0, 16, 9, "residual blocks", CYCLEGAN, translator=("resnet", "srresnet")),
+    choice(
+        "translation_kernel",
+        (4, 5),
+        4,
+        "side of the kernels of a U-Net, and of a critic that is not SRGAN's",
+        f"4 {PIX2PIX}; 5 {COLORGAN}",
+    ),
     choice(
         "translator_norm",
         ("batch", "instance", "none"),
@@ -56,6 +68,15 @@ GENES = (
         "numbers of a latent that enter beside the source, a plane each; 0 = the source alone",
         "arXiv:1711.11586",
     ),
+    choice(
+        "translation_critic",
+        ("patches", "dense", "srgan"),
+        "patches",
+        "what the critic judges: every place by what is around; or the whole image, by a dense layer on the same maps, "
+        "or by SRGAN's network",
+        f"patches {PIX2PIX}; dense {COLORGAN}; srgan {SRGAN}",
+    ),
+    number("critic_units", 4, 4096, 1024, "its dense units", SRGAN, log=True, translation_critic="srgan"),
     number(
         "patch_layers",
         0,
@@ -106,6 +127,28 @@ GENES = (
         changes=True,
         switch=True,
     ),
+    number(
+        "feature_loss",
+        0.0,
+        1000.0,
+        0.0,
+        "weight of the mean squared difference of the last maps that the network has of both images by whose features "
+        "FID is computed",
+        SRGAN,
+        acts="number",
+        changes=True,
+        switch=True,
+    ),
+    number(
+        "pixel_pretraining",
+        0.0,
+        0.9,
+        0.0,
+        "share of the budget in which the translator learns from the pixels alone first, with weight 1",
+        SRGAN,
+        acts="input",
+        switch=True,
+    ),
 )
 
 # of the plain GAN: what is not of its backbones, nor would tear pairs apart
@@ -122,7 +165,7 @@ KEPT = frozenset(
 
 CONFLICTS = (
     Conflict(
-        {"translator": ("unet", "resnet"), "loss": AUTOENCODING},
+        {"translator": ("unet", "resnet", "srresnet"), "loss": AUTOENCODING},
         "the critic of patches is no autoencoder",
     ),
     *(
@@ -134,6 +177,15 @@ CONFLICTS = (
         for penalty, values in COUPLED.items()
     ),
 )
+
+
+def pixels_alone(genes: Mapping[str, Value]) -> Mapping[str, Value]:
+    """What a translator is held against."""
+    twin: dict[str, Value] = {"adversarial": 0.0}
+    if genes["feature_loss"]:
+        twin["feature_loss"] = 0.0
+    return twin if genes["pixel_loss"] else {**twin, "pixel_loss": 1.0}
+
 
 TRANSLATION = Family(
     name="translation",
@@ -147,5 +199,5 @@ TRANSLATION = Family(
     measures=("fid", "l1", "psnr", "ssim"),
     model="evogan.families.translation.model",
     stackable=True,
-    twin={"adversarial": 0.0},
+    twin=pixels_alone,
 )

@@ -1,16 +1,18 @@
 """Images from images, in pairs: pix2pix, arXiv:1611.07004. The plain GAN, whose generator is given a source, and whose
-critic sees the image beside it and judges it patch by patch. With sources s, their true images x and T(s) what is made:
+critic sees the image beside it and judges it patch by patch, or whole. With sources s, their true images x and T(s)
+what is made:
 
     critic       that of the adversarial loss, for every patch of (s, x) and of (s, T(s))
-    translator   a adversarial + b |x - T(s)|_1, or its square, + c |h(s, x) - h(s, T(s))|_1
+    translator   a adversarial + b |x - T(s)|_1, or its square, + c |h(s, x) - h(s, T(s))|_1 + d |v(x) - v(T(s))|^2
 
-h are the critic's last features. The published form halves the critic's loss, which an optimiser that divides by the
-gradient's size, as Adam and RMSprop do, does not feel.
+h are the critic's last features, v the maps of a network that knows such images (SRGAN, arXiv:1609.04802), all of them
+means. The published form of pix2pix halves the critic's loss, which an optimiser that divides by the gradient's size,
+as Adam and RMSprop do, does not feel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,10 +31,11 @@ from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.latents import draw_latents
 from evogan.zoo.layers import without_statistics
 from evogan.zoo.losses import Objective, feature_matching
-from evogan.zoo.patches import PatchCritic, patch_layers
-from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
+from evogan.zoo.patches import PatchCritic, SRCritic, patch_layers
+from evogan.zoo.translators import ResNet, SRResNet, Translator, UNet, unet_levels
 
 SOURCES = "sources"
+TOLD = "told"  # among the draws: whether the translator is told more than pixels
 LEAST = 8  # side of an image that residual blocks at a quarter of it make
 TINY, LOOKED_AT = 1e-12, 64
 # what the plain GAN asks for, and this family has not
@@ -75,22 +78,28 @@ def _fits_resnet(size: int) -> bool:
 
 
 def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
-    (sources, *_), (channels, size, _) = fields[SOURCES].shape, fields[IMAGES].shape
+    (sources, side, _), (channels, size, _) = fields[SOURCES].shape, fields[IMAGES].shape
+    kernel, normed = genes["translation_kernel"], genes["patch_norm"]
     forms = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
     forms["latent"] = genes["latent_planes"]
     translator: Translator
     if genes["translator"] == "unet":
         levels = min(genes["unet_levels"], unet_levels(size))
-        translator = UNet(size, sources, channels, levels=levels, **forms)
-    else:
+        translator = UNet(size, sources, channels, levels=levels, kernel=kernel, **forms)
+    elif genes["translator"] == "resnet":
         translator = ResNet(size, sources, channels, blocks=genes["translator_blocks"], **forms)
-    critic = PatchCritic(
-        channels + (sources if genes["patch_sees_source"] else 0),
-        filters=genes["patch_filters"],
-        layers=min(genes["patch_layers"], patch_layers(size)),
-        normed=genes["patch_norm"],
-        slope=genes["slope"],
-    )
+    else:
+        translator = SRResNet(size, sources, channels, source=side, blocks=genes["translator_blocks"], **forms)
+    seen = channels + (sources if genes["patch_sees_source"] else 0)
+    shape = {"filters": genes["patch_filters"], "normed": normed, "slope": genes["slope"]}
+    critic: Network
+    if genes["translation_critic"] == "srgan":
+        halvings = min(genes["patch_layers"], size.bit_length() - 1)
+        critic = SRCritic(seen, size, layers=halvings, units=genes["critic_units"], **shape)
+    else:
+        whole = size if genes["translation_critic"] == "dense" else 0
+        layers = min(genes["patch_layers"], patch_layers(size))
+        critic = PatchCritic(seen, layers=layers, kernel=kernel, whole=whole, **shape)
     without_statistics(critic)
     return {"critic": critic, "generator": translator}
 
@@ -107,6 +116,19 @@ class TranslationGAN(PlainGAN):
         self._sees_source: bool = genes["patch_sees_source"]
         self._compares_features = genes["critic_feature_loss"] > 0
         self._pixels = torch.nn.functional.l1_loss if genes["pixel_norm"] == "l1" else torch.nn.functional.mse_loss
+        self._places: bool = genes["translation_critic"] == "patches"
+        self._looks: bool = genes["feature_loss"] > 0
+        self._maps: Callable[[Tensor], Tensor] = torch.nn.Identity()
+        self._alone, self._progress = genes["pixel_pretraining"], 0.0
+        self.steady = self.steady and self._alone == 0
+
+    def look_through(self, maps: Callable[[Tensor], Tensor]) -> None:
+        """Before that the pixels themselves are what is seen."""
+        self._maps = maps
+
+    def begin(self, progress: float) -> bool:
+        self._progress = progress
+        return super().begin(progress)
 
     # --- the randomness of a step
 
@@ -120,10 +142,21 @@ class TranslationGAN(PlainGAN):
         return self._draw(player, n, data, rng)
 
     def _draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
-        return _of_patches(super()._draw(player, n, data, rng))
+        batch = self._of_places(super()._draw(player, n, data, rng))
+        if player == "critic" or not self._alone:
+            return batch
+        told = torch.full((n,), float(self._progress >= self._alone), device=rng.device)
+        return Batch(batch.data, {**batch.draws, TOLD: (told,)})
 
     def among(self, batch: Batch) -> Batch:
-        return _of_patches(super().among(batch))
+        return self._of_places(super().among(batch))
+
+    def _of_places(self, batch: Batch) -> Batch:
+        """With the targets of an image for all of its places."""
+        if "targets" not in batch.draws or not self._places:
+            return batch
+        targets = tuple(y.view(len(y), 1) for y in batch.draws["targets"])
+        return Batch(batch.data, {**batch.draws, "targets": targets})
 
     # --- losses
 
@@ -136,24 +169,38 @@ class TranslationGAN(PlainGAN):
         return images
 
     def _generator_loss(self, batch: Batch, objective: Objective) -> Losses:
-        made, weigh = self._generate(batch), self._numbers
-        terms = {"pixels": weigh["pixel_loss"]() * self._pixels(made.float(), batch.data[IMAGES])}
-        if self.genes["adversarial"] == 0 and not self._compares_features:
-            return Losses(terms)
+        made, true, weigh = self._generate(batch), batch.data[IMAGES], self._numbers
+        adversarial: dict[str, Tensor] = {}
+        more: dict[str, Tensor] = {}
+        if self.genes["adversarial"] > 0 or self._compares_features:
+            adversarial, more = self._by_critic(made, batch, objective)
+        if self._looks:
+            with torch.no_grad():
+                goal = self._maps(true)
+            more["features"] = weigh["feature_loss"]() * (self._maps(made) - goal).float().square().mean()
+        pixels, weight = self._pixels(made.float(), true), weigh["pixel_loss"]()
+        if TOLD not in batch.draws:
+            return Losses({**adversarial, "pixels": weight * pixels, **more})
+        told = batch.draws[TOLD][0].mean()
+        adversarial, more = ({name: told * term for name, term in terms.items()} for terms in (adversarial, more))
+        return Losses({**adversarial, "pixels": (1 - told + told * weight) * pixels, **more})
+
+    def _by_critic(self, made: Tensor, batch: Batch, objective: Objective) -> tuple[dict[str, Tensor], ...]:
+        """What it says of what is made, and how far that is from the true images by its features, if it matters."""
         f = self._told(made, FAKE, batch)
         r: Critique | None = None
         if self._matches_real or self._compares_features:
             with torch.no_grad():
                 r = self._told(batch.data[IMAGES], REAL, batch)
-        adversarial = dict(objective.generator(f.score, None if r is None else r.score))
+        terms = dict(objective.generator(f.score, None if r is None else r.score))
         if r is not None and self._feature_matching != "off":
             matched = feature_matching(r.features, f.features)
-            adversarial["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
-        terms = {**{name: weigh["adversarial"]() * term for name, term in adversarial.items()}, **terms}
-        if r is not None and self._compares_features:
-            apart = (r.features.float() - f.features.float()).abs().mean()
-            terms["critic_features"] = weigh["critic_feature_loss"]() * apart
-        return Losses(terms)
+            terms["generator" if self._feature_matching == "alone" else "feature_matching"] = matched
+        terms = {name: self._numbers["adversarial"]() * term for name, term in terms.items()}
+        if r is None or not self._compares_features:
+            return terms, {}
+        apart = (r.features.float() - f.features.float()).abs().mean()
+        return terms, {"critic_features": self._numbers["critic_feature_loss"]() * apart}
 
     def _told(self, images: Tensor, what: str, batch: Batch) -> Critique:
         said: Critique = self.players["critic"](
@@ -191,7 +238,7 @@ class TranslationGAN(PlainGAN):
                 (made, data[SOURCES]),
             )
         ]
-        training, unknown, fake = (critic.sign * one.score.flatten(1).mean(1) for one in said)
+        training, unknown, fake = (critic.sign * one.score.view(len(one.score), -1).mean(1) for one in said)
         apart = data[IMAGES].roll(1, 0) - data[IMAGES]
         return {
             "critic_accuracy": forced_choice(training, fake),
@@ -200,14 +247,6 @@ class TranslationGAN(PlainGAN):
             "generator_output": _rms(made) / max(_rms(data[IMAGES]), TINY),
             "source_effect": _rms(other - made) / max(_rms(apart), TINY),
         }
-
-
-def _of_patches(batch: Batch) -> Batch:
-    """With the targets of an image for all of its patches."""
-    if "targets" not in batch.draws:
-        return batch
-    targets = tuple(y.view(len(y), 1) for y in batch.draws["targets"])
-    return Batch(batch.data, {**batch.draws, "targets": targets})
 
 
 def _rms(x: Tensor) -> float:
