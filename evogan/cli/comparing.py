@@ -75,6 +75,9 @@ def export(
     artifacts: Annotated[
         Path | None, typer.Option(help="optuna: folder for sample grids; optuna-dashboard takes it as --artifact-dir.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="optuna: keep the study up to date while the run goes on.")
+    ] = False,
     runs: Runs = None,
     store: StoreURL = None,
 ) -> None:
@@ -88,7 +91,16 @@ def export(
         raise unknown("format", kind, FORMATS)
     if artifacts is not None and kind != "optuna":
         raise UserError(f"--artifacts: a {kind} file has none")
-    run = RunHistory(Place.of(runs, store).existing(), name)
+    if follow and kind != "optuna":
+        raise UserError(f"--follow: a {kind} file is written once, an optuna study is kept up to date")
+    kept = Place.of(runs, store).existing()
+    if follow:
+        from evogan.watch.study import follow as keep_up
+
+        n = keep_up(kept, name, to, artifacts and expand(artifacts))
+        say(f"{public_url(to)}  study '{name}' with {n} trials")
+        return
+    run = RunHistory(kept, name)
     if kind == "optuna":
         say(f"{public_url(to)}  study '{name}' with {export_study(run, to, artifacts and expand(artifacts))} trials")
     else:

@@ -19,7 +19,7 @@ from evogan.monitor.log import numbers
 from evogan.monitor.status import Status
 
 EVERY = 1.0  # seconds between two writes
-POINTS = 200  # of a curve: then every other goes
+POINTS = 200  # of a curve: then every other goes that was not scored
 SIDE = 1024  # pixels of a grid at most
 OF_A_CURVE = ("kimg", "iterations", "fidelity", "fid", "real", "fake", "generator", "supervised")
 
@@ -32,7 +32,7 @@ class LiveWriter:
 
     def __init__(self, live: Live, run: str, metric: str, status: Callable[[], Status]) -> None:
         self._live, self._run, self._status = live, run, status
-        self._named = (*OF_A_CURVE, metric)
+        self._metric, self._named = metric, (*OF_A_CURVE, metric)
         self._curves: dict[str, list[dict[str, float | None]]] = {}
         self._grids: dict[str, bytes] = {}
         self._changed: set[str] = set()
@@ -77,7 +77,7 @@ class LiveWriter:
         if len(known) > 1:
             curve.append(known)
         if len(curve) > POINTS:
-            del curve[1::2]
+            curve[:] = [one for i, one in enumerate(curve) if i % 2 == 0 or "fid" in one or self._metric in one]
 
     def _keep_fresh(self) -> None:
         while not self._left.wait(EVERY):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from evogan.engine import Told
 from evogan.engine.history import RunHistory
+from evogan.engine.store import ProposalRow
 from evogan.errors import UserError, public_url, without_passwords
 from evogan.files import write_whole
 from evogan.genome import Gene
@@ -23,10 +25,19 @@ from evogan.trial import MAXIMISED, Evaluation, budget_unit
 if TYPE_CHECKING:
     import pandas as pd
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
+    from optuna.storages import RDBStorage
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, TrialState
 
 TABLES = ("csv", "parquet", "json")
 FORMATS = ("optuna", *TABLES)
+
+
+class Grid(NamedTuple):
+    """A file of samples, and a name for it that is the same at every export."""
+
+    name: str
+    path: Path
 
 
 def export_table(run: RunHistory, kind: str, path: Path) -> int:
@@ -72,64 +83,88 @@ def export_study(run: RunHistory, storage: str, artifacts: Path | None = None) -
     Errors: UserError if the study exists, the storage cannot be opened, or nothing was told yet.
     """
     import optuna
+
+    _check_told(run)
+    grids = {} if artifacts is None else _grids(run)
+    trials = _trials(run, grids)
+    with written(storage) as kept:
+        try:
+            study = new_study(run, kept)
+        except optuna.exceptions.DuplicatedStudyError:
+            where = public_url(storage)
+            raise UserError(f"study '{run.name}' exists in '{where}': name another file") from None
+        try:
+            for name, value in study_facts(run).items():
+                study.set_user_attr(name, value)
+            study.set_user_attr("step", _steps(run)[0])
+            if artifacts is not None:
+                copy_grids(grids.values(), artifacts)
+            study.add_trials(trials)
+        except BaseException:  # a study is whole, or not there
+            optuna.delete_study(study_name=run.name, storage=kept)
+            raise
+    return len(trials)
+
+
+@contextmanager
+def written(storage: str) -> Iterator[RDBStorage]:
+    """An Optuna storage, by its URL, quietly. Errors: UserError if it cannot be opened, or written within."""
+    import optuna
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-    _check_told(run)
     where = public_url(storage)
     try:
         make_url(storage)
     except (ArgumentError, ValueError):
         raise UserError(f"storage '{where}' is no database URL: write sqlite:///FILE.db") from None
-    grids = {} if artifacts is None else _grids(run)
-    trials = _trials(run, grids)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        kept = optuna.storages.RDBStorage(storage)
-        direction = optuna.study.StudyDirection
-        directions = [direction.MAXIMIZE if m in MAXIMISED else direction.MINIMIZE for m in run.judge.metrics]
-        study = optuna.create_study(storage=kept, study_name=run.name, directions=directions)
-        try:
-            for name, value in _study_facts(run).items():
-                study.set_user_attr(name, value)
-            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                study.set_metric_names(list(run.judge.metrics))
-            if artifacts is not None:
-                _copy(grids.values(), artifacts)
-            study.add_trials(trials)
-        except BaseException:  # a study is whole, or not there
-            optuna.delete_study(study_name=run.name, storage=kept)
-            raise
+        yield optuna.storages.RDBStorage(storage)
     except optuna.exceptions.DuplicatedStudyError:
-        raise UserError(f"study '{run.name}' exists in '{where}': name another file") from None
+        raise
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
         why = without_passwords(str(error.__cause__ or error).splitlines()[0])
         raise UserError(f"storage '{where}' cannot be written: {why}") from None
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return len(trials)
 
 
-def _grids(run: RunHistory) -> dict[int, tuple[str, Path]]:
-    """By the number of a proposal, of replicate 0: a name that is the same at every export, and the file."""
-    found = {}
-    for told in run.history:
-        path = run.store.files(told.identity(0), told.evaluations[0]) / "samples.png"
-        if path.is_file():
-            found[told.row.number] = str(uuid5(NAMESPACE_URL, "/".join(path.parts[-3:]))), path
-    return found
+def new_study(run: RunHistory, storage: RDBStorage) -> Study:
+    """Of the run's name and objectives. Errors: Optuna's DuplicatedStudyError if there is one."""
+    import optuna
+
+    direction = optuna.study.StudyDirection
+    directions = [direction.MAXIMIZE if m in MAXIMISED else direction.MINIMIZE for m in run.judge.metrics]
+    study = optuna.create_study(storage=storage, study_name=run.name, directions=directions)
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names(list(run.judge.metrics))
+    return study
 
 
-def _copy(grids: Iterable[tuple[str, Path]], folder: Path) -> None:
+def _grids(run: RunHistory) -> dict[int, Grid]:
+    """By the number of a proposal, as far as there are any."""
+    found = {told.row.number: grid_of(run, told) for told in run.history}
+    return {number: grid for number, grid in found.items() if grid is not None}
+
+
+def grid_of(run: RunHistory, told: Told) -> Grid | None:
+    """Of replicate 0."""
+    path = run.store.files(told.identity(0), told.evaluations[0]) / "samples.png"
+    return Grid(str(uuid5(NAMESPACE_URL, "/".join(path.parts[-3:]))), path) if path.is_file() else None
+
+
+def copy_grids(grids: Iterable[Grid], folder: Path) -> None:
+    """Into an Optuna artifact store. Errors: UserError."""
     from optuna.artifacts import FileSystemArtifactStore
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = FileSystemArtifactStore(folder)
-        for name, path in grids:
-            with path.open("rb") as file:
-                store.write(name, file)
+        for grid in grids:
+            with grid.path.open("rb") as file:
+                store.write(grid.name, file)
     except OSError as error:
         raise UserError(f"artifacts '{folder}' cannot be written: {error.strerror}") from None
 
@@ -139,53 +174,85 @@ def _check_told(run: RunHistory) -> None:
         raise UserError(f"run '{run.name}' has nothing to export yet: no result was told")
 
 
-def _study_facts(run: RunHistory) -> dict[str, Any]:
+def study_facts(run: RunHistory) -> dict[str, Any]:
     settings = run.settings
     facts = {name: getattr(settings, name) for name in ("strategy", "options", "seed", "fitness", "score")}
     facts |= {"data": run.facts.data, "space": settings.space["name"]}
-    return facts | {"fixed": dict(run.space.fixed), "step": _steps(run)[0]}
+    return facts | {"fixed": dict(run.space.fixed)}
 
 
-def _trials(run: RunHistory, grids: Mapping[int, tuple[str, Path]]) -> list[FrozenTrial]:
-    """In the order of the proposals' numbers. The duration is that of training; the date is now."""
-    from optuna.artifacts import ArtifactMeta
-    from optuna.trial import TrialState, create_trial
-
-    distributions = {gene.name: _distribution(gene) for gene in run.space.genes}
+def _trials(run: RunHistory, grids: Mapping[int, Grid]) -> list[FrozenTrial]:
+    """In the order of the proposals' numbers."""
+    distributions = distributions_of(run)
     _, step_of = _steps(run)
-    trials = []
-    for told in sorted(run.history, key=lambda told: told.row.number):
-        params = {name: value for name, value in told.row.genome.items() if name in distributions}
-        points = {step_of[place]: value for place, value in _points(run, told.evaluation)}
-        state = TrialState.COMPLETE
-        if told.values is None:
-            state = TrialState.FAIL
-        elif told.pruned or told.fidelity < run.top_fidelity:
-            state = TrialState.PRUNED
-        attached = {}
-        if told.row.number in grids:  # as Optuna notes it of a trial that still runs
-            name, path = grids[told.row.number]
-            attached = {f"artifacts:{name}": json.dumps(asdict(ArtifactMeta(name, path.name, "image/png", None)))}
-        trial = create_trial(
-            state=state,
-            values=told.values and run.judge.shown(told.values),
-            params=params,
-            distributions={name: distributions[name] for name in params},
-            user_attrs=_trial_facts(told),
-            system_attrs=attached,
-            intermediate_values=points,
+    return [
+        ended_trial(
+            run,
+            told,
+            distributions,
+            {step_of[place]: value for place, value in _points(run, told.evaluation)},
+            grids.get(told.row.number),
+            run.top_fidelity,
         )
-        assert trial.datetime_complete is not None
-        trial.datetime_start = trial.datetime_complete - timedelta(seconds=trial.user_attrs["seconds"])
-        trials.append(trial)
-    return trials
+        for told in sorted(run.history, key=lambda told: told.row.number)
+    ]
 
 
-def _trial_facts(told: Told) -> dict[str, Any]:
+def distributions_of(run: RunHistory) -> dict[str, BaseDistribution]:
+    return {gene.name: _distribution(gene) for gene in run.space.genes}
+
+
+def ended_trial(
+    run: RunHistory,
+    told: Told,
+    distributions: Mapping[str, BaseDistribution],
+    points: Mapping[int, float],
+    grid: Grid | None,
+    top: float,
+) -> FrozenTrial:
+    """What was told of a proposal. `top`: the fidelity whose values compare. The duration is that of training; the date
+    is now."""
+    from optuna.trial import create_trial
+
+    params = {name: value for name, value in told.row.genome.items() if name in distributions}
+    trial = create_trial(
+        state=state_of(told, top),
+        values=told.values and run.judge.shown(told.values),
+        params=params,
+        distributions={name: distributions[name] for name in params},
+        user_attrs=trial_facts(told),
+        system_attrs=dict([attached(grid)] if grid is not None else []),
+        intermediate_values=dict(points),
+    )
+    assert trial.datetime_complete is not None
+    trial.datetime_start = trial.datetime_complete - timedelta(seconds=trial.user_attrs["seconds"])
+    return trial
+
+
+def state_of(told: Told, top: float) -> TrialState:
+    from optuna.trial import TrialState
+
+    if told.values is None:
+        return TrialState.FAIL
+    return TrialState.PRUNED if told.pruned or told.fidelity < top else TrialState.COMPLETE
+
+
+def attached(grid: Grid) -> tuple[str, str]:
+    """As Optuna notes an artifact of a trial that still runs."""
+    from optuna.artifacts import ArtifactMeta
+
+    return f"artifacts:{grid.name}", json.dumps(asdict(ArtifactMeta(grid.name, grid.path.name, "image/png", None)))
+
+
+def origin_facts(row: ProposalRow) -> dict[str, Any]:
+    """What is known of a proposal before its training: number and key, and where it came from."""
+    came = {"generation": row.generation, "parents": row.parents and list(row.parents), "operator": row.operator}
+    return {"number": row.number, "key": row.key, **{name: fact for name, fact in came.items() if fact is not None}}
+
+
+def trial_facts(told: Told) -> dict[str, Any]:
     return {
-        "number": told.row.number,
-        **({} if told.row.generation is None else {"generation": told.row.generation}),
-        "key": told.row.key,
+        **origin_facts(told.row),
         "status": told.evaluation.status,
         "reason": told.evaluation.reason,
         "flags": sorted({flag for evaluation in told.evaluations for flag in evaluation.flags}),
