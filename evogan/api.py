@@ -1,10 +1,10 @@
-"""What a script calls: search, resume, open_run, train, evaluate, describe, load, load_critic."""
+"""What a script calls: search, resume, open_run, train, evaluate, describe, load, load_critic, export_code."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import NoneType
@@ -331,6 +331,64 @@ def describe(
     ]
     read = GENES.read({**genes, **(change or {})})
     return read, architecture(read, image_fields(*form))
+
+
+@dataclass(frozen=True)
+class Code:
+    """A GAN as one file of PyTorch: its `text`, and a `name` for it."""
+
+    name: str
+    text: str
+
+
+def export_code(
+    gan: str | Path,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    classes: int | None = None,
+    change: Mapping[str, Value] | None = None,
+    seed: int | None = None,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    plugins: Sequence[str] = (),
+) -> Code:
+    """A GAN as one readable file that trains it without evogan, with the losses that evogan has on the same images.
+
+    gan: a published genome's name, a TOML file, a .safetensors of a training, or the name of a run (its best).
+    image_size, channels, classes: of the images that it is to make; else as it was trained, or 32x32 in colour, of 10
+    classes. seed: of a training by evogan, else that of the GAN's own. Errors: UserError, for a GAN that no code is
+    written for, too.
+    """
+    from evogan.export.code import Wanted, write_code
+    from evogan.export.found import find
+
+    _plugins({"plugins": plugins})
+    expect("gan", gan, (str, Path), "a name or a file")
+    found = find(gan, Place.of(runs, store))
+    given = {"image_size": image_size, "channels": channels, "classes": classes}
+    form = {
+        name: read_option(name, getattr(found, name) if value is None else value, int, low=low, high=high)
+        for (name, value), (low, high) in zip(
+            given.items(), ((1, IMAGE_SIZES[1]), (1, 3), (1, MOST_CLASSES)), strict=True
+        )
+    }
+    seed = read_option("seed", found.seed if seed is None else seed, int, low=0, high=LARGEST_SEED)
+    return Code(
+        found.name,
+        write_code(
+            Wanted(
+                genome=_changed(found.genome, change or {}),
+                seed=seed,
+                kimg=found.kimg,
+                name=found.name,
+                title=found.title,
+                source=found.source,
+                command=f"evogan export code {gan}",
+                **form,
+            )
+        ),
+    )
 
 
 def _named_genome(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:

@@ -16,6 +16,7 @@ from evogan.cli import (
     comparing,
     critics,
     encoding,
+    exporting,
     reading,
     searching,
     stores,
@@ -42,7 +43,6 @@ app.command(name="runs")(reading.list_runs)
 app.command()(reading.show)
 app.command()(reading.report)
 app.command()(comparing.compare)
-app.command()(comparing.export)
 app.command(cls=Grouped)(training.train)
 app.command(cls=training.Sampling)(training.sample)
 app.command(cls=Grouped)(critics.critic)
@@ -54,6 +54,13 @@ app.command()(reading.zoo)
 app.command()(reading.spaces)
 app.command()(reading.genes)
 app.command()(reading.strategies)
+
+export_app = typer.Typer(help="A GAN as code, a run for other programs.", no_args_is_help=True)
+export_app.command(name="code")(exporting.code)
+export_app.command(name="optuna")(exporting.optuna)
+for kind in exporting.TABLES:
+    export_app.command(name=kind)(exporting.table(kind))
+app.add_typer(export_app, name="export")
 
 features_app = typer.Typer(help="Feature networks that FID is computed on.", no_args_is_help=True)
 features_app.command(name="list")(training.list_features)

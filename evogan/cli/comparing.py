@@ -1,4 +1,4 @@
-"""What runs say together, and runs for other programs."""
+"""What runs say together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, print_json, say
-from evogan.errors import UserError, public_url, unknown
+from evogan.errors import UserError
 
 if TYPE_CHECKING:
     from evogan.comparison import Comparison
@@ -66,42 +66,3 @@ def tell_comparison(found: Comparison, out: Path | None, as_json: bool) -> None:
         say(table)
     if out is not None:
         say(str(out))
-
-
-def export(
-    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="optuna, csv, parquet or json.")],
-    name: Annotated[str, typer.Argument(metavar="RUN")],
-    to: Annotated[str, typer.Option(help="File; for optuna a database, as in sqlite:///study.db.")],
-    artifacts: Annotated[
-        Path | None, typer.Option(help="optuna: folder for sample grids; optuna-dashboard takes it as --artifact-dir.")
-    ] = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="optuna: keep the study up to date while the run goes on.")
-    ] = False,
-    runs: Runs = None,
-    store: StoreURL = None,
-) -> None:
-    """Write a run as a table (csv, parquet, json), or as an Optuna study for its plots and dashboard."""
-    from evogan.engine.history import RunHistory
-    from evogan.files import expand
-    from evogan.report.export import FORMATS, export_study, export_table
-    from evogan.runs.place import Place
-
-    if kind not in FORMATS:
-        raise unknown("format", kind, FORMATS)
-    if artifacts is not None and kind != "optuna":
-        raise UserError(f"--artifacts: a {kind} file has none")
-    if follow and kind != "optuna":
-        raise UserError(f"--follow: a {kind} file is written once, an optuna study is kept up to date")
-    kept = Place.of(runs, store).existing()
-    if follow:
-        from evogan.watch.study import follow as keep_up
-
-        n = keep_up(kept, name, to, artifacts and expand(artifacts))
-        say(f"{public_url(to)}  study '{name}' with {n} trials")
-        return
-    run = RunHistory(kept, name)
-    if kind == "optuna":
-        say(f"{public_url(to)}  study '{name}' with {export_study(run, to, artifacts and expand(artifacts))} trials")
-    else:
-        say(f"{to}  {export_table(run, kind, expand(to))} rows")

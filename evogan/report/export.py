@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 TABLES = ("csv", "parquet", "json")
-FORMATS = ("optuna", *TABLES)
 
 
 class Grid(NamedTuple):

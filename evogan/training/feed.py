@@ -125,7 +125,8 @@ def prepared(rows: Tensor) -> Tensor:
     """As networks like them: pixels, uint8 (N, C, H, W), in [-1, 1] and channels last in memory; others as they are."""
     if rows.dtype != torch.uint8:
         return rows
-    return rows.contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1.0)
+    pixels = rows.contiguous(memory_format=torch.channels_last).to(torch.get_default_dtype())
+    return pixels.div_(127.5).sub_(1.0)
 
 
 def _length(stream: Mapping[str, Tensor | Part]) -> int:

@@ -32,7 +32,17 @@ from torch.nn import functional as F
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import doublings
 from evogan.zoo.gan import Critique, Draws
-from evogan.zoo.layers import Blur, Chain, LeakyReLU, MinibatchDiscrimination, MinibatchStd, PixelNorm, norm, resize
+from evogan.zoo.layers import (
+    Blur,
+    Chain,
+    LeakyReLU,
+    MinibatchDiscrimination,
+    MinibatchStd,
+    PixelNorm,
+    norm,
+    precise,
+    resize,
+)
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -229,7 +239,7 @@ class Critic(critic.Critic):
         features = self.activate(self.dense(self.activate(self.conv(maps)).flatten(1)))
         if self._minibatch == "discrimination":
             features = self.discrimination(features)
-        score: Tensor = self.head(features).float()
+        score = precise(self.head(features))
         return Critique(score.squeeze(1), features)
 
     def _maps(self, s: int, images: Tensor) -> Tensor:

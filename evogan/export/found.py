@@ -1,0 +1,91 @@
+"""What a user names, and is to leave: a published genome, a file of one, a trained GAN's file, or the best of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evogan import shipped
+from evogan.errors import UserError
+from evogan.evaluation.artefacts import GENERATOR
+from evogan.evaluation.players import read_players
+from evogan.families import family_of
+from evogan.genome import Genome
+from evogan.report import facts
+from evogan.runs.place import Place
+from evogan.runs.run import Run
+from evogan.stable import derive_seed
+
+SIZE, CHANNELS, CLASSES = 32, 3, 10  # of images that are not known
+KIMG = 100.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A GAN by its genome, for images of this form, and what is known of its training: seed and budget."""
+
+    name: str
+    title: str
+    source: str
+    genome: Genome
+    image_size: int = SIZE
+    channels: int = CHANNELS
+    classes: int = CLASSES
+    seed: int = 0
+    kimg: float = KIMG
+
+
+def find(name: str | Path, place: Place) -> Found:
+    """Errors: UserError."""
+    path = Path(name)
+    if path.suffix == ".safetensors" or (path.is_dir() and (path / GENERATOR).is_file()):
+        return _of_file(path)
+    if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
+        kept = place.existing()
+        if name in kept.names():
+            return _of_run(Run(kept, name))
+    file = shipped.read_genome(name)
+    return Found(file.name, file.title, file.source, file.genome)
+
+
+def _of_file(path: Path) -> Found:
+    players = read_players(path)
+    known, genome = players.form.facts, players.form.genome
+    about = f"{facts.about(genome)}, trained{_on(known)}".rstrip(", ")
+    found = Found(
+        path.stem if path.suffix else path.name,
+        family_of(genome).title,
+        f"{about}; FID {known['fid']:.4g}" if "fid" in known else about,
+        genome,
+        known["image_size"],
+        known["channels"],
+        len(players.form.tells_apart) or CLASSES,
+    )
+    if "key" in known and "task" in known:
+        found = replace(found, seed=derive_seed(known["key"], known["task"], 0))
+    return replace(found, kimg=known["kimg"]) if known.get("kimg") else found
+
+
+def _on(known: dict[str, Any]) -> str:
+    return f" on {known['data']}" if "data" in known else ""
+
+
+def _of_run(run: Run) -> Found:
+    training = None if run.best is None else run.best_training(run.best.row.key)
+    if training is None or run.best is None:
+        raise UserError(f"run '{run.name}' has no genome that completed")
+    _, task = run.store.tasks().get(run.facts.task, ("", {}))
+    genome, (key, task_key, _, replicate) = run.best.row.genome, training.identity
+    found = Found(
+        f"best_of_{run.name}",
+        f"The best GAN of {run.name}",
+        f"{facts.about(genome)}; found by {run.settings.strategy} on {run.facts.data}",
+        genome,
+        task.get("image_size", SIZE),
+        task.get("channels", CHANNELS),
+        seed=derive_seed(key, task_key, replicate),
+        kimg=task.get("kimg") or KIMG,
+    )
+    path = run.store.files(training.identity, training.evaluation) / GENERATOR
+    return replace(found, classes=_of_file(path).classes) if path.is_file() else found

@@ -1,0 +1,174 @@
+"""`evogan export code`: one readable file of PyTorch that trains a GAN without evogan, with the losses of evogan."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from evogan import shipped
+from evogan.errors import UserError
+from evogan.export.code import Wanted, unsupported, write_code
+from evogan.export.code.compare import as_module, furthest, narrow, some_images
+from evogan.families import family_of
+from evogan.genes import GENES
+from evogan.genome import Genome
+from evogan.space import load_space
+from tests import test_cli
+from tests.test_cli import mistake
+
+shell = test_cli.run
+GENOMES = {name: shipped.read_genome(name) for name in shipped.names("genomes")}
+WRITTEN = [name for name, file in GENOMES.items() if unsupported(file.genome) is None]
+FAR = ["acgan", "dcgan", "ebgan_pt", "fashion_cgan", "gan_mlp_small", "rgan"]  # trained for 50 iterations in the suite
+ALLOWED = {"argparse", "collections", "copy", "itertools", "math", "pathlib", "struct", "zlib", "__future__"}
+ALLOWED |= {"numpy", "torch"}
+ASKED_FOR = {"sklearn", "PIL"}  # imported where they are needed alone: digits, folders
+
+
+def wanted(genome: Genome, size: int = 16, channels: int = 3, name: str = "mine") -> Wanted:
+    return Wanted(genome, size, channels, 10, 7, 1.0, name, "Mine", "", "evogan export code mine")
+
+
+def small(name: str) -> Wanted:
+    return wanted(GENES.read(narrow(GENOMES[name].genome)))
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_first_losses_of_a_published_genome_are_those_of_evogan(name: str) -> None:
+    """Of two iterations; in float32, which a step magnifies, those of the first step."""
+    data, steps = some_images(small(name)), {"critic_steps": 1, "generator_steps": 1}
+    first = wanted(GENES.read({**small(name).genome, **steps}))
+    assert furthest(first, *data, 1, torch.float32)["critic"] < 1e-5
+    assert max(furthest(small(name), *data, 2, torch.float64).values()) < 1e-9
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_losses_stay_those_of_evogan(name: str) -> None:
+    assert max(furthest(small(name), *some_images(small(name)), 50, torch.float64).values()) < 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRITTEN)
+def test_losses_of_every_published_genome_stay_those_of_evogan(name: str) -> None:
+    assert max(furthest(small(name), *some_images(small(name)), 50, torch.float64).values()) < 1e-9
+
+
+def test_what_is_not_written_is_named() -> None:
+    assert len(WRITTEN) >= 40
+    for name in GENOMES.keys() - WRITTEN:
+        with pytest.raises(UserError, match=r"no code is written for .+"):
+            write_code(wanted(GENOMES[name].genome))
+    assert all(family_of(GENOMES[name].genome).name == "plain" for name in WRITTEN)
+
+
+def random_genomes(n: int, seed: int) -> list[Genome]:
+    """Of all genes at once, that code is written for."""
+    space, rng = load_space("anything"), np.random.default_rng(seed)
+    found = (space.decode(rng.random(space.dimension).tolist()) for _ in itertools.count())
+    narrowed = (GENES.read(narrow(genome)) for genome in found)
+    return list(itertools.islice((genome for genome in narrowed if unsupported(genome) is None), n))
+
+
+def test_random_genomes_have_the_losses_of_evogan() -> None:
+    for genome in random_genomes(8, seed=5):
+        try:
+            far = furthest(wanted(genome), *some_images(wanted(genome)), 1, torch.float64)
+        except UserError:  # images of 16x16 do not fit
+            continue
+        assert max(far.values()) < 1e-7, dict(genome)
+
+
+def test_files_are_formatted_short_and_need_torch_and_numpy_alone(tmp_path: Path) -> None:
+    for name in WRITTEN:
+        text = write_code(wanted(GENOMES[name].genome, 32, 3, name))
+        (tmp_path / f"{name}.py").write_text(text)
+        assert 150 <= len(text.splitlines()) <= 500, name
+        tree = ast.parse(text)
+        above = {module for node in tree.body for module in imported(node)}
+        anywhere = {module for node in ast.walk(tree) for module in imported(node)}
+        assert above <= ALLOWED and anywhere <= ALLOWED | ASKED_FOR
+        assert '"""' in text and "{{" not in text and "{%" not in text
+    ruff = [sys.executable, "-m", "ruff"]
+    for command in (["format", "--check"], ["check", "--select", "E4,E7,E9,F,I,B,UP,SIM,RUF"]):
+        done = subprocess.run([*ruff, *command, "--isolated", str(tmp_path)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def imported(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    return {str(node.module).partition(".")[0]} if isinstance(node, ast.ImportFrom) else set()
+
+
+def folder_of_images(folder: Path) -> Path:
+    for kind, i in itertools.product("ab", range(6)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 18), (40 * i, 0, 200)).save(folder / kind / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("data", ["digits", "npz", "npy", "folder"])
+def test_a_file_trains_by_itself(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without evogan: images in, losses, a checkpoint and a grid out."""
+    name = "cgan" if data in ("folder", "npz") else "wdcgan"
+    module = as_module(write_code(wanted(GENES.read(narrow(GENOMES[name].genome)), 8, 1)))
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "some.npz", images=images, labels=np.arange(20) % 10)
+    np.save(tmp_path / "some.npy", images)
+    path = folder_of_images(tmp_path / "folder") if data == "folder" else tmp_path / f"some.{data}"
+    monkeypatch.setitem(sys.modules, "evogan", None)
+    monkeypatch.setattr(sys, "argv", ["x.py", "--kimg", "0.05", "--device", "cpu", "--out", str(tmp_path / "out")])
+    if data != "digits":
+        sys.argv += ["--data", str(path)]
+    with torch.random.fork_rng(devices=[]):
+        module.main()
+    states = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)
+    assert {"generator", "critic"} <= states.keys()
+    with Image.open(tmp_path / "out" / "samples.png") as grid:
+        assert grid.size == (64, 64) and np.asarray(grid).std() > 0
+
+
+def test_pixels_of_a_grid_are_those_of_the_images(tmp_path: Path) -> None:
+    module = as_module(write_code(small("dcgan")))
+    images = torch.linspace(-1, 1, 16 * 3 * 4 * 4).view(16, 3, 4, 4)
+    module.write_png(tmp_path / "grid.png", images)
+    with Image.open(tmp_path / "grid.png") as grid:
+        pixels = np.asarray(grid)
+    assert pixels.shape == (8, 32, 3)
+    assert (pixels[4:8, 8:12] == ((images[10] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()).all()
+
+
+def test_the_command_line(shell: test_cli.Run, tmp_path: Path) -> None:
+    done = shell("export code wgan_gp --image-size 8 --channels 1 --set filters=8")
+    assert done.code == 0 and done.out.startswith("wgan_gp.py  ")
+    assert "SIZE, CHANNELS = 8, 1" in (tmp_path / "wgan_gp.py").read_text()
+    mistake(shell("export code wgan_gp"), "'wgan_gp.py' exists", "--to")
+    mistake(shell("export code bigan"), "no code is written for GANs of family 'inference'")
+    mistake(shell("export code dcgan --image-size 9"), "image size 9")
+    mistake(shell("export code nothing"), "unknown genome 'nothing'")
+    mistake(shell("export code dcgan --to x.txt"), ".py")
+
+
+def test_a_title_is_no_code(tmp_path: Path) -> None:
+    text = 'title = """a\\"\\"\\" + evil() + \\"\\"\\"\\n"""\n[genes]\nloss = "hinge"\n'
+    (tmp_path / "mine.toml").write_text(text)
+    file = shipped.read_genome(tmp_path / "mine.toml")
+    code = write_code(Wanted(file.genome, 8, 1, 10, 0, 1.0, 'x"""', file.title, "", "c\\"))
+    assert not [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name) and node.id == "evil"]
+
+
+def test_the_page_lists_what_is_written() -> None:
+    page = (Path(shipped.__file__).parent.parent / "docs" / "export.md").read_text()
+    written, missing = page.partition("<!-- written -->")[2].split("<!-- missing -->")
+    assert re.findall(r"`(\w+)`(?=[,:])", written.partition("\n\n")[0]) == WRITTEN
+    plain = {name for name in GENOMES.keys() - WRITTEN if family_of(GENOMES[name].genome).name == "plain"}
+    assert set(re.findall(r"^- `(\w+)`: ", missing, re.MULTILINE)) == plain
