@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn.functional import l1_loss
+from torch.nn.functional import cross_entropy, l1_loss
 
 import evogan
 from evogan import Gene, Space, UserError, cli
@@ -16,8 +16,8 @@ from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.recipes import read_recipe
 from evogan.evaluation.domains import baselines, judged
 from evogan.evaluation.flags import flags_of
-from evogan.families import Field
-from evogan.families.build import build, check
+from evogan.families import Field, Fields
+from evogan.families.build import build, check, impossible
 from evogan.families.domains.model import DomainsGAN
 from evogan.genes import GENES
 from evogan.report.translated import translated
@@ -29,6 +29,7 @@ from evogan.zoo.gan import Batch, Crosses
 from evogan.zoo.history import HistoryPool
 
 FIELDS = {name: Field((3, 8, 8)) for name in ("sources", "images")}
+THREE = {name: Field((3, 8, 8)) for name in ("sources", "domain_1", "images")}
 SMALL: dict[str, Any] = {
     "family": "domains",
     "filters": 4,
@@ -47,17 +48,17 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def made(**genes: Any) -> DomainsGAN:
-    gan = build({**SMALL, **genes}, FIELDS, seed=1)
+def made(fields: Fields = FIELDS, **genes: Any) -> DomainsGAN:
+    gan = build({**SMALL, **genes}, fields, seed=1)
     assert isinstance(gan, DomainsGAN) and isinstance(gan, Crosses)
     for network in gan.networks.values():
         network.double()
     return gan
 
 
-def batch_of(gan: DomainsGAN, player: str, seed: int = 2) -> Batch:
-    draw = rng(seed)
-    data = {name: 2 * torch.rand(4, *field.shape, generator=draw) - 1 for name, field in FIELDS.items()}
+def batch_of(gan: DomainsGAN, player: str, fields: Fields = FIELDS) -> Batch:
+    draw = rng(2)
+    data = {name: 2 * torch.rand(4, *field.shape, generator=draw) - 1 for name, field in fields.items()}
     return gan.draw(player, 4, data, rng(3)).map(lambda x: x.double())
 
 
@@ -188,6 +189,61 @@ def test_losses_are_those_of_the_formula(way: dict[str, Any]) -> None:
     assert value(gan, "critic", batch_of(gan, "critic")) == pytest.approx(float(expected.detach()), rel=1e-9)
 
 
+@pytest.mark.parametrize("game", ["reversal", "other"])
+@pytest.mark.parametrize("shared", [0, 1])
+def test_losses_of_codes_are_those_of_the_formula(game: str, shared: int) -> None:
+    """XGAN's and Lample's, of three domains: an image's code is the other half's input."""
+    weights = {"cycle_loss": 3.0, "identity_loss": 0.5, "code_cycle": 0.3, "code_adversary": 0.2}
+    coded = {"translator": "resnet", "translator_blocks": 3, "shared_blocks": shared, "code_game": game, **weights}
+    gan = made(THREE, translators="autoencoders", translator_dropout=0.0, adversarial=0.7, **coded)
+    network, critics = gan.players["generator"], gan.players["critic"]
+    batch = batch_of(gan, "generator", fields=THREE)
+    x = [batch.data[name] for name in THREE]
+    code = [network.encode(image, (), i) for i, image in enumerate(x)]  # type: ignore[operator]
+    assert code[0].shape == (4, 16, 2, 2)
+    expected, told = torch.zeros(()), torch.zeros(())
+    for s in range(3):
+        logits = critics.codes(code[s])  # type: ignore[operator]
+        chance = logits.softmax(1)[:, s]
+        told = told - chance.log().mean()
+        expected = expected + 0.2 * (chance.log() if game == "reversal" else -(1 - chance).log()).mean()
+        expected = expected + 0.5 * l1_loss(network.decode(code[s], (), s), x[s])  # type: ignore[operator]
+        for t in {0, 1, 2} - {s}:
+            image = network.decode(code[s], (), t)  # type: ignore[operator]
+            again = network.encode(image, (), t)  # type: ignore[operator]
+            one = 0.7 * 0.5 * (critics(image, (), t).score - 1).square().mean()
+            one = one + 3 * l1_loss(network.decode(again, (), s), x[s]) + 0.3 * l1_loss(again, code[s])  # type: ignore[operator]
+            expected = expected + one / 2
+    assert value(gan, "generator", batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+    losses = gan.loss("critic", batch_of(gan, "critic", fields=THREE)).terms
+    assert float(losses["codes"].detach()) == pytest.approx(float(told.detach()), rel=1e-9)
+    own = {id(p) for part in network.own for p in part.parameters()}  # type: ignore[union-attr]
+    assert sum(p.numel() for p in network.shared.parameters()) == shared * 2 * (2 * (16 * 16 * 9 + 16 + 2 * 16))  # type: ignore[union-attr]
+    assert own.isdisjoint(id(p) for p in network.shared.parameters())  # type: ignore[union-attr]
+
+
+def test_losses_of_one_translator_are_those_of_the_formula() -> None:
+    """StarGAN's: Wasserstein's, of one critic, which tells domains apart, too."""
+    star = {"translator": "resnet", "translator_blocks": 1, "loss": "wasserstein", "class_loss": 0.4, "cycle_loss": 3.0}
+    gan = made(THREE, translators="one", translator_dropout=0.0, **star)
+    network, critic = gan.players["generator"], gan.players["critic"]
+    assert len(critic.own) == 1  # type: ignore[arg-type]
+    for player in ("critic", "generator"):
+        batch = batch_of(gan, player, fields=THREE)
+        x = [batch.data[name] for name in THREE]
+        expected = torch.zeros(())
+        for s, t in [(s, t) for s in range(3) for t in range(3) if s != t]:
+            image = network(x[s], (), s, t)
+            real, fake = critic(x[t], (), t), critic(image, (), t)
+            of = real if player == "critic" else fake
+            one = 0.4 * cross_entropy(of.classes, torch.full((4,), t)) - of.score.mean()
+            more = fake.score.mean() if player == "critic" else 3 * l1_loss(network(image, (), t, s), x[s])
+            expected = expected + (one + more) / 2
+        assert value(gan, player, batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+    to_one, to_other = (network(x[0], (), 0, t) for t in (1, 2))
+    assert (to_one - to_other).abs().mean() > 1e-3  # instance norm does not take the target away
+
+
 @pytest.mark.parametrize("penalty", [{"gradient_penalty": "two_sided"}, {"zero_penalty": "r1", "loss": "hinge"}])
 def test_no_gradient_goes_where_it_does_not_belong(penalty: dict[str, Any]) -> None:
     gan = made(identity_loss=1.0, critic_constraint="spectral_norm", **penalty)
@@ -251,6 +307,9 @@ def test_networks_fit_or_it_is_said() -> None:
         check(SMALL, {"images": Field((1, 8, 8))})
     with pytest.raises(UserError, match="image size 10: translator = resnet makes sizes divisible by 4"):
         check({**SMALL, "translator": "resnet"}, {name: Field((1, 10, 10)) for name in FIELDS})
+    with pytest.raises(UserError, match="3 domains: translators = apart are of two"):
+        check(SMALL, THREE)
+    assert impossible(THREE)["translators"] == ["apart"]
     genome = read_genome("cyclegan").genome
     counts = evogan.families.build.count_parameters(genome, {name: Field((3, 256, 256)) for name in FIELDS})
     affine = 2 * 2 * (2 * 64 + 2 * 128 + 256 * 19)  # gains and biases of norms, which the authors' lack

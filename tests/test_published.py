@@ -206,6 +206,14 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
         ("colorgan", "demosaic"), ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: stddev = 0.02")
     ),
     "inpainting": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: DCGAN's"),
+    **dict.fromkeys(
+        ("combogan", "exchanged_autoencoders"),
+        ({"init": "normal", "init_std": 0.02}, 0.0, "their released code: CycleGAN's"),
+    ),
+    **dict.fromkeys(
+        ("xgan", "latent_adversary"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")
+    ),
+    "stargan": ({"init": "xavier"}, 0.0, "its released code: PyTorch's default"),
     "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
     **dict.fromkeys(
         ("s2gan", "s2gan_co", "s3gan", "s2gan_clusters"), ({"init": "orthogonal"}, 0.9999, "arXiv:1903.02271: BigGAN's")
@@ -258,7 +266,9 @@ KEYS = dict(
     s2gan_co da76417db6093cbb, s3gan 19370dd5f6882891, s2gan_clusters 7f9dff6da8feac9b,
     cyclegan b6c77d02ce783d74, cyclegan_unet fb17456e6de169a2,
     srgan a2e9d8491642f57b, srresnet 502dae386f7faa53, colorgan 1f7fd9ff6844bc92, demosaic 2930fada86ed0931,
-    inpainting a3a9bfee154ab6be""".split(",")
+    inpainting a3a9bfee154ab6be,
+    combogan 03fe26114f53ba1e, exchanged_autoencoders 143271d09d1ed179, xgan 02c466fab2277a18,
+    latent_adversary 85d9892259ab1215, stargan ab7dcdadaa6abd51""".split(",")
 )
 
 

@@ -42,6 +42,12 @@ def patch_layers(size: int) -> int:
     return next(layers for layers in reversed(range(size.bit_length())) if places(size, layers) > 0)
 
 
+def features(size: int, filters: int, layers: int) -> int:
+    """How many there are of an image of this side."""
+    side = (size >> layers) - 1 if layers else size
+    return filters * min(1 << max(layers, 1), WIDEST) * side * side
+
+
 class PatchCritic(Network):
     """Images (N, C, H, H), draws, and what each was made from, if anything, (N, C', H', H') -> a `Critique` whose score
     is (N, P), of P places. `channels`: of an image and of what is shown beside it. `whole`: the side of images of which

@@ -9,7 +9,7 @@ from evogan.families.plain.family import PLAIN
 from evogan.families.shared.penalties import PENALTIES
 from evogan.families.translation.family import CYCLEGAN, TRANSLATION
 from evogan.genome import Conflict
-from evogan.genome.define import number
+from evogan.genome.define import choice, number, only
 
 SOURCES, IMAGES = "sources", "images"  # the first domain, and the last one
 SOURCE_LABELS = "source_labels"  # the classes of the first one's images, where they are known
@@ -28,7 +28,74 @@ def domains_of(fields: Container[str]) -> tuple[str, ...]:
     return domain_fields(domains)
 
 
+UNIT = "UNIT, arXiv:1703.00848"
+XGAN = "XGAN, arXiv:1711.05139"
+FADER = "Lample et al., arXiv:1706.00409"
+STARGAN = "StarGAN, arXiv:1711.09020"
+CODED = only("translators", "autoencoders")
+
 GENES = (
+    choice(
+        "translators",
+        ("apart", "autoencoders", "one"),
+        "apart",
+        "how images get from one domain to another: by a network each way, between two; by the encoder of the one and "
+        "the decoder of the other; by one network for all, which is told the target, as its critic tells domains apart",
+        f"apart {CYCLEGAN}; autoencoders ComboGAN, arXiv:1712.06909; one {STARGAN}",
+    ),
+    number(
+        "shared_blocks",
+        0,
+        8,
+        0,
+        "residual blocks that all encoders end with, and all decoders begin with, at most all that they have",
+        XGAN,
+        **CODED,
+    ),
+    number(
+        "code_cycle",
+        0.0,
+        1000.0,
+        0.0,
+        "weight of the mean absolute difference of an image's code and that of its translation",
+        XGAN,
+        acts="number",
+        changes=True,
+        switch=True,
+        **CODED,
+    ),
+    choice(
+        "code_game",
+        ("none", "reversal", "other"),
+        "none",
+        "whether a further part of the critic tells domains apart by codes, and what encoders want of it, with p the "
+        "chance that it gives to the right one: log p, or -log(1 - p)",
+        f"reversal {XGAN}; other {FADER}",
+        **CODED,
+    ),
+    number(
+        "code_adversary",
+        0.001,
+        100.0,
+        1.0,
+        "the weight of that in the translators' loss",
+        f"{XGAN}; {FADER}",
+        log=True,
+        acts="number",
+        changes=True,
+        code_game=("reversal", "other"),
+    ),
+    number(
+        "class_loss",
+        0.0,
+        100.0,
+        1.0,
+        "weight of the cross-entropy of domains: of real images in the critic's loss, of translations in the other",
+        STARGAN,
+        acts="number",
+        changes=True,
+        **only("translators", "one"),
+    ),
     number(
         "cycle_loss",
         0.0,
@@ -83,6 +150,17 @@ SHARED = frozenset(
     }
 )
 
+CONFLICTS = (
+    Conflict(
+        {"translators": ("autoencoders", "one"), "translator": ("unet",)},
+        "a U-Net is neither cut in two nor told the target: translator = resnet",
+    ),
+    Conflict(
+        {"family": ("domains",), "translator": ("srresnet",)},
+        "its pixel shuffles lead to larger images, and those of all domains are of one size",
+    ),
+)
+
 DOMAINS = Family(
     name="domains",
     title="Images from one domain to another, without pairs",
@@ -95,13 +173,7 @@ DOMAINS = Family(
         *(gene for gene in TRANSLATION.genes if gene.name in SHARED),
         *GENES,
     ),
-    conflicts=(
-        *TRANSLATION.conflicts,
-        Conflict(
-            {"family": ("domains",), "translator": ("srresnet",)},
-            "its pixel shuffles lead to larger images, and those of all domains are of one size",
-        ),
-    ),
+    conflicts=(*TRANSLATION.conflicts, *CONFLICTS),
     measures=(
         *("fid", "truth_distance", "cycle_error", "cycle_error_noise", "identity_error"),
         *("l1", "psnr", "ssim", "gan_test_error"),

@@ -6,6 +6,15 @@ all pairs s, t of different domains; where there are more than two, terms of a t
     critic       that of the adversarial loss, of x_t, and of T(x_s, s -> t) from the pool
     translator   a adversarial(C_t(T(x_s, s -> t))) + c |T(T(x_s, s -> t), t -> s) - x_s|_1 + i |T(x_t, t -> t) - x_t|_1
 
+Where it is made of encoders E_s and decoders, identity is their reconstruction, and beside it there may be, of codes,
+
+    critic       CE(D(E_s(x_s)), s)
+    translator   d g(D(E_s(x_s)), s) + e |E_t(T(x_s, s -> t)) - E_s(x_s)|_1
+
+D tells domains apart, and g is -CE, or -log(1 - p) of the chance p that it gives to the right one: XGAN,
+arXiv:1711.05139, Lample et al., arXiv:1706.00409. Where one network makes all, one critic judges them, and both players
+pay for classes: k CE(D(x_t), t), and k CE(D(T(x_s, s -> t)), t): StarGAN, arXiv:1711.09020.
+
 |.|_1 are means over pixels, in [-1, 1]. The published form halves the critic's loss, which an optimiser that divides by
 the gradient's size, as Adam and RMSprop do, does not feel, and steps the translator first.
 """
@@ -14,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,17 +37,18 @@ from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
 from evogan.stable import derive_seed
 from evogan.zoo.augment import mirrored
-from evogan.zoo.crossing import Apart, DomainCritics
+from evogan.zoo.crossing import Apart, Autoencoders, CodeClasses, Crossing, DomainCritics, One
 from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.history import HistoryPool
 from evogan.zoo.layers import precise, without_statistics
 from evogan.zoo.losses import HARD, Objective, draw_targets
-from evogan.zoo.patches import PatchCritic, patch_layers
+from evogan.zoo.patches import PatchCritic, features, patch_layers
 from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
 
 LEAST = 8  # side of an image that residual blocks at a quarter of it make
 LOOKED_AT, TINY = 64, 1e-12
+CERTAIN = 1e-6  # chance of another domain, below which there is nothing to learn
 LABELS = "labels"
 # what the plain GAN asks for, and this family has not
 ABSENT = {
@@ -71,13 +81,18 @@ def check(genes: Genes, fields: Fields) -> None:
     size, domains = fields[IMAGES].shape[-1], len(domains_of(fields))
     if genes["translator"] == "resnet" and not _fits_resnet(size):
         raise UserError(f"image size {size}: translator = resnet makes sizes divisible by 4, {LEAST} and more")
-    if domains > 2:
-        raise UserError(f"{domains} domains: a network for each direction is of two")
+    if domains > 2 and genes["translators"] == "apart":
+        raise UserError(f"{domains} domains: translators = apart are of two, autoencoders and one of more")
 
 
 def impossible(fields: Fields) -> dict[str, list[Value]]:
-    """The values of genes with which no network makes images of this size."""
-    return {"translator": [] if _fits_resnet(fields[IMAGES].shape[-1]) else ["resnet"]}
+    """The values of genes with which no network makes images of this size, or such of so many domains."""
+    fits = _fits_resnet(fields[IMAGES].shape[-1])
+    apart = ["apart"] if len(domains_of(fields)) > 2 else []
+    return {
+        "translator": [] if fits else ["resnet"],
+        "translators": [*apart, *([] if fits else ["autoencoders", "one"])],
+    }
 
 
 def _fits_resnet(size: int) -> bool:
@@ -85,10 +100,24 @@ def _fits_resnet(size: int) -> bool:
 
 
 def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
-    domains = domains_of(fields)
-    critics = DomainCritics([_critic(genes, fields) for _ in domains])
-    without_statistics(critics)
-    return {"critic": critics, "generator": Apart([_translator(genes, fields) for _ in domains])}
+    (channels, size, _), domains = fields[IMAGES].shape, len(domains_of(fields))
+    form = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
+    codes: CodeClasses | None = None
+    generator: Crossing
+    if genes["translators"] == "apart":
+        generator = Apart([_translator(genes, fields) for _ in range(domains)])
+    elif genes["translators"] == "one":
+        generator = One(size, channels, domains, blocks=genes["translator_blocks"], **form)
+    else:
+        blocks, shared = genes["translator_blocks"], genes["shared_blocks"]
+        generator = Autoencoders(size, channels, domains, blocks=blocks, shared=shared, **form)
+        codes = CodeClasses(4 * genes["filters"], domains, genes["slope"]) if genes["code_game"] != "none" else None
+    one = genes["translators"] == "one"
+    critics = [_critic(genes, fields) for _ in range(1 if one else domains)]
+    told_by = features(size, genes["patch_filters"], min(genes["patch_layers"], patch_layers(size)))
+    critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes)
+    without_statistics(critic)
+    return {"critic": critic, "generator": generator}
 
 
 def _critic(genes: Genes, fields: Fields) -> PatchCritic:
@@ -125,6 +154,7 @@ class DomainsGAN(PlainGAN):
         self.domains = len(self._fields)
         self._ways = list(permutations(range(self.domains), 2))
         self.prompted = (SOURCES, *(SOURCE_LABELS for name in (SOURCE_LABELS,) if name in fields))
+        self._goes_back = genes["cycle_loss"] > 0 or genes.get("code_cycle", 0) > 0
         pools = [HistoryPool(self._image, genes["history_pool"]) for _ in self._ways if genes["history_pool"]]
         self._pools = nn.ModuleList(pools)
         self.networks = {**self.networks, "pools": self._pools}
@@ -149,8 +179,8 @@ class DomainsGAN(PlainGAN):
                 drawn = self._regularizers.draw(critic, real, rng)
                 draws |= {f"{what} {t}": found for what, found in drawn.items()}
         else:
-            draws |= {f"back {s} {t}": generator.draws(n, rng) for s, t in self._ways}
-            draws |= {f"own {t}": generator.draws(n, rng) for t in range(self.domains)}
+            draws |= {f"back {s} {t}": generator.draws(n, rng) for s, t in self._ways if self._goes_back}
+        draws |= {f"own {s}": generator.draws(n, rng) for s in range(self.domains)}
         return Batch(dict(zip(self._fields, images, strict=True)), draws)
 
     def among(self, batch: Batch) -> Batch:
@@ -174,43 +204,68 @@ class DomainsGAN(PlainGAN):
         scores: list[tuple[Tensor, Tensor]] = []
         for i, (s, t) in enumerate(self._ways):
             with torch.no_grad():
-                made = precise(self._cross(images[s], batch.draws[f"made {s} {t}"], s, t))
+                made = precise(self._translators(images[s], batch.draws[f"made {s} {t}"], s, t))
             if len(self._pools):
                 made = self._pools[i](made, batch.draws[f"pool {s} {t}"])
-            r, f = self._told_each(images[t], made, t)
-            terms = dict(self.objective.critic(r, f, targets))
+            real, fake = self._critiques(images[t], made, t)
+            terms = dict(self.objective.critic(real.score, fake.score, targets))
             of_one = {
                 what.removesuffix(f" {t}"): drawn for what, drawn in batch.draws.items() if what.endswith(f" {t}")
             }
-            terms |= self._regularizers.terms(self._judge_of(t), (images[t], made), (r, f), of_one)
+            terms |= self._regularizers.terms(self._judge_of(t), (images[t], made), (real.score, fake.score), of_one)
+            if real.classes is not None:
+                terms["classes"] = self._numbers["class_loss"]() * _cross_entropy(real.classes, t)
             found.append(terms)
-            scores.append((r.detach().mean(), f.detach().mean()))
-        real, fake = (torch.stack(means).mean() for means in zip(*scores, strict=True))
-        return Losses(self._summed(found), {"score_real": real, "score_fake": fake})
+            scores.append((real.score.detach().mean(), fake.score.detach().mean()))
+        summed = self._summed(found)
+        if (told := self._critics.codes) is not None:
+            with torch.no_grad():
+                codes = [self._translators.encode(x, batch.draws[f"own {s}"], s) for s, x in enumerate(images)]
+            summed["codes"] = torch.stack([_cross_entropy(told(code), s) for s, code in enumerate(codes)]).sum()
+        of_real, of_fake = (torch.stack(means).mean() for means in zip(*scores, strict=True))
+        return Losses(summed, {"score_real": of_real, "score_fake": of_fake})
 
     def _translators_loss(self, batch: Batch, objective: Objective) -> Losses:
-        images, weigh = self._images(batch), self._numbers
+        images, weigh, network = self._images(batch), self._numbers, self._translators
+        codes = [network.encode(x, batch.draws[f"own {s}"], s) for s, x in enumerate(images)]
         found: list[dict[str, Tensor]] = []
         for s, t in self._ways:
-            made = self._cross(images[s], batch.draws[f"made {s} {t}"], s, t)
+            made = network.decode(codes[s], batch.draws[f"made {s} {t}"], t)
             terms: dict[str, Tensor] = {}
             if self.genes["adversarial"] > 0:
-                f = self._told(made, t)
+                said = self._critics(made, (), t)
                 r: Tensor | None = None
                 if objective.needs_real:
                     with torch.no_grad():
-                        r = self._told(images[t], t)
-                adversarial = objective.generator(f, r)
+                        r = self._critics(images[t], (), t).score
+                adversarial = objective.generator(said.score, r)
                 terms |= {name: weigh["adversarial"]() * term for name, term in adversarial.items()}
+                if said.classes is not None:
+                    terms["classes"] = weigh["class_loss"]() * _cross_entropy(said.classes, t)
+            if self._goes_back:
+                code = network.encode(made, batch.draws[f"back {s} {t}"], t)
             if self.genes["cycle_loss"] > 0:
-                again = self._cross(made, batch.draws[f"back {s} {t}"], t, s)
+                again = network.decode(code, batch.draws[f"back {s} {t}"], s)
                 terms["cycle"] = weigh["cycle_loss"]() * _apart(again, images[s])
+            if self.genes.get("code_cycle", 0) > 0:
+                terms["code_cycle"] = weigh["code_cycle"]() * _apart(code, codes[s])
             found.append(terms)
         summed = self._summed(found)
         if self.genes["identity_loss"] > 0:
-            own = [_apart(self._cross(x, batch.draws[f"own {t}"], t, t), x) for t, x in enumerate(images)]
-            summed["identity"] = weigh["identity_loss"]() * torch.stack(own).sum()
+            own = [network.decode(code, batch.draws[f"own {s}"], s) for s, code in enumerate(codes)]
+            apart = [_apart(x, image) for x, image in zip(own, images, strict=True)]
+            summed["identity"] = weigh["identity_loss"]() * torch.stack(apart).sum()
+        if (told := self._critics.codes) is not None:
+            hidden = [self._hidden(told(code), s) for s, code in enumerate(codes)]
+            summed["codes"] = weigh["code_adversary"]() * torch.stack(hidden).sum()
         return Losses(summed)
+
+    def _hidden(self, logits: Tensor, domain: int) -> Tensor:
+        """What an encoder pays for codes that tell where they come from."""
+        if self.genes["code_game"] == "reversal":
+            return -_cross_entropy(logits, domain)
+        right = logits[:, domain] - logits.logsumexp(1)
+        return -torch.log1p(-right.exp().clamp(max=1 - CERTAIN)).mean()
 
     def _summed(self, of_ways: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Over targets, of each the mean over its sources."""
@@ -219,23 +274,25 @@ class DomainsGAN(PlainGAN):
     def _images(self, batch: Batch) -> list[Tensor]:
         return [batch.data[name] for name in self._fields]
 
-    def _cross(self, images: Tensor, draws: Draws, origin: int, target: int) -> Tensor:
-        made: Tensor = self.players["generator"](images, draws, origin, target)
-        return made
+    @property
+    def _translators(self) -> Crossing:
+        return cast(Crossing, self.players["generator"])
 
-    def _told(self, images: Tensor, domain: int) -> Tensor:
-        said: Critique = self.players["critic"](images, (), domain)
-        return said.score
+    @property
+    def _critics(self) -> DomainCritics:
+        return cast(DomainCritics, self.players["critic"])
 
-    def _told_each(self, real: Tensor, made: Tensor, domain: int) -> tuple[Tensor, Tensor]:
+    def _critiques(self, real: Tensor, made: Tensor, domain: int) -> tuple[Critique, Critique]:
         """Both at once where the critic judges each image alone."""
         if not self._together:
-            return self._told(real, domain), self._told(made, domain)
-        r, f = self._told(torch.cat([real, made.to(real.dtype)]), domain).chunk(2)
-        return r, f
+            return self._critics(real, (), domain), self._critics(made, (), domain)
+        said = self._critics(torch.cat([real, made.to(real.dtype)]), (), domain)
+        halves = [(None, None) if x is None else x.chunk(2) for x in said]
+        of_real, of_fake = (Critique(*half) for half in zip(*halves, strict=True))
+        return of_real, of_fake
 
     def _judge_of(self, domain: int) -> Any:
-        return lambda x, draws: self.players["critic"](x, draws, domain)
+        return lambda x, draws: self._critics(x, draws, domain)
 
     # --- between steps
 
@@ -278,10 +335,9 @@ class DomainsGAN(PlainGAN):
         found: list[dict[str, float]] = []
         for s, t in self._ways:
             source, true = data[self._fields[s]], data[self._fields[t]]
-            made = self._cross(source, draws, s, t).float()
-            other = self._cross(source.roll(1, 0), draws, s, t).float()
-            critic = self.players["critic"]
-            said = [critic(x, (), t) for x in (true, held_out[self._fields[t]], made)]
+            made = self._translators(source, draws, s, t).float()
+            other = self._translators(source.roll(1, 0), draws, s, t).float()
+            said = [self._critics(x, (), t) for x in (true, held_out[self._fields[t]], made)]
             training, unknown, fake = (one.score.flatten(1).mean(1) for one in said)
             found.append(
                 {
@@ -293,6 +349,10 @@ class DomainsGAN(PlainGAN):
                 }
             )
         return {name: sum(numbers[name] for numbers in found) / len(found) for name in found[0]}
+
+
+def _cross_entropy(logits: Tensor, domain: int) -> Tensor:
+    return (logits.logsumexp(1) - logits[:, domain]).mean()
 
 
 def _apart(one: Tensor, other: Tensor) -> Tensor:
