@@ -37,7 +37,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
-	for script in comparison demo engine failures findings first_fid landscape large_data remedies scale startup strategies training zoo; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in comparison demo engine failures findings first_fid landscape large_data remedies scale startup strategies training watch zoo; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 wheel: .venv/installed
 	$(BIN)/uv build --quiet --wheel --python $(BIN)/python --out-dir dist

@@ -52,6 +52,8 @@ def show(name: str, runs: Runs = None, store: StoreURL = None, as_json: Json = F
         say(classified)
     if (translations := tables.translations(run)).row_count:
         say(translations)
+    if (lineage := tables.lineage(run)).row_count:
+        say(lineage)
     troubles = tables.troubles(run)
     if troubles.row_count:
         say(troubles)

@@ -23,6 +23,7 @@ from evogan.genome import Gene
 from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
 from evogan.report.facts import generations as generations_of
 from evogan.report.importance import Importance
+from evogan.report.lineage import population
 from evogan.trial import budget_unit, turned
 
 WIDTH = 4.4  # inches, at which text can still be read on a phone
@@ -149,11 +150,11 @@ def generations(run: RunHistory) -> Drawn | None:
 
 
 def lineage(run: RunHistory) -> Drawn | None:
-    """Who goes on from whom, in the population that the best is of; of other runs there is nothing to draw."""
+    """Who came from whom: of populations that go on training, who goes on from whom, in that which the best is of."""
     rows = {told.row.number: told.row for told in run.history if told.row.generation is not None}
     best = rows.get(run.best.row.number) if run.best else None
     if best is None or not any(row.operator == "takeover" for row in rows.values()):
-        return None
+        return _population(run)
     line = [best]
     while line[-1].operator in ("takeover", "continuation") and line[-1].parents:
         line.append(rows[line[-1].parents[0]])
@@ -173,6 +174,14 @@ def lineage(run: RunHistory) -> Drawn | None:
         caption = "Who goes on from whom: a slanted line is a member that takes over another's weights and genes. The "
         caption += f"thick one leads to the best, proposal {best.number}."
         return Drawn(_svg(figure, "lineage", caption), caption)
+
+
+def _population(run: RunHistory) -> Drawn | None:
+    known = {told.row.number: told for told in run.history}
+    best = run.best.row.number if run.best else None
+    caption = f"Lines lead from parents to children. Green: proposal {best}, the best, and all that it came from."
+    svg = population({n: told.row for n, told in known.items()}, known, run.judge, best, caption)
+    return Drawn(svg, caption) if svg else None
 
 
 def front(run: RunHistory) -> Drawn | None:

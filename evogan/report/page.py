@@ -21,6 +21,7 @@ from evogan.genome.schedule import in_words
 from evogan.report import facts, figures
 from evogan.report.grids import Grid, best_code_grids, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
+from evogan.report.lineage import descent
 from evogan.report.looks import Looks
 from evogan.report.tables import TOP, varying_genes
 from evogan.report.translated import columns, translated
@@ -100,6 +101,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             figures=drawn,
             no_importance=importance if isinstance(importance, str) else "",
             top=top,
+            descent=descent(run)[-TOP:],
             estimate=facts.estimate(best.evaluation) if best else "",
             trainings=facts.trainings(run),
             varying=varying_genes(run, top),

@@ -18,6 +18,7 @@ from evogan.genome import GeneTable, Genome
 from evogan.genome.schedule import in_words
 from evogan.report import facts
 from evogan.report.facts import metric_name, short, trainings
+from evogan.report.lineage import descent
 from evogan.report.translated import columns, translated
 from evogan.shipped import GenomeFile
 from evogan.space import Space
@@ -54,6 +55,16 @@ def as_document(run: RunHistory) -> dict[str, Any]:
             **_genome(best.row.genome),
             "value": facts.fitness(run, best),
         },
+        "lineage": [
+            {
+                "number": step.row.number,
+                "generation": step.row.generation,
+                "operator": step.row.operator,
+                "parents": list(step.row.parents or ()),
+                "value": step.value,
+            }
+            for step in descent(run)
+        ],
         "front": [
             {
                 "number": told.row.number,
@@ -224,6 +235,26 @@ def best_genomes(run: RunHistory) -> Table:
         rows.append(("changes", *(in_words(told.row.genome) for told in top)))
     title = f"best {len(top)} of the search, {trainings(run)} each"
     return _table(title, ("rank", *(str(rank) for rank in range(1, len(top) + 1))), rows)
+
+
+def lineage(run: RunHistory) -> Table:
+    """How the best came about: its line from parent to child, as far as the strategy says."""
+    steps = descent(run)
+    rows = [
+        (
+            step.row.number,
+            "" if step.row.generation is None else step.row.generation,
+            (step.row.operator or "").replace("_", " "),
+            " ".join(f"#{parent}" for parent in step.row.parents or ()),
+            _number(step.value),
+            step.new,
+        )
+        for step in steps[-TOP:]
+    ]
+    more = f"and {len(steps) - TOP} before" if len(steps) > TOP else ""
+    title = f"how the best, #{steps[-1].row.number}, came about" if steps else ""
+    columns = ("proposal", "generation", "by", "parents", metric_name(run.judge.metric), "new against the one above")
+    return _table(title, columns, rows, more)
 
 
 def _generation(told: Told) -> int | str:

@@ -23,7 +23,7 @@ from evogan.genome.schedule import in_words
 from evogan.monitor import Status
 from evogan.monitor.status import RunningTrial
 from evogan.monitor.table import span
-from evogan.report import charts, facts
+from evogan.report import charts, facts, lineage
 from evogan.report.facts import metric_name, phenotype, short
 from evogan.report.page import environment, genome_toml, train_command
 from evogan.trial import PLAYERS, Evaluation, budget_unit, turned
@@ -31,7 +31,6 @@ from evogan.watch.run import ORDERS, Moment, Order, Tile, WatchedRun
 
 TILES = 48  # on a page of the wall
 CARDS = 6  # trials that train, shown with their curves
-RECENT = 300  # proposals in the drawing of a population
 LOSSES = {"real": "best", "fake": "failed", "generator": "reference", "supervised": "dot"}
 STRIP = "samples-{percent}.png"
 
@@ -76,7 +75,7 @@ def line(run: WatchedRun, status: Status | None) -> Line:
     """What its driver last told, or else what the store has."""
     settings, leader, metric = run.settings, run.leader, run.judge.metric
     best = None if leader is None or leader.told.value is None else turned(metric, leader.told.value)
-    if best is None and status is not None and status.best is not None:
+    if not run.complete and status is not None and status.best is not None:
         best = status.best["value"]
     going = status is not None and not status.ended and status.alive is not False
     return Line(
@@ -199,25 +198,27 @@ def losses(curve: Sequence[Mapping[str, float]], caption: str) -> str:
 
 def best_so_far(run: WatchedRun) -> str:
     """Fitness of every proposal and the best so far; "" where nothing completed."""
-    metric, told = run.judge.metric, sorted(run.known.items())
-    top = max((one.fidelity for _, one in told if one.value is not None), default=1.0)
-    value = {n: turned(metric, one.value) for n, one in told if one.value is not None and one.fidelity == top}
-    if not value:
+    metric = run.judge.metric
+    scored = {fidelity: points for fidelity, points in run.scored.items() if points}
+    if not scored:
         return ""
-    lower = [(n, turned(metric, t.value)) for n, t in told if t.value is not None and t.fidelity < top]
-    failed = [(float(n), 0.0) for n, one in told if one.values is None]
-    best = accumulate(value.values(), max if turned(metric, 1.0) < 0 else min)
+    top = max(scored)
+    judged = [(float(n), turned(metric, value)) for n, value in scored[top]]
+    lower = [
+        (n, turned(metric, value)) for fidelity in sorted(scored) if fidelity < top for n, value in scored[fidelity]
+    ]
     steps: list[charts.Point] = []
-    for n, so_far in zip(value, best, strict=True):
-        if not steps or steps[-1][1] != so_far:
-            steps.append((n, so_far))
+    for (n, _), so_far in zip(scored[top], accumulate((value for _, value in scored[top]), min), strict=True):
+        if not steps or steps[-1][1] != turned(metric, so_far):
+            steps.append((n, turned(metric, so_far)))
     steps.append((max(run.known), steps[-1][1]))
+    failed = [(float(n), 0.0) for n in run.failed[:: 1 + len(run.failed) // 200]]
     return charts.chart(
         [
             charts.Series("lower fidelity" if lower else "", "dots", charts.thinned(lower), "line"),
-            charts.Series("evaluated", "dots", charts.thinned([(float(n), v) for n, v in value.items()])),
+            charts.Series("evaluated", "dots", charts.thinned(judged)),
             charts.Series("best so far", "step", steps, "best"),
-            charts.Series("failed" if failed else "", "crosses", failed[:: 1 + len(failed) // 200], "failed"),
+            charts.Series("failed" if failed else "", "crosses", failed, "failed"),
         ],
         "proposal",
         metric_name(metric),
@@ -226,51 +227,10 @@ def best_so_far(run: WatchedRun) -> str:
 
 
 def population(run: WatchedRun) -> str:
-    """The last generations with their parents, and the line of the best; "" where no proposal has a parent."""
-    metric = run.judge.metric
-    judged = {n: one for n, one in run.known.items() if one.value is not None}
-    recent = set(sorted(judged)[-RECENT:])
-    leader = run.leader
-    line_of_best = ancestors(run, leader.number)[:RECENT] if leader else []
-    shown = sorted(recent | {n for n in line_of_best if n in judged})
-    there = {*recent, *line_of_best} & judged.keys()
-    pairs = [(parent, n) for n in shown for parent in run.rows[n].parents or () if parent in there]
-    if not pairs:
-        return ""
-    by_generation = all(run.rows[n].generation is not None for n in shown)
-
-    def place(n: int) -> charts.Point:
-        row, told_value = run.rows[n], judged[n].value
-        return float((row.generation if by_generation else n) or 0), turned(metric, told_value or 0.0)
-
-    ours = {*line_of_best, *([leader.number] if leader else [])}
-    lines = [(place(p), place(n), "best" if p in ours and n in ours else "dot") for p, n in pairs]
-    lines.sort(key=lambda one: one[2] == "best")
-
-    def dots(label: str, colour: str, numbers: list[int]) -> charts.Series:
-        return charts.Series(label, "dots", [place(n) for n in numbers], colour, [address(run, n) for n in numbers])
-
-    return charts.chart(
-        [
-            dots("GANs", "dot", [n for n in shown if n not in ours]),
-            dots("the best and its ancestors", "best", [n for n in shown if n in ours]),
-        ],
-        "generation" if by_generation else "proposal",
-        metric_name(metric),
-        "The population, lines from parents to children",
-        lines=lines,
-        height=290,
-    )
-
-
-def ancestors(run: WatchedRun, number: int) -> list[int]:
-    """All of them, nearest first."""
-    found, front = dict[int, None](), [number]
-    while front:
-        front = [p for n in front for p in (run.rows[n].parents or () if n in run.rows else ()) if p not in found]
-        found |= dict.fromkeys(front)
-    found.pop(number, None)
-    return list(found)
+    """The last proposals with their parents, and the line of the best; "" where none has a parent."""
+    best = run.leader.number if run.leader else None
+    caption = "The population, lines from parents to children"
+    return lineage.population(run.rows, run.known, run.judge, best, caption, lambda n: address(run, n))
 
 
 def failures(run: WatchedRun) -> str:

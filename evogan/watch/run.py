@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from time import monotonic
+from typing import Any, Literal, NamedTuple
 
 from evogan.engine import Account, Told
 from evogan.engine.history import RunHistory
@@ -16,17 +19,20 @@ from evogan.monitor import Status, read_status
 from evogan.report.facts import kind
 from evogan.trial import Evaluation
 
+PAGE = 500  # rows that are read at a time
+_OF_THE_HISTORY = (
+    *("ranking", "top_fidelity", "confirmations", "twins", "costs", "spent", "seconds", "ended_early", "unfinished"),
+)
 Order = Literal["newest", "best"]
 ORDERS: tuple[Order, ...] = ("newest", "best")
 
 
 @dataclass
 class Tile:
-    """A genome on the wall: the last that is known of it. `at`: when that came, counted."""
+    """A genome on the wall: the last that is known of it."""
 
     number: int
     told: Told
-    at: int
 
 
 @dataclass
@@ -57,13 +63,31 @@ class WatchedRun(RunHistory):
         self._told: list[Told] = []
         self._waiting: dict[int, ProposalRow] = {}
         self._counted: set[int] = set()  # failures, by their ids
-        self._orders: dict[Order, tuple[int, list[Tile]]] = {}
+        self._best: list[Rank] = []  # of the tiles, sorted
+        self.scored: dict[float, list[tuple[int, float]]] = {}  # by fidelity, numbers and values in their order
+        self.failed: list[int] = []  # numbers, in their order
+        self.complete = False  # whether all that there was at the last look is read
 
-    def refresh(self) -> bool:
-        """Whether there was anything new."""
-        before = self.version
-        tells = self.store.tells(self.name, len(self._told))  # first: what was told was proposed before
-        for row in self.store.proposals(self.name, len(self.rows)):
+    def refresh(self, seconds: float = math.inf) -> bool:
+        """Whether there was anything new. Of much it reads for about so long, and is not `complete` yet."""
+        before, end = self.version, monotonic() + seconds
+        self.complete = self._read(PAGE)
+        while not self.complete and monotonic() < end:
+            self.complete = self._read(PAGE)
+        if self.complete:
+            self._look_ahead()
+        if self.version != before:
+            for name in _OF_THE_HISTORY:
+                self.__dict__.pop(name, None)
+            self.__dict__["history"] = self._told
+        return self.version != before
+
+    def _read(self, most: int) -> bool:
+        """What was told, up to so many; whether that was all."""
+        tells = self.store.tells(self.name, len(self._told), most)  # first: what was told was proposed before
+        there = len(self.rows)
+        until = None if len(tells) < most else max(0, max(tell.number for tell in tells) + 1 - there)
+        for row in self.store.proposals(self.name, there, until) if until != 0 else ():
             self.rows[row.number] = self._waiting[row.number] = row
             for parent in row.parents or ():
                 self.children.setdefault(parent, []).append(row.number)
@@ -78,14 +102,7 @@ class WatchedRun(RunHistory):
             for replicate, evaluation in enumerate(evaluations):
                 self.account.ask(told.row.key, told.row.fidelity, replicate, told.row.genome.prefixes)
                 self.account.answer(told.row.key, told.row.fidelity, replicate, evaluation)
-        self._look_ahead()
-        if self.version != before:
-            for name in ("ranking", "top_fidelity", "confirmations", "twins", "costs", "spent", "seconds"):
-                self.__dict__.pop(name, None)
-            for name in ("ended_early", "unfinished"):
-                self.__dict__.pop(name, None)
-            self.__dict__["history"] = self._told
-        return self.version != before
+        return until is None
 
     def _look_ahead(self) -> None:
         """What is evaluated already, and only to be told."""
@@ -106,11 +123,14 @@ class WatchedRun(RunHistory):
         if before is not None and [e.id for e in before.evaluations] == [e.id for e in evaluations]:
             return told
         self.version += 1
+        self._score(before, told)
         tile = self.tiles.get(row.key)
-        if tile is None:
-            self.tiles[row.key] = Tile(row.number, told, self.version)
-        elif tile.told.evaluations[-1].id != evaluations[-1].id:
-            tile.number, tile.told, tile.at = row.number, told, self.version
+        if tile is None or tile.told.evaluations[-1].id != evaluations[-1].id:
+            if tile is not None:
+                self._best.remove(_rank(tile))
+                del self.tiles[row.key]
+            tile = self.tiles[row.key] = Tile(row.number, told)  # the newest comes last
+            insort(self._best, _rank(tile))
         for evaluation in evaluations:
             if (evaluation.failed or evaluation.reason) and evaluation.id not in self._counted:
                 self._counted.add(evaluation.id or 0)
@@ -119,6 +139,17 @@ class WatchedRun(RunHistory):
                 alike.numbers = [*alike.numbers[-4:], row.number]
         return told
 
+    def _score(self, before: Told | None, told: Told) -> None:
+        number = told.row.number
+        if before is not None and before.value is not None:
+            self.scored[before.fidelity].remove((number, before.value))
+        elif before is not None:
+            self.failed.remove(number)
+        if told.value is None:
+            insort(self.failed, number)
+        else:
+            insort(self.scored.setdefault(told.fidelity, []), (number, told.value))
+
     @property
     def waiting(self) -> int:
         """How many proposals have no answer yet."""
@@ -126,26 +157,29 @@ class WatchedRun(RunHistory):
 
     def wall(self, order: Order) -> list[Tile]:
         """All tiles, best or newest first; what failed comes last among the best."""
-        version, tiles = self._orders.get(order, (-1, []))
-        if version != self.version:
-            tiles = list(self.tiles.values())
-            if order == "newest":
-                tiles.sort(key=lambda tile: -tile.at)
-            else:
-                tiles.sort(key=_rank)
-            self._orders[order] = self.version, tiles
-        return tiles
+        if order == "newest":
+            return [*reversed(self.tiles.values())]
+        return [self.tiles[rank.key] for rank in self._best]
 
     @property
     def leader(self) -> Tile | None:
         """The best so far, by the search alone."""
-        best = self.wall("best")[:1]
-        return best[0] if best and best[0].told.values is not None else None
+        return self.tiles[self._best[0].key] if self._best and not self._best[0].failed else None
 
 
-def _rank(tile: Tile) -> tuple[bool, float, float, int]:
-    value = tile.told.value
-    return value is None, -tile.told.fidelity, value or 0.0, tile.number
+class Rank(NamedTuple):
+    """Of tiles: the highest fidelity first, there the best."""
+
+    failed: bool
+    lower: float
+    value: float
+    number: int
+    key: str
+
+
+def _rank(tile: Tile) -> Rank:
+    value, row = tile.told.value, tile.told.row
+    return Rank(value is None, -tile.told.fidelity, value or 0.0, tile.number, row.key)
 
 
 @dataclass(frozen=True)

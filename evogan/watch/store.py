@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from evogan.engine.live import RUN, Live
@@ -27,6 +29,7 @@ if TYPE_CHECKING:  # torch, where it is wanted
 
 GRID = re.compile(r"(samples(-\d{1,3})?|codes|reconstructions|code_map)\.png")
 PNG = b"\x89PNG\r\n\x1a\n"
+READING = 0.5  # seconds that a look may read on for: of more it shows what there is so far
 CLASSES = 10  # of which networks are drawn where the GAN is given some
 
 
@@ -60,11 +63,11 @@ class WatchedStore:
             there = self.store.names()
         return [name for name in reversed(there) if self._names is None or name in self._names]
 
-    def run(self, name: str) -> WatchedRun:
-        """As far as it is."""
+    def run(self, name: str, seconds: float = math.inf) -> WatchedRun:
+        """As far as it is, or can be read in about so long."""
         with self._turn:
             run = self._opened(name)
-            run.refresh()
+            run.refresh(seconds)
             return run
 
     def _opened(self, name: str) -> WatchedRun:
@@ -74,17 +77,17 @@ class WatchedStore:
             self._runs[name] = WatchedRun(self.store, name)
         return self._runs[name]
 
-    def front(self, most: float = 1) -> str:
-        """A line a run. Those that nobody looked at yet are read a few at a time, with the next looks the others."""
+    def front(self) -> str:
+        """A line a run: at first what their drivers told, and from look to look more of what is read of them."""
         with self._turn:
             lines, damaged, told = [], [], Live(self.store.database).runs()
+            end = monotonic() + READING
             for name in self.names():
                 try:
                     run = self._opened(name)
                     status = status_of(self.store, name, told.get(name))
-                    if run.version or most > 0:
-                        most -= not run.version
-                        run.refresh()
+                    if monotonic() < end:
+                        run.refresh(end - monotonic())
                     lines.append(pages.line(run, status))
                 except UserError as error:
                     damaged.append((name, str(error)))
@@ -93,7 +96,7 @@ class WatchedStore:
     def look(self, name: str) -> Drawn:
         """The parts of a run's page, those that are as they were from the time before."""
         with self._turn:
-            run = self.run(name)
+            run = self.run(name, READING)
             moment = Moment.of(self.store, name)
             parts = {"head": pages.head(run, moment), "now": pages.now(run, moment)}
             parts |= {what: self._once(run, what, draw) for what, draw in _SLOW.items()}
@@ -108,13 +111,15 @@ class WatchedStore:
 
     def wall(self, name: str, order: Order, page: int) -> str:
         with self._turn:
-            return pages.wall(self.run(name), order, page)
+            return pages.wall(self.run(name, READING), order, page)
 
     def page(self, name: str, order: Order, number: int, query: str) -> str:
         with self._turn:
             drawn, run = self.look(name), self._runs[name]
             wall = pages.wall(run, order, number)
-        return pages.render("run.html.j2", title=self.title, run=run, parts=drawn.parts, wall=wall, query=query)
+        return pages.render(
+            "run.html.j2", title=self.title, run=run, parts=drawn.parts, wall=wall, query=query, version=drawn.wall
+        )
 
     # --- genomes
 

@@ -60,7 +60,8 @@ function put(id, html) {
 // --- what is new
 
 function follow(address) {
-  let wall = null;
+  const place = document.getElementById("wall");
+  let wall = Number(place?.dataset.version ?? 0);
   const stream = new EventSource(address);
   const say = (text, on) => {
     lamp.textContent = text;
@@ -72,16 +73,16 @@ function follow(address) {
     stream.close();
     say("ended: evogan watch shows it again", false);
   });
-  stream.addEventListener("reload", () => location.reload());
   stream.addEventListener("update", async (event) => {
     const { wall: version, notice, ...parts } = JSON.parse(event.data);
     if (notice !== undefined) say(notice || "live", !notice);
     for (const [id, html] of Object.entries(parts)) put(id, html);
     if (version === undefined || version === wall) return;
-    const first = wall === null;
     wall = version;
-    const place = document.getElementById("wall");
-    if (first || !place) return;
+    if (!place) {
+      location.reload();  // of a genome that is evaluated now
+      return;
+    }
     const answer = await fetch(place.dataset.src);
     if (answer.ok) put("wall", await answer.text());
   });
