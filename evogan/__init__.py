@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 from evogan.version import __version__
 
 if TYPE_CHECKING:
-    from evogan.api import load, load_critic, open_run, resume, search, train
+    from evogan.api import (
+        describe,
+        export_code,
+        export_onnx,
+        load,
+        load_critic,
+        model_card,
+        open_run,
+        resume,
+        search,
+        train,
+    )
     from evogan.bench.bench import collect_tables, run_bench
     from evogan.bench.surrogate import load_table
     from evogan.campaigns.carry_out import report_campaign, run_campaign
@@ -31,10 +42,13 @@ __all__ = [
     "__version__",
     "collect_tables",
     "describe",
+    "export_code",
+    "export_onnx",
     "load",
     "load_critic",
     "load_space",
     "load_table",
+    "model_card",
     "open_run",
     "report_campaign",
     "resume",

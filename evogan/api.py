@@ -1,4 +1,4 @@
-"""What a script calls: search, resume, open_run, train, evaluate, describe, load, load_critic, export_code."""
+"""What a script calls: search, resume, open_run, train, evaluate, describe, load, load_critic, exports."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from evogan.evaluation.architecture import Player
     from evogan.evaluation.checkpoint import Generator
     from evogan.evaluation.critic import Critic
+    from evogan.export.card import Known
 
 SIZE, CHANNELS, CLASSES = 32, 3, 10  # of the images that a GAN is described for
 MOST_CLASSES = 1000
@@ -389,6 +390,56 @@ def export_code(
             )
         ),
     )
+
+
+def export_onnx(
+    generator: str | Path,
+    to: str | Path,
+    *,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    plugins: Sequence[str] = (),
+) -> dict[str, tuple[int, ...]]:
+    """Write a trained generator as an ONNX file, and a model card beside it: its inputs, the shape of a row of each.
+
+    generator: a generator.safetensors, the folder of a training, or the name of a run (its best). Errors: UserError,
+    for a network whose images onnxruntime does not make, too.
+    """
+    from evogan.export.card import card
+    from evogan.export.to_onnx import check_installed, export_onnx
+
+    check_installed()
+    found, known = _trained(generator, Place.of(runs, store), plugins)
+    path = expand(to)
+    inputs = export_onnx(found, path)
+    write_whole(path.with_suffix(".md"), card(path.stem, found, known, inputs).encode())
+    return inputs
+
+
+def model_card(
+    generator: str | Path,
+    name: str = "GAN",
+    *,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    plugins: Sequence[str] = (),
+) -> str:
+    """What is known of a trained generator, as a Markdown page: data, genome, budget, FID and its spread, failures.
+
+    generator: as for `export_onnx`. runs, store: what knows its trainings. Errors: UserError.
+    """
+    from evogan.export.card import card
+
+    return card(name, *_trained(generator, Place.of(runs, store), plugins))
+
+
+def _trained(generator: str | Path, place: Place, plugins: Sequence[str]) -> tuple[Generator, Known]:
+    from evogan.export.card import known_of
+    from evogan.export.found import generator_of
+
+    expect("generator", generator, (str, Path), "a file, a folder or a run")
+    found = load(generator_of(generator, place), plugins=plugins)
+    return found, known_of(found, place.existing() if place.has_store else None)
 
 
 def _named_genome(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:

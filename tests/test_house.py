@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "watch": GROUND | {"space", "strategies", "engine", "monitor", "report", "evaluation"},
     "runs": GROUND  # where the two wings are joined
     | {"space", "strategies", "engine", "monitor", "report", "data", "fitness", "models", "evaluation"},
-    "export": GROUND | {"engine", "data", "zoo", "models", "training", "evaluation", "report", "runs"},
+    "export": GROUND | {"engine", "data", "fitness", "zoo", "models", "training", "evaluation", "report", "runs"},
     "api": GROUND | {"space", "engine", "data", "fitness", "models", "evaluation", "report", "runs", "export"},
     "campaigns": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "report", "runs"},
     "bench": GROUND | {"space", "strategies", "engine", "comparison", "campaigns", "runs"},

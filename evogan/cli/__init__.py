@@ -55,8 +55,10 @@ app.command()(reading.spaces)
 app.command()(reading.genes)
 app.command()(reading.strategies)
 
-export_app = typer.Typer(help="A GAN as code, a run for other programs.", no_args_is_help=True)
+export_app = typer.Typer(help="A GAN as code, as ONNX, with a card; a run for other programs.", no_args_is_help=True)
 export_app.command(name="code")(exporting.code)
+export_app.command(name="onnx")(exporting.onnx)
+export_app.command(name="card")(exporting.card)
 export_app.command(name="optuna")(exporting.optuna)
 for kind in exporting.TABLES:
     export_app.command(name=kind)(exporting.table(kind))

@@ -1,4 +1,4 @@
-"""What leaves evogan: a GAN as code, a run as a table or as a study of Optuna."""
+"""What leaves evogan: a GAN as code or ONNX, with a card; a run as a table or as a study of Optuna."""
 
 from __future__ import annotations
 
@@ -51,8 +51,7 @@ def code(
         **asked,
     )
     to = output_file(to or Path(f"{_module(found.name)}.py"), ".py")
-    if to.exists():
-        raise UserError(f"file '{to}' exists: name another one with --to")
+    _check_new(to)
     to.write_text(found.text)
     say(f"{to}  {len(found.text.splitlines())} lines; python {to} --help")
 
@@ -61,6 +60,57 @@ def _module(name: str) -> str:
     """A name that Python can import."""
     name = re.sub(r"\W", "_", name)
     return f"gan_{name}" if name[:1].isdigit() or keyword.iskeyword(name) else name
+
+
+Trained = Annotated[
+    str,
+    typer.Argument(metavar="GENERATOR", help="A generator.safetensors, the folder of a training, or a run: its best."),
+]
+
+
+@takes(EXTENSIONS)
+def onnx(
+    generator: Trained,
+    to: Annotated[Path | None, typer.Option(help="The .onnx to write; default: named after what is named.")] = None,
+    runs: Runs = None,
+    store: StoreURL = None,
+    **asked: Any,
+) -> None:
+    """Write a trained generator as an ONNX file, checked with onnxruntime, and a card about it."""
+    from evogan import api
+    from evogan.cli.training import output_file
+
+    to = output_file(to or Path(f"{Path(generator).stem}.onnx"), ".onnx")
+    _check_new(to, to.with_suffix(".md"))
+    inputs = api.export_onnx(generator, to, runs=runs, store=store, **asked)
+    said = "  ".join(f"{name} ({', '.join(map(str, ('N', *shape)))})" for name, shape in inputs.items())
+    say(f"{to}  {said} -> images")
+    say(str(to.with_suffix(".md")))
+
+
+@takes(EXTENSIONS)
+def card(
+    generator: Trained,
+    to: Annotated[Path | None, typer.Option(help="The .md to write; default: named after what is named.")] = None,
+    runs: Runs = None,
+    store: StoreURL = None,
+    **asked: Any,
+) -> None:
+    """Write a card about a trained generator: data, budget, FID and spread, floor, failures, how to make it again."""
+    from evogan import api
+    from evogan.cli.training import output_file
+
+    to = output_file(to or Path(f"{Path(generator).stem}.md"), ".md")
+    _check_new(to)
+    to.write_text(api.model_card(generator, to.stem, runs=runs, store=store, **asked))
+    say(str(to))
+
+
+def _check_new(*files: Path) -> None:
+    """Errors: UserError for one that is there."""
+    for file in files:
+        if file.exists():
+            raise UserError(f"file '{file}' exists: name another one with --to")
 
 
 def optuna(

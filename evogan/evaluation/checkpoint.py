@@ -95,6 +95,15 @@ class Generator:
         """
         return self._sample(self._prompt(read_option("n", n, int, low=1, high=MOST), seed, label, code))
 
+    @property
+    def gan(self) -> GAN:
+        """That it is of; of its players the one that samples come from has its weights, and so has an encoder."""
+        return self._gan
+
+    def prompt(self, n: int, seed: int = 0, label: int | str | None = None) -> Prompt:
+        """What `sample` makes n images from. Errors: UserError for one that makes images of images."""
+        return self._prompt(n, seed, label)
+
     def weights(self) -> dict[str, Tensor]:
         """Of the network that samples come from, by name."""
         return dict(self._gan.sampler.state_dict())

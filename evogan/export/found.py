@@ -11,6 +11,7 @@ from evogan.errors import UserError
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.players import read_players
 from evogan.families import family_of
+from evogan.files import expand
 from evogan.genome import Genome
 from evogan.report import facts
 from evogan.runs.place import Place
@@ -38,7 +39,7 @@ class Found:
 
 def find(name: str | Path, place: Place) -> Found:
     """Errors: UserError."""
-    path = Path(name)
+    path = expand(name)
     if path.suffix == ".safetensors" or (path.is_dir() and (path / GENERATOR).is_file()):
         return _of_file(path)
     if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
@@ -47,6 +48,22 @@ def find(name: str | Path, place: Place) -> Found:
             return _of_run(Run(kept, name))
     file = shipped.read_genome(name)
     return Found(file.name, file.title, file.source, file.genome)
+
+
+def generator_of(name: str | Path, place: Place) -> Path:
+    """The file of a trained generator: itself, in the folder of a training, or of the best of a run.
+
+    Errors: UserError for what has none.
+    """
+    path = expand(name)
+    if path.is_dir() and (path / GENERATOR).is_file():
+        return path / GENERATOR
+    if path.suffix == ".safetensors" or not place.has_store or str(name) not in place.existing().names():
+        if path.suffix != ".safetensors" and not path.exists():
+            raise UserError(f"'{name}' is neither a generator's .safetensors nor a run that is known")
+        return path
+    run = Run(place.existing(), str(name))
+    return run.file_of_best()
 
 
 def _of_file(path: Path) -> Found:

@@ -41,6 +41,10 @@ class Run(RunHistory):
         """The generator of the best genome's best training, at the checkpoint where the fitness is taken."""
         from evogan.evaluation.checkpoint import Generator
 
+        return Generator(self.file_of_best())
+
+    def file_of_best(self) -> Path:
+        """Where `load_best` finds it. Errors: UserError if nothing completed, or nothing was trained."""
         training = None if self.best is None else self.best_training(self.best.row.key)
         if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed: {facts.verdict(self)}")
@@ -49,6 +53,6 @@ class Run(RunHistory):
         if not training.evaluation.keeps(self.judge.choice):
             warnings.warn(
                 f"run '{self.name}' is of a version that kept the weights with the best FID, whatever judged",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return Generator(self.store.files(training.identity, training.evaluation) / "generator.safetensors")
+        return self.store.files(training.identity, training.evaluation) / "generator.safetensors"

@@ -217,7 +217,7 @@ class TranslationGAN(PlainGAN):
         return {LATENT: draw_latents(self.prior, n, rng), SOURCES: data[SOURCES]}
 
     def translate(self, sources: Tensor) -> Tensor:
-        return self.sample({LATENT: sources.new_zeros(len(sources), self.prior.size), SOURCES: sources})
+        return self.sample({LATENT: sources.new_zeros(sources.shape[0], self.prior.size), SOURCES: sources})
 
     # --- how the game goes
 

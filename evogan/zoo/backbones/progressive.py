@@ -116,6 +116,10 @@ class Growth(nn.Module):
         self.least = level
         self.level.fill_(level)
 
+    def settle(self) -> None:
+        """It grows no more: its level is a number to whatever reads the network."""
+        self._known = float(self.level)
+
     @property
     def levels(self) -> range:
         """Those that are ever the last."""

@@ -146,7 +146,7 @@ class Generator(progressive.GrowingGenerator):
                 x = self.finishes[i](self.convs[i](x), styles[i], noise[i])
             return x
 
-        return self.images(self.constant.expand(len(latent), -1, -1, -1), block)
+        return self.images(self.constant.expand(latent.shape[0], -1, -1, -1), block)
 
     def _truncated(self, w: Tensor) -> Tensor:
         return self.mean_style + self.truncation * (w - self.mean_style)

@@ -1,0 +1,123 @@
+"""`evogan export onnx` and `card`: the images of torch, from named inputs in batches of any size, and a page."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+import evogan
+from evogan import UserError
+from evogan.engine import Store
+from evogan.evaluation.checkpoint import Generator, pack_generator
+from evogan.export import card, to_onnx
+from evogan.families import Field, image_fields
+from evogan.families.build import build
+from evogan.genes import GENES
+from evogan.trial import Evaluation, GANTask
+from tests import test_cli
+from tests.test_cli import mistake
+
+shell = test_cli.run
+TASK = GANTask(name="some", fingerprint="f", image_size=8, channels=1, kimg=1, features="f")
+MLP: dict[str, Any] = {"backbone": "mlp", "mlp_layers": 1, "filters": 4, "latent": 3}
+CONDITIONAL = {**MLP, "condition": "labels", "critic_constraint": "none"}
+CODES = {
+    **MLP,
+    "family": "inference",
+    "encoder": "head",
+    "code_categories": 3,
+    "code_continuous": 2,
+    "mutual_information": 1.0,
+}
+SOURCES = {"family": "translation", "filters": 4, "patch_filters": 4, "patch_layers": 1, "critic_constraint": "none"}
+
+
+def trained(path: Path, genes: dict[str, Any], **facts: Any) -> Generator:
+    """A file of a generator, as it begins."""
+    genome = GENES.read(genes)
+    fields = {**image_fields(8, 1, 4), "sources": Field((3, 8, 8))}
+    gan = build(genome, fields, 1)
+    known = {"key": GENES.key(genome), "fid": 1.5, "tells_apart": list("abcd"), **facts}
+    path.write_bytes(pack_generator(gan, genome, TASK, known))
+    return Generator(path)
+
+
+@pytest.mark.parametrize(
+    ("genes", "facts", "inputs"),
+    [
+        (CONDITIONAL, {"classes": list("abcd")}, {"latent": (3,), "labels": ()}),
+        (CODES, {}, {"latent": (3,), "category": (3,), "continuous": (2,)}),
+        (SOURCES, {"sources": [3, 8, 8]}, {"sources": (3, 8, 8)}),
+    ],
+    ids=["classes", "codes", "sources"],
+)
+def test_the_images_are_those_of_torch(
+    genes: dict[str, Any], facts: dict[str, Any], inputs: dict[str, tuple[int, ...]], tmp_path: Path
+) -> None:
+    generator = trained(tmp_path / "generator.safetensors", genes, **facts)
+    assert to_onnx.export_onnx(generator, tmp_path / "gan.onnx") == inputs
+    onnx.checker.check_model(str(tmp_path / "gan.onnx"))
+    session = onnxruntime.InferenceSession(tmp_path / "gan.onnx", providers=["CPUExecutionProvider"])
+    assert [given.name for given in session.get_inputs()] == list(inputs)
+    for n in (1, 7):
+        given = to_onnx.inputs_of(generator, n)
+        (made,) = session.run(["images"], {name: x.numpy() for name, x in given.items()})
+        expected = generator.translate(*given.values()) if "sources" in inputs else generator.sample(n, seed=n)
+        assert made.shape == (n, 1, 8, 8)
+        assert np.allclose(made, expected.numpy(), atol=1e-4)
+    other = trained(tmp_path / "generator.safetensors", genes, **facts)
+    with torch.no_grad():
+        next(iter(other.gan.sampler.parameters())).add_(1.0)
+    with pytest.raises(UserError, match="other images than torch, up to .* apart: nothing is written"):
+        to_onnx._check_same((tmp_path / "gan.onnx").read_bytes(), other, to_onnx.Sampler(other.gan, list(inputs)))
+
+
+def test_mistakes_are_one_line(shell: test_cli.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "mine.safetensors", MLP)
+    (tmp_path / "there.onnx").touch()
+    mistake(shell("export onnx mine.safetensors --to there.onnx"), "'there.onnx' exists", "--to")
+    mistake(shell("export onnx nothing"), "'nothing' is neither", "nor a run")
+    mistake(shell("export onnx mine.safetensors --to x.txt"), ".onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    mistake(shell("export onnx mine.safetensors"), "onnxscript is not installed: pip install 'evogan[onnx]'")
+    assert not (tmp_path / "mine.onnx").exists() and not (tmp_path / "mine.md").exists()
+
+
+def test_a_card_says_what_was_trained_how_well_and_how_to_repeat_it(tmp_path: Path) -> None:
+    """Of the trainings of the genome that the store knows, on the very task."""
+    asked: dict[str, Any] = {"kimg": 0.1, "samples": 100, "runs": tmp_path / "runs"}
+    found = [evogan.train(MLP, "digits", replicate=replicate, **asked) for replicate in range(2)]
+    fids = [evaluation.kept["fid"] for evaluation, _ in found]
+    folder = found[1][1]
+    page = evogan.model_card(folder, "mine", runs=tmp_path / "runs")
+    assert f"{fids[1]:.4g}; of 100 samples; " in page and "over 2 trainings of this genome" in page
+    assert f"{np.mean(fids):.1f}"[:3] in page
+    assert "| data | digits (fingerprint" in page and "| budget | 0.1 kimg, fp32 |" in page
+    assert "FID of" in page and "| failures | 0 of 2 trainings |" in page and "## Licence" in page
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert tomllib.loads(text)["genes"] == MLP
+    (command,) = re.findall(r"```sh\n(evogan train .*)\n```", page)
+    assert command.endswith("--data digits --image-size 8 --kimg 0.1 --samples 100 --replicate 1")
+    (tmp_path / "mine.toml").write_text(text)
+    repeated, _ = evogan.train(tmp_path / "mine.toml", "digits", replicate=1, image_size=8, **asked)
+    assert repeated.kept["fid"] == fids[1] and Store.existing(tmp_path / "runs").count() == 2  # it was looked up
+
+
+def test_a_card_without_a_store_says_that_it_does_not_know(tmp_path: Path) -> None:
+    page = card.card("a|b", trained(tmp_path / "generator.safetensors", MLP), card.Known())
+    assert page.count(card.UNKNOWN) == 4 and "# a\\|b\n" in page and "--data DATA" in page
+
+
+def test_failures_are_counted(tmp_path: Path) -> None:
+    ends = [Evaluation(status=status, reason="x") for status in ("completed", "diverged", "crashed", "diverged")]
+    trainings = {("k", "t", 1.0, i): evaluation for i, evaluation in enumerate(ends)}
+    assert card._failures(trainings) == "3 of 4 trainings: 2 diverged, 1 crashed"
