@@ -17,7 +17,7 @@ from evogan.genes import GENES
 from evogan.report import facts, tables
 
 FIELDS = image_fields(16, 3, 10)
-WIDE = ("filters", "critic_filters", "hidden", "critic_hidden", "patch_filters", "critic_units")
+WIDE = ("filters", "critic_filters", "hidden", "critic_hidden", "patch_filters", "critic_units", "level_critic_filters")
 
 
 @pytest.mark.parametrize("name", shipped.names("genomes"))

@@ -58,6 +58,8 @@ def small(genome: Mapping[str, Any]) -> dict[str, Any]:
         "attention": "none",
         "translator_blocks": 1,
         "critic_units": 8,
+        "level_critic_filters": 8,
+        "levels_in_turn": False,
         "patch_filters": 8,
     }
     genes = GENES.complete(genome)

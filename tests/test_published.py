@@ -119,6 +119,9 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "sgan": (1e-3, 1e-3, (0.9, 0.999), 1, 32, 100, {"classifier": "logsumexp", "supervised_loss": 2.0}),
     "triple_gan": (3e-4, 3e-4, (0.5, 0.999), 1, 100, 100, {"pseudo_pairs": "fake", "pseudo_share": 0.5}),
     "s3gan": (2e-4, 2e-4, (0.0, 0.999), 2, 64, 120, {"rotation_loss": 1.0, "rotation_loss_generator": 0.2}),
+    "lapgan": (0.02, 0.02, "sgd", 1, 16, 100, {"level_residual": True, "level_learns_from": "real"}),
+    "stackgan": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"wrong_label": 0.5, "condition_augmentation": 128}),
+    "stackgan_v2": (2e-4, 2e-4, (0.5, 0.999), 1, 24, 100, {"level_given": "maps", "colour_covariance": 5.0}),
     "srgan": (1e-4, 1e-4, (0.9, 0.999), 1, 16, None, {"adversarial": 1e-3, "translator_blocks": 16, "filters": 64}),
     "colorgan": (2e-4, 2e-4, (0.5, 0.999), 1, 4, None, {"pixel_loss": 100.0, "translation_kernel": 5}),
     "inpainting": (2e-4, 2e-3, (0.5, 0.999), 1, 64, None, {"adversarial": 0.001, "pixel_norm": "l2"}),
@@ -205,6 +208,8 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     **dict.fromkeys(
         ("colorgan", "demosaic"), ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: stddev = 0.02")
     ),
+    **dict.fromkeys(("lapgan", "stackgan"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; DCGAN's")),
+    "stackgan_v2": ({"init": "orthogonal"}, 0.999, "its released code: orthogonal; averaged with .999"),
     "inpainting": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: DCGAN's"),
     **dict.fromkeys(
         ("combogan", "exchanged_autoencoders"),
@@ -268,7 +273,9 @@ KEYS = dict(
     srgan a2e9d8491642f57b, srresnet 502dae386f7faa53, colorgan 1f7fd9ff6844bc92, demosaic 2930fada86ed0931,
     inpainting a3a9bfee154ab6be,
     combogan 03fe26114f53ba1e, exchanged_autoencoders 143271d09d1ed179, xgan 02c466fab2277a18,
-    latent_adversary 85d9892259ab1215, stargan ab7dcdadaa6abd51""".split(",")
+    latent_adversary 85d9892259ab1215, stargan ab7dcdadaa6abd51,
+    lapgan 33ad14cc6b02e451, stackgan 7975749f2fceb541,
+    stackgan_v2 b5b3b322d9d93b9e""".split(",")
 )
 
 

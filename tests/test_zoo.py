@@ -28,7 +28,7 @@ from evogan.zoo.gan import parts
 from tests.fields import rows, streams
 
 NARROW = {"filters": 4, "critic_filters": 4, "latent": 8, "batch_size": 4, "code": 8, "patch_filters": 4}
-NARROW |= {"translator_blocks": 1, "critic_units": 8}
+NARROW |= {"translator_blocks": 1, "critic_units": 8, "level_critic_filters": 4, "condition_augmentation": 4}
 CLASSES = 3
 LABELS = torch.arange(CLASSES)
 

@@ -100,6 +100,7 @@ def _layers(network: nn.Module, run: Callable[[], None]) -> list[Layer]:
     layers: list[Layer] = []
     known: set[nn.Parameter] = set()
     before: list[int] = []
+    repeats = False  # layers that were met already: another pass of this part
     handles: list[RemovableHandle] = []
     counter = flop_counter()
 
@@ -110,9 +111,14 @@ def _layers(network: nn.Module, run: Callable[[], None]) -> list[Layer]:
         before.append(counter.get_total_flops())
 
     def leave(path: str, module: nn.Module, _: Any, out: Tensor) -> None:
+        nonlocal repeats
         spent = (counter.get_total_flops() - before.pop()) / len(out)
-        own = [p for p in module.parameters() if p not in known]
+        learned = list(module.parameters())
+        own = [p for p in learned if p not in known]
         known.update(own)
+        repeats = not own if learned else repeats
+        if repeats:
+            return
         what = says(module)
         if not what and not own:
             return

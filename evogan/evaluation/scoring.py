@@ -13,7 +13,7 @@ from torch import Tensor
 from evogan.data import Dataset
 from evogan.data.dataset import Labels
 from evogan.evaluation import domains
-from evogan.evaluation.artefacts import CODES, RECONSTRUCTIONS
+from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS
 from evogan.evaluation.checkpoint import of_every_class
 from evogan.evaluation.codes import (
     CATEGORY,
@@ -40,10 +40,11 @@ from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
-from evogan.zoo.gan import GAN, Classifies, Crosses, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Classifies, Climbs, Crosses, Encodes, Prompt, Translates, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
+LADDERS = 24  # images whose steps are shown
 PAIRS, PAIRED = 24, 3  # in a grid of sources, images and true images; of them in a row
 COLUMNS, GRID_CLASSES = 8, 20  # of one of classes, and how many at most
 LABELS, GAN_TRAIN, ERROR = "labels", "gan_train_error", "error"
@@ -127,6 +128,8 @@ class Scoring:
     def pictures(self, gan: GAN) -> dict[str, bytes]:
         """Of a GAN with an encoder PNGs by their files' names: what its codes do; unseen images above their
         reconstructions."""
+        if isinstance(gan, Climbs):
+            return {LEVELS: self._climbing(gan)}
         if not isinstance(gan, Encodes):
             return {}
         swept = Sweep.of(gan, self._first(gan, COLUMNS))
@@ -137,6 +140,17 @@ class Scoring:
             CODES: grid_png(*side_by_side(swept.arranged(self._images(gan, swept.prompt)))),
             RECONSTRUCTIONS: grid_png(pairs(to_unit_range(images), again, COLUMNS), COLUMNS),
         }
+
+    def _climbing(self, gan: GAN) -> bytes:
+        """The steps of an image in a row, each enlarged."""
+        assert isinstance(gan, Climbs)
+        prompt = self._first(gan, LADDERS)
+        with self._precision():
+            steps = [images.cpu() for images in gan.steps(prompt)]
+        size = self.task.image_size
+        shown = [torch.nn.functional.interpolate(images, size=(size, size), mode="nearest") for images in steps]
+        columns = COLUMNS // len(shown) * len(shown)
+        return grid_png(torch.stack(shown, 1).flatten(0, 1), max(columns, len(shown)))
 
     def _translated(self, gan: Translates) -> Tensor:
         """Source, made and true image of the first held-out pairs, one after another (`beside`)."""

@@ -16,6 +16,7 @@ from evogan.genome import Value
 from evogan.report.facts import Generation, metric_name, short
 
 ACROSS, CORNER = 8, 4  # images in a row of a grid of samples; in one of what is cut out of it
+LEVELS = "levels.png"
 MOST_GENERATIONS = 12  # in a strip
 LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PNG = 100_000  # bytes; what is larger is embedded as a JPEG of less pixels, so that the page stays small
@@ -93,6 +94,21 @@ def code_grids(folder: Path, genome: Mapping[str, Value]) -> Iterator[Grid]:
         path = folder / f"{name}.png"
         if path.is_file():
             yield Grid(name, title, note, read_small(path, LARGEST_FILE))
+
+
+def level_grids(folder: Path) -> Iterator[Grid]:
+    """Of an evaluation's folder, images as they grow; none of a GAN without levels."""
+    path = folder / LEVELS
+    if path.is_file():
+        note = "what the levels make of a latent, one after another, smallest first and enlarged"
+        yield Grid(path.stem, "levels", note, read_small(path, LARGEST_FILE))
+
+
+def best_level_grids(run: RunHistory) -> Iterator[Grid]:
+    """Those of the best genome's best training."""
+    training = run.best_training(run.best.row.key) if run.best and run.settings.gan else None
+    if training is not None:
+        yield from level_grids(run.store.files(training.identity, training.evaluation))
 
 
 def best_code_grids(run: RunHistory) -> Iterator[Grid]:

@@ -19,7 +19,7 @@ from evogan.files import check_folder, write_whole
 from evogan.genome import Genome, Value
 from evogan.genome.schedule import in_words
 from evogan.report import facts, figures
-from evogan.report.grids import Grid, best_code_grids, generation_grids, sample_grids, training_grids
+from evogan.report.grids import Grid, best_code_grids, best_level_grids, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.lineage import descent
 from evogan.report.looks import Looks
@@ -98,6 +98,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             strip=list(generation_grids(run, generations)) if len(generations) > 1 else [],
             through_training=list(training_grids(run)),
             codes=list(best_code_grids(run)),
+            levels=list(best_level_grids(run)),
             figures=drawn,
             no_importance=importance if isinstance(importance, str) else "",
             top=top,

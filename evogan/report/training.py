@@ -12,7 +12,7 @@ from evogan.files import read_small, write_whole
 from evogan.genome import Genome
 from evogan.report import facts
 from evogan.report import training_figures as figures
-from evogan.report.grids import LARGEST_FILE, Grid, checkpoint_grids, code_grids
+from evogan.report.grids import LARGEST_FILE, Grid, checkpoint_grids, code_grids, level_grids
 from evogan.report.page import environment, genome_toml
 from evogan.trial import Evaluation, GANTask
 
@@ -84,6 +84,7 @@ def render(training: Training) -> str:
             grids=_grids(training),
             through_training=list(checkpoint_grids(training.folder, evaluation.scores)),
             codes=list(code_grids(training.folder, training.genome)),
+            levels=list(level_grids(training.folder)),
             flags={flag: (said, MEANING.get(flag, "")) for flag, said in explain(evaluation).items()},
             reason=evaluation.reason,
             estimate=facts.estimate(evaluation),

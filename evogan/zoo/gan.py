@@ -199,6 +199,14 @@ class Crosses(Protocol):
 
 
 @runtime_checkable
+class Climbs(Protocol):
+    """A GAN whose images come of smaller ones, step by step."""
+
+    def steps(self, prompt: Prompt) -> list[Tensor]:
+        """What is made on the way to a prompt's images, smallest first and these last: each (N, C, h, w) in [-1, 1]."""
+
+
+@runtime_checkable
 class LooksThrough(Protocol):
     """A GAN with a loss of what a network sees in images."""
 

@@ -25,11 +25,12 @@ from evogan.zoo.number import Number
 def shape(genes: Mapping[str, Any]) -> dict[str, Any] | None:
     """What complete phenotypes must have in common to be stacked; None if this one cannot be.
 
-    Networks that grow change their shape at a time of their own. Where the generator looks ahead, a batch norm is
-    differentiated twice by its gain, which `vmap` gets wrong. Where it evolves, a step asks which child is the fittest.
+    Networks that grow, or levels that learn in turn, change their shape at a time of their own. Where the generator
+    looks ahead, a batch norm is differentiated twice by its gain, which `vmap` gets wrong. Where it evolves, a step
+    asks which child is the fittest.
     """
     looks_ahead = genes.get("unrolled", 0) > 0 and genes.get("critic_norm") == "batch"
-    apart = genes.get("growing", False) or genes.get("evolution", False)
+    apart = any(genes.get(name, False) for name in ("growing", "levels_in_turn", "evolution"))
     if apart or looks_ahead or not family_of(genes).stackable:
         return None
     free = {name for name in genes if GENES[name].acts in ("number", "input")}
