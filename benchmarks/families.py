@@ -258,7 +258,8 @@ def translation() -> Part:
         ),
         note="Networks of 16 filters, 2 residual blocks; l1 and psnr are of the way from the images to what the recipe "
         "makes of them, truth_distance is of both ways. A search by_truth is told the truth of a half of the held-out "
-        "images, by_classes their classes, by_fid nothing; all are judged on the other half. The trivial ones are _copy and _mean. "
+        "images, by_classes their classes, by_fid nothing; all are judged on the other half. Trivial are _copy and "
+        "_mean. "
         "digits-mnist, at 8x8, has no truth: gan_test_error beside gan_test_error_copy. Known: CoGAN, pixels right, "
         "to edges .952, to negative .967.",
     )

@@ -11,10 +11,13 @@ from evogan.zoo.gan import Data
 def streams(images: Tensor, labels: Tensor, few: int = 12) -> Streams:
     """uint8 (N, C, H, W) and (N,)."""
     few_of_them = {"few_images": images[:few], "few_labels": labels[:few]}
-    return {"images": {**of_images(images, labels)["images"], "sources": images.flip(2)}, "few": few_of_them}
+    return {
+        "images": {**of_images(images, labels)["images"], "sources": images.flip(2), "source_labels": labels},
+        "few": few_of_them,
+    }
 
 
 def rows(images: Tensor, labels: Tensor) -> Data:
     """Of a step, as many of each: (N, C, H, W) in [-1, 1] and (N,)."""
     few = {"few_images": images.roll(1, 0), "few_labels": labels.roll(1, 0)}
-    return {"images": images, "labels": labels, "sources": images.flip(2), **few}
+    return {"images": images, "labels": labels, "sources": images.flip(2), "source_labels": labels, **few}

@@ -29,6 +29,7 @@ from evogan.zoo.gan import Batch, Crosses
 from evogan.zoo.history import HistoryPool
 
 FIELDS = {name: Field((3, 8, 8)) for name in ("sources", "images")}
+TOLD = {**FIELDS, "source_labels": Field((), 3)}
 THREE = {name: Field((3, 8, 8)) for name in ("sources", "domain_1", "images")}
 SMALL: dict[str, Any] = {
     "family": "domains",
@@ -59,6 +60,8 @@ def made(fields: Fields = FIELDS, **genes: Any) -> DomainsGAN:
 def batch_of(gan: DomainsGAN, player: str, fields: Fields = FIELDS) -> Batch:
     draw = rng(2)
     data = {name: 2 * torch.rand(4, *field.shape, generator=draw) - 1 for name, field in fields.items()}
+    if "source_labels" in data:
+        data["source_labels"] = torch.tensor([2, 0, 1, 1])
     return gan.draw(player, 4, data, rng(3)).map(lambda x: x.double())
 
 
@@ -159,6 +162,8 @@ def test_families_and_judges_of_domains_are_refused_without(tmp_path: Path) -> N
         UserError, match="'cycle_error' judges GANs that translate between domains: those of space 'wdc"
     ):
         search("wdcgan", domains="negative", fitness="cycle_error")
+    with pytest.raises(UserError, match="'task_error' judges what learns from translations: space 'domains' must fix"):
+        search("domains", domains="negative", fitness="task_error")
     with pytest.raises(UserError, match="'truth_distance' needs the true images of translations"):
         search("domains", domains="digits", fitness="truth_distance")
 
@@ -242,6 +247,33 @@ def test_losses_of_one_translator_are_those_of_the_formula() -> None:
         assert value(gan, player, batch) == pytest.approx(float(expected.detach()), rel=1e-9)
     to_one, to_other = (network(x[0], (), 0, t) for t in (1, 2))
     assert (to_one - to_other).abs().mean() > 1e-3  # instance norm does not take the target away
+
+
+def test_losses_of_classes_are_those_of_the_formula() -> None:
+    """DTN's and CyCADA's: f learns from images, g from their translations, and the translators keep what these say."""
+    keeps = {"feature_consistency": 0.3, "semantic_loss": 0.4, "task_loss": 0.5, "total_variation": 0.6}
+    gan = made(TOLD, task="both", cycle_loss=0.0, translator_dropout=0.0, adversarial=0.0, task_filters=4, **keeps)
+    task, network = gan.players["task"], gan.players["generator"]
+    batch = batch_of(gan, "task", fields=TOLD)
+    x, y = batch.data["sources"], batch.data["source_labels"].long()
+    expected = cross_entropy(task(x, 0), y) + cross_entropy(task(network(x, (), 0, 1), 1), y)
+    assert value(gan, "task", batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+    weights = list(network.parameters())
+    assert not any(
+        g.any() for g in torch.autograd.grad(gan.loss("task", batch).total(), weights, materialize_grads=True)
+    )
+    batch = batch_of(gan, "generator", fields=TOLD)
+    expected, y = torch.zeros(()), batch.data["source_labels"].long()
+    for way, x in (((0, 1), batch.data["sources"]), ((1, 0), batch.data["images"])):
+        image = network(x, (), *way)
+        expected = expected + 0.3 * (task.features(image, 0) - task.features(x, 0)).square().mean()  # type: ignore[operator]
+        expected = expected + 0.4 * cross_entropy(task(image, 0), task(x, 0).argmax(1))
+        expected = expected + (0.5 * cross_entropy(task(image, 1), y) if way == (0, 1) else 0)
+        right, down = image[..., :-1, 1:] - image[..., :-1, :-1], image[..., 1:, :-1] - image[..., :-1, :-1]
+        expected = expected + 0.6 * (right**2 + down**2).sqrt().mean()
+    assert value(gan, "generator", batch) == pytest.approx(float(expected.detach()), rel=1e-6)
+    with pytest.raises(UserError, match="task = both learns the classes of the first domain: these are not known"):
+        check({**SMALL, "task": "both"}, FIELDS)
 
 
 @pytest.mark.parametrize("penalty", [{"gradient_penalty": "two_sided"}, {"zero_penalty": "r1", "loss": "hinge"}])

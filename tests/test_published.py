@@ -218,6 +218,7 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     **dict.fromkeys(
         ("xgan", "latent_adversary"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")
     ),
+    **dict.fromkeys(("dtn", "cycada"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")),
     "stargan": ({"init": "xavier"}, 0.0, "its released code: PyTorch's default"),
     "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
     **dict.fromkeys(
@@ -275,7 +276,8 @@ KEYS = dict(
     combogan 03fe26114f53ba1e, exchanged_autoencoders 143271d09d1ed179, xgan 02c466fab2277a18,
     latent_adversary 85d9892259ab1215, stargan ab7dcdadaa6abd51,
     lapgan 33ad14cc6b02e451, stackgan 7975749f2fceb541,
-    stackgan_v2 b5b3b322d9d93b9e""".split(",")
+    stackgan_v2 b5b3b322d9d93b9e,
+    dtn 40513440712d95e6, cycada 79fa1d50afbf1dfe""".split(",")
 )
 
 

@@ -391,6 +391,9 @@ def read_form(header: Any) -> Form:
         fields["sources"] = Field(_shape(facts["sources"]))
     if "domains" in facts:
         fields |= dict.fromkeys(domain_fields(len(_names(facts["domains"]))), fields["images"])
+    if "source_classes" in facts:
+        classes_of = read_option("source_classes", facts["source_classes"], int, low=1, high=LARGEST)
+        fields["source_labels"] = Field((), classes_of)
     return Form(genome, fields, classes, known, facts)
 
 

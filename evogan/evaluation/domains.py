@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
+from evogan.data.dataset import Images, Labels
 from evogan.evaluation.translations import SOURCES, beside
 from evogan.fitness.likeness import likeness
 from evogan.fitness.threads import threads
@@ -88,6 +89,12 @@ def sources_of(data: Dataset, half: slice) -> tuple[Tensor, Tensor | None]:
     """Unseen images of the first domain, uint8 (N, C, H, W), and their classes, where these are known."""
     rows = {name: torch.tensor(rows[half][:JUDGED]) for name, rows in data.unseen[SOURCES].items()}
     return rows[SOURCES], rows.get("source_labels")
+
+
+def targets_of(data: Dataset, half: slice) -> tuple[Images, Labels] | None:
+    """Unseen images of the last domain and their classes, where these are known."""
+    rows = data.unseen[IMAGES]
+    return (rows[IMAGES][half], rows["labels"][half]) if "labels" in rows else None
 
 
 def shown(gan: Crosses, data: Dataset, device: torch.device) -> tuple[Tensor, int]:

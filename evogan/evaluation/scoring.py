@@ -40,7 +40,7 @@ from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
-from evogan.zoo.gan import GAN, Classifies, Climbs, Crosses, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Adapts, Classifies, Climbs, Crosses, Encodes, Prompt, Translates, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
@@ -78,6 +78,9 @@ class Scoring:
             sources, labels = domains.sources_of(self.dataset, _half(fresh))
             if labels is not None and (error := self.scorer.test_error(sources, labels)) is not None:
                 scores["gan_test_error_copy"] = error
+            if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, _half(fresh))) is not None:
+                with self._precision():
+                    scores["task_error"] = classification_error(gan.adapted, *known, self.device)
         elif isinstance(gan, Translates):
             with self._precision():
                 scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
@@ -182,6 +185,8 @@ class Scoring:
             asked[SOURCES] = list(self.fields[SOURCES].shape)
         if isinstance(gan, Crosses):
             asked["domains"] = list(self.dataset.domains)
+            if (labels := self.fields.get("source_labels")) is not None:
+                asked["source_classes"] = labels.values
         return asked | ({"tells_apart": list(self.class_names)} if isinstance(gan, Classifies) else {})
 
     def _samples(self, gan: GAN) -> Iterator[Tensor | tuple[Tensor, Tensor]]:

@@ -27,7 +27,8 @@ def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]
     """Those of square images: side in pixels; channels 1 or 3; without labels, many or few, if there are no classes;
     sources have the form of images."""
     images, labels = Field((channels, size, size)), Field((), classes)
-    labelled = {"labels": labels, "few_images": images, "few_labels": labels} if classes else {}
+    few = {"few_images": images, "few_labels": labels}
+    labelled = {"labels": labels, "source_labels": labels, **few} if classes else {}
     return {"images": images, "sources": images, **labelled}
 
 

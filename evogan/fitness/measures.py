@@ -127,6 +127,7 @@ OF_DOMAINS = {  # of GANs that translate between domains without pairs, on unsee
     "truth_distance": "distance of translations to the true images, over that of two true ones",
     "cycle_error": "mean absolute difference of images and what comes back of them, pixels in [0, 1]",
     "cycle_error_noise": "the same with noise on the images between",
+    "task_error": "share of unseen images of the last domain that what learned from translations gets wrong",
     "identity_error": "mean absolute difference of images and what is made of them within their own domain",
 }
 

@@ -170,6 +170,8 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 _check_encoder(metric, plan)
             if metric in OF_CLASSIFIERS:
                 _check_family(metric, plan, "GANs with a classifier: those of {} have none")
+            if metric == "task_error":
+                _check_adapts(metric, plan)
             if metric in OF_DOMAINS:
                 _check_family(metric, plan, "GANs that translate between domains: those of {} do not")
             if metric in OF_TRANSLATORS:
@@ -192,6 +194,13 @@ def _check_conditional(metric: str, plan: Plan) -> None:
             raise UserError(
                 f"fitness '{metric}' judges GANs that are asked for classes: {what} must fix condition = \"labels\""
             )
+
+
+def _check_adapts(metric: str, plan: Plan) -> None:
+    """Errors: UserError unless every GAN that the run may train learns classes from translations."""
+    for what, genes in _judged(plan):
+        if genes.get("task") != "both":
+            raise UserError(f"fitness '{metric}' judges what learns from translations: {what} must fix task = \"both\"")
 
 
 def _check_family(metric: str, plan: Plan, why: str) -> None:

@@ -214,6 +214,14 @@ class LooksThrough(Protocol):
         """Images (N, C, H, W) in [-1, 1] -> what is seen in them, (N, ...), by weights that stay as they are."""
 
 
+@runtime_checkable
+class Adapts(Protocol):
+    """A GAN that learns to classify images of a domain whose classes it is not told."""
+
+    def adapted(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] of the last domain -> logits (N, K), without gradient."""
+
+
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 

@@ -32,6 +32,9 @@ UNIT = "UNIT, arXiv:1703.00848"
 XGAN = "XGAN, arXiv:1711.05139"
 FADER = "Lample et al., arXiv:1706.00409"
 STARGAN = "StarGAN, arXiv:1711.09020"
+DTN = "DTN, arXiv:1611.02200"
+CYCADA = "CyCADA, arXiv:1711.03213"
+TAUGHT = only("task", "source", "both")
 CODED = only("translators", "autoencoders")
 
 GENES = (
@@ -95,6 +98,74 @@ GENES = (
         acts="number",
         changes=True,
         **only("translators", "one"),
+    ),
+    choice(
+        "task",
+        ("none", "source", "both"),
+        "none",
+        "what a further player learns to classify: nothing; images of the first domain, whose classes are known; and "
+        "apart from these their translations to the last one",
+        f"source {DTN}; both {CYCADA}",
+    ),
+    number("task_filters", 4, 256, 32, "width of its first layer", DTN, log=True, **TAUGHT),
+    number(
+        "task_lr_ratio",
+        0.01,
+        100.0,
+        1.0,
+        "its learning rate over the critic's",
+        CYCADA,
+        log=True,
+        acts="input",
+        changes=True,
+        **TAUGHT,
+    ),
+    number(
+        "feature_consistency",
+        0.0,
+        1000.0,
+        0.0,
+        "weight of the mean square of what changes in the features of its first classifier, from image to translation",
+        DTN,
+        acts="number",
+        changes=True,
+        switch=True,
+        **TAUGHT,
+    ),
+    number(
+        "semantic_loss",
+        0.0,
+        100.0,
+        0.0,
+        "weight of the first classifier's cross-entropy of translations and the classes that it gives to their images",
+        CYCADA,
+        acts="number",
+        changes=True,
+        switch=True,
+        **TAUGHT,
+    ),
+    number(
+        "task_loss",
+        0.0,
+        100.0,
+        0.0,
+        "weight of the second classifier's cross-entropy of translations to the last domain, in the translators' loss",
+        CYCADA,
+        acts="number",
+        changes=True,
+        switch=True,
+        **only("task", "both"),
+    ),
+    number(
+        "total_variation",
+        0.0,
+        100.0,
+        0.0,
+        "weight of the mean length of the gradient of translations",
+        DTN,
+        acts="number",
+        changes=True,
+        switch=True,
     ),
     number(
         "cycle_loss",
@@ -165,7 +236,8 @@ DOMAINS = Family(
     name="domains",
     title="Images from one domain to another, without pairs",
     source="Zhu et al., arXiv:1703.10593",
-    players=PLAIN.players,
+    players=(*PLAIN.players, "task"),
+    sometimes={"task": TAUGHT},
     counted="critic",
     needs=frozenset({"domains"}),
     genes=(
@@ -176,7 +248,7 @@ DOMAINS = Family(
     conflicts=(*TRANSLATION.conflicts, *CONFLICTS),
     measures=(
         *("fid", "truth_distance", "cycle_error", "cycle_error_noise", "identity_error"),
-        *("l1", "psnr", "ssim", "gan_test_error"),
+        *("l1", "psnr", "ssim", "gan_test_error", "task_error"),
     ),
     model="evogan.families.domains.model",
     stackable=True,

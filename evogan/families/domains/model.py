@@ -15,6 +15,13 @@ D tells domains apart, and g is -CE, or -log(1 - p) of the chance p that it give
 arXiv:1711.05139, Lample et al., arXiv:1706.00409. Where one network makes all, one critic judges them, and both players
 pay for classes: k CE(D(x_t), t), and k CE(D(T(x_s, s -> t)), t): StarGAN, arXiv:1711.09020.
 
+Where classes of the first domain are known, a third player may learn them: f of its images, and g of their translations
+to the last one, CE(f(x_0), y) + CE(g(T(x_0)), y). For that the translators pay, phi being the features of f,
+
+    v |phi(T(x)) - phi(x)|^2 + w CE(f(T(x)), argmax f(x)) + u CE(g(T(x_0)), y) + tv mean |grad T(x)|
+
+DTN, arXiv:1611.02200, and CyCADA, arXiv:1711.03213, whose f are trained before; here f learns from the first step on.
+
 |.|_1 are means over pixels, in [-1, 1]. The published form halves the critic's loss, which an optimiser that divides by
 the gradient's size, as Adam and RMSprop do, does not feel, and steps the translator first.
 """
@@ -27,6 +34,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from evogan.errors import UserError
 from evogan.families.domains.family import IMAGES, SOURCE_LABELS, SOURCES, domains_of
@@ -44,12 +52,14 @@ from evogan.zoo.history import HistoryPool
 from evogan.zoo.layers import precise, without_statistics
 from evogan.zoo.losses import HARD, Objective, draw_targets
 from evogan.zoo.patches import PatchCritic, features, patch_layers
+from evogan.zoo.task import Task
 from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
 
 LEAST = 8  # side of an image that residual blocks at a quarter of it make
 LOOKED_AT, TINY = 64, 1e-12
 CERTAIN = 1e-6  # chance of another domain, below which there is nothing to learn
 LABELS = "labels"
+KEEPING = ("feature_consistency", "semantic_loss", "task_loss", "total_variation")  # genes
 # what the plain GAN asks for, and this family has not
 ABSENT = {
     name: GENES[name].default
@@ -65,7 +75,8 @@ Genes = Mapping[str, Any]
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> DomainsGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
     networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    gan = DomainsGAN(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
+    kind = DomainsGAN if genes["task"] != "both" else AdaptingGAN
+    gan = kind(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
     gan.to(torch.device("cpu"))
     return gan
 
@@ -81,6 +92,8 @@ def check(genes: Genes, fields: Fields) -> None:
     size, domains = fields[IMAGES].shape[-1], len(domains_of(fields))
     if genes["translator"] == "resnet" and not _fits_resnet(size):
         raise UserError(f"image size {size}: translator = resnet makes sizes divisible by 4, {LEAST} and more")
+    if genes["task"] != "none" and SOURCE_LABELS not in fields:
+        raise UserError(f"task = {genes['task']} learns the classes of the first domain: these are not known")
     if domains > 2 and genes["translators"] == "apart":
         raise UserError(f"{domains} domains: translators = apart are of two, autoencoders and one of more")
 
@@ -90,6 +103,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     fits = _fits_resnet(fields[IMAGES].shape[-1])
     apart = ["apart"] if len(domains_of(fields)) > 2 else []
     return {
+        "task": [] if SOURCE_LABELS in fields else ["source", "both"],
         "translator": [] if fits else ["resnet"],
         "translators": [*apart, *([] if fits else ["autoencoders", "one"])],
     }
@@ -117,7 +131,11 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     told_by = features(size, genes["patch_filters"], min(genes["patch_layers"], patch_layers(size)))
     critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes)
     without_statistics(critic)
-    return {"critic": critic, "generator": generator}
+    found: dict[str, Network] = {"critic": critic, "generator": generator}
+    if genes["task"] != "none":
+        classes = fields[SOURCE_LABELS].values or 0
+        found["task"] = Task(size, channels, classes, filters=genes["task_filters"], both=genes["task"] == "both")
+    return found
 
 
 def _critic(genes: Genes, fields: Fields) -> PatchCritic:
@@ -149,7 +167,14 @@ class DomainsGAN(PlainGAN):
         self, genes: dict[str, Any], fields: Fields, networks: Mapping[str, Network], rng: torch.Generator
     ) -> None:
         filled = {**ABSENT, **genes, "critic_norm": genes["patch_norm"], "latent": 1}
-        super().__init__(filled, fields[IMAGES].shape, networks["generator"], networks["critic"], rng)
+        others = {name: network for name, network in networks.items() if name == "task"}
+        generator, critic = networks["generator"], networks["critic"]
+        super().__init__(filled, fields[IMAGES].shape, generator, critic, rng, others=others)
+        if others:
+            self.schedule = (("task", 1), *self.schedule)
+            self.rows["task"] = self.rows["critic"]
+            self.rates["task"] = self.rates["critic"] * genes["task_lr_ratio"]
+        self._keeps = [name for name in KEEPING if genes.get(name, 0) > 0]
         self._fields = domains_of(fields)
         self.domains = len(self._fields)
         self._ways = list(permutations(range(self.domains), 2))
@@ -162,11 +187,17 @@ class DomainsGAN(PlainGAN):
     # --- the randomness of a step
 
     def needs(self, player: str) -> tuple[str, ...]:
-        return self._fields
+        if player == "task":
+            return (SOURCES, SOURCE_LABELS)
+        told = (SOURCE_LABELS,) if player == "generator" and "task_loss" in self._keeps else ()
+        return (*self._fields, *told)
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
-        images = [mirrored(data[name], rng) if self.genes["mirror"] else data[name] for name in self._fields]
         generator, critic = self.players["generator"], self.players["critic"]
+        if player == "task":
+            to_last = generator.draws(n, rng) if self.genes["task"] == "both" else ()
+            return Batch({name: data[name] for name in self.needs(player)}, {"made": to_last})
+        images = [mirrored(data[name], rng) if self.genes["mirror"] else data[name] for name in self._fields]
         draws: dict[str, Draws] = {f"made {s} {t}": generator.draws(n, rng) for s, t in self._ways}
         if self.genes["loss"] in LABELLED:
             targets = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
@@ -181,10 +212,11 @@ class DomainsGAN(PlainGAN):
         else:
             draws |= {f"back {s} {t}": generator.draws(n, rng) for s, t in self._ways if self._goes_back}
         draws |= {f"own {s}": generator.draws(n, rng) for s in range(self.domains)}
-        return Batch(dict(zip(self._fields, images, strict=True)), draws)
+        labels = {name: data[name] for name in self.needs(player) if name == SOURCE_LABELS}
+        return Batch({**dict(zip(self._fields, images, strict=True)), **labels}, draws)
 
     def among(self, batch: Batch) -> Batch:
-        if not self._gets_targets or "targets" in batch.draws:
+        if not self._gets_targets or "targets" in batch.draws or IMAGES not in batch.data:
             return batch
         like = batch.data[IMAGES]
         hard = tuple(like.new_full((len(like), 1), y) for y in (1.0, 0.0))
@@ -195,6 +227,8 @@ class DomainsGAN(PlainGAN):
     def loss(self, player: str, batch: Batch) -> Losses:
         if player == "critic":
             return self._pulled(player, self._critics_loss(batch))
+        if player == "task":
+            return self._pulled(player, self._task_loss(batch))
         return self._pulled(player, self._translators_loss(batch, self.objective))
 
     def _critics_loss(self, batch: Batch) -> Losses:
@@ -225,6 +259,33 @@ class DomainsGAN(PlainGAN):
         of_real, of_fake = (torch.stack(means).mean() for means in zip(*scores, strict=True))
         return Losses(summed, {"score_real": of_real, "score_fake": of_fake})
 
+    def _task_loss(self, batch: Batch) -> Losses:
+        images, labels = batch.data[SOURCES], batch.data[SOURCE_LABELS].long()
+        terms = {"task": functional.cross_entropy(self._task(images, 0), labels)}
+        if self.genes["task"] == "both":
+            with torch.no_grad():
+                made = self._translators(images, batch.draws["made"], 0, self.domains - 1)
+            terms["task_adapted"] = functional.cross_entropy(self._task(made, 1), labels)
+        return Losses(terms)
+
+    def _kept(self, images: Tensor, made: Tensor, way: tuple[int, int], batch: Batch) -> dict[str, Tensor]:
+        """What translators pay for translations that do not keep what they should."""
+        found: dict[str, Tensor] = {}
+        if "feature_consistency" in self._keeps:
+            moved = self._task.features(made, 0) - self._task.features(images, 0)
+            found["feature_consistency"] = moved.square().mean()
+        if "semantic_loss" in self._keeps:
+            with torch.no_grad():
+                known = self._task(images, 0).argmax(1)
+            found["semantic_loss"] = functional.cross_entropy(self._task(made, 0), known)
+        if "task_loss" in self._keeps:  # of one way, whose weight in the sum is one of as many
+            share = (self.domains - 1) * float(way == (0, self.domains - 1))
+            labels = batch.data[SOURCE_LABELS].long()
+            found["task_loss"] = share * functional.cross_entropy(self._task(made, 1), labels)
+        if "total_variation" in self._keeps:
+            found["total_variation"] = _variation(made)
+        return {name: self._numbers[name]() * term for name, term in found.items()}
+
     def _translators_loss(self, batch: Batch, objective: Objective) -> Losses:
         images, weigh, network = self._images(batch), self._numbers, self._translators
         codes = [network.encode(x, batch.draws[f"own {s}"], s) for s, x in enumerate(images)]
@@ -249,7 +310,7 @@ class DomainsGAN(PlainGAN):
                 terms["cycle"] = weigh["cycle_loss"]() * _apart(again, images[s])
             if self.genes.get("code_cycle", 0) > 0:
                 terms["code_cycle"] = weigh["code_cycle"]() * _apart(code, codes[s])
-            found.append(terms)
+            found.append(terms | self._kept(images[s], made, (s, t), batch))
         summed = self._summed(found)
         if self.genes["identity_loss"] > 0:
             own = [network.decode(code, batch.draws[f"own {s}"], s) for s, code in enumerate(codes)]
@@ -281,6 +342,10 @@ class DomainsGAN(PlainGAN):
     @property
     def _critics(self) -> DomainCritics:
         return cast(DomainCritics, self.players["critic"])
+
+    @property
+    def _task(self) -> Task:
+        return cast(Task, self.players["task"])
 
     def _critiques(self, real: Tensor, made: Tensor, domain: int) -> tuple[Critique, Critique]:
         """Both at once where the critic judges each image alone."""
@@ -349,6 +414,24 @@ class DomainsGAN(PlainGAN):
                 }
             )
         return {name: sum(numbers[name] for numbers in found) / len(found) for name in found[0]}
+
+
+class AdaptingGAN(DomainsGAN):
+    """Whose third player classifies images of the last domain, too."""
+
+    @torch.no_grad()
+    def adapted(self, images: Tensor) -> Tensor:
+        logits: Tensor = self._task(images, 1).float()
+        return logits
+
+
+def _variation(images: Tensor) -> Tensor:
+    """The mean length of the gradient, of steps to the right and down."""
+    x = precise(images)
+    corner = x[..., :-1, :-1]
+    squares = (x[..., :-1, 1:] - corner).square() + (x[..., 1:, :-1] - corner).square()
+    length: Tensor = (squares + TINY).sqrt().mean()
+    return length
 
 
 def _cross_entropy(logits: Tensor, domain: int) -> Tensor:
