@@ -44,7 +44,7 @@ MOST_CLASSES = 1000
 Data = str | Path | Any  # what holds images, too: arrays, torch Datasets
 LAST_REPLICATE = 1_000_000
 OF_AN_OBJECTIVE = {"fitness": "value", "confirm": 0}  # where nothing else is asked for
-WATCHED = ("log_level", "tensorboard", "watch")
+WATCHED = ("log_level", "tensorboard", "mlflow", "watch")
 
 
 @takes(SEARCH)

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from hatchling.builders.wheel import WheelBuilder
 
 import evogan
 from evogan import UserError
@@ -121,3 +122,13 @@ def test_failures_are_counted(tmp_path: Path) -> None:
     ends = [Evaluation(status=status, reason="x") for status in ("completed", "diverged", "crashed", "diverged")]
     trainings = {("k", "t", 1.0, i): evaluation for i, evaluation in enumerate(ends)}
     assert card._failures(trainings) == "3 of 4 trainings: 2 diverged, 1 crashed"
+
+
+def test_the_wheel_has_the_extras() -> None:
+    builder = WheelBuilder(str(Path(evogan.__file__).parent.parent))
+    metadata = builder.config.core_metadata_constructor(builder.metadata)
+    extras = {"onnx": to_onnx.NEEDED, "track": ("mlflow-skinny",), "watch": ("starlette", "uvicorn")}
+    for extra, packages in extras.items():
+        assert f"Provides-Extra: {extra}\n" in metadata
+        found = re.findall(rf"^Requires-Dist: ([\w-]+)\S*; extra == '{extra}'$", metadata, re.MULTILINE)
+        assert sorted(found) == sorted(packages)

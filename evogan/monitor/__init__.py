@@ -3,6 +3,7 @@
 from evogan.engine import Event, Listener
 from evogan.monitor.live import LiveWriter
 from evogan.monitor.log import LEVELS, Log
+from evogan.monitor.mlflow import MLflow
 from evogan.monitor.progress import SearchProgress
 from evogan.monitor.status import Status, StatusWriter, read_status
 from evogan.monitor.table import status_table
@@ -12,6 +13,7 @@ __all__ = [
     "LEVELS",
     "LiveWriter",
     "Log",
+    "MLflow",
     "SearchProgress",
     "Status",
     "StatusWriter",

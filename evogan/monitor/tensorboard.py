@@ -67,7 +67,7 @@ class TensorBoard:
         if not new:
             return
         assert event.trial is not None and event.evaluation is not None
-        path = self._folder / _name(event.trial) / f"{NAME}.evogan"
+        path = self._folder / trial_name(event.trial) / f"{NAME}.evogan"
         with suppress(OSError, UserError):  # the disk is full: what is missing is written when the run goes on again
             if not path.exists():
                 write_whole(path, self._trial(event.trial, event.evaluation))
@@ -86,22 +86,22 @@ class TensorBoard:
         for prefix, points in (("", evaluation.scores), ("losses/", evaluation.curve)):
             for i, point in enumerate(points):
                 metrics = {f"{prefix}{name}": value for name, value in point.items() if name not in AXES}
-                events.append(_scalars(_step(point, i), metrics))
+                events.append(_scalars(step_of(point, i), metrics))
         recorded = (trial.key, trial.task.key, evaluation.fidelity or trial.fidelity, trial.replicate)
         grid = self._files(recorded, evaluation) / "samples.png"
         if grid.is_file():
-            events.append(_image(_step(self._judge.point(evaluation), 0), "samples", read_small(grid)))
+            events.append(_image(step_of(self._judge.point(evaluation), 0), "samples", read_small(grid)))
         return _records([*events, _end(evaluation)])
 
 
-def _name(trial: Trial) -> str:
+def trial_name(trial: Trial) -> str:
     replicate = trial.replicate - FRESH if trial.replicate >= FRESH else trial.replicate
     number = "check" if trial.number is None else f"{trial.number:06d}"
     fidelity = "" if trial.fidelity == 1 else f"-f{trial.fidelity:g}"
     return f"{number}-{trial.key}{fidelity}" + (f"-r{replicate}" if trial.replicate else "")
 
 
-def _step(point: Mapping[str, float], i: int) -> int:
+def step_of(point: Mapping[str, float], i: int) -> int:
     """The step of a point: images seen, or iterations; an objective's points are counted."""
     if "iterations" in point:
         return round(point["iterations"])
@@ -149,7 +149,7 @@ def _image(step: int, tag: str, png: bytes) -> Any:
 def _genes(trial: Trial) -> Any:
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-    return _event(summary=hparams_pb(dict(trial.genome), trial_id=_name(trial)))
+    return _event(summary=hparams_pb(dict(trial.genome), trial_id=trial_name(trial)))
 
 
 def _end(evaluation: Evaluation) -> Any:

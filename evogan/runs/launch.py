@@ -30,7 +30,7 @@ from evogan.families import FAMILIES, family_of
 from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.genome import Genome
-from evogan.monitor import LEVELS, LiveWriter, Log, StatusWriter, TensorBoard, all_of
+from evogan.monitor import LEVELS, LiveWriter, Log, MLflow, StatusWriter, TensorBoard, all_of
 from evogan.monitor.page import LivePage, check_page
 from evogan.plugins import Plugged, Plugins
 from evogan.runs.knowledge import AUTO
@@ -49,11 +49,12 @@ LONGEST_NAME = 200  # of a run: folders are named by it
 
 @dataclass(frozen=True)
 class Outside:
-    """How a run is seen from outside: a listener, the level of its log, TensorBoard files, a live page."""
+    """How a run is seen from outside: a listener, the level of its log, TensorBoard files, MLflow, a live page."""
 
     listener: Listener | None = None
     log_level: str = "info"
     tensorboard: bool = False
+    mlflow: str | None = None
     watch: bool = False
 
     def check(self) -> None:
@@ -62,6 +63,8 @@ class Outside:
             raise unknown("log level", self.log_level, LEVELS)
         if self.tensorboard:
             TensorBoard.check()
+        if self.mlflow is not None:
+            MLflow.check()
         if self.watch:
             check_page()
 
@@ -364,6 +367,11 @@ def _listeners(
         ]
         if outside.tensorboard:
             hear.append(stack.enter_context(TensorBoard(folder / "tensorboard", judge, store.files)))
+        if outside.mlflow is not None:
+            facts = {part: getattr(settings, part) for part in ("strategy", "seed", "evaluations", "fitness", "score")}
+            facts |= {"space": settings.space["name"], **(asdict(settings.gan) if settings.gan else {})}
+            said = {fact: value for fact, value in facts.items() if value is not None}
+            hear.append(stack.enter_context(MLflow(outside.mlflow, name, judge, store.files, said)))
     return all_of(*hear)
 
 

@@ -22,3 +22,6 @@ class Output:
     )
     watch: bool = option(False, group="output", help="Serve a live page of the run while it goes on.")
     tensorboard: bool = option(False, group="output", help="Write TensorBoard files, too.")
+    mlflow: str | None = option(
+        None, group="output", help="Write to MLflow, too: its tracking URI, as in sqlite:///mlflow.db."
+    )
