@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -120,6 +121,44 @@ def test_a_users_own_domains(tmp_path: Path) -> None:
     assert list(data.train) == ["sources", "domain_1", "images"] and data.domains == ("apple", "orange", "pear")
     two = load_dataset(DataSpec("digits", domains="digits"))
     assert np.array_equal(two.train["sources"]["sources"], two.images) and "source_labels" in two.train["sources"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_attributes_says_which_domain_an_image_is_of(kind: str, tmp_path: Path) -> None:
+    images, path = folder(tmp_path / "images", train=20, test=20), tmp_path / f"table.{kind}"
+    names = [f"{part}/{i}.png" for part in ("train", "test") for i in range(20)]
+    table = pd.DataFrame({"file": names, "hair": ["red", "black"] * 20, "hat": [i % 20 < 9 for i in range(40)]})
+
+    def write(rows: pd.DataFrame) -> None:
+        rows.to_csv(path, index=False) if kind == "csv" else rows.to_parquet(path)
+
+    def load(columns: str = "") -> Dataset:
+        return load_dataset(DataSpec(str(images), domains=f"attributes:{path}{columns}"))
+
+    write(table)
+    assert load().domains == ("hair=black hat=False", "hair=black hat=True", "hair=red hat=False", "hair=red hat=True")
+    red = load(":hair").train["images"]["images"]
+    wanted = {np.asarray(Image.open(images / name))[None].tobytes() for name in names[::2]}
+    assert load(":hair").domains == ("hair=black", "hair=red") and rows_of(red) < wanted and len(red) == 10
+    with pytest.raises(UserError, match="unknown column of .*'beard'.*allowed: hair, hat"):
+        load(":beard")
+    write(table.assign(file=["train/99.png", *names[1:]]))
+    with pytest.raises(UserError, match="1 of 40 lines name no image that is there: 'train/99.png'"):
+        load()
+    write(table[1:])
+    with pytest.raises(UserError, match="1 of 40 images have no line: 'train/0.png'"):
+        load()
+    write(table.rename(columns={"file": "what"}))
+    with pytest.raises(UserError, match="no column is called 'file'"):
+        load()
+    path.write_text("nothing")
+    with pytest.raises(UserError, match="damaged|a header and a line"):
+        load()
+    path.unlink()
+    with pytest.raises(UserError, match="no such file"):
+        load()
+    with pytest.raises(UserError, match="data set 'digits' is no folder whose files it could name"):
+        load_dataset(DataSpec("digits", domains=f"attributes:{path}"))
 
 
 def test_what_makes_no_domains_is_said_in_a_line(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Where they come from: by one recipe or more (`evogan.data.recipes`), each of images of its own, so that in training
 nothing has its counterpart, while of what is held out every domain has all, in one order: the truth of a translation is
-known. Or the `classes` of a data set, such as a folder for each domain, or `trainA` and `trainB`. Or other data sets.
+known. Or the `classes` of a data set, such as a folder for each domain, or `trainA` and `trainB`; or what a table says
+of each image (`evogan.data.attributes`). Or other data sets.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def by_recipes(data: Dataset, text: str) -> Dataset:
 
 
 def by_classes(data: Dataset) -> Dataset:
-    """A domain for each class, in their order. Errors: UserError without classes."""
+    """A domain for each class that there is, in their order. Errors: UserError without classes."""
     labels, held_out, names = data.labels, data.held_out_labels, data.class_names
     if labels is None or held_out is None or names is None:
         raise UserError(f"domains 'classes': data set '{data.name}' has no classes")

@@ -36,10 +36,10 @@ def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, 
     """
     try:
         text = read_small(path, MOST).decode("utf-8-sig")
-        lines = [row for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(map(str.strip, row))]
+        lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter(text)) if any(map(str.strip, row))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: {'no UTF-8' if isinstance(error, UnicodeDecodeError) else error}") from error
-    number = _numbers(images)
+    number = numbers(images)
     if not lines:
         raise UserError(f"{path}: empty: a line for each image is needed, as in cat1.png,cat")
     file, label, body = _columns(path, lines, number)
@@ -48,17 +48,15 @@ def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, 
     for n, row in enumerate(body, len(lines) - len(body) + 1):
         if len(row) <= max(file, label) or not row[label].strip():
             raise UserError(f"{path}: line {n} has no label")
-        image, name = number.get(_plain(row[file])), row[label].strip()
+        image, name = number.get(plain(row[file])), row[label].strip()
         if image is None:
             absent.append(row[file].strip())
         elif found.setdefault(image, name) != name:
             raise UserError(f"{path}: '{row[file]}' has two labels, '{found[image]}' and '{name}'")
     if absent:
-        raise UserError(
-            f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {_listed(absent)}"
-        )
+        raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
     if without := [str(image) for i, image in enumerate(images) if i not in found]:
-        raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {_listed(without)}")
+        raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
     names, labels = np.unique([found[i] for i in range(len(images))], return_inverse=True)
     return labels.astype(np.int64), tuple(names.tolist())
 
@@ -66,7 +64,7 @@ def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, 
 def _columns(path: Path, lines: list[list[str]], number: dict[str, int]) -> tuple[int, int, list[list[str]]]:
     """Which column has the file, which the label, and the lines without a header, which names no image."""
     first = [cell.strip().lower() for cell in lines[0]]
-    if any(_plain(cell) in number for cell in lines[0]):
+    if any(plain(cell) in number for cell in lines[0]):
         if len(first) != 2:
             raise UserError(f"{path}: without a header there are two columns, the file and its label, not {len(first)}")
         return 0, 1, lines
@@ -75,11 +73,11 @@ def _columns(path: Path, lines: list[list[str]], number: dict[str, int]) -> tupl
         file = file if file is not None else 0 if label is None else 1 - label
         label = 1 - file
     if file is None or label is None or file == label:
-        raise UserError(f"{path}: name the columns of files and labels 'file' and 'label', not {_listed(first)}")
+        raise UserError(f"{path}: name the columns of files and labels 'file' and 'label', not {listed(first)}")
     return file, label, lines[1:]
 
 
-def _numbers(images: Sequence[Path]) -> dict[str, int]:
+def numbers(images: Sequence[Path]) -> dict[str, int]:
     """Of each image by its path, and by its path without suffix where only one has it."""
     stems: dict[str, list[int]] = {}
     for i, image in enumerate(images):
@@ -88,16 +86,16 @@ def _numbers(images: Sequence[Path]) -> dict[str, int]:
     return short | {image.as_posix(): i for i, image in enumerate(images)}
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
     return PurePosixPath(cell.strip().replace("\\", "/")).as_posix()
 
 
-def _delimiter(text: str) -> str:
+def delimiter(text: str) -> str:
     line = text.lstrip().partition("\n")[0]
     return max(",;\t", key=line.count)
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     given = list(names)
     more = f" and {len(given) - LISTED:,} more" if len(given) > LISTED else ""
     return ", ".join(f"'{name}'" for name in given[:LISTED]) + more

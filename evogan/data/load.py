@@ -13,6 +13,7 @@ import numpy as np
 
 from evogan.data import kept
 from evogan.data.arrays import load_arrays, of_dataset
+from evogan.data.attributes import ATTRIBUTES, read_attributes
 from evogan.data.builtin import DATASETS, load_builtin
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
 from evogan.data.domains import CLASSES, by_classes, by_recipes, of_data_sets, recipes_of
@@ -67,13 +68,21 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
     if least and all(np.array_equal(data.images[0], image) for image in data.images):
         raise UserError(f"data set '{spec.name}': all {len(data.images):,} images to train on are equal")
     if spec.domains is not None:
-        return _in_domains(spec.domains, data, spec, tell)
+        return _in_domains(spec.domains, data, spec, whole, chosen, tell)
     return data if spec.pairs is None else _paired(spec.pairs, data, spec, whole, chosen, tell)
 
 
-def _in_domains(domains: str, data: Dataset, spec: DataSpec, tell: Tell) -> Dataset:
+def _in_domains(domains: str, data: Dataset, spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
     if domains == CLASSES:
         return by_classes(data)
+    if domains.startswith(ATTRIBUTES):
+        if not (folder := expand(spec.name)).is_dir():
+            raise UserError(f"domains '{domains}': data set '{spec.name}' is no folder whose files it could name")
+        images = [Path(source.called(row)).relative_to(folder) for row in chosen.rows.tolist()]
+        labels, known_as = read_attributes(domains, images)
+        n = chosen.train
+        known = image_dataset(data.name, data.images, labels[:n], data.held_out, labels[n:], known_as, data.notes)
+        return by_classes(known)
     if recipes_of(domains):
         return by_recipes(data, domains)
     names = domains.split(",")

@@ -47,8 +47,8 @@ class GANSettings:
         None,
         group="data",
         help="Unpaired domains to translate between: a recipe (edges, negative, rotate, recolour, grey), which makes a "
-        "second one of half of the images, with a truth that is known; classes, each of which is one; or another data "
-        "set. Several recipes, or data sets, are parted by commas.",
+        "second one of half of the images, with a truth that is known; classes, each of which is one; attributes:FILE, "
+        "a table; or another data set. Several recipes, or data sets, are parted by commas.",
     )
     data_dir: str | None = option(
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""

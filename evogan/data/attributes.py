@@ -1,0 +1,86 @@
+"""A table of attributes, CSV or Parquet: a line for each image of a folder, with its file and what is true of it.
+
+One column names the file, as in `labels.csv`; the others are attributes, whatever their values. Images of which the
+same is true are of one domain.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evogan.data.dataset import Labels
+from evogan.data.labels import FILE, MOST, delimiter, listed, numbers, plain
+from evogan.errors import UserError, unknown
+from evogan.files import check_file, expand, read_small
+
+ATTRIBUTES = "attributes:"
+
+
+def split(text: str) -> tuple[Path, list[str]]:
+    """`attributes:FILE` or `attributes:FILE:one+other` -> the file, and the columns that are named, if any."""
+    path, _, columns = text.removeprefix(ATTRIBUTES).partition(":")
+    return expand(path), columns.split("+") if columns else []
+
+
+def read_attributes(text: str, images: Sequence[Path]) -> tuple[Labels, tuple[str, ...]]:
+    """Of each of `images`, paths from their folder, the number of its domain, and the names of these.
+
+    Errors: UserError for a table that cannot be read, lines without an image and images without a line.
+    """
+    path, wanted = split(text)
+    header, body = _table(path)
+    names = [name.strip() for name in header]
+    file = next((names.index(name) for name in names if name.lower() in FILE), None)
+    if file is None:
+        raise UserError(f"{path}: no column is called 'file': {listed(names)}")
+    for name in wanted:
+        if name not in names or name == names[file]:
+            raise unknown(f"column of {path}", name, [other for other in names if other != names[file]])
+    columns = [names.index(name) for name in wanted] or [i for i in range(len(names)) if i != file]
+    if not columns:
+        raise UserError(f"{path}: there are no attributes beside the files")
+    number, found, absent = numbers(images), dict[int, str](), list[str]()
+    for n, row in enumerate(body, 2):
+        if len(row) < len(names):
+            raise UserError(f"{path}: line {n} has {len(row)} columns, not {len(names)}")
+        image = number.get(plain(row[file]))
+        if image is None:
+            absent.append(row[file].strip())
+        else:
+            found[image] = " ".join(f"{names[i]}={row[i].strip()}" for i in columns)
+    if absent:
+        raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
+    if without := [str(image) for i, image in enumerate(images) if i not in found]:
+        raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
+    domains, labels = np.unique([found[i] for i in range(len(images))], return_inverse=True)
+    return labels.astype(np.int64), tuple(domains.tolist())
+
+
+def _table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and lines. Errors: UserError."""
+    if not path.is_file():
+        raise UserError(f"attributes '{path}': no such file")
+    check_file(path)
+    if path.suffix.lower() == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"cannot read '{path}': damaged, or not a Parquet file") from error
+        columns = [[str(value) for value in column.to_pylist()] for column in table.columns]
+        return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+    try:
+        text = read_small(path, MOST).decode("utf-8-sig")
+        lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter(text)) if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: {'no UTF-8' if isinstance(error, UnicodeDecodeError) else error}") from error
+    if len(lines) < 2:
+        raise UserError(f"{path}: a header and a line for each image are needed, as in file,hair and cat1.png,black")
+    return lines[0], lines[1:]
