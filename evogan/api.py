@@ -286,7 +286,8 @@ def evaluate(
     found.check_served(dataset)
     say(problem.contents)
     say(problem.judged_by)
-    images, scorer = found.sample(samples, seed).split(500), Scorer(dataset, problem.features, samples)
+    made, scorer = found.sample(samples, seed), Scorer(dataset, problem.features, samples)
+    images = (torch.from_numpy(dataset.plane.inside(made.numpy())) if dataset.plane else made).split(500)
     if not found.classes or found.classes != dataset.class_names:
         return scorer.score(images) | found.judge_codes(dataset, seed)
     labels = (torch.arange(samples) % len(found.classes)).split(500)

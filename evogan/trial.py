@@ -17,7 +17,10 @@ Identity = tuple[str, str, float, int]
 
 COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no best checkpoint of them
 MAXIMISED = frozenset(  # metrics of which more is better
-    {"manifold_precision", "manifold_recall", "inception_score", "nmi", "mutual_information", "psnr", "ssim"}
+    {
+        *("manifold_precision", "manifold_recall", "inception_score", "nmi", "mutual_information", "psnr", "ssim"),
+        *("modes", "high_quality"),
+    }
 )
 VALIDATION = "validation_"  # before the name of a metric: what chooses its checkpoint, where it is one of a test
 FRESH = 1000  # replicates from here on are never used by search: winners are checked on them

@@ -150,7 +150,7 @@ def test_going_on_costs_the_difference() -> None:
 
 def test_progress_is_what_was_spent() -> None:
     said = io.StringIO()
-    with SearchProgress(Judge("value"), 10, Console(file=said)) as progress:
+    with SearchProgress(10, Console(file=said), "value") as progress:
         run(LocalExecutor(by_fidelity), strategy=Ladder(LINE, 0), space=LINE, evaluations=10, listener=progress)
     assert said.getvalue().splitlines()[0].startswith("1/10 3 evaluated")
     assert said.getvalue().splitlines()[-1].startswith("10/10 30 evaluated, 0 cached, 0 failed, best value")

@@ -111,7 +111,7 @@ def run_python(code: str, *arguments: object) -> subprocess.Popen[bytes]:
 
 def shown(events: list[Event]) -> list[str]:
     said = io.StringIO()
-    with SearchProgress(FID, 10, Console(file=said, width=60)) as progress:
+    with SearchProgress(10, Console(file=said, width=60), "fid") as progress:
         for event in events:
             progress(event)
     return said.getvalue().splitlines()
@@ -138,7 +138,7 @@ def test_a_store_that_stays_away_is_told_of_once() -> None:
 
 def test_the_bar_counts_what_runs_here_and_elsewhere() -> None:
     said = io.StringIO()
-    with SearchProgress(FID, 10, Console(file=said, force_terminal=True, width=200)) as progress:
+    with SearchProgress(10, Console(file=said, force_terminal=True, width=200), "fid") as progress:
         for event in list(every_kind())[:12]:
             progress(event)
         assert progress.under_way == ["3 running", "2 awaited"]

@@ -15,7 +15,7 @@ from evogan import cli
 from evogan.cli.common import say
 from evogan.cli.streams import Untroubled
 from evogan.cli.terminal import on_stderr
-from evogan.engine import Event, Judge
+from evogan.engine import Event
 from evogan.monitor import SearchProgress
 
 HOSTILE = "a\x1b[2J\x1b]0;title\x07 [bold]b[/x] \u202ec \udcff"
@@ -44,7 +44,7 @@ def test_names_in_a_progress_line_are_no_markup(monkeypatch: pytest.MonkeyPatch)
         patch.setenv("FORCE_COLOR", "1")
         console = on_stderr()
         assert console.is_terminal
-        with SearchProgress(Judge("[/x]"), 10, console) as progress:
+        with SearchProgress(10, console) as progress:
             progress(Event("waiting", None, reason="[/x]"))
 
 
@@ -54,7 +54,7 @@ def test_a_search_goes_on_when_nothing_more_can_be_said(monkeypatch: pytest.Monk
     closed.close()
     for stream in (open("/dev/full", "w", buffering=1), closed):  # noqa: SIM115
         monkeypatch.setattr(sys, "stderr", stream)
-        progress = SearchProgress(Judge("value"), 10, on_stderr())
+        progress = SearchProgress(10, on_stderr())
         progress(Event("waiting", None, reason="the disk is full"))
         with Progress(console=on_stderr()):
             assert Untroubled(stream).write("more") == 4

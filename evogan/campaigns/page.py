@@ -70,7 +70,7 @@ def _render(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHisto
             finalists=_different(
                 f"{run.search['finalists']} on {run.search['confirm']} fresh seeds" for run in planned
             ),
-            fitness=_different(facts.metric_name(m) for run in planned for m in run.search["fitness"].split(",")),
+            fitness=_different(facts.metric_name(m) for run in begun for m in run.settings.fitness.split(",")),
             trainings=_different(run.settings.gan.budget for run in begun if run.settings.gan),
             winners=_winners(comparison.runs),
             rows=_rows(status, begun),

@@ -29,7 +29,6 @@ def search(
 ) -> None:
     """Evolve a GAN: search a space on a data set, check the winners, write the report."""
     from evogan import api
-    from evogan.engine import Judge
     from evogan.monitor import SearchProgress
     from evogan.plugins import Plugins
     from evogan.runs.place import Place
@@ -49,8 +48,7 @@ def search(
     workers, window = read_as(Resources, "workers", asked.get("workers")), asked["window"]
     if workers is not None and workers > window > 0:
         console().print(f"a window of {window} keeps at most {window} of {workers} workers busy", highlight=False)
-    judge = Judge.of(asked["fitness"], asked["score"], asked["average"])
-    with SearchProgress(judge, asked["evaluations"], console()) as progress:
+    with SearchProgress(asked["evaluations"], console()) as progress:
         run = api.search(space, listener=progress, **asked)
     _tell(run, as_json)
 
@@ -63,7 +61,7 @@ def resume(name: str, as_json: Json = False, **asked: Any) -> None:
 
     run = api.open_run(name, asked.get("runs"), asked.get("store"))
     total = asked.get("evaluations", run.settings.evaluations)
-    with SearchProgress(run.judge, total, console()) as progress:
+    with SearchProgress(total, console(), run.judge.metric) as progress:
         run = api.resume(name, listener=progress, **asked)
     _tell(run, as_json)
 

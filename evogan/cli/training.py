@@ -102,7 +102,7 @@ def train(
 @takes(EXTENSIONS)
 def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
-    n: Annotated[int | None, typer.Option("-n", help="How many images; default 64, of --gif 16.")] = None,
+    n: Annotated[int | None, typer.Option("-n", help="How many; default 64, of --gif 16, of points 1,000.")] = None,
     seed: int = 0,
     label: Annotated[str | None, typer.Option(help="Of a conditional one: the class, by name or number.")] = None,
     code: Annotated[int | None, typer.Option(help="Of a GAN with an encoder: the category, from 0.")] = None,
@@ -126,7 +126,8 @@ def sample(
         float | None, typer.Option(help="StyleGAN's psi, or of normal latents the bound: less is less varied.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", help=".png for a grid, .npz for uint8 images, .gif; default samples.png.")
+        Path | None,
+        typer.Option("-o", help=".png for a grid, .npz for uint8 images, or points, .gif; default samples.png."),
     ] = None,
     **asked: Any,
 ) -> None:
@@ -144,9 +145,11 @@ def sample(
         output = Path("samples.gif" if gif else "samples.png")
     output = output_file(output, *((".gif",) if gif else (".png", ".npz")))
     found = api.load(generator, **asked)
+    if found.plane is not None and chosen:
+        raise UserError(f"{chosen[0]} draws images, and this generator makes points")
     if truncation is not None:
         found.truncate(truncation)
-    count = (16 if gif else 64) if n is None else n
+    count = (1000 if found.plane is not None else 16 if gif else 64) if n is None else n
     rows = max(1, count // COLUMNS)
     if gif:
         from evogan.evaluation.grid import grid_gif
@@ -168,7 +171,9 @@ def sample(
         images = found.mix(max(1, rows - 1), COLUMNS - 1, seed, label)
     else:
         images = found.sample(count, seed, label, code)
-    if output.suffix == ".png":
+    if found.plane is not None:
+        _write_points(output, images.numpy())
+    elif output.suffix == ".png":
         from evogan.evaluation.codes import side_by_side
         from evogan.evaluation.grid import grid_png
 
@@ -178,6 +183,17 @@ def sample(
 
         np.savez_compressed(output, images=((images + 1) * 127.5).round().byte().numpy())
     say(str(output))
+
+
+def _write_points(output: Path, points: Any) -> None:
+    if output.suffix == ".png":
+        from evogan.evaluation.scatter import scatter_png
+
+        output.write_bytes(scatter_png(points, points))
+    else:
+        import numpy as np
+
+        np.savez_compressed(output, points=points)
 
 
 @takes(EVALUATE)

@@ -15,7 +15,7 @@ import psutil
 from evogan.errors import UserError, one_line
 from evogan.families import Field
 
-Images = npt.NDArray[np.uint8]  # (N, C, H, W), 0..255
+Images = npt.NDArray[Any]  # uint8 (N, C, H, W), 0..255; of points float32 (N, 2, 1, 1)
 Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
 
 Split = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # stream -> field -> rows
@@ -25,6 +25,7 @@ KINDS = {  # of data, and the stream and field that tell them
     "pairs": ("images", "sources"),
     "domains": ("sources", "sources"),
 }
+POINTS = "points"  # a kind of data
 SHOWN = 20  # classes in a line
 
 
@@ -50,12 +51,35 @@ class DataSpec:
 
 
 @dataclass(frozen=True, eq=False)
+class Plane:
+    """Where points come from: networks are shown (point - centre) / scale. `modes` (K, 2): the centres of the Gaussians
+    that they are drawn from, of standard deviation `spread`, where that is known; in the points' own units.
+    """
+
+    centre: tuple[float, float]
+    scale: float
+    modes: npt.NDArray[np.float64] | None = None
+    spread: float | None = None
+
+    def inside(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Points (N, 2) -> (N, 2, 1, 1), images of one pixel, as networks are shown them."""
+        found: npt.NDArray[np.float32] = ((points - np.array(self.centre)) / self.scale).astype(np.float32)
+        return found.reshape(-1, 2, 1, 1)
+
+    def outside(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """And back, (N, 2)."""
+        found: npt.NDArray[np.float64] = rows.reshape(-1, 2) * float(self.scale) + np.array(self.centre)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Rows in memory, in two splits: `train`, and `unseen`, which no training sees.
 
     A split has streams, a stream has fields that belong together row by row: images, uint8 (N, C, H, W) with C in
     {1, 3}; labels, where there are any, int64 (N,), or of K attributes (N, K); sources, what images are to be made
-    from, uint8 (N, C', H', W'). `class_names`: of label 0, 1, ...
+    from, uint8 (N, C', H', W'). `class_names`: of label 0, 1, ... `plane`: of points, which are images of
+    one pixel, float32 (N, 2, 1, 1).
     `notes`: what was made of what was found, as far as it does not go without saying. `domains`: names of streams that
     are domains, in their order; `truth`: whether the same row of each in `unseen` is the same thing.
     Errors: UserError for fields of a stream that differ in length, and for splits that differ in fields.
@@ -68,6 +92,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     truth: bool = False
+    plane: Plane | None = None
 
     def __post_init__(self) -> None:
         if _names(self.train) != _names(self.unseen):
@@ -122,7 +147,8 @@ class Dataset:
     @property
     def kinds(self) -> frozenset[str]:
         """Of data, beyond rows of their own, that a family may need."""
-        return frozenset(kind for kind, (stream, field) in KINDS.items() if field in self.train.get(stream, ()))
+        found = {kind for kind, (stream, field) in KINDS.items() if field in self.train.get(stream, ())}
+        return frozenset(found | ({POINTS} if self.plane else set()))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -141,9 +167,10 @@ class Dataset:
 
     def describe(self) -> str:
         """In one line: how many images, which classes with how many of them, what was left out."""
-        colour = "grey" if self.channels == 1 else "colour"
-        images = f"{self.name}: {len(self.images):,} images of {self.image_size}x{self.image_size}, {colour}"
-        return one_line("; ".join([f"{images}, {len(self.held_out):,} held out", *self._classes(), *self.notes]))
+        side, colour = self.image_size, "grey" if self.channels == 1 else "colour"
+        images = "points" if self.plane else f"images of {side}x{side}, {colour}"
+        rows = f"{self.name}: {len(self.images):,} {images}, {len(self.held_out):,} held out"
+        return one_line("; ".join([rows, *([] if self.plane else self._classes()), *self.notes]))
 
     def _classes(self) -> Iterator[str]:
         if self.labels is None or self.class_names is None:

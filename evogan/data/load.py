@@ -21,6 +21,7 @@ from evogan.data.folder import load_folder
 from evogan.data.gather import gather
 from evogan.data.pairs import SIDES, are_made, check_pairs, made, one_side, paired, sources_of
 from evogan.data.parquet import PARQUET, load_parquet
+from evogan.data.points import is_points, load_points
 from evogan.data.recipes import RECIPES
 from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError, one_line, unknown
@@ -39,6 +40,8 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
 
     Images that are many lie in a file, and are decoded once. Raises UserError, one line, for what the user can mend.
     """
+    if is_points(spec):
+        return load_points(spec)
     smallest, largest = IMAGE_SIZES
     if spec.image_size is not None and not smallest <= spec.image_size <= largest:
         raise UserError(f"image size {spec.image_size}: {smallest} to {largest} pixels a side are allowed")

@@ -43,8 +43,8 @@ class Event:
     trains it. `started`, `progress` and `retried` are an executor's reports. `told`: its strategy knows the trial, at
     the fidelity that was reached, with the `value` over all replicates (None: a failure), and the `generation` that it
     was proposed in, if there are any. `preparing` (`value`: which share of it is done, if it takes time), `data` (what
-    was read, and what judges, at the start), `checking` (the search is over, and why: `value` fresh replicates follow),
-    `stopping` and `waiting` (for a store or a disk that does not answer) are about no trial.
+    was read, what judges, and by which `metric`, at the start), `checking` (the search is over, and why: `value` fresh
+    replicates follow), `stopping` and `waiting` (for a store or a disk that does not answer) are about no trial.
     """
 
     kind: Kind
@@ -56,6 +56,7 @@ class Event:
     reason: str = ""
     value: float | None = None
     generation: int | None = None
+    metric: str = ""
 
 
 Listener = Callable[[Event], None]

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from evogan.data.dataset import Dataset, Images
+from evogan.data.dataset import Dataset, Images, Plane
 from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
@@ -36,6 +36,7 @@ MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
 MOST = 1_000_000  # images at once
 LARGEST = 2**16  # side of an image, in pixels
+PLANE = "plane"  # in the header of one that makes points: the centre and the scale of the data
 
 
 def pack_generator(gan: GAN, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
@@ -65,7 +66,7 @@ class Generator:
     `genome`: what it was built from. `facts`: image_size, channels, task, key, fid. `classes`: the names of those that
     it can be asked for; of an unconditional one there are none. `tells_apart`: of those that its GAN was built for.
     `code`: the parts of a code by name, and how long each is, such as category, continuous and latent; of a GAN without
-    an encoder there are none.
+    an encoder there are none. `plane`: of one that makes points, (n, 2) in the units of its data, not images.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -74,6 +75,7 @@ class Generator:
             form = read_form(parse_json(header))
             self.genome, self.facts = form.genome, form.facts
             self.classes, self.tells_apart = form.classes, form.tells_apart
+            self.plane = _plane(self.facts[PLANE]) if PLANE in self.facts else None
             needed = count_parameters(self.genome, form.fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
@@ -87,7 +89,7 @@ class Generator:
                 self._gan.encoder.load_state_dict(encoder)
 
     def sample(self, n: int, seed: int = 0, label: int | str | None = None, code: int | None = None) -> Tensor:
-        """`n` images, (n, C, H, W) in [-1, 1]; the same for the same `n`, seed, label and code.
+        """`n` images, (n, C, H, W) in [-1, 1], or points; the same for the same `n`, seed, label and code.
 
         `label`: the class of a conditional generator's images, by its name or number; without one they have classes
         in turn. `code`: the category that they are all made of, from 0, where codes have one. Errors: UserError for a
@@ -284,6 +286,9 @@ class Generator:
     def check_served(self, data: Dataset) -> None:
         """Errors: UserError for images of another form than it makes."""
         size, channels = self.facts["image_size"], self.facts["channels"]
+        if (self.plane is None) != (data.plane is None):
+            makes, has = ("images", "points") if self.plane is None else ("points", "images")
+            raise UserError(f"the generator makes {makes}, and '{data.name}' has {has}")
         if (data.image_size, data.channels) != (size, channels):
             resize = f": --image-size {size}" if data.channels == channels else ""
             raise UserError(
@@ -325,7 +330,8 @@ class Generator:
         read_option("code", code, int, low=0, high=self.code[codes.CATEGORY] - 1)
 
     def _sample(self, prompt: Prompt) -> Tensor:
-        return torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
+        found = torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
+        return found if self.plane is None else torch.from_numpy(self.plane.outside(found.numpy())).float()
 
     def _rng(self, seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
@@ -395,6 +401,11 @@ def read_form(header: Any) -> Form:
         classes_of = read_option("source_classes", facts["source_classes"], int, low=1, high=LARGEST)
         fields["source_labels"] = Field((), classes_of)
     return Form(genome, fields, classes, known, facts)
+
+
+def _plane(written: Any) -> Plane:
+    x, y, scale = (read_option(PLANE, number, float, low=-1e300, high=1e300) for number in written)
+    return Plane((x, y), read_option("scale", scale, float, above=0))
 
 
 def _shape(written: Any) -> tuple[int, ...]:

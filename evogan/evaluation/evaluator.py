@@ -14,10 +14,11 @@ from evogan.evaluation.course import Course
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.look import Look
 from evogan.evaluation.players import Players
+from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.evaluation.shown import shown
 from evogan.fitness import OF_CLASSIFIERS, OF_TRUTH, Scorer, to_unit_range
-from evogan.fitness.measures import OF_LABELS
+from evogan.fitness.measures import OF_IMAGES, OF_LABELS, OF_MODES, OF_POINTS
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
@@ -109,6 +110,13 @@ class GANEvaluator:
 
     def check_measured(self, metrics: Iterable[str]) -> None:
         """Errors: UserError for one that is not measured of any GAN with these features, on these data."""
+        plane, name = self._dataset.plane, self._dataset.name
+        for metric in metrics:
+            if (metric in OF_POINTS) != (plane is not None) and metric in {*OF_POINTS, *OF_IMAGES}:
+                what, has = ("points", "images") if metric in OF_POINTS else ("images", "points")
+                raise UserError(f"fitness '{metric}' judges {what}: '{name}' has {has}")
+            if metric in OF_MODES and plane is not None and plane.modes is None:
+                raise UserError(f"fitness '{metric}' needs points of known Gaussians, as 'ring' and 'grid' have")
         if self._dataset.class_count is None and (of_labels := sorted(OF_LABELS.intersection(metrics))):
             raise UserError(f"fitness '{of_labels[0]}' needs images with labels: '{self._dataset.name}' has none")
         if (of_classifiers := [metric for metric in metrics if metric in OF_CLASSIFIERS]) and self._few is None:
@@ -128,7 +136,9 @@ class GANEvaluator:
             )
 
     def real_grid(self) -> bytes:
-        """A PNG of the first training images, to hold samples against."""
+        """A PNG of the first training images, or points, to hold samples against."""
+        if self._dataset.plane:
+            return scatter_png(self._dataset.images[:SCATTERED], self._dataset.images)
         return grid_png(to_unit_range(torch.tensor(self._dataset.images[:GRID])))
 
 

@@ -14,7 +14,7 @@ from evogan.data import Dataset
 from evogan.data.dataset import Labels
 from evogan.evaluation import domains
 from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS
-from evogan.evaluation.checkpoint import of_every_class
+from evogan.evaluation.checkpoint import PLANE, of_every_class
 from evogan.evaluation.codes import (
     CATEGORY,
     CODE_NN,
@@ -29,6 +29,7 @@ from evogan.evaluation.codes import (
     told,
 )
 from evogan.evaluation.grid import grid_png
+from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.shown import Shown
 from evogan.evaluation.translations import SOURCES, beside, copied_fid
 from evogan.evaluation.translations import judged as judged_pairs
@@ -109,9 +110,9 @@ class Scoring:
         return self.scorer.fid(islice(made, -(-n // self._at_once)))
 
     def grid(self, gan: GAN) -> bytes:
-        """A PNG of the first samples; of a conditional GAN a row a class, with the same latent down a column, and
-        likewise a row a category; of one that translates, held-out sources, what is made of each, and its image; of one
-        between domains, both ways, and back again."""
+        """A PNG of the first samples; of points among those of the data; of a conditional GAN a row a class, with the
+        same latent down a column, and likewise a row a category; of one that translates, held-out sources, what is made
+        of each, and its image; of one between domains, both ways, and back again."""
         if isinstance(gan, Crosses):
             with self._precision():
                 images, each = domains.shown(gan, self.dataset, self.device)
@@ -119,6 +120,8 @@ class Scoring:
         if isinstance(gan, Translates):
             images = self._translated(gan)
             return grid_png(images, len(images) // min(PAIRS, len(self.dataset.held_out)) * PAIRED)
+        if self.dataset.plane:
+            return scatter_png(self._images(gan, self._first(gan, SCATTERED)).cpu().numpy(), self.dataset.images)
         prompt = self._first(gan, COLUMNS)
         if LABELS in gan.prompted:
             prompt = of_every_class(prompt, min(self.classes, GRID_CLASSES))
@@ -187,6 +190,8 @@ class Scoring:
             asked["domains"] = list(self.dataset.domains)
             if (labels := self.fields.get("source_labels")) is not None:
                 asked["source_classes"] = labels.values
+        if self.dataset.plane:
+            asked[PLANE] = [*self.dataset.plane.centre, self.dataset.plane.scale]
         return asked | ({"tells_apart": list(self.class_names)} if isinstance(gan, Classifies) else {})
 
     def _samples(self, gan: GAN) -> Iterator[Tensor | tuple[Tensor, Tensor]]:

@@ -55,12 +55,12 @@ class Family:
 
     `players`: each has the genes of an optimiser beside `genes`. `sometimes`: players that not every one of its GANs
     has, and the genes with which they are there. `counted`: whose real rows are the budget. `needs`:
-    kinds of data beyond rows of their own: labels, few_labels, pairs, domains, sequences, points. `measures`: names of
+    kinds of data beyond rows of their own: labels, few_labels, pairs, domains, sequences. `measures`: names of
     metrics, the first is the default fitness. `model`: a module of the form of `build.Model`, imported when one is
     built. `sampled`: the player whose network, or an average of it, samples come from. `stackable`: whether its GANs
     are (`zoo.gan.Stackable`). `code`: of a complete phenotype, the parts of the code that its encoder gives, and how
     long each is (`zoo.gan.Encodes`); none without an encoder. `twin`: of a complete phenotype, genes that make of it
-    the GAN that it is to be compared with.
+    the GAN that it is to be compared with. `makes_points`: in the plane, too, by the networks that can.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Family:
     stackable: bool = False
     code: Callable[[Mapping[str, Value]], Mapping[str, int]] = no_code
     twin: Callable[[Mapping[str, Value]], Mapping[str, Value]] = no_twin
+    makes_points: bool = False
 
     def rows_per_iteration(self, genes: Mapping[str, Value]) -> int:
         """Real rows that the counted player is shown in one round of the schedule of a complete phenotype."""
@@ -89,6 +90,8 @@ class Family:
 
     def check_served(self, kinds: frozenset[str], data: str) -> None:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
+        if "points" in kinds and not self.makes_points:
+            raise UserError(f"family '{self.name}' is of images, and '{data}' has points")
         missing = sorted(self.needs - kinds)
         if len(missing) == 1 and missing[0] in ASKED:
             raise UserError(f"family '{self.name}' {ASKED[missing[0]]}")

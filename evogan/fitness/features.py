@@ -45,6 +45,7 @@ class Features(nn.Module):
     name: str
     dim: int
     classes: int = 0  # of the data that it was trained on, which it tells apart
+    bounded = True  # whether what it is shown lies in [-1, 1]
 
     def classify(self, features: Tensor) -> Tensor | None:
         """The logits (N, classes) of features; None of a network that knows no classes."""

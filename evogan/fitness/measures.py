@@ -96,6 +96,15 @@ OF_IMAGES = {
     "ms_ssim": "structural similarity of pairs of generated images",
 }
 
+OF_POINTS = {  # of GANs that make points in the plane
+    "w1": "W1 distance of generated and of training points, in units of these' spread",
+    "kl": "KL divergence of generated points from training points, on a grid, in nats",
+    "js": "Jensen-Shannon divergence of the two, on a grid, in nats",
+    "modes": "Gaussians of the data with a generated point within 3 standard deviations; more is better",
+    "high_quality": "share of generated points within 3 standard deviations of one; more is better",
+}
+OF_MODES = frozenset({"modes", "high_quality"})  # where the data are known to be Gaussians
+
 OF_CLASSES = {  # of GANs that are asked for classes
     "class_fid": "mean over the classes of the Frechet distance within each",
     "gan_test_error": "share of samples that the feature network takes for another class than was asked for",
@@ -140,7 +149,8 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_DOMAINS | OF_A_TRAINING
+METRICS |= OF_IMAGES | OF_POINTS | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_DOMAINS
+METRICS |= OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
 

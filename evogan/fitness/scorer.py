@@ -14,13 +14,11 @@ from evogan.fitness.cache import remembered
 from evogan.fitness.classes import Classes
 from evogan.fitness.features import Features, to_unit_range
 from evogan.fitness.measures import MEASURES, OF_CLASSES, FrechetDistance, Reference
-from evogan.fitness.ms_ssim import similarity
-from evogan.fitness.swd import PATCHES, SlicedWasserstein
+from evogan.fitness.pictures import Pictures
+from evogan.fitness.points import PlaneMeasures
 from evogan.fitness.threads import threads
 
 BATCH = 100  # on a CPU this stays in its caches: twice as fast as 500
-MOST, FEWEST = PATCHES, 16  # images that are looked at themselves
-NUMBERS = 2**23  # in them, beyond which there are fewer
 ALIKE = 1e-8  # of their mean square: a variance below this is rounding
 
 
@@ -41,7 +39,6 @@ class Scorer:
         self.samples = samples
         real, held_out = reference_features(dataset, features)
         _check(real, dataset.name, features.name)
-        n = min(samples, len(dataset.images), max(FEWEST, min(MOST, NUMBERS // dataset.images[0].size)))
         reference = Reference(dataset.fingerprint, features, real, held_out)
         with threads(1):  # whatever a machine has: features round alike with any number of them, sums over them do not
             labels = None if dataset.labels is None else torch.tensor(dataset.labels)
@@ -52,9 +49,11 @@ class Scorer:
                 self.lacks |= {"inception_score"}
             if self._classes is None:
                 self.lacks |= {*OF_CLASSES}
-            rng = reference.rng("pictures")
-            picked = torch.randperm(len(dataset.images), generator=rng)[:n].numpy()
-            self._patches = SlicedWasserstein(to_unit_range(torch.from_numpy(dataset.images[picked])), rng)
+            self._themselves = (
+                PlaneMeasures(dataset, samples)
+                if dataset.plane
+                else Pictures(dataset, samples, reference.rng("pictures"))
+            )
 
     def fid(self, samples: Iterable[Tensor]) -> float:
         """Of any number of images, as `score` takes them."""
@@ -62,15 +61,15 @@ class Scorer:
         return distance.measure(self.features, extract(self.features, samples))["fid"]
 
     def score(self, samples: Iterable[Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
-        """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, in batches of any size: independent
-        samples. Those that were asked for by class come with their classes (n,).
+        """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, or of points, in batches of any size:
+        independent samples. Those that were asked for by class come with their classes (n,).
 
         Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
         all, since FID depends on how many there are.
         """
-        first: list[Tensor] = []  # images to look at, as many as there are patches of
+        first: list[Tensor] = []  # to look at themselves
         asked: list[Tensor] = []
-        fake = extract(self.features, _keeping(samples, first, self._patches.n, asked))
+        fake = extract(self.features, _keeping(samples, first, self._themselves.n, asked))
         if len(fake) != self.samples:
             raise ValueError(f"scores are of {self.samples} images, not {len(fake)}")
         found: dict[str, float] = {}
@@ -79,7 +78,7 @@ class Scorer:
         if asked and self._classes is not None:
             found |= self._classes.measure(self.features, fake, torch.cat(asked))
         images = torch.cat(first)
-        return found | {"swd": self._patches.distance(images), "ms_ssim": similarity(images)}
+        return found | self._themselves.measure(images.clamp(-1, 1) if self.features.bounded else images)
 
     def test_error(self, images: Tensor, labels: Tensor) -> float | None:
         """The share of images (n, C, H, W) that the network takes for another class; None where it knows none."""
@@ -103,14 +102,14 @@ def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Te
 def _keeping(
     given: Iterable[Tensor | tuple[Tensor, Tensor]], kept: list[Tensor], n: int, asked: list[Tensor]
 ) -> Iterator[Tensor]:
-    """The images, of which the first n stay, in [-1, 1], and the classes that were asked for; on the CPU."""
+    """The images, of which the first n stay, and the classes that were asked for; on the CPU."""
     for batch in given:
         if isinstance(batch, tuple):
             batch, labels = batch
             asked.append(labels.cpu())
         if n > 0:
             images = batch[:n].cpu()
-            kept.append(to_unit_range(images) if images.dtype == torch.uint8 else images.float().clamp(-1, 1))
+            kept.append(to_unit_range(images) if images.dtype == torch.uint8 else images.float())
             n -= len(images)
         yield batch
 
@@ -139,5 +138,6 @@ def extract(features: Features, images: Iterable[Tensor]) -> Tensor:
             batch = to_unit_range(part) if part.dtype == torch.uint8 else part.float()
             if not batch.isfinite().all():
                 raise NonFiniteSamples("generated images have NaN or infinite pixels")
-            found.append(network(batch.clamp(-1, 1).contiguous(memory_format=torch.channels_last)))
+            seen = batch.clamp(-1, 1) if features.bounded else batch
+            found.append(network(seen.contiguous(memory_format=torch.channels_last)))
     return torch.cat(found)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
-from evogan.engine import Event, Judge
+from evogan.engine import Event
 from evogan.monitor.display import Display
 from evogan.monitor.tally import Tally
 from evogan.trial import EARLY_FID, turned
@@ -16,9 +16,9 @@ from evogan.trial import EARLY_FID, turned
 class SearchProgress(Display):
     """A listener for `search`; use it as a context manager. Without a terminal it prints a line now and then."""
 
-    def __init__(self, judge: Judge, evaluations: int, console: Console) -> None:
+    def __init__(self, evaluations: int, console: Console, metric: str = "fitness") -> None:
         super().__init__(console, MofNCompleteColumn())
-        self._metric, self._total, self._tally, self._said = judge.metric, evaluations, Tally(), ""
+        self._metric, self._total, self._tally, self._said = metric, evaluations, Tally(), ""
         self._search = self._bar.add_task("searching", total=evaluations, facts="")
         self._check = self._bar.add_task("checking", total=None, facts="fresh replicates", visible=False)
 
@@ -29,6 +29,7 @@ class SearchProgress(Display):
         if event.kind == "preparing":
             self._prepare(event.reason, event.value)
             return
+        self._metric = event.metric or self._metric
         self._tally.add(event)
         self._tell(event)
         spent = self._tally.account.spent

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evogan import shipped
+from evogan.errors import UserError
 from evogan.families import FAMILIES, Fields
+from evogan.families.plain.family import PLAIN
 from evogan.genes.twins import twin_of
 from evogan.genome import Genome
 from evogan.runs.own import Own, families_of
@@ -96,8 +98,13 @@ class GANProblem:
         from evogan.data.dataset import changed
         from evogan.fitness import SHIPPED, load_features, shipped_for
         from evogan.fitness.learned import learned
+        from evogan.fitness.points import PlaneFeatures
 
         gan = self.gan
+        if self.dataset.plane:
+            if gan.features not in (AUTO, None, "coordinates"):
+                raise UserError(f"features '{gan.features}' are of images: '{gan.data}' has points")
+            return PlaneFeatures(self.dataset)
         if gan.features not in (AUTO, None):
             return load_features(gan.features, gan.download)
         if gan.data in SHIPPED and gan.domains is None:
@@ -136,6 +143,13 @@ class GANProblem:
             labels=gan.labels,
         )
         return task, GANEvaluator(dataset, Scorer(dataset, features, gan.samples), gan.device, few)
+
+    def measure(self, space: Space) -> str:
+        """What its GANs are judged by if nothing is said: the first measure of their families where it is the same."""
+        if self.dataset.plane:
+            return "w1"
+        first = {FAMILIES[name].measures[0] for name in families_of(space)}
+        return first.pop() if len(first) == 1 else PLAIN.measures[0]
 
     def fitting(self, space: Space) -> Space:
         """Without what cannot make images of this size. Errors: UserError for a family that these data do not serve."""

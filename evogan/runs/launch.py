@@ -110,7 +110,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         learned = str(knowledge) if settings.learn_from else ""
 
         def say(line: str) -> None:
-            hear(Event("data", None, reason=line))
+            hear(Event("data", None, reason=line, metric=judge.metric))
 
         if outside.watch:
             stack.enter_context(LivePage(store.folder, place.url, name, say))

@@ -71,6 +71,10 @@ class ObjectiveProblem:
     def prepare(self, here: bool = True) -> tuple[Task, ObjectiveEvaluator]:
         return Task(name=self._name), ObjectiveEvaluator(self.objective)
 
+    def measure(self, space: Space) -> str:
+        """What it is judged by if nothing is said."""
+        return "value"
+
     def fitting(self, space: Space) -> Space:
         """As it is."""
         return space

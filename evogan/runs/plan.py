@@ -56,6 +56,8 @@ def settle(
     Errors: UserError for what does not exist or does not fit.
     """
     space = problem.fitting(space)
+    if asked.get("fitness", AUTO) == AUTO:
+        asked = {**asked, "fitness": problem.measure(space)}
     settings = settle_search(space, place, asked, problem.early, gan=problem.gan, resources=resources)
     return Plan(settings, space, problem, plugins)
 

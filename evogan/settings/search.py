@@ -46,7 +46,12 @@ class SearchSettings:
     )
     order: Order = option("number", group="strategy", help="Tell results by number, or (not repeatable) by completion.")
     pruner: Rule | None = option(None, group="strategy", help="Stop hopeless trials early: median or halving.")
-    fitness: str = option("fid", group="judging", help="Metric to minimise; several with commas between.")
+    fitness: str = option(
+        "fid",
+        asked="auto",
+        group="judging",
+        help="Metric to minimise; several with commas between; auto: that of the family and the data, such as FID.",
+    )
     score: Literal["best", "last"] = option("best", group="judging", help="Judge the best checkpoint or the last.")
     evaluations: int = option(100, low=1, high=10_000_000, group="budget", help="Budget, in full trainings.")
     total_seconds: float | None = option(

@@ -15,6 +15,11 @@ Prompt = Mapping[str, Tensor]  # what samples are made from: latents, labels, so
 Rows = Callable[[int, tuple[str, ...]], Data]  # as many random rows of these fields
 
 
+def is_point(image: Sequence[int]) -> bool:
+    """Whether images of this form (C, H, W) are of one pixel: points, whose numbers have no bounds."""
+    return image[-1] == 1
+
+
 class Network(nn.Module):
     """A generator or a critic. `sign`: 1 where a high score means real, -1 where it is an energy, low for what is."""
 

@@ -66,4 +66,5 @@ PLAIN = Family(
     measures=("fid", "kid", "normalized_loss"),
     model="evogan.families.plain.model",
     stackable=True,
+    makes_points=True,
 )

@@ -31,7 +31,7 @@ from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.conditioning import other_labels
 from evogan.zoo.fresh import counted, fresh
-from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
+from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows, is_point
 from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
 from evogan.zoo.losses import (
@@ -56,6 +56,10 @@ FITNESS = "fitness "  # how the names of draws begin by which an evolving genera
 OBJECTIVE = "objective"  # the number that says which of a stack's losses is a GAN's own
 IMAGES, LABELS = "images", "labels"  # the fields of the data that reals are in, and their classes
 NOBODY: Mapping[str, Network] = {}
+OF_IMAGES: dict[str, list[Value]] = {  # values that points know nothing of
+    "augmentation": [value for value in GENES["augmentation"].values if value != "none"],
+    "mirror": [True],
+}
 
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
@@ -79,6 +83,12 @@ def _networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
 def check(genes: Mapping[str, Any], fields: Fields) -> None:
     """Errors: UserError if the networks cannot make images of this size, or there are no classes to ask for."""
     (size, _), name = _form(fields), str(genes["backbone"])
+    if is_point(fields[IMAGES].shape):
+        for gene, unfit in OF_IMAGES.items():
+            if genes.get(gene) in unfit:
+                raise UserError(f"{gene} = {genes[gene]}: of images, and these are points")
+        if not BACKBONES[name].fits(size):
+            raise UserError(f"backbone = {name} makes images, and these are points: mlp makes them")
     if not BACKBONES[name].fits(size):
         raise UserError(f"image size {size}: {name} makes sizes {BACKBONES[name].sizes}; set --image-size")
     if not attention_fits(genes, size):
@@ -94,6 +104,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     """The values of genes with which no network makes images of this size, or such that the data know nothing of."""
     size, _ = _form(fields)
     return {
+        **(OF_IMAGES if is_point(fields[IMAGES].shape) else {}),
         "condition": [] if _classes(fields) > 1 else ["labels"],
         "backbone": [name for name, backbone in BACKBONES.items() if not backbone.fits(size)],
         "attention": [v for v in GENES["attention"].values if not attention_fits({"attention": v}, size)],
@@ -462,7 +473,7 @@ class PlainGAN:
         mixed = tuple(prompt[name] for name in (OTHER, CHANGE) if name in prompt)
         images: Tensor = self.sampler(prompt[LATENT], mixed, *(prompt[name] for name in self.prompted))
         self.sampler.train()
-        return images.float().clamp(-1, 1)
+        return images.float() if is_point(self._image) else images.float().clamp(-1, 1)
 
     @property
     def styles(self) -> stylegan.Generator | None:

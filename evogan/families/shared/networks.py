@@ -32,8 +32,16 @@ NETWORKS = [
         1,
         5,
         3,
-        "hidden layers of each network; widths n, 2n, 4n, ...",
+        "hidden layers of each network",
         "GAN, arXiv:1406.2661",
+        backbone="mlp",
+    ),
+    choice(
+        "mlp_widths",
+        ("doubling", "equal"),
+        "doubling",
+        "of its layers: n, 2n, 4n, ..., from the latent on and up to the image, or n all",
+        "equal WGAN-GP, arXiv:1704.00028, on points",
         backbone="mlp",
     ),
     choice(

@@ -48,6 +48,10 @@ def _any(size: int) -> bool:
     return size >= 1
 
 
+def _images(size: int) -> bool:
+    return size > 1
+
+
 def _by_four(size: int) -> bool:
     return size >= 4 and size % 4 == 0
 
@@ -56,7 +60,8 @@ def _doubled(size: int) -> bool:
     return stages(size) is not None
 
 
-ANY = (_any, "from 1 up")
+ANY = (_any, "from 1 up, and points")
+IMAGES = (_images, "from 2 up")
 BY_FOUR = (_by_four, "divisible by 4")
 DOUBLED = (_doubled, "8, 10, 12, 14 and their doublings (16, 20, 24, 28, 32, ...)")
 
@@ -71,7 +76,7 @@ BACKBONES: dict[str, Backbone] = {
     "progressive": Backbone(progressive.Generator, progressive.Critic, *DOUBLED),
     "stylegan": Backbone(stylegan.Generator, stylegan.Critic, *DOUBLED),
     "gans_in_action": Backbone(gans_in_action.Generator, gans_in_action.Critic, *BY_FOUR),
-    "improved_mlp": Backbone(improved_mlp.Generator, improved_mlp.Critic, *ANY),
+    "improved_mlp": Backbone(improved_mlp.Generator, improved_mlp.Critic, *IMAGES),
 }
 
 

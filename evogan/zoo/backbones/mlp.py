@@ -1,8 +1,8 @@
 """Dense networks, as in the first GAN: Goodfellow et al., arXiv:1406.2661.
 
-With n = filters and L = mlp_layers hidden layers of n, 2n, 4n, ... units:
+With n = filters and L = mlp_layers hidden layers of n, 2n, 4n, ... units, or of n all:
 
-    generator  L x [F, norm, leaky ReLU, dropout] | F c*H*H, tanh
+    generator  L x [F, norm, leaky ReLU, dropout] | F c*H*H, tanh; of points, which have no bounds, linear
     critic     the same layers from the widest to n | F 1
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
-from evogan.zoo.gan import Draws
+from evogan.zoo.gan import Draws, is_point
 from evogan.zoo.layers import Chain, Condition, LeakyReLU, dense_norm, draw_masks
 
 
@@ -44,7 +44,8 @@ class _Hidden(nn.Module):
 
 
 def _widths(genes: Mapping[str, Any]) -> list[int]:
-    return [genes["filters"] * 2**i for i in range(genes["mlp_layers"])]
+    doubling = genes["mlp_widths"] == "doubling"
+    return [genes["filters"] * 2 ** (i * doubling) for i in range(genes["mlp_layers"])]
 
 
 class Generator(generator.Generator):
@@ -63,7 +64,8 @@ class Generator(generator.Generator):
 
     def forward(self, latent: Tensor, draws: Draws = (), *condition: Tensor) -> Tensor:
         """Without `draws` nothing is dropped."""
-        images: Tensor = torch.tanh(self.dense(self.hidden(latent, draws, *condition))).unflatten(1, self.image)
+        made: Tensor = self.dense(self.hidden(latent, draws, *condition))
+        images: Tensor = (made if is_point(self.image) else torch.tanh(made)).unflatten(1, self.image)
         return images
 
 
