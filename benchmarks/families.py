@@ -6,8 +6,12 @@
     python benchmarks/families.py inference table             results/families.json, of what is there
     python benchmarks/families.py semi ...                    the same of few labels: digits, mnist, fashion_mnist
     python benchmarks/families.py translation ...             of domains: mnist-negative, mnist-edges, digits-mnist
+    python benchmarks/families.py super_resolution ...        7x7 to 28x28: mnist+low:4, fashion_mnist+low:4
+    python benchmarks/families.py ladder ...                  beside flat GANs of as many weights: mnist, fashion_mnist
+    python benchmarks/families.py pairs ...                   fashion_mnist+edges, +mosaic:4, +hole; cifar+grey, +hint
 
-Each goes on where it stopped, in the folder that the environment's EVOGAN_RUNS names; EVOGAN_DATA names that of MNIST.
+Each goes on where it stopped, in the folder that the environment's EVOGAN_RUNS names; EVOGAN_DATA names that of MNIST,
+EVOGAN_CIFAR a file of as many images of CIFAR-10 as are to be used, if not all.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from _record import RESULTS, record
 import evogan
 from evogan import shipped
 from evogan.engine import Store
+from evogan.families import image_fields
+from evogan.families.build import count_parameters
 from evogan.genes import GENES
 from evogan.genes.twins import twin_of
 from evogan.genome import Genome, Value
@@ -38,6 +44,7 @@ ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "families"
 FRESH = range(1000, 1005)  # replicates that no search uses
 TWIN = ", twin"
+SETS = {"cifar": os.environ.get("EVOGAN_CIFAR", "cifar10")}
 EVALUATIONS = int(os.environ.get("EVALUATIONS", "30"))
 WORKERS = int(os.environ.get("WORKERS", "2"))
 
@@ -57,8 +64,8 @@ class Aim:
 class Part:
     """Of the benchmark. `kimg`: of every data set, or `unit` of it. `published`: genomes, with what is changed for two
     CPU cores; `by_hand`: others, each a published one and what was changed of it. `labels`: as many of every data set,
-    if few. `twins`: whose supervised twins are trained, too. After its name a data set may have domains: mnist-edges.
-    `sizes`: of its images.
+    if few. `twins`: whose twins are trained, too. After its name a data set may have domains, mnist-edges, or pairs,
+    mnist+low:4. `sizes`: of its images.
     """
 
     space: str
@@ -76,11 +83,12 @@ class Part:
 
     def settings(self, data: str) -> dict[str, Any]:
         few = {"labels": self.labels[data]} if data in self.labels else {}
-        name, _, domains = data.partition("-")
-        form: dict[str, Any] = {"domains": domains} if domains else {}
+        name, _, pairs = data.partition("+")
+        name, _, domains = name.partition("-")
+        form: dict[str, Any] = {"pairs": pairs} if pairs else {"domains": domains} if domains else {}
         form |= {"image_size": self.sizes[data]} if data in self.sizes else {}
         budget = {self.unit: self.kimg[data]}
-        return {"data": name, **budget, "precision": "bf16", "runs": RUNS, **form, **few, **self.more}
+        return {"data": SETS.get(name, name), **budget, "precision": "bf16", "runs": RUNS, **form, **few, **self.more}
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -94,10 +102,7 @@ class Part:
         if name in self.published:
             return GENES.read({**shipped.read_genome(name).genome, **self.published[name]})
         if name in self.by_hand:
-            published, change = self.by_hand[name]
-            genome = {**shipped.read_genome(published).genome, **change}
-            applies = GENES.complete(genome)
-            return GENES.read({gene: value for gene, value in genome.items() if gene in applies})
+            return _changed(*self.by_hand[name])
         run = f"{self.space}-{name}-{data}"
         if run not in Store(RUNS).runs() or not evogan.open_run(run, RUNS).ranking:
             return None
@@ -265,7 +270,97 @@ def translation() -> Part:
     )
 
 
-PARTS: dict[str, Callable[[], Part]] = {"inference": inference, "semi": semi, "translation": translation}
+def super_resolution() -> Part:
+    """Four times the side: some 6 minutes of one core a training."""
+    small: dict[str, Value] = {"filters": 16, "translator_blocks": 4, "patch_filters": 16, "learning_rate": 1e-3}
+    critic: dict[str, Value] = {**small, "critic_units": 128}
+    data = ("mnist+low:4", "fashion_mnist+low:4")
+    likeness = [f"{metric}{of}" for metric in ("psnr", "ssim", "l1", "reduced_l1") for of in ("", "_copy")]
+    return Part(
+        space="super_resolution",
+        kimg=dict.fromkeys(data, 60.0),
+        published={"srgan": critic, "srresnet": small},
+        by_hand={"srgan_pixels": ("srgan", {**critic, "feature_loss": 0.0, "pixel_loss": 1.0})},
+        aims={"evolved": Aim("fid", {}, ("srgan", "srgan_pixels"))},
+        metrics=("fid", "fid_copy", "swd", *likeness, "seconds"),
+        note="7x7 to 28x28. Narrowed: 16 filters, 4 blocks, dense layer of 128, rate 1e-3. Bicubic is _copy. The "
+        "content loss of srgan is by the network that FID is of, by earlier maps: swd is of pixels. srgan_pixels has "
+        "squared errors in its place.",
+    )
+
+
+def ladder() -> Part:
+    """Ladders and flat GANs of as many weights: some 6 minutes of one core a training."""
+    small: dict[str, Value] = {"filters": 16, "level_critic_filters": 16, "learning_rate": 1e-3, "batch_size": 32}
+    adam: dict[str, Value] = {f"{player}_optimizer": "adam" for player in ("critic", "generator")}
+    adam |= {f"{player}_beta1": 0.5 for player in ("critic", "generator")}
+    narrow: dict[str, Mapping[str, Value]] = {
+        "lapgan": {**small, **adam, "level_critic_norm": "batch", "slope": 0.2},
+        "stackgan": {**small, "condition_augmentation": 16},
+        "stackgan_v2": {**small, "condition_augmentation": 16},
+    }
+    flat = {"lapgan": "dcgan", "stackgan": "cgan_onehot", "stackgan_v2": "cgan_onehot"}
+    by_hand: dict[str, tuple[str, Mapping[str, Value]]] = {}
+    for name, change in narrow.items():
+        weights = sum(count_parameters(_changed(name, change), FORM).values())
+        like = {"learning_rate": 1e-3, "batch_size": 32}
+        by_hand[f"{name}_flat"] = (flat[name], {**like, "filters": _width(flat[name], weights)})
+    return Part(
+        space="ladder",
+        kimg={"mnist": 200.0, "fashion_mnist": 200.0},
+        published={"stackgan": narrow["stackgan"], "stackgan_v2": narrow["stackgan_v2"]},
+        by_hand={"lapgan": ("lapgan", narrow["lapgan"]), **by_hand},
+        aims={"evolved": Aim("fid", {"condition": "none"}, ("lapgan",))},
+        metrics=("fid", "class_fid", "gan_test_error", "swd", "parameters", "seconds"),
+        note="28x28 by levels of 7, 14 and 28 (stackgan: 14 and 28). Narrowed: 16 filters, rate 1e-3, batch 32; lapgan "
+        "with Adam and batch norm. NAME_flat is DCGAN, with labels as planes where the ladder has them, of as many "
+        "weights, rate, batch and budget.",
+    )
+
+
+def pairs() -> Part:
+    """Lines, grey, hints of colour, cells, holes: some 10 minutes of one core a training. Each by its own genome."""
+    small: dict[str, Value] = {"filters": 16, "patch_filters": 16, "patch_layers": 2, "batch_size": 16}
+    data = ("fashion_mnist+edges", "cifar+grey", "cifar+hint", "fashion_mnist+mosaic:4", "fashion_mnist+hole")
+    likeness = [f"{metric}{of}" for metric in ("psnr", "ssim", "l1", "psnr_hole") for of in ("", "_copy", "_mean")]
+    return Part(
+        space="translation",
+        kimg=dict.fromkeys(data, 60.0),
+        published=dict.fromkeys(("pix2pix", "colorgan", "demosaic", "inpainting"), small),
+        aims={"evolved": Aim("fid", {}, ("pix2pix",))},
+        twins=("pix2pix", "colorgan", "demosaic", "inpainting", "evolved"),
+        metrics=("fid", "fid_copy", *likeness, "seconds"),
+        note="Narrowed: 16 filters, batch 16. A twin learns from the pixels alone.",
+    )
+
+
+FORM = image_fields(28, 1, 10)
+
+
+def _changed(name: str, change: Mapping[str, Value]) -> Genome:
+    genome = {**shipped.read_genome(name).genome, **change}
+    applies = GENES.complete(genome)
+    return GENES.read({gene: value for gene, value in genome.items() if gene in applies})
+
+
+def _width(flat: str, weights: int) -> int:
+    """The filters with which its players have as many weights as there are, or the nearest number."""
+    genome = shipped.read_genome(flat).genome
+
+    def apart(filters: int) -> int:
+        return abs(sum(count_parameters({**genome, "filters": filters}, FORM).values()) - weights)
+
+    return min(range(4, 129), key=apart)
+
+
+PARTS: dict[str, Callable[[], Part]] = {
+    "inference": inference,
+    "semi": semi,
+    "translation": translation,
+    "super_resolution": super_resolution,
+    "ladder": ladder,
+    "pairs": pairs,
+}
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ GENES = (
         0.0,
         100.0,
         1.0,
-        "weight of the divergence of that distribution from N(0, 1)",
+        "weight of the divergence of that distribution from N(0, 1), the mean over its numbers",
         STACKGAN,
         condition="labels",
         latent_prior="normal",

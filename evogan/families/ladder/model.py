@@ -3,7 +3,7 @@ arXiv:1710.10916. Each level k is a plain GAN: its critic C_k tells the real ima
 generator makes. All generators are one player, and so are all critics:
 
     critic     sum_k L_C(C_k; x_k, g_k)
-    generator  sum_k L_G(C_k; g_k) + w KL(N(m_y, s_y^2) | N(0, 1))
+    generator  sum_k L_G(C_k; g_k) + w KL(N(m_y, s_y^2) | N(0, 1)) / c       of conditions of c numbers, as released
                + sum_(k>0) E u |m(g_k) - m(g_(k-1))|^2 + v |S(g_k) - S(g_(k-1))|^2
 
 m, S being the mean and the covariances of an image's colours. Adam and RMSprop work weight by weight, so levels without
@@ -192,7 +192,8 @@ class LadderGAN(PlainGAN):
     def _of_ladder(self, made: Climbed) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         if made.mean is not None and made.log_variance is not None:
-            terms["condition_kl"] = self._numbers["condition_kl"]() * kl(made.mean, made.log_variance)
+            of_each = kl(made.mean, made.log_variance) / made.mean.shape[1]
+            terms["condition_kl"] = self._numbers["condition_kl"]() * of_each
         images = made.images[-2:] if self._in_turn else made.images
         if any(self._colours.values()) and len(images) > 1:
             apart = [of_colours(large, small.detach() if self._in_turn else small) for small, large in pairwise(images)]
