@@ -5,6 +5,7 @@ by keyboard. What serves it serves nothing else, to nobody else, and writes noth
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from PIL import Image
 
 from evogan.engine import Broker, Event, LocalExecutor, Loop, Store
 from evogan.engine.history import RunHistory
@@ -249,6 +251,11 @@ def test_only_images_of_the_store(site: str, folder: Path) -> None:
     ):
         assert ask(site, path)[0] == 404, path
     store.close()
+
+
+def test_the_grid_of_a_trial_that_has_just_ended_is_no_error(site: str) -> None:
+    status, content = ask(site, "/runs/evolved/now/gone.png")
+    assert status == 200 and Image.open(io.BytesIO(content)).size == (1, 1)
 
 
 def test_nothing_is_written(folder: Path, site: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Literal
 
@@ -18,7 +19,7 @@ Kind = Literal["dots", "line", "step", "crosses"]
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 440, 52, 10, 24, 36
 TICKS = 5  # about
-WIDE = 20.0  # a ratio of values from which on an axis is logarithmic
+WIDE = 8.0  # a ratio of values from which on an axis is logarithmic
 MOST = 400  # points of a cloud, beyond which some stand for their neighbours
 
 
@@ -53,10 +54,17 @@ class Axis:
         return cls(low - margin, high + margin, False, start, end)
 
     def at(self, value: float) -> float:
-        value = min(max(value, self.low), self.high) if not math.isnan(value) else self.low
+        """In pixels; what is no number is low."""
+        value = min(max(self.low, value), self.high)  # NaN is never greater
+        first, scale = self._line
+        return round(first + scale * (math.log(value) if self.log else value), 1)
+
+    @cached_property
+    def _line(self) -> tuple[float, float]:
+        """Where 0 would be, and the pixels of a unit."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        share = ((math.log(value) if self.log else value) - low) / (high - low)
-        return round(self.start + share * (self.end - self.start), 1)
+        scale = (self.end - self.start) / (high - low)
+        return self.start - scale * low, scale
 
     def ticks(self, *, whole: bool = False) -> list[float]:
         if self.log:

@@ -26,7 +26,7 @@ from evogan.watch import pages
 from evogan.watch.run import ORDERS, Order
 from evogan.watch.store import Drawn, WatchedStore
 
-PAUSE = 1.0  # seconds between two looks
+PAUSE = 1.4  # seconds between two looks
 SILENCE = 15.0  # seconds after which a line says that the server is there
 HERE = Path(__file__).parent
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
