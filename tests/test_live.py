@@ -11,12 +11,13 @@ from evogan.engine import Event, Store
 from evogan.engine.live import RUN, Live, Now, trial_name
 from evogan.errors import UserError
 from evogan.genome import Genome
-from evogan.monitor import LiveWriter
+from evogan.monitor import LiveWriter, StatusWriter
 from evogan.monitor.live import POINTS
+from evogan.space import load_space
 from evogan.trial import Evaluation, Trial
 from tests.conftest import TASK
 from tests.postgres import postgres as postgres
-from tests.test_report import png
+from tests.test_report import GAN_TASK, fake_gan, make_run, png
 
 TRIAL = Trial(Genome({"x": 1.0}), "k", TASK, number=3)
 
@@ -76,3 +77,32 @@ def test_a_store_that_cannot_be_written_stops_nothing(runs: Path, monkeypatch: p
     name = trial_name(TRIAL.identity)
     found = Live(store.database)
     assert found.of("r")[name]["points"] and found.grid("r", name) == png(1)
+
+
+def test_a_page_shows_a_run_of_another_machine(runs: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """That shares the database alone."""
+    pytest.importorskip("starlette")
+    from evogan.watch.store import WatchedStore
+
+    url = request.getfixturevalue("postgres").fresh()
+    store = Store(runs, url)
+    run = make_run(store, load_space("wdcgan_wide"), fake_gan, evaluations=6, name="r", fresh=0)
+    status = StatusWriter(runs / "r" / "status.json", "r", run.judge, 40)
+    writer = LiveWriter(Live(store.database), "r", "fid", status.status)
+    trial = Trial(run.history[0].row.genome, "k", GAN_TASK, number=99)
+    for event in (
+        Event("started", trial, where="node 10.0.0.2"),
+        Event("progress", trial, point={"kimg": 1, "fid": 7.5}),
+    ):
+        status(event)
+        writer(event)
+    writer._write()
+    there = Store.existing(tmp_path, url)
+    watched = WatchedStore(there, "t")
+    parts = watched.look("r").parts
+    assert all(said in parts["now"] for said in ("#99", "node 10.0.0.2", "FID 7.5"))
+    assert "searching" in parts["head"] and "<svg" in parts["best"]
+    assert watched.wall("r", "best", 1).count("data-number=") == len({told.row.key for told in run.history})
+    assert "searching" in watched.front()
+    for one in (store, there):
+        one.close()

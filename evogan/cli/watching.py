@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -47,13 +48,14 @@ def watch(
 
         campaign = read_campaign(Path(what))
         names, start, title = [run.name for run in campaign.runs], "", campaign.name
-    serve(
-        Place.of(runs, store).existing(),
-        title=title,
-        names=names,
-        start=start,
-        host=host,
-        port=port,
-        at=at,
-        say=say,
-    )
+    with suppress(KeyboardInterrupt):  # as it is to end
+        serve(
+            Place.of(runs, store).existing(),
+            title=title,
+            names=names,
+            start=start,
+            host=host,
+            port=port,
+            at=at,
+            say=say,
+        )

@@ -59,37 +59,58 @@ function put(id, html) {
 
 // --- what is new
 
-function follow(address) {
-  const place = document.getElementById("wall");
-  let wall = Number(place?.dataset.version ?? 0);
-  const stream = new EventSource(address);
-  const say = (text, on) => {
-    lamp.textContent = text;
-    lamp.classList.toggle("on", on);
-  };
-  stream.addEventListener("open", () => say("live", true));
-  stream.addEventListener("error", () => say("not connected", false));
-  stream.addEventListener("end", () => {
-    stream.close();
-    say("ended: evogan watch shows it again", false);
-  });
-  stream.addEventListener("update", async (event) => {
-    const { wall: version, notice, ...parts } = JSON.parse(event.data);
-    if (notice !== undefined) say(notice || "live", !notice);
-    for (const [id, html] of Object.entries(parts)) put(id, html);
-    if (version === undefined || version === wall) return;
-    wall = version;
-    if (!place) {
-      location.reload();  // of a genome that is evaluated now
-      return;
-    }
-    const answer = await fetch(place.dataset.src);
-    if (answer.ok) put("wall", await answer.text());
-  });
-  addEventListener("pagehide", () => stream.close());
+const wall = document.getElementById("wall");
+let stream = null;
+let version = Number(wall?.dataset.version ?? 0);
+let ended = false;
+
+function say(text, on) {
+  lamp.textContent = text;
+  lamp.classList.toggle("on", on);
 }
 
-if (lamp?.dataset.stream) follow(lamp.dataset.stream);
+async function update(event) {
+  const { wall: newest, notice, ...parts } = JSON.parse(event.data);
+  if (notice !== undefined) say(notice || "live", !notice);
+  for (const [id, html] of Object.entries(parts)) put(id, html);
+  if (newest === undefined || newest === version) return;
+  version = newest;
+  if (!wall) {
+    location.reload(); // of a genome that is evaluated now
+    return;
+  }
+  const answer = await fetch(wall.dataset.src);
+  if (answer.ok) put("wall", await answer.text());
+}
+
+// Only a page that is seen listens: a browser has few connections for all that are open.
+function follow() {
+  const listens = !ended && !document.hidden;
+  if (listens && !stream) {
+    stream = new EventSource(lamp.dataset.stream);
+    stream.addEventListener("open", () => say("live", true));
+    stream.addEventListener("error", () => say("not connected", false));
+    stream.addEventListener("update", update);
+    stream.addEventListener("end", () => {
+      ended = true;
+      follow();
+      say("ended: evogan watch shows it again", false);
+    });
+  } else if (!listens && stream) {
+    stream.close();
+    stream = null;
+  }
+}
+
+if (lamp?.dataset.stream) {
+  follow();
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pageshow", follow);
+  addEventListener("pagehide", () => {
+    stream?.close();
+    stream = null;
+  });
+}
 
 for (const place of document.querySelectorAll("[data-part]")) {
   fetch(place.dataset.part).then(async (answer) => {
