@@ -247,8 +247,11 @@ def translation() -> Part:
         sizes={"digits-mnist": 8},
         published={
             "cyclegan": resnet,
+            "augmented_cyclegan": resnet,
             "cyclegan_unet": small,
-            **dict.fromkeys(("combogan", "exchanged_autoencoders", "xgan", "latent_adversary", "stargan"), resnet),
+            **dict.fromkeys(
+                ("combogan", "exchanged_autoencoders", "xgan", "latent_adversary", "stargan", "dtn", "cycada"), resnet
+            ),
         },
         by_hand={"cyclegan_without_identity": ("cyclegan", {**resnet, "identity_loss": 0.0})},
         aims={

@@ -288,6 +288,33 @@ def test_losses_of_one_translator_are_those_of_the_formula() -> None:
     assert (to_one - to_other).abs().mean() > 1e-3  # instance norm does not take the target away
 
 
+def test_losses_of_latents_are_those_of_the_formula() -> None:
+    """Augmented CycleGAN's: the way back has the latent that was inferred on the way there."""
+    weights = {"cycle_loss": 3.0, "latent_loss": 0.5, "latent_adversary": 0.3, "adversarial": 0.0}
+    gan = made(latent_planes=2, translator_dropout=0.0, **weights)
+    network, critics = gan.players["generator"], gan.players["critic"]
+    for player in ("critic", "generator"):
+        batch = batch_of(gan, player)
+        x = batch.data["sources"], batch.data["images"]
+        expected = torch.zeros(())
+        for s, t in ((0, 1), (1, 0)):
+            (z,) = batch.draws[f"made {s} {t}"]
+            image = network.into[t](z, (), x[s])  # type: ignore[index,union-attr]
+            inferred = network.infer(x[s], image, s)  # type: ignore[operator]
+            assert inferred.shape == (4, 2) and not torch.equal(image, network(x[s], (), s, t))
+            told = critics.latents[s]  # type: ignore[index,union-attr]
+            if player == "critic":
+                (own,) = batch.draws[f"own {s}"]
+                expected = expected + 0.5 * ((told(own) - 1).square().mean() + told(inferred).square().mean())
+                expected = expected + 0.5 * (critics(x[t], (), t).score - 1).square().mean()
+                expected = expected + 0.5 * critics(image, (), t).score.square().mean()
+                continue
+            expected = expected + 0.3 * 0.5 * (told(inferred) - 1).square().mean()
+            again = network.into[s](inferred, (), image)  # type: ignore[index,union-attr]
+            expected = expected + 3 * l1_loss(again, x[s]) + 0.5 * l1_loss(network.infer(image, x[s], t), z)  # type: ignore[operator]
+        assert value(gan, player, batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+
+
 def test_losses_of_classes_are_those_of_the_formula() -> None:
     """DTN's and CyCADA's: f learns from images, g from their translations, and the translators keep what these say."""
     keeps = {"feature_consistency": 0.3, "semantic_loss": 0.4, "task_loss": 0.5, "total_variation": 0.6}

@@ -218,7 +218,9 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     **dict.fromkeys(
         ("xgan", "latent_adversary"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")
     ),
-    **dict.fromkeys(("dtn", "cycada"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")),
+    **dict.fromkeys(
+        ("dtn", "cycada", "augmented_cyclegan"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")
+    ),
     "stargan": ({"init": "xavier"}, 0.0, "its released code: PyTorch's default"),
     "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
     "points_gan": ({"init": "orthogonal"}, 0.0, "arXiv:1611.02163, appendix A: orthogonal"),
@@ -280,7 +282,8 @@ KEYS = dict(
     lapgan 33ad14cc6b02e451, stackgan 7975749f2fceb541,
     stackgan_v2 b5b3b322d9d93b9e,
     dtn 40513440712d95e6, cycada 79fa1d50afbf1dfe,
-    points_gan 8600cfd5012abe35, points_wgan_gp 6cf724608aafd32c""".split(",")
+    points_gan 8600cfd5012abe35, points_wgan_gp 6cf724608aafd32c,
+    augmented_cyclegan f2398eb18cbd2c75""".split(",")
 )
 
 

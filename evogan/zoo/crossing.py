@@ -1,6 +1,9 @@
 """Generators that make of an image of one domain one of another, and the critics of domains.
 
-apart          a network into each of two domains: CycleGAN, arXiv:1703.10593
+apart          a network into each of two domains: CycleGAN, arXiv:1703.10593. It may be given a latent, as planes, of
+               what images of its domain have and others do not; an encoder finds it in an image and its partner:
+               Augmented CycleGAN, arXiv:1802.10151
+                   C4 n s2, LR | C4 2n s2, LR | the mean over places, F k
 autoencoders   an encoder and a decoder for each domain, the halves of a residual translator, cut amid its blocks:
                ComboGAN, arXiv:1712.06909. Some of the blocks at the cut may be the same for all: XGAN, arXiv:1711.05139
 one            one network for all, which is given the image and the target, planes of ones and zeros, a plane a domain;
@@ -41,19 +44,44 @@ class Crossing(Network):
 
 
 class Apart(Crossing):
-    """`into`: of each domain the network that makes its images, whatever they are made of."""
+    """`into`: of each domain the network that makes its images, whatever they are made of. `latent`: how many numbers
+    each is given; `encoders`: of each domain, if so. The latent, (N, latent), is the first of the draws."""
 
-    def __init__(self, into: Sequence[Translator]) -> None:
+    def __init__(self, into: Sequence[Translator], latent: int = 0, encoders: Sequence[LatentEncoder] = ()) -> None:
         super().__init__()
-        self.into = nn.ModuleList(into)
+        self.into, self.encoders = nn.ModuleList(into), nn.ModuleList(encoders)
+        self.latent = latent
 
     def draws(self, n: int, rng: torch.Generator) -> Draws:
         first: Translator = self.into[0]  # type: ignore[assignment]
-        return first.draws(n, rng)
+        latent = (torch.randn(n, self.latent, generator=rng, device=rng.device),) if self.latent else ()
+        return (*latent, *first.draws(n, rng))
 
     def decode(self, code: Tensor, draws: Draws, target: int) -> Tensor:
-        made: Tensor = self.into[target](code.new_empty(len(code), 0), draws, code)
+        """Without draws of a latent of zeros."""
+        latent = draws[0] if self.latent and draws else code.new_zeros(len(code), self.latent)
+        made: Tensor = self.into[target](latent, draws[1:] if self.latent else draws, code)
         return made
+
+    def infer(self, own: Tensor, other: Tensor, domain: int) -> Tensor:
+        """The latent (N, latent) of images of the domain, each beside its partner in the other one."""
+        found: Tensor = self.encoders[domain](torch.cat([own, other.to(own.dtype)], 1))
+        return found
+
+
+class LatentEncoder(nn.Module):
+    """(N, channels, H, W) -> (N, latent)."""
+
+    def __init__(self, channels: int, latent: int, filters: int, slope: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(channels, filters, 4, 2, 1), LeakyReLU(slope)),
+            *(nn.Conv2d(filters, 2 * filters, 4, 2, 1), LeakyReLU(slope)),
+        )
+        self.head = nn.Linear(2 * filters, latent)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return precise(self.head(self.layers(x).mean((2, 3))))
 
 
 class Autoencoders(Crossing):
@@ -164,18 +192,29 @@ class Block(nn.Module):
 
 class DomainCritics(Network):
     """`own`: the critic of each domain, or the one of all. `classes`: what tells domains apart by its features, if
-    anything; `codes`: what tells them apart by codes."""
+    anything; `codes`: what tells them apart by codes; `latents`: of each domain the critic of its latents."""
 
     def __init__(
-        self, own: Sequence[PatchCritic], classes: nn.Linear | None = None, codes: CodeClasses | None = None
+        self,
+        own: Sequence[PatchCritic],
+        classes: nn.Linear | None = None,
+        codes: CodeClasses | None = None,
+        latents: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
-        self.own = nn.ModuleList(own)
+        self.own, self.latents = nn.ModuleList(own), nn.ModuleList(latents)
         self.classes, self.codes = classes, codes
 
     def forward(self, images: Tensor, draws: Draws, domain: int) -> Critique:
         said: Critique = self.own[domain % len(self.own)](images, draws)
         return said if self.classes is None else said._replace(classes=precise(self.classes(said.features)))
+
+
+def latent_critic(latent: int, units: int, slope: float) -> nn.Sequential:
+    """Latents (N, latent) -> scores (N, 1)."""
+    return nn.Sequential(
+        *(nn.Linear(latent, units), LeakyReLU(slope), nn.Linear(units, units), LeakyReLU(slope)), nn.Linear(units, 1)
+    )
 
 
 class CodeClasses(nn.Module):

@@ -35,6 +35,8 @@ STARGAN = "StarGAN, arXiv:1711.09020"
 DTN = "DTN, arXiv:1611.02200"
 CYCADA = "CyCADA, arXiv:1711.03213"
 TAUGHT = only("task", "source", "both")
+AUGMENTED = "Augmented CycleGAN, arXiv:1802.10151"
+LATENT = only("latent_planes", *range(1, 65))
 CODED = only("translators", "autoencoders")
 
 GENES = (
@@ -98,6 +100,29 @@ GENES = (
         acts="number",
         changes=True,
         **only("translators", "one"),
+    ),
+    number(
+        "latent_loss",
+        0.0,
+        100.0,
+        0.0,
+        "weight of the mean absolute difference of a translation's latent and the one that is inferred from it",
+        AUGMENTED,
+        acts="number",
+        changes=True,
+        switch=True,
+        **LATENT,
+    ),
+    number(
+        "latent_adversary",
+        0.0,
+        100.0,
+        1.0,
+        "weight in the translators' loss of the critics of inferred latents",
+        AUGMENTED,
+        acts="number",
+        changes=True,
+        **LATENT,
     ),
     choice(
         "task",
@@ -217,11 +242,15 @@ KEPT = frozenset(
 SHARED = frozenset(
     {
         *("translator", "unet_levels", "translator_blocks", "translator_norm", "translator_dropout"),
-        *("patch_layers", "patch_filters", "patch_norm", "adversarial"),
+        *("latent_planes", "patch_layers", "patch_filters", "patch_norm", "adversarial"),
     }
 )
 
 CONFLICTS = (
+    Conflict(
+        {"translators": ("autoencoders", "one"), "latent_planes": LATENT["latent_planes"]},
+        "latents enter networks that lead one way: translators = apart",
+    ),
     Conflict(
         {"translators": ("autoencoders", "one"), "translator": ("unet",)},
         "a U-Net is neither cut in two nor told the target: translator = resnet",

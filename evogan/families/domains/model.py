@@ -15,6 +15,14 @@ D tells domains apart, and g is -CE, or -log(1 - p) of the chance p that it give
 arXiv:1711.05139, Lample et al., arXiv:1706.00409. Where one network makes all, one critic judges them, and both players
 pay for classes: k CE(D(x_t), t), and k CE(D(T(x_s, s -> t)), t): StarGAN, arXiv:1711.09020.
 
+Where translations are given a latent z_t, which E_t is to find in image and translation, the way back has the inferred
+one, T(T(x_s, z_t), E_s(x_s, T(x_s, z_t))), and beside it stand, of both domains, with a critic of latents L_s,
+
+    critic       that of the adversarial loss, of z_s, and of E_s(x_s, T(x_s, z_t))
+    translator   l adversarial(L_s(E_s(x_s, T(x_s, z_t)))) + m |E_t(T(x_s, z_t), x_s) - z_t|_1
+
+Augmented CycleGAN, arXiv:1802.10151: an image has many translations.
+
 Where classes of the first domain are known, a third player may learn them: f of its images, and g of their translations
 to the last one, CE(f(x_0), y) + CE(g(T(x_0)), y). For that the translators pay, phi being the features of f,
 
@@ -45,7 +53,16 @@ from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
 from evogan.stable import derive_seed
 from evogan.zoo.augment import mirrored
-from evogan.zoo.crossing import Apart, Autoencoders, CodeClasses, Crossing, DomainCritics, One
+from evogan.zoo.crossing import (
+    Apart,
+    Autoencoders,
+    CodeClasses,
+    Crossing,
+    DomainCritics,
+    LatentEncoder,
+    One,
+    latent_critic,
+)
 from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.history import HistoryPool
@@ -117,9 +134,12 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     (channels, size, _), domains = fields[IMAGES].shape, len(domains_of(fields))
     form = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
     codes: CodeClasses | None = None
+    latent = genes["latent_planes"]
     generator: Crossing
     if genes["translators"] == "apart":
-        generator = Apart([_translator(genes, fields) for _ in range(domains)])
+        into = [_translator(genes, fields) for _ in range(domains)]
+        encoders = [LatentEncoder(2 * channels, latent, genes["filters"], genes["slope"]) for _ in into if latent]
+        generator = Apart(into, latent, encoders)
     elif genes["translators"] == "one":
         generator = One(size, channels, domains, blocks=genes["translator_blocks"], **form)
     else:
@@ -129,7 +149,8 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     one = genes["translators"] == "one"
     critics = [_critic(genes, fields) for _ in range(1 if one else domains)]
     told_by = features(size, genes["patch_filters"], min(genes["patch_layers"], patch_layers(size)))
-    critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes)
+    latents = [latent_critic(latent, genes["patch_filters"], genes["slope"]) for _ in critics if latent]
+    critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes, latents)
     without_statistics(critic)
     found: dict[str, Network] = {"critic": critic, "generator": generator}
     if genes["task"] != "none":
@@ -152,6 +173,7 @@ def _critic(genes: Genes, fields: Fields) -> PatchCritic:
 def _translator(genes: Genes, fields: Fields) -> Translator:
     channels, size, _ = fields[IMAGES].shape
     forms = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
+    forms["latent"] = genes["latent_planes"]
     if genes["translator"] == "unet":
         return UNet(size, channels, channels, levels=min(genes["unet_levels"], unet_levels(size)), **forms)
     return ResNet(size, channels, channels, blocks=genes["translator_blocks"], **forms)
@@ -239,6 +261,7 @@ class DomainsGAN(PlainGAN):
         for i, (s, t) in enumerate(self._ways):
             with torch.no_grad():
                 made = precise(self._translators(images[s], batch.draws[f"made {s} {t}"], s, t))
+                inferred = self._infers.infer(images[s], made, s) if self._infers else None
             if len(self._pools):
                 made = self._pools[i](made, batch.draws[f"pool {s} {t}"])
             real, fake = self._critiques(images[t], made, t)
@@ -247,6 +270,10 @@ class DomainsGAN(PlainGAN):
                 what.removesuffix(f" {t}"): drawn for what, drawn in batch.draws.items() if what.endswith(f" {t}")
             }
             terms |= self._regularizers.terms(self._judge_of(t), (images[t], made), (real.score, fake.score), of_one)
+            if inferred is not None:
+                of_latents, drawn = self._critics.latents[s], batch.draws[f"own {s}"][0]
+                told_apart = self.objective.critic(of_latents(drawn), of_latents(inferred), targets)
+                terms |= {f"latent_{name}": term for name, term in told_apart.items()}
             if real.classes is not None:
                 terms["classes"] = self._numbers["class_loss"]() * _cross_entropy(real.classes, t)
             found.append(terms)
@@ -303,10 +330,21 @@ class DomainsGAN(PlainGAN):
                 terms |= {name: weigh["adversarial"]() * term for name, term in adversarial.items()}
                 if said.classes is not None:
                     terms["classes"] = weigh["class_loss"]() * _cross_entropy(said.classes, t)
+            back = batch.draws.get(f"back {s} {t}", ())
+            if self._infers:
+                inferred, given = self._infers.infer(images[s], made, s), batch.draws[f"made {s} {t}"][0]
+                back = (inferred, *back[1:])
+                f = self._critics.latents[s](inferred)
+                r = self._critics.latents[s](given).detach() if objective.needs_real else None
+                hidden_from = sum(objective.generator(f, r).values(), torch.zeros_like(f[0, 0]))
+                terms["latent_adversary"] = weigh["latent_adversary"]() * hidden_from
+                if self.genes["latent_loss"] > 0:
+                    again_given = self._infers.infer(made, images[s], t)
+                    terms["latent"] = weigh["latent_loss"]() * (again_given - given).abs().mean()
             if self._goes_back:
-                code = network.encode(made, batch.draws[f"back {s} {t}"], t)
+                code = network.encode(made, back, t)
             if self.genes["cycle_loss"] > 0:
-                again = network.decode(code, batch.draws[f"back {s} {t}"], s)
+                again = network.decode(code, back, s)
                 terms["cycle"] = weigh["cycle_loss"]() * _apart(again, images[s])
             if self.genes.get("code_cycle", 0) > 0:
                 terms["code_cycle"] = weigh["code_cycle"]() * _apart(code, codes[s])
@@ -338,6 +376,12 @@ class DomainsGAN(PlainGAN):
     @property
     def _translators(self) -> Crossing:
         return cast(Crossing, self.players["generator"])
+
+    @property
+    def _infers(self) -> Apart | None:
+        """The translators, where they are given latents."""
+        network = self.players["generator"]
+        return network if isinstance(network, Apart) and network.latent else None
 
     @property
     def _critics(self) -> DomainCritics:
