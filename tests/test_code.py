@@ -91,7 +91,7 @@ def test_files_are_formatted_short_and_need_torch_and_numpy_alone(tmp_path: Path
     for name in WRITTEN:
         text = write_code(wanted(GENOMES[name].genome, 32, 3, name))
         (tmp_path / f"{name}.py").write_text(text)
-        assert 150 <= len(text.splitlines()) <= 500, name
+        assert 150 <= len(text.splitlines()) <= 550, name
         tree = ast.parse(text)
         above = {module for node in tree.body for module in imported(node)}
         anywhere = {module for node in ast.walk(tree) for module in imported(node)}

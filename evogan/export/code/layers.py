@@ -42,7 +42,8 @@ def _written(module: nn.Module) -> Expressions:
 
 def call(name: str, *arguments: object, **named: object) -> str:
     """`name(arguments, named=...)`."""
-    return f"{name}({', '.join([*map(repr, arguments), *(f'{key}={value!r}' for key, value in named.items())])})"
+    given = [*map(repr, arguments), *(f"{key}={value!r}" for key, value in named.items())]
+    return f"{name}({', '.join(given)})".replace("'", '"')
 
 
 def _linear(layer: nn.Linear) -> Expressions:
@@ -137,6 +138,7 @@ WRITTEN: dict[type[nn.Module], Callable[..., Expressions]] = {
     nn.AvgPool2d: lambda layer: [call("nn.AvgPool2d", layer.kernel_size, **_but(ceil_mode=(layer.ceil_mode, False)))],
     nn.MaxPool2d: lambda layer: [call("nn.MaxPool2d", layer.kernel_size, **_but(ceil_mode=(layer.ceil_mode, False)))],
     nn.ZeroPad2d: _pad,
+    nn.LeakyReLU: lambda layer: [call("nn.LeakyReLU", layer.negative_slope)],
     nn.Identity: lambda layer: [],
     nn.Flatten: _named("nn.Flatten()"),
     nn.Tanh: _named("nn.Tanh()"),

@@ -208,4 +208,76 @@ def _resnet_critic(genes: Genes, critic: Any, size: int) -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[Genes, Any, Any, int], dict[str, Any]]] = {"resnet": _resnet}
+def _autogan(genes: Genes, generator: Any, critic: Any, size: int) -> dict[str, Any]:
+    side = generator.dense.out_features // generator.width
+    return _resnet_critic(genes, critic, size) | {
+        "dense": written([generator.dense])[0],
+        "width": generator.width,
+        "side": round(side**0.5),
+        "cells": [
+            {
+                "first": _cell_block(cell.first),
+                "second": _cell_block(cell.second),
+                "skips": [(i + 1, written(skip)) for i, skip in zip(cell.chosen, cell.skips, strict=True)],
+                "shortcut": [] if cell.shortcut is None else written(cell.shortcut),
+            }
+            for cell in generator.cells
+        ],
+        "head": written(generator.head),
+    }
+
+
+def _cell_block(block: Any) -> Expressions:
+    if block.order == "post":
+        return written([block.resize, block.conv, block.norm, block.activate])
+    return written([block.norm, block.activate, block.resize, block.conv])
+
+
+def _growing(genes: Genes, generator: Any, critic: Any, size: int) -> dict[str, Any]:
+    """What both growing backbones have, and their critic."""
+    return {
+        "growing": bool(genes["growing"]),
+        "k": generator.k,
+        "m": generator.m,
+        "first": generator.growth.levels[0] if genes["growing"] else 0,
+        "width": generator.widths[0],
+        "to_rgb": written(generator.to_rgb),
+        "from_rgb": written(part[0] for part in critic.from_rgb),
+        "critic_blocks": [written(block) for block in critic.blocks],
+        "conv": written([critic.conv])[0],
+        "critic_dense": written([critic.dense])[0],
+        "critic_activation": written([critic.activate])[0],
+        "minibatch": critic._minibatch,
+        "discrimination": written([critic.discrimination])[0] if critic._minibatch == "discrimination" else None,
+    }
+
+
+def _progressive(genes: Genes, generator: Any, critic: Any, size: int) -> dict[str, Any]:
+    return _growing(genes, generator, critic, size) | {
+        "dense": written([generator.dense])[0],
+        "blocks": [written(block) for block in generator.blocks],
+        "block_call": "self.blocks[s](x)",
+    }
+
+
+def _stylegan(genes: Genes, generator: Any, critic: Any, size: int) -> dict[str, Any]:
+    slope = genes["generator_slope"]
+    before = "x + noise * self.strength + self.bias"
+    return _growing(genes, generator, critic, size) | {
+        "mapping_layers": genes["mapping_layers"],
+        "helpers": ["PixelNorm()", "SlowLinear()"],
+        "mapping_lr": genes["mapping_lr"],
+        "convs": ["nn.Identity()", *written(generator.convs)],
+        "finishes": [(finish.style.out_features // 2, finish.noise.shape[-1]) for finish in generator.finishes],
+        "activate": f"F.relu({before})" if slope == 0 else f"F.leaky_relu({before}, {slope!r})",
+        "mixing": genes["style_mixing"],
+        "block_call": "self.block(s, x, w, noise)",
+    }
+
+
+PARTS: dict[str, Callable[[Genes, Any, Any, int], dict[str, Any]]] = {
+    "autogan": _autogan,
+    "resnet": _resnet,
+    "progressive": _progressive,
+    "stylegan": _stylegan,
+}

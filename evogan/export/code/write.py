@@ -140,10 +140,17 @@ def _everything(net: Networks) -> list[str]:
     chains = [chain for chain in (net.generator, net.critic, net.decoder) if chain is not None]
     lines = [line for chain in chains for line in chain.layers]
     for part in net.parts.values():
-        lines += part if isinstance(part, list) and all(isinstance(x, str) for x in part) else []
-        lines += [part] if isinstance(part, str) else []
+        lines += _lines(part)
     lines += ["MinibatchStd("] * (net.parts.get("minibatch") == "std")
     return [*lines, *(["SelfAttention("] if net.parts.get("attention") is not None else []), net.head]
+
+
+def _lines(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        return _lines([*part.values()])
+    if isinstance(part, list | tuple):
+        return [line for item in part for line in _lines(item)]
+    return [part] if isinstance(part, str) else []
 
 
 def _of_critic(g: Absent, net: Networks, conditional: bool) -> dict[str, Any]:
@@ -200,7 +207,8 @@ def _of_generator(g: Absent, net: Networks, conditional: bool) -> dict[str, Any]
     part = parts[1] if len(parts) > 1 else 0
     net.parts["given"] = norms != "none" or part > 0
     shared = int(g["label_embedding"]) if norms == "shared" else 0
-    net.parts["sizes"] = [size + shared for size in (parts[1:] or [0] * net.parts.get("blocks", 0))]
+    blocks = net.parts.get("blocks", 0)
+    net.parts["sizes"] = [size + shared for size in (parts[1:] or [0] * (blocks if isinstance(blocks, int) else 0))]
     return {
         "generator_label": g["generator_label"] if conditional else "none",
         "label_norm": norms,
@@ -224,6 +232,8 @@ def _of_losses(g: Absent) -> dict[str, Any]:
         to = "the other's" if relativistic == "pairs" else "the others' mean"
         critic = f"{critic}, each score less {to}"
         generator = "the same with reals and fakes exchanged"
+    if g["evolution"]:
+        generator = "-E S(f), E S(-f) or E (s(f) - 1)^2, whichever makes the fittest child"
     if alone:
         generator = "|E h(x) - E h(G(z))|^2, h the critic's last features"
     return {
@@ -300,8 +310,11 @@ def _of_weights(g: Absent, net: Networks) -> dict[str, Any]:
     constraints = {g["critic_constraint"], g["generator_constraint"]} - {"none", "clip"}
     regularizations = sorted({g[f"{p}_regularization"] for p in ("critic", "generator")} - {"none"})
     free = not g.get("constrained_head", True) and g["critic_constraint"] in ("spectral_norm", "weight_norm")
-    residual = bool(net.parts.get("width")) and g["backbone"] == "resnet"
-    gains = residual and g["init"] in ("xavier", "orthogonal") and not g["equalized_lr"]
+    growing = g["backbone"] in ("progressive", "stylegan")
+    residual = (
+        g["backbone"] in ("resnet", "autogan") and g["init"] in ("xavier", "orthogonal") and not g["equalized_lr"]
+    )
+    gains = growing or residual
     gain = 'getattr(layer, "gain", 1.0)' if gains else ""
     words = {
         "normal": f"N(0, {g['init_std']})",
@@ -329,6 +342,7 @@ def _of_weights(g: Absent, net: Networks) -> dict[str, Any]:
         "free_head": free,
         "gains": gains,
         "gain": gain or "1",
+        "he": 'getattr(layer, "gain", math.sqrt(2)) / math.sqrt(fan_in)' if growing else "math.sqrt(2 / fan_in)",
         "gain_times": f"{gain} * " if gain else "",
         "init_words": words,
         "first_init": g["first_init"],
@@ -359,7 +373,7 @@ def _of_views(g: Absent) -> dict[str, Any]:
 
 def _of_loop(g: Absent, conditional: bool, found: Mapping[str, Any]) -> dict[str, Any]:
     level, balance = ["level"] * (g["instance_noise"] > 0), ["balance"] * (g["loss"] == "began")
-    labels, shown = ["y"] * conditional, found["matches_real"]
+    labels, shown = ["y"] * conditional, found["matches_real"] or bool(g["evolution"])
     rates = {"critic": g["learning_rate"], "generator": g["learning_rate"] * g["lr_ratio"]}
     feeds = {
         "critic": ", ".join(["real", *labels]),
@@ -373,6 +387,7 @@ def _of_loop(g: Absent, conditional: bool, found: Mapping[str, Any]) -> dict[str
         "ema_steps": "iteration" if plain else "steps",
         "counts": any((g["instance_noise"], g["growing"], g["lr_decay"] != "none", alone, plain and g["ema"])),
         "typed": lambda given: ", ".join(f"{name}: {types.get(name, 'Tensor')}" for name in given),
+        "evolves": bool(g["evolution"]),
         "rates": rates,
         "feeds": feeds,
         "critic_given": [
