@@ -9,11 +9,9 @@ import pytest
 
 from evogan.engine import Store
 from evogan.engine.history import RunHistory
-from evogan.report import tables
+from evogan.report import figures, tables
 from evogan.report.export import export_study
 from evogan.report.lineage import ancestors, descent
-from evogan.report.looks import Looks
-from evogan.report.page import render
 from evogan.space import load_space
 from tests.test_report import fake_gan, make_run, text_of
 
@@ -21,7 +19,7 @@ from tests.test_report import fake_gan, make_run, text_of
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunHistory:
     store = Store(tmp_path_factory.mktemp("lineage"))
-    return make_run(store, load_space("wdcgan_wide"), fake_gan, evaluations=90, strategy="ga", fresh=0)
+    return make_run(store, load_space("wdcgan_wide"), fake_gan, evaluations=60, strategy="ga", fresh=0)
 
 
 def test_the_line_of_the_best_is_of_recorded_parents(run: RunHistory) -> None:
@@ -54,8 +52,7 @@ def test_everyone_says_it(run: RunHistory, tmp_path: Path) -> None:
     assert best is not None
     assert f"how the best, #{best.row.number}, came about" in text_of(tables.lineage(run))
     assert [step["number"] for step in tables.as_document(run)["lineage"]] == [step.row.number for step in steps]
-    page = render(run, [], Looks())
-    assert "<h2>Lineage</h2>" in page and "<h2>How the best came about</h2>" in page
+    assert figures.lineage(run) is not None
     frame = run.to_dataframe()
     for told, parents in zip(run.history, frame["parents"], strict=True):
         said = [int(number) for number in parents.split()] if isinstance(parents, str) else []
@@ -68,5 +65,4 @@ def test_everyone_says_it(run: RunHistory, tmp_path: Path) -> None:
 def test_without_parents_nothing_is_said(tmp_path: Path) -> None:
     run = make_run(Store(tmp_path), load_space("wdcgan_wide"), fake_gan, evaluations=5, fresh=0)
     assert descent(run) == [] and tables.lineage(run).row_count == 0
-    page = render(run, [], Looks())
-    assert "Lineage" not in page and "came about" not in page
+    assert figures.lineage(run) is None

@@ -577,6 +577,7 @@ def test_generations_are_summed_up(tmp_path: Path) -> None:
     assert [(int(number), int(proposal)) for number, _, proposal in strip] == [
         (one.number, one.leader.row.number) for one in found.values()
     ]
+    assert "<h2>Lineage</h2>" in page and "<h2>How the best came about</h2>" in page
     assert "Generation by generation" in page and "<td>generation</td>" in page
     assert tables.best_genomes(run).columns[0]._cells[1] == Text("generation")
 
