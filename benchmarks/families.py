@@ -227,7 +227,7 @@ def semi() -> Part:
 
 
 def translation() -> Part:
-    """Between domains whose truth is known: narrowed networks, some 10 minutes of one core a training."""
+    """Between domains whose truth is known: narrowed networks, some 20 minutes of one core a training."""
     small: dict[str, Value] = {"filters": 16, "patch_filters": 16, "patch_layers": 2, "batch_size": 16}
     resnet: dict[str, Value] = {**small, "translator_blocks": 2}
     truth = (

@@ -12,19 +12,21 @@ from PIL import Image
 from torch.nn.functional import cross_entropy, l1_loss
 
 import evogan
-from evogan import Gene, Space, UserError, cli
+from evogan import Gene, Space, UserError, cli, load_space
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.recipes import read_recipe
+from evogan.evaluation.architecture import architecture
 from evogan.evaluation.domains import baselines, judged
 from evogan.evaluation.flags import flags_of
 from evogan.families import Field, Fields
-from evogan.families.build import build, check, impossible
+from evogan.families.build import build, check, count_parameters, impossible
 from evogan.families.domains.model import DomainsGAN
 from evogan.genes import GENES
 from evogan.report.translated import translated
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.shipped import read_genome
+from evogan.training import State, Trainer
 from evogan.trial import Evaluation
 from evogan.zoo.gan import Batch, Crosses
 from evogan.zoo.history import HistoryPool
@@ -189,6 +191,8 @@ def test_what_makes_no_domains_is_said_in_a_line(tmp_path: Path) -> None:
         load_dataset(DataSpec(str(one)))
     with pytest.raises(UserError, match="pairs and domains are both given"):
         GANSettings(data="digits", pairs="edges", domains="negative")
+    with pytest.raises(UserError, match="labels and domains are both given"):
+        GANSettings(data="digits", labels=50, domains="negative")
 
 
 def test_families_and_judges_of_domains_are_refused_without(tmp_path: Path) -> None:
@@ -397,6 +401,28 @@ def test_half_of_what_is_shown_is_old_and_it_goes_on_with_the_training() -> None
     }
 
 
+def test_a_training_goes_on_with_its_pool() -> None:
+    genome = {**SMALL, "history_pool": 6}
+    pixels = torch.randint(0, 256, (2, 20, 3, 8, 8), generator=rng()).byte()
+    streams = {name: {name: part} for name, part in zip(FIELDS, pixels, strict=True)}
+
+    def trainer() -> Trainer:
+        gan = build(genome, FIELDS, seed=1)
+        return Trainer(gan, GENES.complete(genome), streams, seed=2, device=torch.device("cpu"), iterations=4)
+
+    straight, first, then = trainer(), trainer(), trainer()
+    straight.run_to(4)
+    first.run_to(2)
+    then.restore(State.unpack(first.state().pack()))
+    then.run_to(4)
+    ours, theirs = (
+        {f"{n}.{k}": x for n, net in t.gan.networks.items() for k, x in net.state_dict().items()}
+        for t in (then, straight)
+    )
+    assert ours.keys() == theirs.keys() and any("pools" in name for name in ours)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 # --- use
 
 
@@ -408,8 +434,13 @@ def test_networks_fit_or_it_is_said() -> None:
     with pytest.raises(UserError, match="3 domains: translators = apart are of two"):
         check(SMALL, THREE)
     assert impossible(THREE)["translators"] == ["apart"]
+    three = GANProblem(GANSettings(data="digits", domains="rotate,negative")).fitting(load_space("domains"))
+    assert next(gene for gene in three.genes if gene.name == "translators").values == ("autoencoders", "one")
+    for player in architecture({**SMALL, "identity_loss": 1.0}, FIELDS):  # of all ways
+        assert player.parameters == count_parameters(SMALL, FIELDS)[player.name]
+        assert not any(layer.what == "not in use at the end" for layer in player.layers)
     genome = read_genome("cyclegan").genome
-    counts = evogan.families.build.count_parameters(genome, {name: Field((3, 256, 256)) for name in FIELDS})
+    counts = count_parameters(genome, {name: Field((3, 256, 256)) for name in FIELDS})
     affine = 2 * 2 * (2 * 64 + 2 * 128 + 256 * 19)  # gains and biases of norms, which the authors' lack
     assert round((counts["generator"] - affine) / 2e6, 3) == 11.378
 
@@ -444,7 +475,7 @@ def test_judges_know_the_truth_and_what_hides_it() -> None:
     assert "steganography" in flags and "steganography" not in flags_of(Evaluation(status="completed", scores=(exact,)))
 
 
-def test_a_search_resumes_and_its_winner_crosses_both_ways(
+def test_a_winner_is_held_against_what_takes_no_training_and_crosses_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = {"filters": 4, "patch_filters": 4, "patch_layers": 1, "batch_size": 8, "history_pool": 10}

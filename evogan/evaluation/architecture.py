@@ -23,7 +23,7 @@ from evogan.genome import Value
 from evogan.training.flops import flop_counter, zeros
 from evogan.zoo.backbones import autogan
 from evogan.zoo.backbones.stylegan import Finish
-from evogan.zoo.gan import Network
+from evogan.zoo.gan import Crosses, Network
 from evogan.zoo.layers import (
     ConditionalBatchNorm,
     LeakyReLU,
@@ -79,15 +79,19 @@ def architecture(genome: Mapping[str, Value], fields: Fields) -> list[Player]:
     sampled, rng = family_of(genome).sampled, torch.Generator().manual_seed(0)
 
     def sample() -> None:
-        gan.sample(gan.prompts(ROWS, data, rng))
+        prompt = gan.prompts(ROWS, data, rng)
+        gan.sample(prompt)
+        if isinstance(gan, Crosses):  # the way back has layers of its own
+            gan.cross(prompt["sources"], gan.domains - 1, 0)
 
     def step(player: str) -> None:
         gan.loss(player, gan.draw(player, ROWS, data, rng))
 
+    whole = isinstance(gan, Crosses)
     others = [name for name in gan.players if name != sampled]
     return [
-        Player(sampled, _layers(gan.sampler, sample)),
-        *(Player(name, _layers(gan.players[name], partial(step, name))) for name in others),
+        Player(sampled, _layers(gan.sampler, sample, whole)),
+        *(Player(name, _layers(gan.players[name], partial(step, name), whole)) for name in others),
     ]
 
 
@@ -95,8 +99,8 @@ class _Through(Exception):
     """The forward pass is over."""
 
 
-def _layers(network: nn.Module, run: Callable[[], None]) -> list[Layer]:
-    """As the first forward pass goes through them when something is run."""
+def _layers(network: nn.Module, run: Callable[[], None], whole: bool) -> list[Layer]:
+    """As the first forward pass goes through them when something is run, or all passes where it is `whole`."""
     layers: list[Layer] = []
     known: set[nn.Parameter] = set()
     before: list[int] = []
@@ -137,7 +141,8 @@ def _layers(network: nn.Module, run: Callable[[], None]) -> list[Layer]:
             module.register_forward_pre_hook(enter),
             module.register_forward_hook(partial(leave, path)),
         ]
-    handles.append(network.register_forward_hook(end))
+    if not whole:
+        handles.append(network.register_forward_hook(end))
     with suppress(_Through), counter:
         run()
     for handle in handles:

@@ -159,7 +159,7 @@ class GANProblem:
         families = sorted(families_of(space))
         for name in families:
             FAMILIES[name].check_served(self.kinds, data.name)
-        if not any(gene.name == "backbone" for gene in space.genes):
+        if not any(gene.name in ("backbone", "translators") for gene in space.genes):
             check(space.fixed, self.fields)
         labelled = "" if (data.class_count or 0) > 1 else " without labels"
         labelled = labelled if self.few is None else " of which few have labels"

@@ -87,6 +87,8 @@ class GANSettings:
             raise UserError("kimg and iterations are both given: a training has one budget")
         if self.pairs is not None and self.domains is not None:
             raise UserError("pairs and domains are both given: images have one or the other")
+        if self.labels is not None and self.domains is not None:
+            raise UserError("labels and domains are both given: what learns from few labels knows one domain")
         if self.iterations is None and self.kimg is None:
             object.__setattr__(self, "kimg", KIMG)
 
