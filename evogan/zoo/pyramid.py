@@ -3,15 +3,13 @@
     reduce  g(i, j) = sum_mn w_m w_n f(2i + m, 2j + n)       beyond the edge is what lies at it
     expand  pixels at the even places, 0 elsewhere, smoothed by 2w in both directions
 
-An image is its reduction, expanded, and the residual that is left: exactly, whatever w. Both are products with a matrix
-from the left and from the right, which a stack of GANs can map as it maps every other.
+An image is its reduction, expanded, and the residual that is left: exactly, whatever w.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,12 +22,12 @@ LEAST = 4  # side of the smallest images
 
 def reduce(images: Tensor) -> Tensor:
     """(N, C, H, H) -> (N, C, H/2, H/2), of an even side."""
-    return _both_ways(_reduction(images.shape[-1], images.device), images)
+    return _reduced(_reduced(precise(images)).mT).mT
 
 
 def expand(images: Tensor) -> Tensor:
     """(N, C, H, H) -> (N, C, 2H, 2H)."""
-    return _both_ways(_expansion(images.shape[-1], images.device), images)
+    return _expanded(_expanded(precise(images)).mT).mT
 
 
 def low_passes(images: Tensor, levels: int) -> list[Tensor]:
@@ -61,29 +59,19 @@ def sides(size: int, levels: int) -> list[int]:
     return found
 
 
-def _both_ways(matrix: Tensor, images: Tensor) -> Tensor:
-    with torch.autocast(images.device.type, enabled=False):
-        x = precise(images)
-        matrix = matrix.to(x.dtype)
-        return matrix @ x @ matrix.mT
+def _reduced(x: Tensor) -> Tensor:
+    """Its last axis, halved."""
+    first, last, side = x[..., :1], x[..., -1:], x.shape[-1]
+    wide = torch.cat([first, first, x, last, last], -1)
+    found: Tensor = sum(
+        (weight * wide[..., m : m + side : 2] for m, weight in enumerate(WEIGHTS)), start=x.new_zeros(())
+    )
+    return found
 
 
-@lru_cache(maxsize=64)
-def _reduction(side: int, device: torch.device) -> Tensor:
-    """(side/2, side)"""
-    matrix = torch.zeros(side // 2, side, dtype=torch.float64)
-    for i in range(side // 2):
-        for m, weight in enumerate(WEIGHTS, -2):
-            matrix[i, min(max(2 * i + m, 0), side - 1)] += weight
-    return matrix.to(device)
-
-
-@lru_cache(maxsize=64)
-def _expansion(side: int, device: torch.device) -> Tensor:
-    """(2 side, side)"""
-    matrix = torch.zeros(2 * side, side, dtype=torch.float64)
-    for i in range(2 * side):
-        for m, weight in enumerate(WEIGHTS, -2):
-            if (i + m) % 2 == 0:
-                matrix[i, min(max((i + m) // 2, 0), side - 1)] += 2 * weight
-    return matrix.to(device)
+def _expanded(x: Tensor) -> Tensor:
+    """Its last axis, doubled: at even places meet three of 2w, at odd ones two."""
+    before, after = torch.cat([x[..., :1], x[..., :-1]], -1), torch.cat([x[..., 1:], x[..., -1:]], -1)
+    edge, between, middle = (2 * weight for weight in WEIGHTS[:3])
+    even, odd = edge * (before + after) + middle * x, between * (x + after)
+    return torch.stack([even, odd], -1).flatten(-2)
