@@ -32,7 +32,9 @@ def main() -> None:
     for name in sorted(files.keys() - missing):
         file = files[name]
         genome, first = GENES.read(narrow(file.genome)), {"critic_steps": 1, "generator_steps": 1}
-        small, short = (Wanted(g, 16, 3, 10, 7, 1.0, name, name, "", "") for g in (genome, {**genome, **first}))
+        small, short = (
+            Wanted(g, 16, 3, 10, 7, 1.0, name, name, "", "") for g in (genome, GENES.read({**genome, **first}))
+        )
         data = some_images(small)
         whole = write_code(Wanted(file.genome, 32, 3, 10, 0, 100.0, name, file.title, file.source, ""))
         found[name] = {

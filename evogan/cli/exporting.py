@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,16 +48,10 @@ def code(
         store=store,
         **asked,
     )
-    to = output_file(to or Path(f"{_module(found.name)}.py"), ".py")
+    to = output_file(to or Path(f"{found.name}.py"), ".py")
     _check_new(to)
     to.write_text(found.text)
     say(f"{to}  {len(found.text.splitlines())} lines; python {to} --help")
-
-
-def _module(name: str) -> str:
-    """A name that Python can import."""
-    name = re.sub(r"\W", "_", name)
-    return f"gan_{name}" if name[:1].isdigit() or keyword.iskeyword(name) else name
 
 
 Trained = Annotated[

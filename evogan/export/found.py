@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ KIMG = 100.0
 
 @dataclass(frozen=True)
 class Found:
-    """A GAN by its genome, for images of this form, and what is known of its training: seed and budget."""
+    """A GAN by its genome, for images of this form, and what is known of its training: seed and budget. `name`: one
+    that Python can import."""
 
     name: str
     title: str
@@ -35,6 +38,11 @@ class Found:
     classes: int = CLASSES
     seed: int = 0
     kimg: float = KIMG
+
+    def __post_init__(self) -> None:
+        name = re.sub(r"\W", "_", self.name, flags=re.ASCII)
+        name = f"gan_{name}" if name[:1].isdigit() or keyword.iskeyword(name) else name
+        object.__setattr__(self, "name", name)
 
 
 def find(name: str | Path, place: Place) -> Found:
