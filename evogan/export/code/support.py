@@ -58,7 +58,7 @@ ANY = frozenset(
     mirror cell1_convolution cell1_norm cell1_upsampling cell1_shortcut cell2_convolution cell2_norm
     cell2_upsampling cell2_shortcut cell2_skip cell3_convolution cell3_norm cell3_upsampling cell3_shortcut
     cell3_skip growing growing_from critic_blur mapping_layers mapping_lr style_mixing style_truncated_levels
-    critic_sigma critic_sigma_unit generator_sigma generator_sigma_unit js_weight
+    mlp_widths critic_sigma critic_sigma_unit generator_sigma generator_sigma_unit js_weight
     """.split()
 )
 
