@@ -169,7 +169,7 @@ def test_a_players_loss_depends_on_its_own_weights_and_reaches_nobody_before_it(
     run = trainer(gan)
     for player in gan.players:
         before = {n: [p.clone() for p in network.parameters()] for n, network in gan.players.items()}
-        run._step(player)
+        run.step(player)
         for other, network in gan.players.items():
             same = [torch.equal(old, new) for old, new in zip(before[other], network.parameters(), strict=True)]
             assert all(same) == (other != player)

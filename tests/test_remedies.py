@@ -54,7 +54,7 @@ def test_gradients_are_clipped_as_torch_does_it(player: str) -> None:
         torch.nn.utils.clip_grad_norm_(theirs, longest)
         before, rate = parameters(ours, player), ours.rate(player)
         foreseen = ours.next_step(player, gradients(trainer(free(steps), 0), player))
-        ours._step(player)
+        ours.step(player)
         for old, new, step, parameter in zip(before, parameters(ours, player), foreseen, theirs, strict=True):
             assert parameter.grad is not None
             torch.testing.assert_close(new, old - rate * parameter.grad)
@@ -326,7 +326,7 @@ def test_the_fittest_child_of_a_step_lives_on(optimizer: str, gamma: float) -> N
         fitness = [fit for _, fit in children]
         best = fitness.index(max(fitness))
         assert max(fitness) - sorted(fitness)[1] > 1e-9  # else this says nothing
-        evolved._step("generator")
+        evolved.step("generator")
         fittest, _ = children[best]
         for pair in zip(parameters(evolved, "generator"), parameters(fittest, "generator"), strict=True):
             torch.testing.assert_close(*pair, rtol=1e-6, atol=1e-8)
@@ -338,7 +338,7 @@ def test_the_fittest_child_of_a_step_lives_on(optimizer: str, gamma: float) -> N
                     torch.testing.assert_close(moment, theirs[name], rtol=1e-5, atol=1e-8)
         told = evolved.losses()
         assert [told[f"survives_{name}"] for name in MUTATIONS] == [float(i == best) for i in range(3)]
-        evolved._step("critic")
+        evolved.step("critic")
 
 
 def test_a_child_that_is_no_number_is_the_least_fit() -> None:

@@ -128,7 +128,7 @@ def test_a_players_step_moves_that_player_alone(genes: dict[str, Any]) -> None:
     run = Trainer(gan, complete, data, seed=0, device=torch.device("cpu"), iterations=3)
     for player in gan.players:
         before = {name: {n: p.detach().clone() for n, p in net.named_parameters()} for name, net in gan.players.items()}
-        run._step(player)
+        run.step(player)
         for name, network in gan.players.items():
             moved = [n for n, p in network.named_parameters() if not torch.equal(p, before[name][n])]
             assert bool(moved) == (name == player), (player, name, moved)

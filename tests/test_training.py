@@ -193,13 +193,13 @@ def test_every_image_is_shown_once_an_epoch() -> None:
 def test_a_player_changes_itself_alone() -> None:
     run = trainer(SMALL, torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
     weights = {name: [p.clone() for p in player.parameters()] for name, player in run.gan.players.items()}
-    run._step("critic")
+    run.step("critic")
     assert all(
         torch.equal(a, b) for a, b in zip(weights["generator"], run.gan.players["generator"].parameters(), strict=True)
     )
     after = [p.clone() for p in run.gan.players["critic"].parameters()]
     assert not all(torch.equal(a, b) for a, b in zip(weights["critic"], after, strict=True))
-    run._step("generator")
+    run.step("generator")
     assert all(torch.equal(a, b) for a, b in zip(after, run.gan.players["critic"].parameters(), strict=True))
 
 
@@ -218,7 +218,7 @@ def test_every_weight_follows_its_own_gradient(genome: dict) -> None:
     run = trainer(genome, images)
     for player, network in run.gan.players.items():
         before = [p.detach().clone() for p in network.parameters()]
-        run._step(player)
+        run.step(player)
         for old, parameter in zip(before, network.parameters(), strict=True):
             assert parameter.grad is not None
             felt = parameter.grad.abs() > 1e-5

@@ -351,8 +351,8 @@ def test_any_point_of_the_whole_space_makes_a_gan(point: list[float], size: int)
         iterations=10,
     )
     with suppress(Diverged):  # steps that look ahead may explode
-        trainer._step("critic")
-        trainer._step("generator")
+        trainer.step("critic")
+        trainer.step("generator")
     assert gan.sample(gan.prompts(2, {"labels": LABELS[:2]}, rng())).shape == (2, 1, size, size)
 
 

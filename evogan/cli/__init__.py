@@ -17,6 +17,7 @@ from evogan.cli import (
     critics,
     encoding,
     exporting,
+    lab,
     reading,
     searching,
     stores,
@@ -39,6 +40,7 @@ app.command(cls=Grouped)(searching.search)
 app.command(cls=Grouped)(searching.resume)
 app.command()(searching.status)
 app.command()(watching.watch)
+app.command()(lab.lab)
 app.command(name="runs")(reading.list_runs)
 app.command()(reading.show)
 app.command()(reading.report)

@@ -102,7 +102,7 @@ class Trainer:
                 break
             self.begin_iteration()
             for player in self.rounds.program(self.iteration):
-                self._step(player)
+                self.step(player)
             self.iteration += 1
             self.watched()
         for name, mean in self._meter.means().items():
@@ -201,7 +201,8 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * left
 
-    def _step(self, player: str) -> None:
+    def step(self, player: str) -> None:
+        """One of a player alone."""
         n, block = self.gan.rows[player], self.block(player)
         batch = block if self.ahead == 1 else _part(block, self.taken[player] * n, n)
         self.taken[player] += 1

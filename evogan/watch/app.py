@@ -100,16 +100,18 @@ class Hub:
 class Guard:
     """Around the application: who may ask, how, and what every answer says besides."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], anywhere: bool) -> None:
-        self._app, self._hosts, self._anywhere = app, hosts, anywhere
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], anywhere: bool, methods: Collection[str] = ("GET", "HEAD")
+    ) -> None:
+        self._app, self._hosts, self._anywhere, self._methods = app, hosts, anywhere, methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI calls it."""
         if scope["type"] != "http":
             return
         refused = None
-        if scope["method"] not in ("GET", "HEAD"):
-            refused = Response("only GET\n", 405, {"allow": "GET, HEAD"})
+        if scope["method"] not in self._methods:
+            refused = Response("only GET\n", 405, {"allow": ", ".join(self._methods)})
         elif not self._may_ask(Request(scope).headers.get("host", "")):
             refused = Response("this page is not served under this name\n", 421)
 
