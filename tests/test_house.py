@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": GROUND | {"space", "engine", "data", "fitness", "models", "evaluation", "report", "runs", "export"},
     "campaigns": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "report", "runs"},
     "bench": GROUND | {"space", "strategies", "engine", "comparison", "campaigns", "runs"},
-    "lab": GROUND | {"data", "fitness", "models", "training", "watch"},
+    "lab": GROUND | {"data", "fitness", "zoo", "models", "training", "watch"},
     "cli": {"*"},
     "__main__": {"cli"},
     "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "space", "version"},
