@@ -431,6 +431,8 @@ def test_networks_fit_or_it_is_said() -> None:
         check(SMALL, {"images": Field((1, 8, 8))})
     with pytest.raises(UserError, match="image size 10: translator = resnet makes sizes divisible by 4"):
         check({**SMALL, "translator": "resnet"}, {name: Field((1, 10, 10)) for name in FIELDS})
+    with pytest.raises(UserError, match="nothing would train the translators"):
+        GENES.read({**SMALL, "adversarial": 0.0, "cycle_loss": 0.0})
     with pytest.raises(UserError, match="3 domains: translators = apart are of two"):
         check(SMALL, THREE)
     assert impossible(THREE)["translators"] == ["apart"]

@@ -248,6 +248,10 @@ SHARED = frozenset(
 
 CONFLICTS = (
     Conflict(
+        {"family": ("domains",), "adversarial": (0.0,), "cycle_loss": (0.0,), "identity_loss": (0.0,)},
+        "nothing would train the translators",
+    ),
+    Conflict(
         {"translators": ("autoencoders", "one"), "latent_planes": LATENT["latent_planes"]},
         "latents enter networks that lead one way: translators = apart",
     ),
