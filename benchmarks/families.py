@@ -8,7 +8,7 @@
     python benchmarks/families.py translation ...             of domains: mnist-negative, mnist-edges, digits-mnist
     python benchmarks/families.py super_resolution ...        7x7 to 28x28: mnist+low:4, fashion_mnist+low:4
     python benchmarks/families.py ladder ...                  beside flat GANs of as many weights: mnist, fashion_mnist
-    python benchmarks/families.py points ...                  ring, grid: losses of the same networks, and the best evolved
+    python benchmarks/families.py points ...                  ring, grid: every loss, and the best evolved
     python benchmarks/families.py pairs ...                   fashion_mnist+edges, +mosaic:4, +hole; cifar+grey, +hint
 
 Each goes on where it stopped, in the folder that the environment's EVOGAN_RUNS names; EVOGAN_DATA names that of MNIST,
@@ -360,8 +360,15 @@ def _width(flat: str, weights: int) -> int:
 def points() -> Part:
     """Which losses collapse on the ring and on the grid, with the same networks, rates and budget."""
     small: dict[str, Value] = {
-        **{"mlp_layers": 3, "filters": 128, "slope": 0.2, "init": "he", "latent": 2, "batch_size": 128},
-        **{"learning_rate": 1e-3, "lr_ratio": 1.0, "critic_steps": 1, "critic_beta2": 0.9, "generator_beta2": 0.9},
+        "mlp_layers": 3,
+        "slope": 0.2,
+        "init": "he",
+        "latent": 2,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+        "lr_ratio": 1.0,
+        "critic_beta2": 0.9,
+        "generator_beta2": 0.9,
     }
     penalty: dict[str, Value] = {"gradient_penalty": "two_sided", "gradient_penalty_weight": 0.1}
     losses = ("minimax", "non_saturating", "least_squares", "hinge", "wasserstein")
