@@ -44,7 +44,15 @@ from evogan.fitness import (
 )
 from evogan.fitness.cache import remembered
 from evogan.fitness.features import NETWORKS, read_record
-from evogan.fitness.measures import OF_A_TRAINING, OF_CLASSES, OF_CLASSIFIERS, OF_ENCODERS, OF_TRANSLATORS
+from evogan.fitness.measures import (
+    OF_A_TRAINING,
+    OF_CLASSES,
+    OF_CLASSIFIERS,
+    OF_DOMAINS,
+    OF_ENCODERS,
+    OF_POINTS,
+    OF_TRANSLATORS,
+)
 from evogan.fitness.normalized_loss import LossName
 from evogan.fitness.scorer import extract, to_unit_range
 from evogan.fitness.threads import threads
@@ -328,7 +336,7 @@ def test_two_images_are_enough(digits: Dataset) -> None:
     """Two to compare with, two held out, two made."""
     two = image_dataset("two", digits.images[:2], None, digits.held_out[:2], None)
     found = Scorer(two, load_features("digits"), 2).score([held_out_images(digits)[2:4]])
-    others = {*OF_A_TRAINING, *OF_CLASSES, *OF_CLASSIFIERS, *OF_ENCODERS, *OF_TRANSLATORS}
+    others = {*OF_A_TRAINING, *OF_CLASSES, *OF_CLASSIFIERS, *OF_ENCODERS, *OF_TRANSLATORS, *OF_DOMAINS, *OF_POINTS}
     assert set(found) == {*METRICS, "coverage", "diversity", "memorisation"} - others
     assert np.isfinite(list(found.values())).all()
 

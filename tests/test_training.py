@@ -229,7 +229,7 @@ def test_every_weight_follows_its_own_gradient(genome: dict) -> None:
 def test_the_schedule_is_critic_steps_to_one() -> None:
     run = trainer({**SMALL, "critic_steps": 3}, torch.zeros(50, 1, 8, 8, dtype=torch.uint8))
     steps: list[str] = []
-    run._step = steps.append  # type: ignore[method-assign]
+    run.step = steps.append  # type: ignore[method-assign]
     run.run_to(2)
     assert steps == ["critic"] * 3 + ["generator"] + ["critic"] * 3 + ["generator"]
     assert run.images_seen == 2 * 3 * 16

@@ -119,6 +119,8 @@ def test_every_choice_changes_what_is_computed_and_has_finite_gradients(gene: st
     base = {**{name: v for name, v in plain.items() if name != gene}, **where(gene)}
     if (gene, value) == ("generator_label", "none"):
         base["label_norm"] = "per_class"
+    if gene == "translators" or gene == "code_game":  # a U-Net is not cut in two
+        base["translator"] = "resnet"
     if gene == "pseudo_pairs":
         base["classifier"] = "player"
     if gene in ("critic_sees", "fakes"):  # images alone train no encoder

@@ -90,7 +90,7 @@ add_family(
             *(gene for gene in PLAIN.genes if gene.name in ("batch_size", "learning_rate", "lr_decay")),
         ),
         measures=("error", "fid"),
-        twin={"alone": True},
+        twin=lambda genes: {"alone": True},
         model=__name__,
     )
 )

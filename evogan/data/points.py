@@ -58,7 +58,7 @@ def is_points(spec: DataSpec) -> bool:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 return len(read(file)[0]) == 2
-    except (OSError, ValueError, zipfile.BadZipFile):  # it is said where images are read
+    except Exception:  # of damaged files zip and NumPy raise whatever they stumble over: it is said where they are read
         pass
     return False
 

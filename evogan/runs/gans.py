@@ -101,16 +101,17 @@ class GANProblem:
         from evogan.fitness.points import PlaneFeatures
 
         gan = self.gan
-        if self.dataset.plane:
-            if gan.features not in (AUTO, None, "coordinates"):
+        if gan.features not in (AUTO, None) and not (gan.features == PlaneFeatures.name and self.dataset.plane):
+            network = load_features(gan.features, gan.download)
+            if self.dataset.plane:
                 raise UserError(f"features '{gan.features}' are of images: '{gan.data}' has points")
-            return PlaneFeatures(self.dataset)
-        if gan.features not in (AUTO, None):
-            return load_features(gan.features, gan.download)
+            return network
         if gan.data in SHIPPED and gan.domains is None:
             return load_features(gan.data)
         if gan.features is None:
             return load_features("inception", gan.download)
+        if self.dataset.plane:
+            return PlaneFeatures(self.dataset)
         made = gan.pairs or gan.domains
         images = changed(self.dataset) if made else self.dataset  # without what they are made from
         known = shipped_for(images.fingerprint)
