@@ -129,7 +129,7 @@ def test_a_search_is_judged_by_what_suits_data_and_family(tmp_path: Path) -> Non
     assert measure("points", data="ring") == "w1"
     assert measure("semi_supervised", data="digits") == "error"
     assert measure("wdcgan", data="digits") == measure("translation", data="digits") == "fid"
-    common = {"evaluations": 2, "iterations": 20, "samples": 200, "confirm": 0, "runs": tmp_path}
+    common = {"evaluations": 2, "iterations": 4, "samples": 200, "confirm": 0, "runs": tmp_path}
     run = evogan.search("points", "grid", workers=1, name="grid", **common)  # type: ignore[arg-type]
     assert (run.settings.fitness == "w1" and (tmp_path / "grid" / "report.html").exists()) or run.report()
     for metric, line in (("swd", "judges images"), ("inception_score", "classes")):
