@@ -35,7 +35,7 @@ SETTABLE = (  # genes that may change while it trains
     *("critic_optimizer", "generator_optimizer", "batch_size", "instance_noise"),
 )
 POINTS, SIDE, LINES = 300, 41, 13  # dots of each kind; cells of the surface, and lines of the latent grid, along a side
-JUDGED, MOST = 400, 1000  # samples; iterations at a time
+JUDGED, MOST = 500, 1000  # samples; iterations at a time
 BUDGET = 10**6  # iterations that schedules refer to
 MARGIN = 0.35  # around the data, as a share of what they span
 EDGE = 0.02  # of the latents beyond the grid's ends, on each side
