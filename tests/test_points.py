@@ -75,6 +75,13 @@ def test_what_are_no_points_is_said(array: np.ndarray, line: str, tmp_path: Path
         load_dataset(DataSpec(str(tmp_path / "mine.npy")))
 
 
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", points=RNG.normal(size=(50, 2)), labels=np.arange(50))
+    assert "left out: labels" in load_dataset(DataSpec(str(tmp_path / "mine.npz"))).describe()
+    with pytest.raises(UserError, match="--labels is for images"):
+        _ = GANProblem(GANSettings.of(data="ring", labels=20)).few
+
+
 @pytest.mark.parametrize("option", [{"image_size": 8}, {"classes": ("1",)}, {"pairs": "edges"}])
 def test_what_is_of_images_is_refused(option: dict[str, object]) -> None:
     with pytest.raises(UserError, match="points"):

@@ -42,6 +42,7 @@ class _Made:
     labels: Labels | None = None
     modes: Coordinates | None = None
     spread: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def is_points(spec: DataSpec) -> bool:
@@ -73,7 +74,7 @@ def load_points(spec: DataSpec) -> Dataset:
         made, name, out = _MAKE[spec.name](rng), spec.name, np.arange(COUNT) >= COUNT - HELD_OUT
     else:
         path = expand(spec.name)
-        made, name = _Made(_read(path)), path.stem
+        made, name = _read(path), path.stem
         count = len(made.points)
         out = np.zeros(count, dtype=bool)
         out[np.random.default_rng(derive_seed("held out", count)).permutation(count)[: max(2, count // 10)]] = True
@@ -96,13 +97,16 @@ def check_points(points: npt.NDArray[np.generic], where: str) -> Coordinates:
     return wide
 
 
-def _read(path: Path) -> Coordinates:
+def _read(path: Path) -> _Made:
+    others: list[str] = []
     try:
-        found = np.load(path, allow_pickle=False)
-        array = found[NAME] if path.suffix.lower() == ".npz" else found
+        array = found = np.load(path, allow_pickle=False)
+        if path.suffix.lower() == ".npz":
+            array, others = found[NAME], [name for name in found.files if name != NAME]
     except Exception as error:  # of damaged files zip and NumPy raise whatever they stumble over
         raise UserError(f"cannot read '{path}': damaged, or no plain arrays ({shown(error)})") from error
-    return check_points(array, f"'{path}'")
+    notes = (f"left out: {', '.join(others)}",) if others else ()
+    return _Made(check_points(array, f"'{path}'"), notes=notes)
 
 
 def _dataset(name: str, made: _Made, out: npt.NDArray[np.bool_]) -> Dataset:
@@ -112,7 +116,7 @@ def _dataset(name: str, made: _Made, out: npt.NDArray[np.bool_]) -> Dataset:
     rows = plane.inside(made.points)
     labels = (None, None) if made.labels is None else (made.labels[~out], made.labels[out])
     names = None if made.labels is None else tuple(map(str, range(int(made.labels.max()) + 1)))
-    data = image_dataset(name, rows[~out], labels[0], rows[out], labels[1], names)
+    data = image_dataset(name, rows[~out], labels[0], rows[out], labels[1], names, made.notes)
     return replace(data, plane=plane)
 
 

@@ -56,6 +56,8 @@ class GANProblem:
         """Of which images trainings are told the labels, where these are few. Errors: UserError if they cannot be."""
         from evogan.data.few import FewLabels
 
+        if self.gan.labels is not None and self.dataset.plane:
+            raise UserError(f"data set '{self.gan.data}' has points: --labels is for images")
         return None if self.gan.labels is None else FewLabels.of(self.dataset, self.gan.labels)
 
     @property
