@@ -1,0 +1,70 @@
+"""The sentences of coloured digits, by rule: five attributes -> a sentence, and back.
+
+    a thick red seven, tilted left, on blue
+    a thin green three on black
+
+Whatever is upright is not said to be. No word is a value of two attributes; there are 900 sentences.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from evogan.errors import UserError, unknown
+
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "thickness": ("thin", "thick"),
+    "colour": ("red", "green", "yellow", "white", "pink"),
+    "digit": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    "tilt": ("upright", "left", "right"),
+    "background": ("black", "blue", "grey"),
+}
+UPRIGHT = "upright"
+BETWEEN = ("a", ",", "tilted", "on")  # words of a sentence that are no values
+VALUES = {word: (name, i) for name, words in ATTRIBUTES.items() for i, word in enumerate(words)}
+WORDS = tuple(word for word in (*BETWEEN, *VALUES) if word != UPRIGHT)  # that sentences are made of
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def words_of(text: str) -> list[str]:
+    """In lower case, punctuation apart."""
+    return _TOKEN.findall(text.lower())
+
+
+def sentence(values: Sequence[int]) -> str:
+    """Of a value of each attribute, by its place, in their order."""
+    thickness, colour, digit, tilt, background = (
+        words[int(i)] for words, i in zip(ATTRIBUTES.values(), values, strict=True)
+    )
+    tilted = "" if tilt == UPRIGHT else f", tilted {tilt},"
+    return f"a {thickness} {colour} {digit}{tilted} on {background}"
+
+
+def sentences() -> list[str]:
+    """All."""
+    return [sentence(values) for values in product(*(range(len(words)) for words in ATTRIBUTES.values()))]
+
+
+def parse(text: str) -> tuple[int, ...]:
+    """The value of each attribute, by its place; upright where nothing else is said. Words may be in another order.
+
+    Errors: UserError for a word that no sentence has, and an attribute that is named twice, or not at all.
+    """
+    found = {"tilt": 0}
+    named: set[str] = set()
+    for word in words_of(text):
+        if word in VALUES:
+            name, place = VALUES[word]
+            if name in named:
+                raise UserError(f"'{text}' names its {name} twice: '{ATTRIBUTES[name][found[name]]}' and '{word}'")
+            named.add(name)
+            found[name] = place
+        elif word not in (*BETWEEN, "."):
+            raise unknown("word", word, VALUES)
+    for name, words in ATTRIBUTES.items():
+        if name not in found:
+            raise UserError(f"'{text}' names no {name}: {', '.join(words)}")
+    return tuple(found[name] for name in ATTRIBUTES)
