@@ -43,7 +43,7 @@ from evogan.trial import Trial
 
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "families"
-FRESH = range(1000, 1005)  # replicates that no search uses
+FRESH = range(1000, 1000 + int(os.environ.get("REPLICATES", "5")))  # that no search uses
 TWIN = ", twin"
 SETS = {"cifar": os.environ.get("EVOGAN_CIFAR", "cifar10")}
 EVALUATIONS = int(os.environ.get("EVALUATIONS", "30"))
@@ -228,9 +228,11 @@ def semi() -> Part:
 
 
 def translation() -> Part:
-    """Between domains whose truth is known: narrowed networks, some 20 minutes of one core a training."""
-    small: dict[str, Value] = {"filters": 16, "patch_filters": 16, "patch_layers": 2, "batch_size": 16}
+    """Between domains whose truth is known: narrowed networks, a minute of one core a training."""
+    small: dict[str, Value] = {"filters": 8, "patch_filters": 8, "patch_layers": 2, "batch_size": 4}
+    small["learning_rate"] = 1e-3
     resnet: dict[str, Value] = {**small, "translator_blocks": 2}
+    tiny: dict[str, Value] = {**resnet, "filters": 16, "patch_filters": 16, "task_filters": 16, "batch_size": 16}
     truth = (
         "truth_distance",
         "truth_distance_copy",
@@ -244,15 +246,16 @@ def translation() -> Part:
     begin = ("cyclegan", "cyclegan_unet", "cyclegan_without_identity")
     return Part(
         space="domains",
-        kimg={"mnist-negative": 60.0, "mnist-edges": 60.0, "digits-mnist": 60.0},
+        kimg={"mnist-edges": 600, "mnist-negative": 600, "digits-mnist": 1000},
+        unit="iterations",
         sizes={"digits-mnist": 8},
         published={
             "cyclegan": resnet,
             "augmented_cyclegan": resnet,
             "cyclegan_unet": small,
-            **dict.fromkeys(
-                ("combogan", "exchanged_autoencoders", "xgan", "latent_adversary", "stargan", "dtn", "cycada"), resnet
-            ),
+            **dict.fromkeys(("combogan", "exchanged_autoencoders", "xgan", "latent_adversary"), resnet),
+            "stargan": {**resnet, "critic_steps": 2},
+            **dict.fromkeys(("dtn", "cycada"), tiny),
         },
         by_hand={"cyclegan_without_identity": ("cyclegan", {**resnet, "identity_loss": 0.0})},
         aims={
@@ -260,10 +263,11 @@ def translation() -> Part:
             "by_classes": Aim("gan_test_error", {}, begin, ("digits-mnist",)),
             "by_fid": Aim("fid", {}, begin),
         },
+        more={"samples": 1000},
         metrics=(
             *truth,
             *("fid", "gan_test_error", "gan_test_error_copy", "cycle_error", "cycle_error_noise", "identity_error"),
-            "seconds",
+            *("task_error", "task_error_source", "seconds"),
         ),
         note="Networks of 16 filters, 2 residual blocks; l1 and psnr are of the way from the images to what the recipe "
         "makes of them, truth_distance is of both ways. A search by_truth is told the truth of a half of the held-out "

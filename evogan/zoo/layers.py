@@ -41,11 +41,22 @@ def norm(kind: str, channels: int, condition: Condition | None = None) -> nn.Mod
         return VirtualBatchNorm(channels)
     if kind == "layer":  # over C, H, W of one sample
         return nn.GroupNorm(1, channels)
-    if kind == "instance":  # unlike InstanceNorm2d this accepts 1x1 maps
-        return nn.GroupNorm(channels, channels)
+    if kind == "instance":
+        return InstanceNorm(channels)
     if kind == "group":  # 32 groups if each can have 4 channels, or else fewer
         return nn.GroupNorm(max(math.gcd(128, channels) // 4, 1), channels)
     return PixelNorm() if kind == "pixel" else nn.Identity()
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Unlike InstanceNorm2d it accepts 1x1 maps. Of maps whose channels come last a group norm takes twenty times as
+    long on a CPU, in bf16, as of these in their plain order."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.contiguous())
 
 
 def dense_norm(kind: str, channels: int, condition: Condition | None = None) -> nn.Module:

@@ -11,6 +11,7 @@ from evogan.zoo.layers import (
     Blur,
     ClassTable,
     ConditionalBatchNorm,
+    InstanceNorm,
     LeakyReLU,
     MinibatchDiscrimination,
     MinibatchStd,
@@ -112,6 +113,10 @@ def _but(**values: tuple[object, object]) -> dict[str, object]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
+def _group_norm(layer: nn.GroupNorm) -> Expressions:
+    return [call("nn.GroupNorm", layer.num_groups, layer.num_channels)]
+
+
 def _named(text: str) -> Callable[..., Expressions]:
     return lambda layer: [text]
 
@@ -126,7 +131,8 @@ WRITTEN: dict[type[nn.Module], Callable[..., Expressions]] = {
     nn.Upsample: lambda layer: [call("nn.Upsample", scale_factor=int(layer.scale_factor))],
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
-    nn.GroupNorm: lambda layer: [call("nn.GroupNorm", layer.num_groups, layer.num_channels)],
+    nn.GroupNorm: _group_norm,
+    InstanceNorm: _group_norm,
     ConditionalBatchNorm: _conditional_norm,
     VirtualBatchNorm: lambda layer: [call("VirtualBatchNorm", layer.weight.numel())],
     PixelNorm: _named("PixelNorm()"),
