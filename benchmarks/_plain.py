@@ -100,7 +100,10 @@ def norm(kind: str, channels: int) -> list[nn.Module]:
 def up(genes: Mapping[str, Any], inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
     if genes["upsampling"] == "transposed":
         return [nn.ConvTranspose2d(inputs, outputs, kernel + 1, 2, padding=kernel // 2)]
-    return [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)]
+    if genes["upsampling"] == "pixel_shuffle":
+        return [nn.Conv2d(inputs, 4 * outputs, kernel, padding=kernel // 2), nn.PixelShuffle(2)]
+    resized = nn.Upsample(scale_factor=2, mode=genes["upsampling"])
+    return [resized, nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)]
 
 
 def wdcgan_generator(genes: Mapping[str, Any], size: int, channels: int) -> nn.Module:

@@ -1,0 +1,272 @@
+"""From a command to a good GAN: `evogan search` against what a user would do instead, on the clock.
+
+That is Optuna's TPE, a plain PyTorch loop (`_plain.py`) and torchmetrics' FID with the same feature network, two
+processes that share a study. Both sides search `wdcgan_wide` with trainings of KIMG, on two processes of one thread.
+
+    python benchmarks/end_to_end.py           DATA (digits), SEEDS (0:5), KIMG (5)
+    with EVOGAN_RUNS it goes on where it stopped; MNIST (28x28) is read from EVOGAN_DATA
+
+Of each search every genome that became the best fully trained one is trained anew, three times on fresh seeds, by the
+side that found it; their mean is its confirmed FID. The target is that of what TPE has after 60 trainings, and what
+counts is the time from the start of the processes until a side holds a genome that good. Searches of a seed take turns;
+confirmations are not timed. `loaded`: how busy the machine was besides.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from _plain import PlainGAN
+from _record import record
+from torch import Tensor, nn
+
+import evogan
+from evogan.engine import Event
+from evogan.families.build import build
+from evogan.fitness.features import to_unit_range
+from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
+from evogan.space import Space, load_space
+
+DATA = os.environ.get("DATA", "digits").split(",")
+SEEDS = range(*map(int, os.environ.get("SEEDS", "0:5").split(":")))
+KIMG = float(os.environ.get("KIMG", "5"))
+SPACE, TRAININGS, PROCESSES, REPLICATES, SAMPLES = "wdcgan_wide", 60, 2, 3, 5000
+# enough to tell whether the goal is met, a quarter and a tenth of the time
+SIDES = {"optuna": TRAININGS, "evogan, cold": 30, "evogan, with knowledge": 12}
+FRESH = 1000
+
+
+@cache
+def problem(data: str) -> GANProblem:
+    return GANProblem(GANSettings(data=data, kimg=KIMG, samples=SAMPLES))
+
+
+# --- what a user would do instead
+
+
+class Judge:
+    """torchmetrics' FID of samples against all images of a data set."""
+
+    def __init__(self, data: str) -> None:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        class Wrapped(nn.Module):
+            num_features = problem(data).features.dim
+
+            def forward(self, images: Tensor) -> Tensor:
+                found: Tensor = problem(data).features(images.float())
+                return found
+
+        self.images = torch.tensor(problem(data).dataset.images)
+        self.distance = FrechetInceptionDistance(Wrapped(), reset_real_features=False, normalize=True)
+        for batch in self.images.split(500):
+            self.distance.update(to_unit_range(batch), real=True)
+
+    def __call__(self, gan: PlainGAN) -> float:
+        self.distance.reset()
+        for samples in gan.sample(SAMPLES):
+            self.distance.update(samples, real=False)
+        return float(self.distance.compute())
+
+
+def train(genes: Mapping[str, Any], judge: Judge, data: str, seed: int) -> float:
+    """One GAN, from the same initial weights that evogan would draw; its FID at the end."""
+    full: Mapping[str, Any] = GENES.complete(genes)
+    gan = PlainGAN(full, judge.images, seed, build(GENES.read(genes), problem(data).fields, seed))
+    for _ in range(round(KIMG * 1000 / (full["batch_size"] * full["critic_steps"]))):
+        gan.iteration()
+    return judge(gan)
+
+
+def suggested(trial: Any, space: Space) -> dict[str, Any]:
+    """The genes of the space, as a user of Optuna writes them."""
+    genes: dict[str, Any] = dict(space.fixed)
+    for gene in space.genes:
+        if any(genes.get(parent) not in options for parent, options in gene.when.items()):
+            continue
+        if gene.kind == "choice":
+            genes[gene.name] = trial.suggest_categorical(gene.name, gene.values)
+        else:
+            suggest = trial.suggest_int if gene.kind == "int" else trial.suggest_float
+            genes[gene.name] = suggest(gene.name, gene.low, gene.high, log=gene.scale == "log")
+    return genes
+
+
+def by_optuna(data: str, seed: int, process: int, journal: str) -> None:
+    """One of the processes that share a study, which its journal keeps."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space, judge = load_space(SPACE), Judge(data)
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(journal)),
+        sampler=optuna.samplers.TPESampler(seed=seed * PROCESSES + process),
+        study_name="end to end",
+        load_if_exists=True,
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        genes = suggested(trial, space)
+        value = train(genes, judge, data, trial.number)
+        tell(genes, value)
+        return value if math.isfinite(value) else 1e6
+
+    study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(TRAININGS, states=None)])
+
+
+# --- evogan
+
+
+def by_evogan(data: str, seed: int, knowledge: bool, runs: str) -> None:
+    def hear(event: Event) -> None:
+        if event.kind == "told" and event.trial is not None and event.trial.fidelity == 1 and event.value is not None:
+            tell(dict(event.trial.genome), event.value)
+
+    evogan.search(
+        SPACE,
+        data,
+        evaluations=SIDES["evogan, with knowledge" if knowledge else "evogan, cold"],
+        seed=seed,
+        kimg=KIMG,
+        samples=SAMPLES,
+        confirm=0,
+        workers=PROCESSES,
+        runs=runs,
+        listener=hear,
+        learn_from="auto" if knowledge else "none",
+    )
+
+
+# --- both
+
+
+def tell(genes: Mapping[str, Any], value: float) -> None:
+    print(json.dumps({"genes": dict(genes), "value": value}), flush=True)
+
+
+def searched(side: str, data: str, seed: int) -> dict[str, Any]:
+    """What a side trained, and how many seconds after its start it knew that."""
+    here = [sys.executable, __file__, "child", side, data, str(seed)]
+    with tempfile.TemporaryDirectory() as folder:
+        began = perf_counter()
+        of_each = (
+            [[*here, str(i), f"{folder}/journal"] for i in range(PROCESSES)] if side == "optuna" else [[*here, folder]]
+        )
+        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        running = [
+            subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | threads) for words in of_each
+        ]
+        with ThreadPoolExecutor(len(running)) as pool:
+            trained = [one for lines in pool.map(lambda process: heard(process, began), running) for one in lines]
+        assert all(process.wait() == 0 for process in running)
+        seconds = perf_counter() - began
+    best, bests = math.inf, []
+    for one in sorted(trained, key=lambda one: one["seconds"]):
+        if one["value"] < best:
+            best = one["value"]
+            bests.append(one)
+    return {"bests": bests, "trainings": len(trained), "seconds": seconds, "loaded": os.getloadavg()[0]}
+
+
+def heard(process: subprocess.Popen[str], began: float) -> list[dict[str, Any]]:
+    assert process.stdout is not None
+    return [{**json.loads(line), "seconds": perf_counter() - began} for line in process.stdout if line.startswith("{")]
+
+
+def confirmed(side: str, data: str, genes: Mapping[str, Any], runs: Path) -> float:
+    """The mean FID of fresh trainings; infinite if one failed."""
+    if side == "optuna":
+        judge = Judge(data)
+        fids = [train(genes, judge, data, FRESH + i) for i in range(REPLICATES)]
+    else:
+        task: dict[str, Any] = {"data": data, "kimg": KIMG, "samples": SAMPLES, "runs": runs}
+        found = [evogan.train(genes, replicate=FRESH + i, **task)[0] for i in range(REPLICATES)]
+        fids = [math.inf if one.failed else one.metric("fid") or math.inf for one in found]
+    return statistics.fmean(fids) if all(map(math.isfinite, fids)) else math.inf
+
+
+def measured(data: str, seed: int, runs: Path) -> dict[str, Any]:
+    """Of one seed: the target, and of each side the seconds until it held a genome that good; None: never."""
+    kept = runs / f"{data}-{seed}.json"
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    for side in SIDES:
+        if side not in known:
+            torch.set_num_threads(1)
+            found = known[side] = searched(side, data, seed)
+            target = known["optuna"].get("target", math.inf)
+            for one in found["bests"][-1:] if side == "optuna" else found["bests"]:
+                one["confirmed"] = confirmed(side, data, one["genes"], runs)
+                if one["confirmed"] <= target:
+                    break
+            if side == "optuna":
+                found["target"] = found["bests"][-1]["confirmed"]
+            kept.write_text(json.dumps(known, indent=1))
+        target = known["optuna"]["target"]
+        reached = [one["seconds"] for one in known[side]["bests"] if one.get("confirmed", math.inf) <= target]
+        known[side]["reached"] = reached[0] if reached else None
+        print(
+            data, seed, side, round(target, 1), known[side]["reached"], round(known[side]["seconds"]), file=sys.stderr
+        )
+    return known
+
+
+def main() -> None:
+    results: dict[str, Any] = {"kimg": KIMG, "space": SPACE, "trainings of TPE": TRAININGS}
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / f"end_to_end-{KIMG:g}"
+        runs.mkdir(parents=True, exist_ok=True)
+        for data in DATA:
+            found = [measured(data, seed, runs) for seed in SEEDS]
+            for side in SIDES:
+                results[f"{data}, {side}"] = [
+                    {name: rounded(one[side].get(name)) for name in ("reached", "seconds", "trainings", "loaded")}
+                    for one in found
+                ]
+            results[f"{data}, target FID"] = [rounded(one["optuna"]["target"]) for one in found]
+            for side in list(SIDES)[1:]:
+                for name in ("reached", "seconds"):  # of TPE: until it found its best, or until it had all trainings
+                    ratios = [(one[side]["reached"] or math.inf) / one["optuna"][name] for one in found]
+                    results[f"{data}, {side}, over TPE's {name}"] = summary(ratios)
+    record("end_to_end", results)
+
+
+def summary(ratios: list[float]) -> dict[str, Any]:
+    """The median with a 95 % bootstrap interval; infinite where a side never got there."""
+    drawn = np.random.default_rng(0).choice(np.sort(ratios), (10_000, len(ratios)))
+    medians: npt.NDArray[np.float64] = np.sort(np.median(drawn, axis=1))
+    low, high = medians[[250, -251]]
+    return {"median": rounded(statistics.median(ratios)), "interval": [rounded(float(low)), rounded(float(high))]}
+
+
+def rounded(value: float | None) -> float | None:
+    return value if value is None or not math.isfinite(value) else round(value, 3)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        _, _, side, data, seed, *rest = sys.argv
+        if side == "optuna":
+            by_optuna(data, int(seed), int(rest[0]), rest[1])
+        else:
+            by_evogan(data, int(seed), "with" in side, rest[0])
+    else:
+        main()
