@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # the demo's size; `.ci/run` uses a shorter one
-EVALUATIONS ?= 32
+EVALUATIONS ?= 16
 KIMG ?= 10
 DEMO ?= demo
 DEMO_FLAGS ?= --finalists 2 --confirm 3
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test numeric lint bench wheel clean
 
 demo: .venv/installed
-	$(BIN)/evogan search wdcgan_wide --data digits --strategy ga --option population=8 \
+	$(BIN)/evogan search wdcgan_wide --data digits \
 		--evaluations $(EVALUATIONS) --kimg $(KIMG) --name $(DEMO) $(DEMO_FLAGS)
 
 # one more than the cores that it is made for: tests of Ray and of what is killed wait more than they compute
