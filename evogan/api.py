@@ -288,6 +288,9 @@ def evaluate(
     say(problem.judged_by)
     made, scorer = found.sample(samples, seed), Scorer(dataset, problem.features, samples)
     images = (torch.from_numpy(dataset.plane.inside(made.numpy())) if dataset.plane else made).split(500)
+    if dataset.conditions is not None and found.classes == dataset.conditions.names:
+        captions = found.at_random(samples, seed).split(500)
+        return scorer.score(zip(images, captions, strict=True)) | found.judge_codes(dataset, seed)
     if not found.classes or found.classes != dataset.class_names:
         return scorer.score(images) | found.judge_codes(dataset, seed)
     labels = (torch.arange(samples) % len(found.classes)).split(500)
@@ -320,7 +323,7 @@ def describe(
         genes = genome
     elif str(genome).endswith(".safetensors"):
         found = load(genome)
-        genes, known = found.genome, {**found.facts, "classes": len(found.tells_apart)}
+        genes, known = found.genome, {**found.facts, "classes": found.told}
     else:
         genes, known = _named_genome(genome, Place.of(runs, store))
     known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known

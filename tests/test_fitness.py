@@ -42,7 +42,7 @@ from evogan.fitness import (
     save_network,
     train_features,
 )
-from evogan.fitness.cache import remembered
+from evogan.data.cache import remembered
 from evogan.fitness.features import NETWORKS, read_record
 from evogan.fitness.measures import (
     OF_A_TRAINING,

@@ -102,10 +102,16 @@ def train(
 @takes(EXTENSIONS)
 def sample(
     generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
-    n: Annotated[int | None, typer.Option("-n", help="How many; default 64, of --gif 16, of points 1,000.")] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", help="How many; default 64, of each --text 8, of --gif 16, of points 1,000.")
+    ] = None,
     seed: int = 0,
     label: Annotated[str | None, typer.Option(help="Of a conditional one: the class, by name or number.")] = None,
     code: Annotated[int | None, typer.Option(help="Of a GAN with an encoder: the category, from 0.")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="Of one that learned from captions: a sentence, 8 images of it; may be given several times."),
+    ] = None,
     class_grid: Annotated[bool, typer.Option("--class-grid", help="A row a class, one latent a column.")] = False,
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="A row goes from one latent to another in 8 images.")
@@ -137,7 +143,11 @@ def sample(
     gif = gif or (output is not None and output.suffix == ".gif")
     ways = {"--class-grid": class_grid, "--interpolate": interpolate, "--sweep": sweep is not None, "--mix": mix}
     chosen = [flag for flag, on in {**ways, "--gif": gif}.items() if on]
-    said = {"--label": class_grid and label is not None, "--code": (class_grid or mix) and code is not None}
+    said = {
+        "--label": (class_grid or bool(text)) and label is not None,
+        "--code": (class_grid or mix or bool(text)) and code is not None,
+    }
+    chosen += ["--text"] if text else []
     if len(chosen) > 1 or any(said.values()):
         both = (*chosen, *(flag for flag, on in said.items() if on))[:2]
         raise UserError(f"{' and '.join(both)} do not go together: name one of them")
@@ -149,7 +159,7 @@ def sample(
         raise UserError(f"{chosen[0]} draws images, and this generator makes points")
     if truncation is not None:
         found.truncate(truncation)
-    count = (1000 if found.plane is not None else 16 if gif else 64) if n is None else n
+    count = (1000 if found.plane is not None else 16 if gif else COLUMNS if text else 64) if n is None else n
     rows = max(1, count // COLUMNS)
     if gif:
         from evogan.evaluation.grid import grid_gif
@@ -158,7 +168,9 @@ def sample(
         output.write_bytes(grid_gif(frames, min(COLUMNS, math.ceil(math.sqrt(count)))))
         say(str(output))
         return
-    if class_grid:
+    if text:
+        images = found.sample(count, seed, text=text)
+    elif class_grid:
         images = found.class_grid(seed=seed)
     elif interpolate:
         images = found.interpolate(rows, COLUMNS, seed, label, code)
@@ -173,6 +185,10 @@ def sample(
         images = found.sample(count, seed, label, code)
     if found.plane is not None:
         _write_points(output, images.numpy())
+    elif text and output.suffix == ".png":
+        from evogan.evaluation.captioned import captioned_png
+
+        output.write_bytes(captioned_png(images, text))
     elif output.suffix == ".png":
         from evogan.evaluation.codes import side_by_side
         from evogan.evaluation.grid import grid_png

@@ -30,6 +30,17 @@ def split(text: str) -> tuple[Path, list[str]]:
 def read_attributes(text: str, images: Sequence[Path]) -> tuple[Labels, tuple[str, ...]]:
     """Of each of `images`, paths from their folder, the number of its domain, and the names of these.
 
+    Errors: UserError as of `read_columns`.
+    """
+    _, columns = read_columns(text, images)
+    found = [" ".join(f"{name}={cells[i]}" for name, cells in columns.items()) for i in range(len(images))]
+    domains, labels = np.unique(found, return_inverse=True)
+    return labels.astype(np.int64), tuple(domains.tolist())
+
+
+def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, list[str]]]:
+    """The file, and of each attribute the cells of each of `images`, paths from their folder.
+
     Errors: UserError for a table that cannot be read, lines without an image and images without a line.
     """
     path, wanted = split(text)
@@ -44,7 +55,7 @@ def read_attributes(text: str, images: Sequence[Path]) -> tuple[Labels, tuple[st
     columns = [names.index(name) for name in wanted] or [i for i in range(len(names)) if i != file]
     if not columns:
         raise UserError(f"{path}: there are no attributes beside the files")
-    number, found, absent = numbers(images), dict[int, str](), list[str]()
+    number, found, absent = numbers(images), dict[int, list[str]](), list[str]()
     for n, row in enumerate(body, 2):
         if len(row) < len(names):
             raise UserError(f"{path}: line {n} has {len(row)} columns, not {len(names)}")
@@ -52,13 +63,12 @@ def read_attributes(text: str, images: Sequence[Path]) -> tuple[Labels, tuple[st
         if image is None:
             absent.append(row[file].strip())
         else:
-            found[image] = " ".join(f"{names[i]}={row[i].strip()}" for i in columns)
+            found[image] = [row[i].strip() for i in columns]
     if absent:
         raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
     if without := [str(image) for i, image in enumerate(images) if i not in found]:
         raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
-    domains, labels = np.unique([found[i] for i in range(len(images))], return_inverse=True)
-    return labels.astype(np.int64), tuple(domains.tolist())
+    return path, {names[i]: [found[image][k] for image in range(len(images))] for k, i in enumerate(columns)}
 
 
 def _table(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -51,20 +51,27 @@ def sentences() -> list[str]:
 def parse(text: str) -> tuple[int, ...]:
     """The value of each attribute, by its place; upright where nothing else is said. Words may be in another order.
 
-    Errors: UserError for a word that no sentence has, and an attribute that is named twice, or not at all.
+    Errors: UserError as of `named`, and for an attribute that is not named.
     """
-    found = {"tilt": 0}
-    named: set[str] = set()
-    for word in words_of(text):
-        if word in VALUES:
-            name, place = VALUES[word]
-            if name in named:
-                raise UserError(f"'{text}' names its {name} twice: '{ATTRIBUTES[name][found[name]]}' and '{word}'")
-            named.add(name)
-            found[name] = place
-        elif word not in (*BETWEEN, "."):
-            raise unknown("word", word, VALUES)
+    found = named(text)
     for name, words in ATTRIBUTES.items():
         if name not in found:
             raise UserError(f"'{text}' names no {name}: {', '.join(words)}")
     return tuple(found[name] for name in ATTRIBUTES)
+
+
+def named(text: str) -> dict[str, int]:
+    """The values that are named, by their places, and upright where no tilt is. Words may be in another order.
+
+    Errors: UserError for a word that no sentence has, and for an attribute that is named twice.
+    """
+    found: dict[str, int] = {}
+    for word in words_of(text):
+        if word in VALUES:
+            name, place = VALUES[word]
+            if name in found:
+                raise UserError(f"'{text}' names its {name} twice: '{ATTRIBUTES[name][found[name]]}' and '{word}'")
+            found[name] = place
+        elif word not in (*BETWEEN, "."):
+            raise unknown("word", word, VALUES)
+    return {"tilt": 0} | found

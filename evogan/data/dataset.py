@@ -26,6 +26,7 @@ KINDS = {  # of data, and the stream and field that tell them
     "domains": ("sources", "sources"),
 }
 POINTS = "points"  # a kind of data
+CAPTIONS = "captions"
 SHOWN = 20  # classes in a line
 
 
@@ -38,7 +39,7 @@ class DataSpec:
     a number for a name, numbers as text; an int is the label itself. `data_dir`: where the built-in data sets lie
     (else the environment's EVOGAN_DATA, else ./data). `download`: fetch a built-in data set that is not there.
     `pairs`: where each image's source comes from (`evogan.data.pairs`). `domains`: where other domains come from
-    (`evogan.data.domains`).
+    (`evogan.data.domains`). `conditions`: vectors that are asked for in place of classes (`evogan.data.conditions`).
     """
 
     name: str
@@ -48,6 +49,7 @@ class DataSpec:
     download: bool = False
     pairs: str | None = None
     domains: str | None = None
+    conditions: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +75,29 @@ class Plane:
 
 
 @dataclass(frozen=True, eq=False)
+class Conditions:
+    """What images are asked for where that is no class: vectors. `kind`: `attributes`, or `captions:` and how sentences
+    are coded. `table` (C, K), float32: those that there are. `names`: what each is in words, such as a sentence.
+    """
+
+    kind: str
+    table: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+
+    @property
+    def are_captions(self) -> bool:
+        return self.kind.startswith(CAPTIONS)
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Rows in memory, in two splits: `train`, and `unseen`, which no training sees.
 
     A split has streams, a stream has fields that belong together row by row: images, uint8 (N, C, H, W) with C in
-    {1, 3}; labels, where there are any, int64 (N,), or of K attributes (N, K); sources, what images are to be made
-    from, uint8 (N, C', H', W'). `class_names`: of label 0, 1, ... `plane`: of points, which are images of
-    one pixel, float32 (N, 2, 1, 1).
+    {1, 3}; labels, where there are any, int64 (N,), or with `conditions` vectors, float32 (N, K), and in the field
+    conditions which of the table each is, int64 (N,); sources, what images are to be made from, uint8
+    (N, C', H', W'). `class_names`: of label 0, 1, ... `plane`: of points, which are images of one pixel, float32
+    (N, 2, 1, 1).
     `notes`: what was made of what was found, as far as it does not go without saying. `domains`: names of streams that
     are domains, in their order; `truth`: whether the same row of each in `unseen` is the same thing.
     Errors: UserError for fields of a stream that differ in length, and for splits that differ in fields.
@@ -93,6 +111,7 @@ class Dataset:
     domains: tuple[str, ...] = ()
     truth: bool = False
     plane: Plane | None = None
+    conditions: Conditions | None = None
 
     def __post_init__(self) -> None:
         if _names(self.train) != _names(self.unseen):
@@ -109,7 +128,8 @@ class Dataset:
 
     @property
     def labels(self) -> Labels | None:
-        return self.train["images"].get("labels")
+        """Classes: none where vectors are asked for."""
+        return None if self.conditions else self.train["images"].get("labels")
 
     @property
     def held_out(self) -> Images:
@@ -117,7 +137,7 @@ class Dataset:
 
     @property
     def held_out_labels(self) -> Labels | None:
-        return self.unseen["images"].get("labels")
+        return None if self.conditions else self.unseen["images"].get("labels")
 
     @property
     def image_size(self) -> int:
@@ -159,6 +179,8 @@ class Dataset:
                 sha.update(b"none")
             else:
                 _add(sha, array)
+        if self.conditions:  # what is learned of sentences rounds otherwise elsewhere
+            sha.update(f"{self.conditions.kind}{self.conditions.names}".encode())
         for stream, field in sorted(_names(self.train) - {("images", "images"), ("images", "labels")}):
             for split in (self.train, self.unseen):
                 sha.update(f"{stream}.{field}".encode())

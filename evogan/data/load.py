@@ -15,6 +15,7 @@ from evogan.data import kept
 from evogan.data.arrays import load_arrays, of_dataset
 from evogan.data.attributes import ATTRIBUTES, read_attributes
 from evogan.data.builtin import DATASETS, load_builtin
+from evogan.data.conditions import captioned, check_conditions, of_table
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
 from evogan.data.domains import CLASSES, by_classes, by_recipes, of_data_sets, recipes_of
 from evogan.data.folder import load_folder
@@ -48,12 +49,15 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
     if spec.pairs is not None:
         check_pairs(spec.pairs)
     recipes_of(spec.domains or CLASSES)
+    if spec.conditions is not None:
+        check_conditions(spec.conditions)
     source = _find(spec)
     for text in (
         spec.name,
         spec.data_dir or "",
         spec.pairs or "",
         spec.domains or "",
+        spec.conditions or "",
         source.name,
         *(source.class_names or ()),
     ):
@@ -72,6 +76,8 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
         raise UserError(f"data set '{spec.name}': all {len(data.images):,} images to train on are equal")
     if spec.domains is not None:
         return _in_domains(spec.domains, data, spec, whole, chosen, tell)
+    if spec.conditions is not None:
+        return _told(spec.conditions, data, spec, source, chosen, tell)
     return data if spec.pairs is None else _paired(spec.pairs, data, spec, whole, chosen, tell)
 
 
@@ -79,10 +85,7 @@ def _in_domains(domains: str, data: Dataset, spec: DataSpec, source: Source, cho
     if domains == CLASSES:
         return by_classes(data)
     if domains.startswith(ATTRIBUTES):
-        if not (folder := expand(spec.name)).is_dir():
-            raise UserError(f"domains '{domains}': data set '{spec.name}' is no folder whose files it could name")
-        images = [Path(source.called(row)).relative_to(folder) for row in chosen.rows.tolist()]
-        labels, known_as = read_attributes(domains, images)
+        labels, known_as = read_attributes(domains, _paths(f"domains '{domains}'", spec, source, chosen))
         n = chosen.train
         known = image_dataset(data.name, data.images, labels[:n], data.held_out, labels[n:], known_as, data.notes)
         return by_classes(known)
@@ -93,6 +96,20 @@ def _in_domains(domains: str, data: Dataset, spec: DataSpec, source: Source, cho
         if name not in DATASETS and not expand(name).exists():
             raise unknown("domains", name, [CLASSES, *RECIPES, *DATASETS, *KINDS.split(", ")])
     return of_data_sets(data, [load_dataset(replace(spec, name=name, domains=None), tell) for name in names])
+
+
+def _told(conditions: str, data: Dataset, spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
+    if conditions.startswith(ATTRIBUTES):
+        return of_table(data, conditions, _paths(f"conditions '{conditions}'", spec, source, chosen))
+    tell(f"{data.name}: digits are coloured, and their sentences coded", 0.0)
+    return captioned(data, conditions)
+
+
+def _paths(what: str, spec: DataSpec, source: Source, chosen: _Chosen) -> list[Path]:
+    """Of the files, from the folder that the data set is. Errors: UserError if it is none."""
+    if not (folder := expand(spec.name)).is_dir():
+        raise UserError(f"{what}: data set '{spec.name}' is no folder whose files it could name")
+    return [Path(source.called(row)).relative_to(folder) for row in chosen.rows.tolist()]
 
 
 def _paired(pairs: str, data: Dataset, spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:

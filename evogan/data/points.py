@@ -66,7 +66,7 @@ def is_points(spec: DataSpec) -> bool:
 
 def load_points(spec: DataSpec) -> Dataset:
     """Errors: UserError for what is asked of images alone, and for arrays that are no points."""
-    for option in ("image_size", "classes", "pairs", "domains"):
+    for option in ("image_size", "classes", "pairs", "domains", "conditions"):
         if getattr(spec, option) is not None:
             raise UserError(f"data set '{spec.name}' has points: --{option.replace('_', '-')} is for images")
     if spec.name in POINTS:

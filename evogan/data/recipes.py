@@ -82,7 +82,7 @@ def edges(images: Images, block: int) -> Images:
     if not block % 2 or not 3 <= block <= side:
         raise UserError(f"recipe 'edges:{block}': a block is odd, 3 to the side of an image, {side}")
     grey = _luma(images)
-    white = (grey + DARKER) * block**2 > _sums_around(grey, block)
+    white = (grey + DARKER) * block**2 > sums_around(grey, block)
     return np.where(white, 255, 0).astype(np.uint8)[:, None]
 
 
@@ -97,7 +97,7 @@ def hint(images: Images, block: int) -> Images:
         rng = np.random.default_rng(derive_seed("hint", image.tobytes().hex()))
         for top, start in rng.integers(0, side - blank + 1, size=(count, 2)):
             place[:, top : top + blank, start : start + blank] = 255
-    colours = _rounded(_sums_around(left.reshape(-1, *left.shape[2:]), blurred), blurred**2).reshape(left.shape)
+    colours = _rounded(sums_around(left.reshape(-1, *left.shape[2:]), blurred), blurred**2).reshape(left.shape)
     return np.where(lines > 0, colours, 0).astype(np.uint8)
 
 
@@ -173,7 +173,7 @@ def _luma(images: Images) -> Numbers:
     return luma
 
 
-def _sums_around(values: Numbers, block: int) -> Numbers:
+def sums_around(values: Numbers, block: int) -> Numbers:
     """(N, H, W): of the square of that side around each; beyond the border is what lies at it."""
     before, after = block // 2, (block - 1) // 2
     around = np.pad(values, ((0, 0), (before, after), (before, after)), mode="edge")

@@ -4,18 +4,20 @@ encoder that one's weights, too."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from evogan.data.dataset import Dataset, Images, Plane
+from evogan.data.captions import ATTRIBUTES, named, sentence, sentences
+from evogan.data.dataset import Conditions, Dataset, Images, Plane
 from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
@@ -28,6 +30,7 @@ from evogan.files.documents import parse_json
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
+from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.trial import PLAYERS, GANTask
 from evogan.zoo.gan import GAN, Crosses, Encodes, Prompt, Translates, parts
@@ -36,7 +39,18 @@ MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
 MOST = 1_000_000  # images at once
 LARGEST = 2**16  # side of an image, in pixels
+CONDITIONS, ROWS = 1000, 20  # that a header has, and a grid shows, at most
+VALUE_COUNTS = torch.tensor([len(words) for words in ATTRIBUTES.values()])
 PLANE = "plane"  # in the header of one that makes points: the centre and the scale of the data
+
+
+def conditions_of(conditions: Conditions) -> dict[str, Any]:
+    """For the header of a GAN that is asked for vectors: which there are, the first of very many, with their words."""
+    table = [[round(number, 3) for number in row] for row in conditions.table[:CONDITIONS].tolist()]
+    return {
+        "classes": list(conditions.names[:CONDITIONS]),
+        "conditions": {"kind": conditions.kind, "table": table},
+    }
 
 
 def pack_generator(gan: GAN, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
@@ -65,6 +79,7 @@ class Generator:
 
     `genome`: what it was built from. `facts`: image_size, channels, task, key, fid. `classes`: the names of those that
     it can be asked for; of an unconditional one there are none. `tells_apart`: of those that its GAN was built for.
+    `conditions`: what it can be asked for, under these names, where that are vectors.
     `code`: the parts of a code by name, and how long each is, such as category, continuous and latent; of a GAN without
     an encoder there are none. `plane`: of one that makes points, (n, 2) in the units of its data, not images.
     """
@@ -74,7 +89,8 @@ class Generator:
         with unless_damaged(path, "a generator"):
             form = read_form(parse_json(header))
             self.genome, self.facts = form.genome, form.facts
-            self.classes, self.tells_apart = form.classes, form.tells_apart
+            self.classes, self.tells_apart, self.conditions = form.classes, form.tells_apart, form.conditions
+            self.told = form.told
             self.plane = _plane(self.facts[PLANE]) if PLANE in self.facts else None
             needed = count_parameters(self.genome, form.fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
@@ -88,14 +104,24 @@ class Generator:
             if isinstance(self._gan, Encodes):
                 self._gan.encoder.load_state_dict(encoder)
 
-    def sample(self, n: int, seed: int = 0, label: int | str | None = None, code: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        label: int | str | None = None,
+        code: int | None = None,
+        text: str | Sequence[str] | None = None,
+    ) -> Tensor:
         """`n` images, (n, C, H, W) in [-1, 1], or points; the same for the same `n`, seed, label and code.
 
         `label`: the class of a conditional generator's images, by its name or number; without one they have classes
-        in turn. `code`: the category that they are all made of, from 0, where codes have one. Errors: UserError for a
-        label or a category that does not exist.
+        in turn, or conditions at random. `code`: the category that they are all made of, from 0, where codes have one.
+        `text`: of a generator that learned from captions, a sentence, or several, of each of which there are `n`
+        images, from the same latents; what it does not name is at random, but nothing is tilted. Errors: UserError for
+        a label, a category or a word that does not exist.
         """
-        return self._sample(self._prompt(read_option("n", n, int, low=1, high=MOST), seed, label, code))
+        n = read_option("n", n, int, low=1, high=MOST)
+        return self._sample(self._prompt(n, seed, label, code) if text is None else self._said(n, seed, text))
 
     @property
     def gan(self) -> GAN:
@@ -177,14 +203,17 @@ class Generator:
         return self
 
     def class_grid(self, columns: int = 8, seed: int = 0) -> Tensor:
-        """Images of a conditional generator in rows of as many: a row a class, with the same latent down a column.
+        """Images of a conditional generator in rows of as many: a row a class, with the same latent down a column; of
+        conditions that are no classes the first 20.
 
         Errors: UserError for an unconditional one.
         """
         self._check_conditional()
         columns = read_option("columns", columns, int, low=1, high=MOST)
-        prompt = self._gan.prompts(columns, {"labels": torch.zeros(columns, dtype=torch.long)}, self._rng(seed))
-        return self._sample(of_every_class(prompt, len(self.classes)))
+        asked = torch.zeros(columns, dtype=torch.long)
+        prompt = self._gan.prompts(columns, {"labels": self._told(asked)}, self._rng(seed))
+        found = of_every_class(prompt, len(self.classes) if self.conditions is None else min(len(self.classes), ROWS))
+        return self._sample({**found, "labels": self._told(found["labels"])})
 
     def sweep_code(
         self, columns: int = 8, seed: int = 0, label: int | str | None = None, code: int | None = None
@@ -303,15 +332,46 @@ class Generator:
             raise UserError(f"images must be (N, {channels}, {size}, {size}), not {shape}")
 
     def _prompt(self, n: int, seed: int, label: int | str | None, code: int | None = None) -> Prompt:
-        """Without a label of the classes in turn."""
+        """Without a label of the classes in turn, or of conditions at random."""
         if isinstance(self._gan, Translates):
             raise UserError("this generator makes images of images: `evogan translate`, or its method `translate`")
-        labels = torch.arange(n) % max(len(self.classes), 1) if label is None else torch.full((n,), self._label(label))
-        prompt = self._gan.prompts(n, {"labels": labels}, self._rng(seed))
+        if label is not None:
+            labels = torch.full((n,), self._label(label))
+        elif self.conditions is not None:
+            labels = self.at_random(n, seed)
+        else:
+            labels = torch.arange(n) % max(len(self.classes), 1)
+        prompt = self._gan.prompts(n, {"labels": self._told(labels)}, self._rng(seed))
         if code is None:
             return prompt
         self._check_category(code)
         return codes.of_category(prompt, code)
+
+    def _said(self, n: int, seed: int, text: str | Sequence[str]) -> Prompt:
+        """n of each sentence, with the same latents."""
+        if self.conditions is None or not self.conditions.are_captions:
+            raise UserError(
+                "this generator is asked for no sentences, as one is that learned from --conditions captions"
+            )
+        texts = [text] if isinstance(text, str) else list(text)
+        read_option("n times texts", n * len(texts), int, low=1, high=MOST)
+        rng = self._rng(derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "said"))
+        place, asked = {name: i for i, name in enumerate(self.classes)}, list[int]()
+        for found in map(named, texts):
+            for drawn in (torch.rand(n, len(ATTRIBUTES), generator=rng) * VALUE_COUNTS).long().tolist():
+                values = [found.get(name, own) for name, own in zip(ATTRIBUTES, drawn, strict=True)]
+                asked.append(place[sentence(values)])
+        prompt = of_every_class(self._prompt(n, seed, None), len(texts))
+        return {**prompt, "labels": self._told(torch.tensor(asked))}
+
+    def at_random(self, n: int, seed: int = 0) -> Tensor:
+        """(n,): which of its conditions n samples are asked for where nothing is said."""
+        rng = self._rng(derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "conditions"))
+        return torch.randint(len(self.classes), (n,), generator=rng)
+
+    def _told(self, labels: Tensor) -> Tensor:
+        """As the networks are told them."""
+        return labels if self.conditions is None else torch.from_numpy(self.conditions.table)[labels]
 
     def _translates(self) -> Translates:
         if not isinstance(self._gan, Translates):
@@ -374,7 +434,7 @@ def of_every_class(prompt: Prompt, classes: int) -> Prompt:
 @dataclass(frozen=True)
 class Form:
     """What a GAN was built from. `classes`: names of those that it can be asked for; `tells_apart`: that it was built
-    for. `facts`: what else is known.
+    for. `conditions`: those, where they are vectors. `facts`: what else is known.
     """
 
     genome: Genome
@@ -382,6 +442,12 @@ class Form:
     classes: tuple[str, ...]
     tells_apart: tuple[str, ...]
     facts: dict[str, Any]
+    conditions: Conditions | None = None
+
+    @property
+    def told(self) -> int:
+        """How many numbers a condition has: as many as there are classes."""
+        return len(self.tells_apart) if self.conditions is None else self.conditions.table.shape[1]
 
 
 def read_form(header: Any) -> Form:
@@ -400,7 +466,21 @@ def read_form(header: Any) -> Form:
     if "source_classes" in facts:
         classes_of = read_option("source_classes", facts["source_classes"], int, low=1, high=LARGEST)
         fields["source_labels"] = Field((), classes_of)
-    return Form(genome, fields, classes, known, facts)
+    if "conditions" not in facts:
+        return Form(genome, fields, classes, known, facts)
+    conditions = _conditions(facts["conditions"], classes)
+    fields = {**image_fields(size, channels), "labels": Field(conditions.table.shape[1:])}
+    return Form(genome, fields, classes, (), facts, conditions)
+
+
+def _conditions(written: Any, names: tuple[str, ...]) -> Conditions:
+    table = np.array(written["table"], dtype=np.float32)
+    if table.ndim != 2 or len(table) != len(names) or not table.size or not np.isfinite(table).all():
+        raise UserError("its conditions are no finite numbers, a row for each name")
+    found = Conditions(str(written["kind"]), table, names)
+    if found.are_captions and set(names) != set(sentences()):
+        raise UserError("its captions are others than those of this version")
+    return found
 
 
 def _plane(written: Any) -> Plane:

@@ -73,6 +73,8 @@ class Critic:
         if self.classes and labels is None:
             raise UserError("this critic is told the classes of images: labels are missing")
         given = [torch.as_tensor(labels, dtype=torch.long)] if self.classes and labels is not None else []
+        if self._players.form.conditions is not None:
+            given = [torch.from_numpy(self._players.form.conditions.table)[own] for own in given]
         seed = derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "critic")
         rng, rows = torch.Generator().manual_seed(seed), self._rows if self.in_batches else AT_ONCE
         total, gan = torch.zeros(len(shown), dtype=torch.float64), self._players.gan

@@ -17,7 +17,7 @@ from evogan.evaluation.players import Players
 from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.evaluation.shown import shown
-from evogan.fitness import OF_CLASSIFIERS, OF_TRUTH, Scorer, to_unit_range
+from evogan.fitness import OF_CAPTIONS, OF_CLASSIFIERS, OF_TRUTH, Scorer, to_unit_range
 from evogan.fitness.measures import OF_IMAGES, OF_LABELS, OF_MODES, OF_POINTS
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
@@ -119,6 +119,9 @@ class GANEvaluator:
                 raise UserError(f"fitness '{metric}' needs points of known Gaussians, as 'ring' and 'grid' have")
         if self._dataset.class_count is None and (of_labels := sorted(OF_LABELS.intersection(metrics))):
             raise UserError(f"fitness '{of_labels[0]}' needs images with labels: '{self._dataset.name}' has none")
+        conditions = self._dataset.conditions
+        if not (conditions and conditions.are_captions) and (of := sorted(OF_CAPTIONS.keys() & metrics)):
+            raise UserError(f"fitness '{of[0]}' judges by captions, which images have with --conditions captions")
         if (of_classifiers := [metric for metric in metrics if metric in OF_CLASSIFIERS]) and self._few is None:
             raise UserError(
                 f"fitness '{of_classifiers[0]}' judges what was learned from few labels: say of how many images with "

@@ -112,7 +112,10 @@ class Players:
                 f"'{self.path}' is of images of {size}x{size} with {_channels(channels)}, '{data.name}' has "
                 f"{data.image_size}x{data.image_size} with {_channels(data.channels)}{resize}"
             )
-        if self.form.classes and len(self.form.classes) != (data.class_count or 0):
+        theirs, ours = self.form.conditions, data.conditions
+        if theirs is not None and (ours is None or (theirs.kind, theirs.names) != (ours.kind, ours.names)):
+            raise UserError(f"'{self.path}' is told {theirs.kind}, and of '{data.name}' nothing such is known")
+        if theirs is None and self.form.classes and len(self.form.classes) != (data.class_count or 0):
             raise UserError(
                 one_line(
                     f"'{self.path}' is of {len(self.form.classes)} classes ({', '.join(self.form.classes)}), "

@@ -14,7 +14,8 @@ from evogan.data import Dataset
 from evogan.data.dataset import Labels
 from evogan.evaluation import domains
 from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS
-from evogan.evaluation.checkpoint import PLANE, of_every_class
+from evogan.evaluation.captioned import captioned_png
+from evogan.evaluation.checkpoint import PLANE, conditions_of, of_every_class
 from evogan.evaluation.codes import (
     CATEGORY,
     CODE_NN,
@@ -49,6 +50,7 @@ LADDERS = 24  # images whose steps are shown
 PAIRS, PAIRED = 24, 3  # in a grid of sources, images and true images; of them in a row
 COLUMNS, GRID_CLASSES = 8, 20  # of one of classes, and how many at most
 LABELS, GAN_TRAIN, ERROR = "labels", "gan_train_error", "error"
+CONDITIONS = "conditions"  # which of them an image has that is asked for by a vector
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class Scoring:
         """
         gan, fresh = trainer.gan, trial.replicate >= FRESH
         scores = self.scorer.score(self._samples(gan))
-        if LABELS in gan.prompted and (GAN_TRAIN in trial.choice.metrics or (fresh and trainer.is_through)):
+        if (
+            LABELS in gan.prompted
+            and self.classes
+            and (GAN_TRAIN in trial.choice.metrics or (fresh and trainer.is_through))
+        ):
             scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
         if isinstance(gan, Encodes):
             scores |= self._judged_codes(gan, fresh, CODE_NN in trial.choice.metrics or trainer.is_through)
@@ -111,8 +117,8 @@ class Scoring:
 
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples; of points among those of the data; of a conditional GAN a row a class, with the
-        same latent down a column, and likewise a row a category; of one that translates, held-out sources, what is made
-        of each, and its image; of one between domains, both ways, and back again."""
+        same latent down a column, and likewise a row a category, or a condition with its words; of one that translates,
+        held-out sources, what is made of each, and its image; of one between domains, both ways, and back again."""
         if isinstance(gan, Crosses):
             with self._precision():
                 images, each = domains.shown(gan, self.dataset, self.device)
@@ -123,6 +129,8 @@ class Scoring:
         if self.dataset.plane:
             return scatter_png(self._images(gan, self._first(gan, SCATTERED)).cpu().numpy(), self.dataset.images)
         prompt = self._first(gan, COLUMNS)
+        if CONDITIONS in prompt:
+            return self._captioned(gan, prompt)
         if LABELS in gan.prompted:
             prompt = of_every_class(prompt, min(self.classes, GRID_CLASSES))
         elif CATEGORY in prompt:
@@ -130,6 +138,14 @@ class Scoring:
         else:
             prompt = self._first(gan, GRID)
         return grid_png(self._images(gan, prompt), COLUMNS)
+
+    def _captioned(self, gan: GAN, prompt: Prompt) -> bytes:
+        """A row a condition, with the same latent down a column."""
+        assert self.dataset.conditions is not None
+        words = [self.dataset.conditions.names[i] for i in prompt[CONDITIONS].tolist()]
+        own = {name: x.repeat_interleave(len(words), 0) for name, x in prompt.items() if name in (LABELS, CONDITIONS)}
+        others = {name: x.repeat(len(words), *[1] * (x.dim() - 1)) for name, x in prompt.items() if name not in own}
+        return captioned_png(self._images(gan, own | others), words)
 
     def pictures(self, gan: GAN) -> dict[str, bytes]:
         """Of a GAN with an encoder PNGs by their files' names: what its codes do; unseen images above their
@@ -184,6 +200,8 @@ class Scoring:
         """For a file of it, the names of the classes that it can be asked for, and that it tells apart; the form of its
         sources."""
         asked: dict[str, Any] = {"classes": list(self.class_names)} if LABELS in gan.prompted else {}
+        if LABELS in gan.prompted and (conditions := self.dataset.conditions) is not None:
+            asked = conditions_of(conditions)
         if SOURCES in gan.prompted:
             asked[SOURCES] = list(self.fields[SOURCES].shape)
         if isinstance(gan, Crosses):
@@ -199,7 +217,8 @@ class Scoring:
         for prompt in self._prompts(gan):
             for part in parts(prompt, self._at_once):
                 images = self._sample(gan, part)
-                yield (images, part[LABELS]) if LABELS in part else images
+                asked = next((part[name] for name in (CONDITIONS, LABELS) if name in part), None)
+                yield images if asked is None else (images, asked)
 
     def _gan_train_error(self, gan: GAN, fresh: bool) -> float:
         """On one half of the held-out images in a search, on the other where a winner is checked."""
@@ -231,10 +250,12 @@ class Scoring:
         rng = torch.Generator(self.device).manual_seed(seed)
         labels = self.dataset.labels if gan.prompted == (LABELS,) else None
         rows = self.dataset.unseen if gan.prompted else {}
+        asked = (CONDITIONS,) if LABELS in gan.prompted and self.dataset.conditions is not None else ()
         given = Feed(rows if labels is None else _evenly(labels, self.task.samples), seed, self.device)
         for start in range(0, self.task.samples, SAMPLE_BATCH):
             n = min(SAMPLE_BATCH, self.task.samples - start)
-            yield gan.prompts(n, given.next(n, gan.prompted), rng)
+            row = given.next(n, (*gan.prompted, *asked))
+            yield {**gan.prompts(n, row, rng), **{name: row[name] for name in asked}}
 
     @property
     def _at_once(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from evogan.data.dataset import CAPTIONS
 from evogan.engine import Store
 from evogan.engine.history import RunFacts
 from evogan.errors import one_line
@@ -25,6 +26,7 @@ from evogan.report.page import genome_toml
 from evogan.trial import Evaluation, Identity
 from evogan.version import __version__
 
+LISTED = 20  # classes, or conditions
 UNKNOWN = "not recorded in this store"
 LICENCE = (
     "The weights were learned from the data above, and its licence and terms hold for what is done with them and with "
@@ -33,6 +35,7 @@ LICENCE = (
 MEANINGS = {
     "latent": "drawn from the prior, {prior}",
     "labels": "the class, from 0",
+    "conditions": "the numbers of what is asked for",
     "sources": "the image that it makes another of, in [-1, 1]",
     "category": "a category, one-hot",
     "continuous": "continuous codes, about -1 to 1",
@@ -74,7 +77,7 @@ def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tup
     """As text. `inputs`: of an ONNX file, the shape of a row of each."""
     genome, said = generator.genome, generator.facts
     this = _this(generator, known.trainings)
-    toml_name = f"{name}.toml"
+    toml_name, more = f"{name}.toml", len(generator.classes) - LISTED
     return (
         environment()
         .get_template("card.md.j2")
@@ -84,7 +87,7 @@ def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tup
             version=__version__,
             size=said["image_size"],
             channels=said["channels"],
-            classes=generator.classes,
+            classes=[*generator.classes[:LISTED], *([f"... {more:,} more"] if more > 0 else [])],
             data=_data(known),
             budget=_budget(known),
             fid=_fid(said.get("fid"), known),
@@ -181,6 +184,9 @@ def _command(toml: str, said: Mapping[str, Any], known: Known, this: tuple[Ident
         words += ["--kimg", f"{task['kimg']:g}"]
     words += ["--samples", str(task["samples"])] if "samples" in task else []
     words += ["--labels", str(task["labels"])] if task.get("labels") else []
+    if "conditions" in said:
+        kind = said["conditions"]["kind"]
+        words += ["--conditions", kind if kind.startswith(CAPTIONS) else f"{kind}:FILE"]
     words += ["--replicate", str(this[0][3])] if this and this[0][3] else []
     return shlex.join(words)
 
@@ -190,5 +196,7 @@ def _input(generator: Generator, name: str, shape: Sequence[int]) -> dict[str, s
     return {
         "name": name,
         "shape": " x ".join(map(str, shape)) or "a whole number",
-        "what": MEANINGS.get(name, "a part of its code").format(prior=prior),
+        "what": MEANINGS.get("conditions" if name == "labels" and shape else name, "a part of its code").format(
+            prior=prior
+        ),
     }

@@ -77,6 +77,10 @@ def generator_of(name: str | Path, place: Place) -> Path:
 def _of_file(path: Path) -> Found:
     players = read_players(path)
     known, genome = players.form.facts, players.form.genome
+    if players.form.conditions is not None:
+        raise UserError(
+            f"'{path}' is told {players.form.conditions.kind}: code is written for GANs that are told classes"
+        )
     about = f"{facts.about(genome)}, trained{_on(known)}".rstrip(", ")
     found = Found(
         path.stem if path.suffix else path.name,

@@ -1,7 +1,7 @@
 """A trained generator as an ONNX file: what samples are made from goes in by name, images come out.
 
     latent           (N, size), whatever the prior of the GAN gives
-    labels           (N,), of a conditional one the classes, from 0
+    labels           (N,), of a conditional one the classes, from 0; or conditions (N, K), as vectors
     category, ...    (N, size), of a GAN with codes their parts; a category is one-hot
     sources          (N, C, H, H) in [-1, 1], of one that makes images from images
     ->  images       (N, C, H, W) in [-1, 1]

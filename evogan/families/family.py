@@ -32,6 +32,19 @@ def image_fields(size: int, channels: int, classes: int = 0) -> dict[str, Field]
     return {"images": images, "sources": images, **labelled}
 
 
+def told(fields: Fields) -> int:
+    """How many numbers tell what is asked for: the classes, or the size of conditions that are vectors; 0: neither."""
+    field = fields.get("labels")
+    if field is None or field.shape:
+        return field.shape[0] if field is not None and field.values is None else 0
+    return field.values or 0
+
+
+def are_vectors(fields: Fields) -> bool:
+    """Whether what is asked for are vectors of numbers, and no classes."""
+    return told(fields) > 0 and bool(fields["labels"].shape)
+
+
 ASKED = {  # what data do not have of themselves, and how a user says it
     "few_labels": "learns from few labels: say of how many images with --labels",
     "domains": "translates between domains without pairs: say which with --domains",

@@ -18,6 +18,7 @@ from evogan.fitness.load import load_features
 from evogan.fitness.measures import (
     MEASURES,
     METRICS,
+    OF_CAPTIONS,
     OF_CLASSES,
     OF_CLASSIFIERS,
     OF_DOMAINS,
@@ -36,6 +37,7 @@ from evogan.fitness.train_features import train_features
 __all__ = [
     "MEASURES",
     "METRICS",
+    "OF_CAPTIONS",
     "OF_CLASSES",
     "OF_CLASSIFIERS",
     "OF_DOMAINS",

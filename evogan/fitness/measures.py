@@ -111,6 +111,12 @@ OF_CLASSES = {  # of GANs that are asked for classes
     "gan_train_error": "error on unseen images of a classifier that was trained on samples",
 }
 
+OF_CAPTIONS = {  # of GANs that are asked for what a sentence says
+    "caption_error": "share of attributes that are read from samples as something else than the caption says",
+    "caption_worst": "the same of the attribute that is got wrong most often",
+    **{f"{name}_error": f"the same of the {name}" for name in ("thickness", "colour", "digit", "tilt", "background")},
+}
+
 OF_ENCODERS = {  # of GANs with an encoder
     "clustering_error": "share of unseen images outside the best one-to-one map of its categories to the classes",
     "nmi": "normalised mutual information of categories and classes of unseen images; more is better",
@@ -149,7 +155,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_POINTS | OF_CLASSES | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_DOMAINS
+METRICS |= OF_IMAGES | OF_POINTS | OF_CLASSES | OF_CAPTIONS | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_DOMAINS
 METRICS |= OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place

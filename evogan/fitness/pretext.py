@@ -1,6 +1,7 @@
 """Pretext tasks: what a network can learn from images alone, so that its last hidden layer tells them apart.
 
     classes    the label of an image, where there are labels: no pretext
+    attributes what else is true of it, where the data say so beside its label
     clusters   to which of k clusters an image belongs (k-means on the principal components of the pixels, each of
                variance 1: as they are, those of light and colour would decide alone)
     rotation   by which of four right angles it was turned (Gidaris, Singh and Komodakis 2018, arXiv:1803.07728)
@@ -118,6 +119,19 @@ class Clusters:
     def examples(self, images: Tensor, labels: Tensor | None, rng: torch.Generator) -> Examples:
         at = (images.flatten(1) - self.mean) @ self.components.T
         return images, torch.cdist(at, self.centres).argmin(1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Of labels (n, K)."""
+
+    column: int
+    outputs: int
+    title: str = "attributes"
+
+    def examples(self, images: Tensor, labels: Tensor | None, rng: torch.Generator) -> Examples:
+        assert labels is not None
+        return images, labels[:, self.column]
 
 
 def _classes(images: Tensor, labels: Tensor | None, plan: Pretraining, seed: int) -> Task:

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
+from evogan.data.cache import remembered
 from evogan.data.dataset import Images
 from evogan.errors import UserError
-from evogan.fitness.cache import remembered
+from evogan.fitness.captions import CaptionErrors
 from evogan.fitness.classes import Classes
 from evogan.fitness.features import Features, to_unit_range
-from evogan.fitness.measures import MEASURES, OF_CLASSES, FrechetDistance, Reference
+from evogan.fitness.measures import MEASURES, OF_CAPTIONS, OF_CLASSES, FrechetDistance, Reference
 from evogan.fitness.pictures import Pictures
 from evogan.fitness.points import PlaneMeasures
 from evogan.fitness.threads import threads
@@ -49,6 +50,9 @@ class Scorer:
                 self.lacks |= {"inception_score"}
             if self._classes is None:
                 self.lacks |= {*OF_CLASSES}
+            self._captions = _captions(dataset, features, held_out)
+            if self._captions is None:
+                self.lacks |= {*OF_CAPTIONS}
             self._themselves = (
                 PlaneMeasures(dataset, samples)
                 if dataset.plane
@@ -62,7 +66,7 @@ class Scorer:
 
     def score(self, samples: Iterable[Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
         """What is measured of images (n, C, H, W) in [-1, 1], clamped to it, or of points, in batches of any size:
-        independent samples. Those that were asked for by class come with their classes (n,).
+        independent samples. Those that were asked for come with their classes, or captions (n,).
 
         Raises NonFiniteSamples on NaN or infinite pixels, ValueError unless there are `samples` images in
         all, since FID depends on how many there are.
@@ -78,6 +82,10 @@ class Scorer:
         if asked and self._classes is not None:
             found |= self._classes.measure(self.features, fake, torch.cat(asked))
         images = torch.cat(first)
+        if asked and self._captions is not None:
+            digits, captions = self.features.classify(fake[: len(images)]), torch.cat(asked)[: len(images)]
+            assert digits is not None
+            found |= self._captions.measure(images, digits.cpu(), captions)
         return found | self._themselves.measure(images.clamp(-1, 1) if self.features.bounded else images)
 
     def test_error(self, images: Tensor, labels: Tensor) -> float | None:
@@ -97,6 +105,14 @@ def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Te
         },
     )
     return found["real"], found["held_out"]
+
+
+def _captions(dataset: Dataset, features: Features, held_out: Tensor) -> CaptionErrors | None:
+    """None unless images have captions, and the network tells digits."""
+    if not (dataset.conditions and dataset.conditions.are_captions):
+        return None
+    digits = features.classify(held_out)
+    return None if digits is None else CaptionErrors.of(dataset, digits)
 
 
 def _keeping(

@@ -19,7 +19,7 @@ from evogan.fitness import pretext
 from evogan.fitness.classifier import BATCH, fit
 from evogan.fitness.features import FeatureNet, FeatureRecord, to_unit_range
 from evogan.fitness.frechet import Moments, frechet_distance
-from evogan.fitness.pretext import TASKS, Task
+from evogan.fitness.pretext import TASKS, Column, Task
 from evogan.fitness.scorer import batches, reference_features
 from evogan.stable import derive_seed
 
@@ -27,6 +27,7 @@ NOISE_SIZES = (500, 1000, 5000)
 NOISE_DRAWS = 10
 FEWEST = 100  # images to train on, below which there is nothing to learn
 EACH, MOST = 10, 0.9  # so many images of a class are enough; so large a share must be of such classes
+ATTRIBUTES = "attributes"  # the field of what else is true of an image, int64 (N, K)
 PARTS = 4  # of a batch, for as many cores
 GUESSING = 3.0  # standard errors that a classifier must be better than the commonest class
 
@@ -58,11 +59,16 @@ def train_features(
     images = _small(dataset.images, picked, side)
     known = torch.tensor(dataset.labels[picked]) if labels and dataset.labels is not None else None
     started = perf_counter()
-    tasks = [TASKS[task](images, known, plan, seed) for task in plan.tasks]
+    more = dataset.train["images"].get(ATTRIBUTES) if labels else None
+    if known is not None and more is not None:  # all are learned, and the label is what the network tells
+        known = torch.cat([known[:, None], torch.tensor(more[picked])], 1)
+        tasks: list[Task] = [Column(i, int(own.max()) + 1) for i, own in enumerate(known.T)]
+    else:
+        tasks = [TASKS[task](images, known, plan, seed) for task in plan.tasks]
     classes = tasks[0].outputs if labels else 0
     record = FeatureRecord(name or dataset.name, dataset.fingerprint, side, dataset.channels, classes)
     network = FeatureNet(record, rng)
-    heads = [(task, network.head if labels else _head(task.outputs, rng)) for task in tasks]
+    heads = [(task, network.head if labels and i == 0 else _head(task.outputs, rng)) for i, task in enumerate(tasks)]
     rounds = epochs or max(1, min(plan.epochs, round(plan.passes / len(images))))
     fit(network, heads, images, known, rounds, rng, BATCH, parts=PARTS, progress=progress)
     _round_to_half(network)

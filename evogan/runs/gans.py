@@ -75,7 +75,8 @@ class GANProblem:
         from evogan.data import DataSpec
 
         gan = self.gan
-        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download, gan.pairs, gan.domains)
+        made = gan.pairs, gan.domains, gan.conditions
+        return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download, *made)
 
     @property
     def image_names(self) -> list[str]:
@@ -97,6 +98,7 @@ class GANProblem:
     @cached_property
     def features(self) -> Features:
         """The network that is named, or that suits the data. Errors: UserError if there is none."""
+        from evogan.data.conditions import truths
         from evogan.data.dataset import changed
         from evogan.fitness import SHIPPED, load_features, shipped_for
         from evogan.fitness.learned import learned
@@ -108,13 +110,15 @@ class GANProblem:
             if self.dataset.plane:
                 raise UserError(f"features '{gan.features}' are of images: '{gan.data}' has points")
             return network
-        if gan.data in SHIPPED and gan.domains is None:
+        if gan.data in SHIPPED and gan.domains is None and gan.conditions is None:
             return load_features(gan.data)
         if gan.features is None:
             return load_features("inception", gan.download)
         if self.dataset.plane:
             return PlaneFeatures(self.dataset)
-        made = gan.pairs or gan.domains
+        if self.dataset.conditions and self.dataset.conditions.are_captions:
+            return learned(truths(self.dataset), self._folder, self._tell)
+        made = gan.pairs or gan.domains or gan.conditions
         images = changed(self.dataset) if made else self.dataset  # without what they are made from
         known = shipped_for(images.fingerprint)
         return load_features(known) if known else learned(images, self._folder, self._tell)

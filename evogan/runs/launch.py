@@ -154,6 +154,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     if plan.problem.gan is not None:
         from evogan.fitness import (
             METRICS,
+            OF_CAPTIONS,
             OF_CLASSES,
             OF_CLASSIFIERS,
             OF_DOMAINS,
@@ -167,7 +168,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
             if metric not in METRICS:
                 raise unknown("fitness", metric, METRICS)
-            if metric in OF_CLASSES:
+            if metric in OF_CLASSES or metric in OF_CAPTIONS:
                 _check_conditional(metric, plan)
             if metric in OF_ENCODERS:
                 _check_encoder(metric, plan)
@@ -195,7 +196,7 @@ def _check_conditional(metric: str, plan: Plan) -> None:
     for what, genes in _judged(plan):
         if genes.get("condition", "none") == "none" and metric not in family_of(genes).measures:
             raise UserError(
-                f"fitness '{metric}' judges GANs that are asked for classes: {what} must fix condition = \"labels\""
+                f"fitness '{metric}' judges GANs that are asked for something: {what} must fix condition = \"labels\""
             )
 
 

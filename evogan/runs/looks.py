@@ -55,7 +55,7 @@ def _architectures(run: Run, task: Mapping[str, Any]) -> Iterator[tuple[str, Seq
     named: dict[str, tuple[str, Genome]] = {run.best.row.key: (f"evolved #{run.best.row.number}", run.best.row.genome)}
     for name, key, genome in run.facts.reference:
         named.setdefault(key, (Path(name).stem, genome))
-    classes = len(run.load_best().tells_apart) or CLASSES
+    classes = run.load_best().told or CLASSES
     for name, genome in named.values():
         yield name, architecture(genome, image_fields(task["image_size"], task["channels"], classes))
 

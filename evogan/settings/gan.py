@@ -50,6 +50,12 @@ class GANSettings:
         "second one of half of the images, with a truth that is known; classes, each of which is one; attributes:FILE, "
         "a table; or another data set. Several recipes, or data sets, are parted by commas.",
     )
+    conditions: str | None = option(
+        None,
+        group="data",
+        help="What a conditional GAN is asked for in place of classes: attributes:FILE, a table; or captions, sentences"
+        " about digits, which are coloured by rule; captions:CODE, how these are coded: words, skip_thought, one_hot.",
+    )
     data_dir: str | None = option(
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""
     )
@@ -89,6 +95,10 @@ class GANSettings:
             raise UserError("pairs and domains are both given: images have one or the other")
         if self.labels is not None and self.domains is not None:
             raise UserError("labels and domains are both given: what learns from few labels knows one domain")
+        if self.conditions is not None:
+            for name in ("pairs", "domains", "labels"):
+                if getattr(self, name) is not None:
+                    raise UserError(f"conditions and {name} are both given: images have one or the other")
         if self.iterations is None and self.kimg is None:
             object.__setattr__(self, "kimg", KIMG)
 

@@ -1,4 +1,5 @@
-"""How a class enters generator and critic, whatever their backbones. With 1_y the one-hot code of class y of K:
+"""How a class enters generator and critic, whatever their backbones. With 1_y the one-hot code of class y of K, in
+whose place a condition that is a vector of K numbers, such as attributes or a sentence, stands as it is:
 
 generator  one_hot         G([z, 1_y])                              CGAN, arXiv:1411.1784
            product         G(z o E y)                               the same, by an embedding as long as z
@@ -21,20 +22,33 @@ from evogan.zoo.gan import Critique, Draws, Network
 from evogan.zoo.generator import AroundGenerator, Generator
 from evogan.zoo.layers import precise
 
+TINY = 1e-30
+
 
 def one_hot(labels: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """(N,) of 0 .. classes-1 -> (N, classes)."""
     return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)
 
 
+def code_of(labels: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N, K): labels (N,) one-hot, or conditions (N, K) as they are."""
+    return one_hot(labels, classes, dtype) if labels.dim() == 1 else labels.to(dtype)
+
+
 def other_labels(labels: Tensor, classes: int, rng: torch.Generator) -> Tensor:
-    """For every label (N,) one of the others, all alike probable."""
+    """For every label (N,) one of the others, all alike probable; for conditions (N, K) one of those that are there and
+    differ, if any does."""
+    if labels.dim() > 1:
+        differs = (labels[:, None] != labels).any(2).float()
+        picked = torch.multinomial(differs + TINY, 1, generator=rng)
+        return labels[picked[:, 0]]
     step = torch.randint(1, classes, labels.shape, generator=rng, device=labels.device)
     return (labels + step) % classes
 
 
 class LabelledGenerator(AroundGenerator):
-    """Latents (N, latent), draws and labels (N,) -> images, by a generator of longer latents, or one with such norms.
+    """Latents (N, latent), draws and labels (N,), or conditions (N, classes), -> images, by a generator of longer
+    latents, or one with such norms.
 
     `entry`: one_hot, product or none. `embedding`: size of the one that the norms share; 0 where they have none.
     `normed`: whether the norms of `generator` are given the class, or its embedding, at all.
@@ -52,16 +66,16 @@ class LabelledGenerator(AroundGenerator):
         self._shares = embedding > 0
 
     def enter(self, latent: Tensor, code: Tensor) -> Tensor:
-        """What the generator starts from, of a one-hot code (N, classes)."""
+        """What the generator starts from, of a code (N, classes)."""
         if self.entry == "one_hot":
             return torch.cat([latent, code], 1)
         return latent * self.embedding(code) if self.entry == "product" else latent
 
     def after_step(self, inputs: Tensor, *labels: Tensor) -> None:
-        self.generator.after_step(self.enter(inputs, one_hot(labels[0], self.classes, inputs.dtype)))
+        self.generator.after_step(self.enter(inputs, code_of(labels[0], self.classes, inputs.dtype)))
 
     def forward(self, latent: Tensor, draws: Draws, labels: Tensor) -> Tensor:
-        code = one_hot(labels, self.classes, latent.dtype)
+        code = code_of(labels, self.classes, latent.dtype)
         draws = self.generator.entered(draws, lambda other: self.enter(other, code))
         given = (self.shared(code) if self._shares else code,) if self.normed else ()
         images: Tensor = self.generator(self.enter(latent, code), draws, *given)
@@ -69,7 +83,7 @@ class LabelledGenerator(AroundGenerator):
 
 
 class LabelledCritic(AroundCritic):
-    """(N, C, H, W), draws and labels (N,) -> `Critique`.
+    """(N, C, H, W), draws and labels (N,), or conditions (N, classes), -> `Critique`.
 
     `critic` is given more channels where the class enters as planes: `extra_channels`.
     """
@@ -85,7 +99,7 @@ class LabelledCritic(AroundCritic):
             self.class_head = nn.Linear(self.head.in_features, classes)
 
     def forward(self, x: Tensor, draws: Draws, labels: Tensor) -> Critique:
-        code = one_hot(labels, self.classes, x.dtype)
+        code = code_of(labels, self.classes, x.dtype)
         if self.how == "planes":
             planes = code[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1)
@@ -115,4 +129,4 @@ def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 def match(logits: Tensor, labels: Tensor) -> Tensor:
     """Of what is said of every class (N, K) that of its own, (N,)."""
-    return (logits * one_hot(labels, logits.shape[1], logits.dtype)).sum(1)
+    return (logits * code_of(labels, logits.shape[1], logits.dtype)).sum(1)

@@ -9,7 +9,8 @@ With w_k the width of level k of L, n = filters at the last and twice as many at
     critic   C3 n, LR | C4 2n s2, norm, LR | ... down to sides of 4 to 7 | F 1                       at each level
 
 What is given is the image below (LAPGAN, arXiv:1506.05751; StackGAN, arXiv:1612.03242) or its maps (StackGAN++,
-arXiv:1710.10916). A condition is the class, one-hot, or c ~ N(mu_y, sigma_y^2) (StackGAN's conditioning augmentation).
+arXiv:1710.10916). A condition is the class, one-hot, or a vector as it is; or c ~ N(mu_y, sigma_y^2) of either
+(StackGAN's conditioning augmentation).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import stages
-from evogan.zoo.conditioning import one_hot
+from evogan.zoo.conditioning import code_of
 from evogan.zoo.gan import Critique, Draws, Network
 from evogan.zoo.layers import LeakyReLU, Upsample, norm, precise, resize
 from evogan.zoo.pyramid import expand, sides
@@ -139,7 +140,7 @@ class Generator(generator.Generator):
 
     def _condition(self, labels: Sequence[Tensor], drawn: Tensor) -> tuple[list[Tensor], Tensor | None, Tensor | None]:
         """The condition, if there is one, and what it is drawn from, if it is."""
-        code = [one_hot(own, self._classes, drawn.dtype) for own in labels]
+        code = [code_of(own, self._classes, drawn.dtype) for own in labels]
         if not code or not drawn.shape[1]:
             return code, None, None
         mean, log_variance = precise(self.gaussian(code[0])).chunk(2, 1)

@@ -20,9 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evogan.errors import UserError
-from evogan.families.family import Fields
-from evogan.families.plain.model import IMAGES, LABELS, LATENT, PlainGAN
+from evogan.families.family import Fields, told
+from evogan.families.plain.model import IMAGES, LATENT, PlainGAN, check_told, untold
 from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.stable import derive_seed
@@ -56,25 +55,17 @@ def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
 
 
 def check(genes: Genes, fields: Fields) -> None:
-    """Errors: UserError if there are no classes to ask for."""
-    if is_conditional(genes) and _classes(fields) < 2:
-        found = "are of one class" if _classes(fields) else "have none"
-        raise UserError(f"condition = {genes['condition']} needs images with labels; these {found}")
+    """Errors: UserError for a conditional GAN where there is nothing to ask for, or not such as it takes."""
+    check_told(genes, fields)
 
 
 def impossible(fields: Fields) -> dict[str, list[Value]]:
-    return {"condition": [] if _classes(fields) > 1 else ["labels"]}
-
-
-def _classes(fields: Fields) -> int:
-    """0 without any: attributes, a row each, are none."""
-    field = fields.get(LABELS)
-    return 0 if field is None or field.shape else field.values or 0
+    return untold(fields)
 
 
 def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     channels, size, _ = fields[IMAGES].shape
-    classes = _classes(fields) if is_conditional(genes) else 0
+    classes = told(fields) if is_conditional(genes) else 0
 
     def critic(k: int, side: int) -> Network:
         seen = channels * (2 if k and genes["level_sees_low"] else 1)
@@ -97,7 +88,7 @@ class LadderGAN(PlainGAN):
     ) -> None:
         filled = {**ABSENT, **genes, "critic_norm": genes["level_critic_norm"]}
         shape = fields[IMAGES].shape
-        super().__init__(filled, shape, networks["generator"], networks["critic"], rng, _classes(fields))
+        super().__init__(filled, shape, networks["generator"], networks["critic"], rng, told(fields))
         self.prior = replace(self.prior, size=self._generator.whole)
         self.sides = self._generator.sides
         self._in_turn: bool = genes["levels_in_turn"]

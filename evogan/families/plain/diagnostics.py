@@ -7,6 +7,8 @@ generator_output          root mean square of the pixels, over that of training 
 wasserstein_estimate      of the loss of that name: E r - E f on training images, in units of this critic alone
 wasserstein_estimate_held_out  the same with held-out images
 label_effect              of a conditional GAN: how far another class moves an image, over how far another latent does
+label_told                the chance that the critic ranks a held-out image with its own class above the same one with
+                          another, ties being 1/2; by its head for classes or matches, where it has one
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from evogan.zoo.conditioning import other_labels
+from evogan.zoo.conditioning import match, other_labels
 from evogan.zoo.gan import Rows
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
     scores: list[list[Tensor]] = [[], [], []]
     features, pixels, theirs = [], [], []
     moved: list[list[Tensor]] = [[], []]  # by another class, by another latent
+    told: list[Tensor] = []  # of a held-out image with its own class, above that with another
     for _ in range(-(-IMAGES // n)):
         fields = gan.needs("critic")
         data, held_out = seen(n, fields), unseen(n, fields)
@@ -56,8 +59,12 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
             said = critic(images, (), *beside)
             scores[kind].append(said.score)
             features.append(said.features)
+        for own in others:
+            told.append(_told(gan, shown[1], held_out["images"], own))
     training, unknown, fake = (critic.sign * torch.cat(said) for said in scores)
     more = {"label_effect": _rms(moved[0]) / max(_rms(moved[1]), TINY)} if gan.prompted else {}
+    if told and len(found := torch.cat(told)):
+        more["label_told"] = float(found.double().mean() + 1) / 2
     if gan.genes["loss"] == "wasserstein":
         more["wasserstein_estimate"] = float(training.mean() - fake.mean())
         more["wasserstein_estimate_held_out"] = float(unknown.mean() - fake.mean())
@@ -67,6 +74,17 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
         "critic_features": _rms(features),
         "generator_output": _rms(pixels) / _rms(theirs),
     }
+
+
+def _told(gan: PlainGAN, shown: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    """Signs, of images whose neighbour has another label."""
+    critic, other, said = gan.players["critic"], labels.roll(1, 0), list[Tensor]()
+    for these in (labels, other):
+        critique = critic(shown, (), *gan.given(images, [these]))
+        value = critic.sign * critique.score
+        said.append(value if critique.classes is None else value + match(critique.classes, these))
+    differs = (labels != other).flatten(1).any(1) if labels.dim() > 1 else labels != other
+    return (said[0] - said[1]).sign()[differs]
 
 
 def forced_choice(high: Tensor, low: Tensor) -> float:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from evogan.errors import UserError
-from evogan.families.family import Fields
+from evogan.families.family import Fields, are_vectors, told
 from evogan.families.plain.diagnostics import critic_diagnostics
 from evogan.families.plain.family import PLAIN
 from evogan.genes import GENES, LABELLED
@@ -61,12 +61,18 @@ OF_IMAGES: dict[str, list[Value]] = {  # values that points know nothing of
     "mirror": [True],
 }
 
+OF_CLASSES: dict[str, dict[Value, str]] = {  # values that take classes, and no other conditions
+    "critic_label": {"auxiliary": "tells the class"},
+    "generator_norm": {"virtual_batch": "compares with an image of each class"},
+    "critic_norm": {"virtual_batch": "compares with images and their classes"},
+}
+
 
 def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
     """With fresh weights, which depend on genes, fields and `seed` alone."""
     players = fresh(lambda: _networks(genes, fields), genes, seed)
     rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
-    gan = PlainGAN(genes, fields[IMAGES].shape, players["generator"], players["critic"], rng, _classes(fields))
+    gan = PlainGAN(genes, fields[IMAGES].shape, players["generator"], players["critic"], rng, told(fields))
     gan.to(torch.device("cpu"))
     return gan
 
@@ -76,7 +82,7 @@ def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]
 
 
 def _networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
-    generator, critic = make_networks(genes, *_form(fields), _classes(fields))
+    generator, critic = make_networks(genes, *_form(fields), told(fields))
     return {"generator": generator, "critic": critic}
 
 
@@ -95,9 +101,26 @@ def check(genes: Mapping[str, Any], fields: Fields) -> None:
         raise UserError(
             f"attention = {genes['attention']}: at image size {size} the networks have no maps of that size"
         )
-    if is_conditional(genes) and _classes(fields) < 2:
-        found = "are of one class" if _classes(fields) else "have none"
+    check_told(genes, fields)
+
+
+def check_told(genes: Mapping[str, Any], fields: Fields) -> None:
+    """Errors: UserError for a conditional GAN where there is nothing to ask for, or not such as it takes."""
+    if not is_conditional(genes):
+        return
+    if told(fields) < 2 and not are_vectors(fields):
+        found = "are of one class" if told(fields) else "have none"
         raise UserError(f"condition = {genes['condition']} needs images with labels; these {found}")
+    for gene, why in OF_CLASSES.items() if are_vectors(fields) else ():
+        if (value := genes.get(gene)) in why:
+            raise UserError(f"{gene} = {value} {why[value]}, and these conditions are vectors")
+
+
+def untold(fields: Fields) -> dict[str, list[Value]]:
+    """The values of genes of conditioning with which there is no GAN for such fields."""
+    if are_vectors(fields):
+        return {gene: [*why] for gene, why in OF_CLASSES.items()}
+    return {"condition": [] if told(fields) > 1 else ["labels"]}
 
 
 def impossible(fields: Fields) -> dict[str, list[Value]]:
@@ -105,7 +128,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     size, _ = _form(fields)
     return {
         **(OF_IMAGES if is_point(fields[IMAGES].shape) else {}),
-        "condition": [] if _classes(fields) > 1 else ["labels"],
+        **untold(fields),
         "backbone": [name for name, backbone in BACKBONES.items() if not backbone.fits(size)],
         "attention": [v for v in GENES["attention"].values if not attention_fits({"attention": v}, size)],
     }
@@ -117,12 +140,6 @@ def _form(fields: Fields) -> tuple[int, int]:
     return size, channels
 
 
-def _classes(fields: Fields) -> int:
-    """0 without any: attributes, a row each, are none."""
-    field = fields.get(LABELS)
-    return 0 if field is None or field.shape else field.values or 0
-
-
 def _generators(size: int, genes: Mapping[str, Any]) -> int:
     """Rows of the generator's step, of the critic's."""
     return max(size * int(genes["batch_ratio"]) // int(genes.get("batch_divisor", 1)), 2)
@@ -131,7 +148,8 @@ def _generators(size: int, genes: Mapping[str, Any]) -> int:
 class PlainGAN:
     """Built from `genes`, a complete phenotype, and the two networks that it names, which have their weights.
 
-    `image`: channels, height, width. `classes`: of the data; a conditional GAN is shown and asked for these. `others`:
+    `image`: channels, height, width. `classes`: of the data; a conditional GAN is shown and asked for these,
+    or for vectors of so many numbers. `others`:
     the players of another family beside the two.
 
     Randomness that is part of the networks (first singular vectors) comes from `rng`.
