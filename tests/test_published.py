@@ -101,6 +101,7 @@ PUBLISHED: dict[str, tuple[float, float, tuple[float, float] | str | None, int, 
     "cgan": (1e-3, 1e-3, (0.9, 0.999), 1, 32, 100, {"generator_label": "product", "critic_label": "embedded_plane"}),
     "cgan_onehot": (2e-4, 2e-4, (0.5, 0.999), 1, 128, 100, {"generator_label": "one_hot", "critic_label": "planes"}),
     "cgan_matching": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"wrong_label": 0.5}),
+    "text_gan": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"wrong_label": 0.5, "latent_prior": "normal"}),
     "cgan_two_heads": (2e-4, 2e-4, (0.5, 0.999), 1, 64, 100, {"critic_label": "two_heads"}),
     "fashion_cgan": (2e-4, 1e-3, (0.5, 0.999), 1, 64, 62, {"critic_label": "planes", "backbone": "infogan"}),
     "acgan": (2e-4, 2e-4, (0.5, 0.999), 1, 100, 100, {"critic_label": "auxiliary", "class_loss_fake": 1.0}),
@@ -180,7 +181,7 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "stylegan": ({"equalized_lr": True}, 0.5 ** (64 / 10_000), "stylegan: G_smoothing_kimg = 10"),
     "cgan": ({"init": "xavier"}, 0.0, "not stated; Keras' default"),
     **dict.fromkeys(
-        ("cgan_onehot", "cgan_matching", "cgan_two_heads", "acgan"),
+        ("cgan_onehot", "cgan_matching", "text_gan", "cgan_two_heads", "acgan"),
         ({"init": "normal", "init_std": 0.02}, 0.0, CONVOLUTIONS),
     ),
     "fashion_cgan": ({"init": "normal", "init_std": 0.02}, 0.0, LUCIC_INIT),
@@ -283,7 +284,7 @@ KEYS = dict(
     stackgan_v2 b5b3b322d9d93b9e,
     dtn 40513440712d95e6, cycada 79fa1d50afbf1dfe,
     points_gan 8600cfd5012abe35, points_wgan_gp 6cf724608aafd32c,
-    augmented_cyclegan f2398eb18cbd2c75""".split(",")
+    augmented_cyclegan f2398eb18cbd2c75, text_gan 80050edbaf6a2b67""".split(",")
 )
 
 
