@@ -20,6 +20,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data.cache import remembered
 from evogan.data.dataset import changed, image_dataset
 from evogan.errors import UserError
 from evogan.files import cache_folder
@@ -42,7 +43,6 @@ from evogan.fitness import (
     save_network,
     train_features,
 )
-from evogan.data.cache import remembered
 from evogan.fitness.features import NETWORKS, read_record
 from evogan.fitness.measures import (
     OF_A_TRAINING,

@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load, save
 
 from evogan import api
+from evogan.data.cache import remembered
 from evogan.engine import Judge
 from evogan.errors import UserError
 from evogan.evaluation.checkpoint import MAGIC, pack_generator
 from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.fitness import load_features
-from evogan.data.cache import remembered
 from evogan.fitness.features import FORMAT, NETWORKS, read_record
 from evogan.genes import GENES
 from evogan.monitor import StatusWriter, read_status, status_table
