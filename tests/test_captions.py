@@ -364,6 +364,7 @@ def test_captions_are_of_grey_digits_with_labels(tmp_path: Path) -> None:
         np.savez(tmp_path / "a.npz", images=images, **({} if given is None else {"labels": given}))  # type: ignore[arg-type]
         with pytest.raises(UserError, match=f"captions are of grey digits with labels 0 to 9: data set 'a' {has}"):
             load_dataset(DataSpec(str(tmp_path / "a.npz"), conditions="captions"))
+    colour, zero = np.repeat(images[:, None], 3, 1), np.zeros(40, dtype=np.int64)
+    coloured_ones = image_dataset("c", colour, zero, colour, zero, ("0",))
     with pytest.raises(UserError, match="is in colour"):
-        colour, zero = np.repeat(images[:, None], 3, 1), np.zeros(40, dtype=np.int64)
-        captioned(image_dataset("c", colour, zero, colour, zero, ("0",)), "captions")
+        captioned(coloured_ones, "captions")
