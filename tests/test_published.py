@@ -222,6 +222,7 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     **dict.fromkeys(
         ("dtn", "cycada", "augmented_cyclegan"), ({"init": "normal", "init_std": 0.02}, 0.0, "not stated; CycleGAN's")
     ),
+    "cogan": ({"init": "normal", "init_std": 0.02}, 0.0, "its released code: deviation 0.02"),
     "stargan": ({"init": "xavier"}, 0.0, "its released code: PyTorch's default"),
     "triple_gan": ({"init": "xavier"}, 0.0, "triple-gan: Lasagne's default"),
     "points_gan": ({"init": "orthogonal"}, 0.0, "arXiv:1611.02163, appendix A: orthogonal"),
@@ -284,7 +285,7 @@ KEYS = dict(
     stackgan_v2 b5b3b322d9d93b9e,
     dtn 40513440712d95e6, cycada 79fa1d50afbf1dfe,
     points_gan 8600cfd5012abe35, points_wgan_gp 6cf724608aafd32c,
-    augmented_cyclegan f2398eb18cbd2c75, text_gan 80050edbaf6a2b67""".split(",")
+    augmented_cyclegan f2398eb18cbd2c75, text_gan 80050edbaf6a2b67, cogan 99fea1fd079af49c""".split(",")
 )
 
 

@@ -44,8 +44,7 @@ def translate(
     from evogan import api
     from evogan.data.load import image_names, load_dataset
     from evogan.evaluation.grid import grid_png
-    from evogan.evaluation.scoring import to_bytes
-    from evogan.evaluation.translations import SOURCES, beside
+    from evogan.evaluation.translations import SOURCES, beside, to_bytes
     from evogan.fitness.likeness import likeness
     from evogan.runs.gans import GANProblem
     from evogan.training.feed import prepared

@@ -23,7 +23,7 @@ from evogan.genome import Value
 from evogan.training.flops import flop_counter, zeros
 from evogan.zoo.backbones import autogan
 from evogan.zoo.backbones.stylegan import Finish
-from evogan.zoo.gan import Crosses, Network
+from evogan.zoo.gan import Couples, Crosses, Network
 from evogan.zoo.layers import (
     ConditionalBatchNorm,
     LeakyReLU,
@@ -83,11 +83,13 @@ def architecture(genome: Mapping[str, Value], fields: Fields) -> list[Player]:
         gan.sample(prompt)
         if isinstance(gan, Crosses):  # the way back has layers of its own
             gan.cross(prompt["sources"], gan.domains - 1, 0)
+        if isinstance(gan, Couples):
+            gan.coupled(prompt)
 
     def step(player: str) -> None:
         gan.loss(player, gan.draw(player, ROWS, data, rng))
 
-    whole = isinstance(gan, Crosses)
+    whole = isinstance(gan, Crosses | Couples)
     others = [name for name in gan.players if name != sampled]
     return [
         Player(sampled, _layers(gan.sampler, sample, whole)),

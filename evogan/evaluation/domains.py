@@ -55,14 +55,14 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
         with threads(1):  # their number changes sums
             found.append(
                 {
-                    "cycle_error": _apart(again, x),
-                    "cycle_error_noise": _apart(disturbed, x),
-                    "identity_error": _apart(own, y),
+                    "cycle_error": apart(again, x),
+                    "cycle_error_noise": apart(disturbed, x),
+                    "identity_error": apart(own, y),
                     "tint": _tint(own, y),
                 }
             )
             if data.truth:
-                found[-1]["truth_distance"] = _apart(made, y) / _others(y)
+                found[-1]["truth_distance"] = apart(made, y) / others(y)
                 truths |= {f"{way}{name}": value for name, value in likeness(made, y).items()}
     means = {name: sum(numbers[name] for numbers in found) / 2 for name in found[0]}
     with threads(1):
@@ -81,7 +81,7 @@ def baselines(data: Dataset, first: int) -> dict[str, float]:
         for name, made in {"copy": x, "mean": mean.expand_as(y)}.items():
             found |= {f"{way}{metric}_{name}": value for metric, value in likeness(made, y).items()}
             distance = f"truth_distance_{name}"
-            found[distance] = found.get(distance, 0.0) + _apart(made, y) / _others(y) / 2
+            found[distance] = found.get(distance, 0.0) + apart(made, y) / others(y) / 2
     return found
 
 
@@ -122,13 +122,13 @@ def _noisy(images: Tensor) -> Tensor:
     return (images + noise.to(images.device, images.dtype)).clamp(-1, 1)
 
 
-def _apart(one: Tensor, other: Tensor) -> float:
+def apart(one: Tensor, other: Tensor) -> float:
     return float((one.double() - other.double()).abs().mean()) / 2
 
 
-def _others(images: Tensor) -> float:
+def others(images: Tensor) -> float:
     """How far apart two are."""
-    return max(_apart(images, images.roll(1, 0)), 1e-12)
+    return max(apart(images, images.roll(1, 0)), 1e-12)
 
 
 def _tint(made: Tensor, images: Tensor) -> float:

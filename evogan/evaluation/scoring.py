@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Labels
-from evogan.evaluation import domains
+from evogan.evaluation import coupled, domains
 from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS
 from evogan.evaluation.captioned import captioned_png
 from evogan.evaluation.checkpoint import PLANE, conditions_of, of_every_class
@@ -32,7 +32,7 @@ from evogan.evaluation.codes import (
 from evogan.evaluation.grid import grid_png
 from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.shown import Shown
-from evogan.evaluation.translations import SOURCES, beside, copied_fid
+from evogan.evaluation.translations import SOURCES, beside, copied_fid, to_bytes
 from evogan.evaluation.translations import judged as judged_pairs
 from evogan.families import Fields
 from evogan.fitness import Scorer, to_unit_range
@@ -42,7 +42,7 @@ from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
-from evogan.zoo.gan import GAN, Adapts, Classifies, Climbs, Crosses, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Adapts, Classifies, Climbs, Couples, Crosses, Encodes, Prompt, Translates, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
@@ -88,6 +88,9 @@ class Scoring:
             if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, _half(fresh))) is not None:
                 with self._precision():
                     scores["task_error"] = classification_error(gan.adapted, *known, self.device)
+        elif isinstance(gan, Couples):
+            with self._precision():
+                scores |= coupled.judged(gan, self._first(gan, coupled.JUDGED), self.dataset)
         elif isinstance(gan, Translates):
             with self._precision():
                 scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
@@ -118,11 +121,16 @@ class Scoring:
     def grid(self, gan: GAN) -> bytes:
         """A PNG of the first samples; of points among those of the data; of a conditional GAN a row a class, with the
         same latent down a column, and likewise a row a category, or a condition with its words; of one that translates,
-        held-out sources, what is made of each, and its image; of one between domains, both ways, and back again."""
+        held-out sources, what is made of each, and its image; of one between domains, both ways, and back again; of a
+        coupled one those of a latent."""
         if isinstance(gan, Crosses):
             with self._precision():
                 images, each = domains.shown(gan, self.dataset, self.device)
             return grid_png(images, 2 * each)
+        if isinstance(gan, Couples):
+            with self._precision():
+                images, each = coupled.shown(gan, self._first(gan, coupled.SHOWN), self.dataset)
+            return grid_png(images, 4 * each)
         if isinstance(gan, Translates):
             images = self._translated(gan)
             return grid_png(images, len(images) // min(PAIRS, len(self.dataset.held_out)) * PAIRED)
@@ -204,9 +212,9 @@ class Scoring:
             asked = conditions_of(conditions)
         if SOURCES in gan.prompted:
             asked[SOURCES] = list(self.fields[SOURCES].shape)
-        if isinstance(gan, Crosses):
+        if isinstance(gan, Crosses | Couples):
             asked["domains"] = list(self.dataset.domains)
-            if (labels := self.fields.get("source_labels")) is not None:
+            if isinstance(gan, Crosses) and (labels := self.fields.get("source_labels")) is not None:
                 asked["source_classes"] = labels.values
         if self.dataset.plane:
             asked[PLANE] = [*self.dataset.plane.centre, self.dataset.plane.scale]
@@ -279,8 +287,3 @@ def _evenly(labels: Labels, n: int) -> Streams:
     """n of the labels (N,), each as often as it is among them, but for rounding."""
     order, at = torch.tensor(labels).sort().values, torch.arange(n)
     return {LABELS: {LABELS: order[(2 * at + 1) * len(order) // (2 * n)]}}
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 0..255, on the CPU."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()

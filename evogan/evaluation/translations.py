@@ -87,6 +87,11 @@ def _pairs(data: Dataset, half: slice) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows[SOURCES][half][:JUDGED]), torch.tensor(rows["images"][half][:JUDGED])
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 0..255, on the CPU."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+
+
 def beside(sources: Tensor, made: Tensor, *true: Tensor) -> Tensor:
     """For a grid: source, made and true image in turn, (3 N, C, H, W) in [-1, 1], in colour if any is; without true
     ones one less. A source that is smaller is shown as it is, and then bicubic."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from evogan.families.coupled.family import COUPLED
 from evogan.families.domains.family import DOMAINS
 from evogan.families.family import Family, Field, Fields, image_fields
 from evogan.families.inference.family import INFERENCE
@@ -14,7 +15,9 @@ from evogan.genome import Value
 __all__ = ["FAMILIES", "Family", "Field", "Fields", "family_of", "image_fields"]
 
 # the first is what a genome is that says nothing else
-FAMILIES = {family.name: family for family in (PLAIN, INFERENCE, SEMI_SUPERVISED, TRANSLATION, DOMAINS, LADDER)}
+FAMILIES = {
+    family.name: family for family in (PLAIN, INFERENCE, SEMI_SUPERVISED, TRANSLATION, DOMAINS, LADDER, COUPLED)
+}
 
 
 def family_of(genome: Mapping[str, Value]) -> Family:

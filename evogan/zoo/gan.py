@@ -204,6 +204,14 @@ class Crosses(Protocol):
 
 
 @runtime_checkable
+class Couples(Protocol):
+    """A GAN that makes of one latent an image of every domain."""
+
+    def coupled(self, prompt: Prompt) -> list[Tensor]:
+        """Of each domain the images of a prompt, (N, C, H, W) in [-1, 1], without gradient, in evaluation mode."""
+
+
+@runtime_checkable
 class Climbs(Protocol):
     """A GAN whose images come of smaller ones, step by step."""
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from evogan.families.family import Fields, told
 from evogan.families.plain.model import IMAGES, LATENT, PlainGAN, check_told, untold
+from evogan.families.plain.part import Part, draws_of
 from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.stable import derive_seed
@@ -123,14 +124,14 @@ class LadderGAN(PlainGAN):
         draws: dict[str, Draws] = {LATENT: (draw_latents(self.prior, n, rng),), "generator": ()}
         data = {name: data[name] for name in self.needs(player)}
         for k, shown in self._levels(data, range(len(self.sides))):
-            own = _Level(self, k)._draw(player, n, shown, rng).draws
+            own = self._level(k)._draw(player, n, shown, rng).draws
             draws |= {f"{k} {what}": drawn for what, drawn in own.items() if what not in draws}
         return Batch(data, draws)
 
     def among(self, batch: Batch) -> Batch:
         draws = dict(batch.draws)
         for k in range(len(self.sides)):
-            own = super().among(_part(batch, k)).draws
+            own = super().among(draws_of(batch, k)).draws
             draws |= {f"{k} {what}": drawn for what, drawn in own.items() if what not in (LATENT, "generator")}
         return Batch(batch.data, draws)
 
@@ -151,6 +152,14 @@ class LadderGAN(PlainGAN):
             return images
         return torch.cat([images, expand(below).to(images.dtype)], 1)
 
+    def _level(self, k: int, made: Tensor | None = None) -> Part:
+        critic = self.players["critic"]
+        assert isinstance(critic, LadderCritic)
+        own = critic.critics[k]
+        assert isinstance(own, Network)
+        channels, side = self._image[0] * (2 if k and critic.sees_low else 1), self.sides[k]
+        return Part(self, own, (channels, side, side), made)
+
     # --- losses
 
     def _loss(self, player: str, batch: Batch, objective: Objective) -> Losses:
@@ -167,7 +176,7 @@ class LadderGAN(PlainGAN):
             fake = made.images[k]
             if k and self._sees_low:
                 fake = torch.cat([fake, made.given[k - 1].detach().to(fake.dtype)], 1)
-            level, own = _Level(self, k, fake), Batch(shown, _part(batch, k).draws)
+            level, own = self._level(k, fake), Batch(shown, draws_of(batch, k).draws)
             losses = level._critic_loss(fake, own) if player == "critic" else level._generator_loss(own, objective)
             watched = losses.watched
             for name, term in losses.terms.items():
@@ -211,31 +220,6 @@ class LadderGAN(PlainGAN):
         made = sampler.climb(prompt[LATENT], labels, int(sampler.reached))
         sampler.train()
         return [images.float().clamp(-1, 1) for images in made.images]
-
-
-class _Level(PlainGAN):
-    """A level, as the plain GAN that it is: with the ladder's genes, a critic of its own, and what is `made`."""
-
-    def __init__(self, ladder: LadderGAN, k: int, made: Tensor | None = None) -> None:
-        self.__dict__.update(ladder.__dict__)
-        critic = ladder.players["critic"]
-        assert isinstance(critic, LadderCritic)
-        own = critic.critics[k]
-        assert isinstance(own, Network)
-        channels, side = ladder._image[0] * (2 if k and critic.sees_low else 1), ladder.sides[k]
-        self.players = {"critic": own, "generator": Network()}
-        self._image, self.prior, self._made = (channels, side, side), replace(ladder.prior, size=1), made
-
-    def _generate(self, batch: Batch) -> Tensor:
-        assert self._made is not None
-        return self._made
-
-
-def _part(batch: Batch, k: int) -> Batch:
-    """A level's own draws, and the latents."""
-    begin = f"{k} "
-    own = {what.removeprefix(begin): drawn for what, drawn in batch.draws.items() if what.startswith(begin)}
-    return Batch(batch.data, {LATENT: batch.draws[LATENT], "generator": (), **own})
 
 
 def of_colours(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
