@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test numeric lint bench wheel clean
 
 demo: .venv/installed
-	$(BIN)/evogan search wdcgan_wide --data digits \
+	$(BIN)/evogan search wdcgan_wide --data digits --references wdcgan --references ragan \
 		--evaluations $(EVALUATIONS) --kimg $(KIMG) --name $(DEMO) $(DEMO_FLAGS)
 
 # one more than the cores that it is made for: tests of Ray and of what is killed wait more than they compute

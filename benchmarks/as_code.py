@@ -26,7 +26,7 @@ ITERATIONS = 50
 
 
 def main() -> None:
-    files = {name: shipped.read_genome(name) for name in shipped.names("genomes")}
+    files = {name: shipped.read_genome(name) for name in shipped.published()}
     missing = {name: reason for name, file in files.items() if (reason := unsupported(file.genome))}
     found = {}
     for name in sorted(files.keys() - missing):

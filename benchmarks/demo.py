@@ -36,6 +36,7 @@ def main() -> None:
                 "wdcgan_wide",
                 "digits",
                 evaluations=16,
+                references=list(PUBLISHED),
                 kimg=10,
                 finalists=2,
                 confirm=3,

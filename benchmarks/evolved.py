@@ -55,7 +55,7 @@ def published(gan: GANSettings) -> list[tuple[str, list[float]]]:
     task, evaluate = GANProblem(gan).prepare()
     store = Store(RUNS)
     broker = Broker(store, LocalExecutor(evaluate))
-    genomes = {name: shipped.read_genome(name).genome for name in shipped.names("genomes") if name not in LEFT_OUT}
+    genomes = {name: shipped.read_genome(name).genome for name in shipped.published() if name not in LEFT_OUT}
     first: dict[str, float] = {}
     for name, genome in genomes.items():
         try:

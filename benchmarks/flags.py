@@ -53,7 +53,7 @@ def settings(kimg: float) -> GANSettings:
 
 def train(names: list[str]) -> None:
     for replicate in range(REPLICATES):
-        for name in names or shipped.names("genomes"):
+        for name in names or shipped.published():
             for kimg in (SHORT, LONG):
                 found, _ = evogan.train(name, "digits", kimg=kimg, precision="bf16", replicate=replicate, runs=RUNS)
                 print(name, replicate, kimg, [round(fid) for fid in fids(found)], flags_of(found), flush=True)
@@ -66,7 +66,7 @@ def recorded(kimg: float) -> dict[tuple[str, int], Evaluation]:
     task, _ = GANProblem(settings(kimg)).prepare()
     store = Store(RUNS)
     found = {}
-    for name in shipped.names("genomes"):
+    for name in shipped.published():
         genome = GENES.read(shipped.read_genome(name).genome)
         for replicate in range(REPLICATES):
             evaluation = store.find(Trial(genome, GENES.key(genome), task, 1.0, replicate).identity)
@@ -92,7 +92,7 @@ def summary() -> dict[str, Any]:
         results[f"{budget:g} kimg"] = {
             "trainings": len(trained[budget]),
             "genomes": sorted({name for name, _ in trained[budget]}),
-            "missing": [name for name in shipped.names("genomes") if (name, 0) not in trained[budget]],
+            "missing": [name for name in shipped.published() if (name, 0) not in trained[budget]],
             "alarms": len(raised),
             "false": sum(alarm.false for alarm in raised),
             "raised": [asdict(alarm) for alarm in raised],

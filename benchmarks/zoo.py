@@ -105,7 +105,7 @@ def narrow(genome: Mapping[str, Value]) -> Genome:
 
 def subjects() -> dict[str, Genome]:
     """Every published genome, and the variants, by name."""
-    files = {name: shipped.read_genome(name).genome for name in shipped.names("genomes")}
+    files = {name: shipped.read_genome(name).genome for name in shipped.published()}
     published = {name: narrow(genome) for name, genome in files.items() if family_of(genome) is PLAIN}
     return published | {name: GENES.read({**published[base], **genes}) for name, (base, genes) in VARIANTS.items()}
 

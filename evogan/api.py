@@ -460,11 +460,14 @@ def _named_genome(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any
 
 
 def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:
-    """A trained generator from a .safetensors file, ready to `.sample(n)`. Errors: UserError."""
+    """A trained generator, ready to `.sample(n)`: a .safetensors file, or the name of one that comes with evogan.
+
+    Errors: UserError.
+    """
     from evogan.evaluation.checkpoint import Generator
 
     _plugins({"plugins": plugins})
-    return Generator(expand(path))
+    return Generator(shipped.generator(path))
 
 
 def load_critic(path: str | Path, *, plugins: Sequence[str] = ()) -> Critic:

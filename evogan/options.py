@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
@@ -196,3 +196,18 @@ def _text(name: str, value: object) -> str:
     if not value.strip():
         raise UserError(f"{name} is empty")
     return value
+
+
+def names_of(option: str, given: object, of: str, alone: Sequence[str]) -> tuple[str, ...]:
+    """One name, or several, of what the option names; words that stand `alone` have none beside them.
+
+    Errors: UserError.
+    """
+    names = [given] if isinstance(given, str | Path) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str | Path) and str(name) for name in names):
+        raise UserError(f"{option} must be names of {of}, not {shown(given)}")
+    named = tuple(dict.fromkeys(map(str, names)))
+    for word in alone:
+        if word in named and len(named) > 1:
+            raise UserError(f"{option}: '{word}' stands alone")
+    return named

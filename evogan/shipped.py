@@ -1,4 +1,4 @@
-"""Where the published genomes, declared spaces and recorded tables lie, and how a name or a path finds one."""
+"""Where genomes, trained generators, declared spaces and recorded tables lie, and how a name or a path finds one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from evogan.genome import GeneTable, Genome
 
 FIELDS = ("title", "source", "genes", "changes")  # of a genome's file
 AT = "at"
+GENERATOR = ".safetensors"
 LONGEST_PATH = 1000  # characters that a line shows
+EVOLVED = "evolved_"  # how the names of genomes begin that evogan found; their trained generators lie beside them
 _PACKAGE = Path(__file__).parent
 _ROOMS = {  # beside the package in a checkout; what their files end in, and what one of them is
     "genomes": (".toml", "genome"),
@@ -32,6 +34,26 @@ def folder(room: str) -> Path:
 
 def names(room: str) -> list[str]:
     return sorted(path.stem for path in folder(room).glob(f"*{_ROOMS[room][0]}"))
+
+
+def published() -> list[str]:
+    """The names of the genomes that have a source in the literature."""
+    return [name for name in names("genomes") if not name.startswith(EVOLVED)]
+
+
+def generators() -> list[str]:
+    """The names of the trained generators that come with evogan."""
+    return sorted(path.stem for path in folder("genomes").glob(f"*{GENERATOR}"))
+
+
+def generator(name_or_path: str | Path) -> Path:
+    """The file of a generator that a user means: a path, or the name of a shipped one. Errors: UserError."""
+    path = expand(name_or_path)
+    if path.suffix or path.parent != Path() or path.exists():
+        return path
+    if str(path) not in generators():
+        raise unknown("generator", str(path), [*generators(), f"a {GENERATOR} file"])
+    return folder("genomes") / f"{path}{GENERATOR}"
 
 
 def find(room: str, name_or_path: str | Path) -> Path:

@@ -49,6 +49,29 @@ def test_search_finds_a_gan_and_hands_it_over(runs: Path) -> None:
     assert evogan.open_run(run.name, runs).best == run.best
 
 
+def test_the_best_are_checked_beside_what_is_named(runs: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[genes]\nfilters = 8\n")
+    asked = {"evaluations": 1, "runs": runs, **SMALL, "confirm": 1}
+    run = evogan.search("wdcgan", "digits", references=["gan_mlp_small", mine], name="beside", **asked)
+    assert [c.name for c in run.confirmations][-2:] == ["gan_mlp_small", "mine"]
+    assert all(c.values for c in run.confirmations)
+    alone = evogan.search("wdcgan", "digits", references="none", name="alone", **asked)
+    assert alone.best is not None
+    assert [c.name for c in alone.confirmations] == [f"evolved #{alone.best.row.number}"]
+    for references, why in (
+        (["none", "dcgan"], "'none' stands alone"),
+        ("dcgn", "did you mean 'dcgan'"),
+        ("pix2pix", "pairs"),
+        (3, "must be names of genomes or files"),
+    ):
+        with pytest.raises(UserError, match=why):
+            evogan.search("wdcgan", "digits", references=references, name="none of it", **asked)
+    with pytest.raises(UserError, match="an objective has none"):
+        evogan.search(SPACE, objective=bowl, references="dcgan", evaluations=2)
+    assert not (runs / "none of it").exists()
+
+
 def test_an_objective_needs_no_gan_in_sight() -> None:
     run = evogan.search(SPACE, objective=bowl, evaluations=21, workers=1)
     assert run.best is not None

@@ -128,8 +128,14 @@ def test_what_is_not_said_is_as_in_a_search(tmp_path: Path) -> None:
     path.write_text('data = ["digits"]\nspaces = ["wdcgan"]\nstrategies = ["ga"]\nseeds = 1\n')
     (run,) = read_campaign(path).runs
     search = {name: p.default for name, p in inspect.signature(evogan.search).parameters.items()}
-    of_gans = search | {"fitness": "auto", "confirm": 3, "options": {}, "seed_genomes": []}  # None, () there
-    of_gans |= {"learn_from": []}  # campaigns begin from nothing, unless they say so
+    of_gans = search | {
+        "fitness": "auto",
+        "confirm": 3,
+        "options": {},
+        "seed_genomes": [],
+        "references": [],
+    }  # None, () there
+    of_gans |= {"learn_from": [], "references": []}  # campaigns begin from nothing, unless they say so
     same = {name: value for name, value in run.search.items() if name != "strategy"}
     assert same == {name: of_gans[name] for name in same}
     assert run.gan == {"data": "digits"}

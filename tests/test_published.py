@@ -12,10 +12,10 @@ import pytest
 from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Genome, Value, holds, same
-from evogan.shipped import names, read_genome
+from evogan.shipped import names, published, read_genome
 from evogan.space import Space, load_space
 
-FILES = {name: read_genome(name) for name in names("genomes")}
+FILES = {name: read_genome(name) for name in published()}
 PHENOTYPES = {name: GENES.complete(file.genome) for name, file in FILES.items()}
 SPACES = {name: load_space(name) for name in names("search_spaces")}
 

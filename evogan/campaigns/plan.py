@@ -99,7 +99,7 @@ def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
         search = file.model_dump(include=set(_SEARCH))
         search |= chosen.model_dump(include=set(_SEARCH), exclude_unset=True)
         search |= {"strategy": chosen.strategy or strategy, "options": dict(chosen.model_extra or {}), "seed": seed}
-        for files in ("seed_genomes", "learn_from"):
+        for files in ("seed_genomes", "learn_from", "references"):
             search[files] = [_beside(path, one) for one in search[files]]
         gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True)
         if BUDGETS & of_data.keys():

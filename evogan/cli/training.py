@@ -101,7 +101,9 @@ def train(
 
 @takes(EXTENSIONS)
 def sample(
-    generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
+    generator: Annotated[
+        Path, typer.Argument(help="A generator.safetensors, or the name of one that comes with evogan.")
+    ],
     n: Annotated[
         int | None, typer.Option("-n", help="How many; default 64, of each --text 8, of --gif 16, of points 1,000.")
     ] = None,

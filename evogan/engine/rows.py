@@ -193,6 +193,7 @@ class RunDocument(TypedDict, total=False):
     race: bool
     seed_genomes: list[dict[str, Value]]
     learn_from: list[str]
+    references: list[str]
     knowledge: KnowledgeFacts
     finalists: Count
     confirm: Required[Count]

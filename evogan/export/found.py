@@ -59,7 +59,7 @@ def find(name: str | Path, place: Place) -> Found:
 
 
 def generator_of(name: str | Path, place: Place) -> Path:
-    """The file of a trained generator: itself, in the folder of a training, or of the best of a run.
+    """The file of a trained generator: itself, in the folder of a training, of the best of a run, or a shipped one.
 
     Errors: UserError for what has none.
     """
@@ -67,6 +67,8 @@ def generator_of(name: str | Path, place: Place) -> Path:
     if path.is_dir() and (path / GENERATOR).is_file():
         return path / GENERATOR
     if path.suffix == ".safetensors" or not place.has_store or str(name) not in place.existing().names():
+        if str(name) in shipped.generators():
+            return shipped.generator(name)
         if path.suffix != ".safetensors" and not path.exists():
             raise UserError(f"'{name}' is neither a generator's .safetensors nor a run that is known")
         return path

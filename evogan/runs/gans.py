@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evogan import shipped
 from evogan.errors import UserError
-from evogan.families import FAMILIES, Fields
+from evogan.families import FAMILIES, Fields, family_of
 from evogan.families.plain.family import PLAIN
 from evogan.genes.twins import twin_of
 from evogan.genome import Genome
@@ -178,6 +178,17 @@ class GANProblem:
         """What a winner is compared with beside the published genomes: without its game, as its family says."""
         return twin_of(genome)
 
+    def beside(self, space: Space, references: Sequence[str]) -> Space:
+        """Held against these genomes. Errors: UserError for one that there is not, or that these data cannot train."""
+        from evogan.families.build import check
+
+        for name in references:
+            genome = shipped.read_genome(name).genome
+            family_of(genome).check_served(self.kinds, self.dataset.name)
+            check(genome, self.fields)
+        return space.held_against(references)
+
     def references(self, space: Space) -> list[tuple[str, Genome]]:
-        """The published genomes that winners are compared with."""
-        return [(name, shipped.read_genome(name).genome) for name in space.reference]
+        """The genomes that winners are compared with. Errors: UserError for one that does not exist."""
+        files = map(shipped.read_genome, space.reference)
+        return [(file.name, file.genome) for file in files]

@@ -11,8 +11,9 @@ import numpy as np
 from evogan import shipped
 from evogan.engine import Judge
 from evogan.engine.history import RunHistory
-from evogan.errors import UserError, shown, unknown
+from evogan.errors import UserError, unknown
 from evogan.genome import Genome
+from evogan.options import names_of
 from evogan.runs.own import Own
 from evogan.runs.place import Place
 from evogan.runs.table import ROOM, Table
@@ -24,13 +25,7 @@ AUTO, TABLES, STORE, NONE = "auto", "tables", "store", "none"
 
 def settle_sources(given: object, *, by_default: bool) -> tuple[str, ...]:
     """The sources that are asked for: "auto" stays where it means something. Errors: UserError."""
-    names = [given] if isinstance(given, str | Path) else given
-    if not isinstance(names, Sequence) or not all(isinstance(name, str | Path) and str(name) for name in names):
-        raise UserError(f"learn_from must be names of runs, tables or files, not {shown(given)}")
-    named = tuple(dict.fromkeys(map(str, names)))
-    for alone in (AUTO, NONE):
-        if alone in named and len(named) > 1:
-            raise UserError(f"learn_from: '{alone}' stands alone")
+    named = names_of("learn_from", given, "runs, tables or files", alone=(AUTO, NONE))
     if named == (NONE,) or (named == (AUTO,) and not by_default):
         return ()
     return named

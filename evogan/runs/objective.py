@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from numbers import Real
@@ -81,6 +81,10 @@ class ObjectiveProblem:
 
     def twin(self, genome: Genome) -> None:
         """None: nothing is known of the objective."""
+
+    def beside(self, space: Space, references: Sequence[str]) -> Space:
+        """Errors: UserError."""
+        raise UserError("references are GANs: an objective has none")
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:
         """None: nobody published a genome for it."""

@@ -10,10 +10,10 @@ from typing import Any
 from evogan.engine import Judge
 from evogan.errors import unknown
 from evogan.genome import plain
-from evogan.options import expect, options_of, read_as
+from evogan.options import expect, names_of, options_of, read_as
 from evogan.plugins import Plugins
 from evogan.runs.gans import GANProblem
-from evogan.runs.knowledge import read_sources, settle_sources
+from evogan.runs.knowledge import NONE, read_sources, settle_sources
 from evogan.runs.objective import ObjectiveProblem
 from evogan.runs.own import families_of
 from evogan.runs.place import Place
@@ -55,6 +55,10 @@ def settle(
 
     Errors: UserError for what does not exist or does not fit.
     """
+    references = names_of("references", asked.get("references", ()), "genomes or files", alone=(NONE,))
+    if references:
+        space = problem.beside(space, () if references == (NONE,) else references)
+    asked = {**asked, "references": references}
     space = problem.fitting(space)
     if asked.get("fitness", AUTO) == AUTO:
         asked = {**asked, "fitness": problem.measure(space)}

@@ -80,7 +80,7 @@ def _written(given: Mapping[str, Any], space: Space) -> Seed:
 
 def _published(space: Space) -> list[Seed]:
     inside, outside = [], []
-    for name in shipped.names("genomes"):
+    for name in shipped.published():
         try:
             inside.append(_enter(name, shipped.read_genome(name, space.table).genome, space))
         except UserError as error:

@@ -92,6 +92,13 @@ class SearchSettings:
     confirm: int = option(
         3, low=0, high=10_000, group="judging", help="Fresh trainings of each finalist and reference."
     )
+    references: tuple[str, ...] = option(
+        (),
+        group="judging",
+        help="Genomes, names or files, that the best are checked beside, in place of the space's; or none.",
+        many=True,
+        written=list[str],
+    )
     gan: GANSettings | None = None
     resources: Resources = field(default_factory=Resources)
 
@@ -107,7 +114,7 @@ class SearchSettings:
     def recorded(cls, document: Mapping[str, Any]) -> Self:
         """Read back what a run recorded; what it lacks has its default. Errors: UserError for what cannot be."""
         known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
-        known |= {name: tuple(known.get(name, ())) for name in ("seed_genomes", "learn_from")}
+        known |= {name: tuple(known.get(name, ())) for name in ("seed_genomes", "learn_from", "references")}
         if known.get("gan") is not None:
             known["gan"] = GANSettings.recorded(known["gan"])
         try:

@@ -203,6 +203,17 @@ class Space:
             description=description,
         )
 
+    def held_against(self, reference: Sequence[str]) -> Space:
+        """The same, with other references."""
+        return Space(
+            self.name,
+            self.genes,
+            fixed=self.fixed,
+            table=self.table,
+            reference=reference,
+            description=self.description,
+        )
+
     @property
     def dimension(self) -> int:
         return len(self.genes)
