@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evogan import shipped
 from evogan.engine import Broker, Event, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
-from evogan.families import family_of, image_fields
+from evogan.families import family_of, image_fields, sequence_fields
 from evogan.files import expand, file_name, write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
@@ -31,7 +31,7 @@ from evogan.settings import GANSettings, Output, Resources, SearchSettings
 from evogan.settings.doors import GAN, RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
 from evogan.space import Space, load_space
-from evogan.trial import IMAGE_SIZES, Evaluation, GANTask, Trial
+from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
 
 if TYPE_CHECKING:
     from evogan.evaluation.architecture import Player
@@ -207,7 +207,8 @@ def train(
     say(problem.contents)
     say(problem.judged_by)
     kept = place.open()
-    trial = Trial(read, GENES.key(read), task, 1.0, replicate, whole=True)
+    choice = Choice((problem.natural,)) if problem.dataset.language and problem.natural else Choice()
+    trial = Trial(read, GENES.key(read), task, 1.0, replicate, choice=choice, whole=True)
     live = kept.files(trial.identity) / "live.png"
 
     def watched(trial: Trial) -> Evaluation:
@@ -275,7 +276,7 @@ def evaluate(
     """
     import torch
 
-    from evogan.fitness import Scorer
+    from evogan.fitness.load import scorer_of
 
     _plugins(asked)
     place = Place.of(asked.get("runs"), None)
@@ -286,13 +287,13 @@ def evaluate(
     found.check_served(dataset)
     say(problem.contents)
     say(problem.judged_by)
-    made, scorer = found.sample(samples, seed), Scorer(dataset, problem.features, samples)
+    made, scorer = found.rows(samples, seed), scorer_of(dataset, problem.features, samples)
     images = (torch.from_numpy(dataset.plane.inside(made.numpy())) if dataset.plane else made).split(500)
     if dataset.conditions is not None and found.classes == dataset.conditions.names:
         captions = found.at_random(samples, seed).split(500)
         return scorer.score(zip(images, captions, strict=True)) | found.judge_codes(dataset, seed)
     if not found.classes or found.classes != dataset.class_names:
-        return scorer.score(images) | found.judge_codes(dataset, seed)
+        return scorer.score(images) | found.judge_codes(dataset, seed) | found.judge_written(dataset)
     labels = (torch.arange(samples) % len(found.classes)).split(500)
     return scorer.score(zip(images, labels, strict=True)) | found.judge_codes(dataset, seed)
 
@@ -324,6 +325,8 @@ def describe(
     elif str(genome).endswith(".safetensors"):
         found = load(genome)
         genes, known = found.genome, {**found.facts, "classes": found.told}
+        if found.language:
+            return (read := GENES.read({**genes, **(change or {})})), architecture(read, found.fields)
     else:
         genes, known = _named_genome(genome, Place.of(runs, store))
     known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known
@@ -335,7 +338,12 @@ def describe(
         )
     ]
     read = GENES.read({**genes, **(change or {})})
-    return read, architecture(read, image_fields(*form))
+    return read, architecture(read, sequence_fields() if _writes(read) else image_fields(*form))
+
+
+def _writes(genome: Mapping[str, Value]) -> bool:
+    """Whether it makes sequences."""
+    return "sequences" in family_of(genome).needs
 
 
 @dataclass(frozen=True)

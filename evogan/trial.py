@@ -19,7 +19,7 @@ COSTS = ("parameters", "seconds")  # metrics of a whole training: there is no be
 MAXIMISED = frozenset(  # metrics of which more is better
     {
         *("manifold_precision", "manifold_recall", "inception_score", "nmi", "mutual_information", "psnr", "ssim"),
-        *("modes", "high_quality", "label_told"),
+        *("modes", "high_quality", "label_told", "valid", "distinct", "bleu2", "bleu3", "bleu4", "bleu5"),
     }
 )
 VALIDATION = "validation_"  # before the name of a metric: what chooses its checkpoint, where it is one of a test

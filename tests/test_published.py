@@ -228,6 +228,11 @@ BEGINS: dict[str, tuple[dict[str, Value], float, str]] = {
     "points_gan": ({"init": "orthogonal"}, 0.0, "arXiv:1611.02163, appendix A: orthogonal"),
     "points_wgan_gp": ({"init": "he"}, 0.0, "improved_wgan_training, gan_toy: He"),
     **dict.fromkeys(
+        ("seqgan", "mle_lstm", "gumbel_gan", "softmax_gan"),
+        ({"init": "normal", "init_std": 0.1}, 0.0, "SeqGAN's released code: N(0, 0.1)"),
+    ),
+    "maskgan": ({"init": "normal", "init_std": 0.05}, 0.0, "its released code: within 0.05"),
+    **dict.fromkeys(
         ("s2gan", "s2gan_co", "s3gan", "s2gan_clusters"), ({"init": "orthogonal"}, 0.9999, "arXiv:1903.02271: BigGAN's")
     ),
 }
@@ -285,6 +290,8 @@ KEYS = dict(
     stackgan_v2 b5b3b322d9d93b9e,
     dtn 40513440712d95e6, cycada 79fa1d50afbf1dfe,
     points_gan 8600cfd5012abe35, points_wgan_gp 6cf724608aafd32c,
+    seqgan 76e1fb1da2c17494, mle_lstm 7af7109aa6237f0b, gumbel_gan 326399c4a97f542a, softmax_gan ff496e14a5da9dc8,
+    maskgan e6ea95d99840203f,
     augmented_cyclegan f2398eb18cbd2c75, text_gan 80050edbaf6a2b67, cogan 99fea1fd079af49c""".split(",")
 )
 

@@ -133,13 +133,20 @@ def sample(
     truncation: Annotated[
         float | None, typer.Option(help="StyleGAN's psi, or of normal latents the bound: less is less varied.")
     ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of sequences: below 1 they are more probable, and less varied.")
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", help=".png for a grid, .npz for uint8 images, or points, .gif; default samples.png."),
+        typer.Option(
+            *("-o", "--to"),
+            help=".png for a grid, .npz for uint8 images, or points, .gif; default samples.png. Of sequences .txt; "
+            "default: they are printed.",
+        ),
     ] = None,
     **asked: Any,
 ) -> None:
-    """Draw images from a trained generator."""
+    """Draw images, or sequences, from a trained generator."""
     from evogan import api
 
     gif = gif or (output is not None and output.suffix == ".gif")
@@ -153,14 +160,20 @@ def sample(
     if len(chosen) > 1 or any(said.values()):
         both = (*chosen, *(flag for flag, on in said.items() if on))[:2]
         raise UserError(f"{' and '.join(both)} do not go together: name one of them")
-    if output is None:
-        output = Path("samples.gif" if gif else "samples.png")
-    output = output_file(output, *((".gif",) if gif else (".png", ".npz")))
+    kinds = (".gif",) if gif else (".png", ".npz")
+    if output is not None:
+        output = output_file(output, *kinds, *(() if gif else (".txt",)))
     found = api.load(generator, **asked)
-    if found.plane is not None and chosen:
-        raise UserError(f"{chosen[0]} draws images, and this generator makes points")
+    if temperature is not None:
+        found.warm(temperature)
     if truncation is not None:
         found.truncate(truncation)
+    if found.language is not None:
+        _write_texts(found.sample(64 if n is None else n, seed, label, code, text), output, chosen)
+        return
+    output = output_file(output or Path("samples.gif" if gif else "samples.png"), *kinds)
+    if found.plane is not None and chosen:
+        raise UserError(f"{chosen[0]} draws images, and this generator makes points")
     count = (1000 if found.plane is not None else 16 if gif else COLUMNS if text else 64) if n is None else n
     rows = max(1, count // COLUMNS)
     if gif:
@@ -200,6 +213,17 @@ def sample(
         import numpy as np
 
         np.savez_compressed(output, images=((images + 1) * 127.5).round().byte().numpy())
+    say(str(output))
+
+
+def _write_texts(texts: list[str], output: Path | None, chosen: list[str]) -> None:
+    if chosen:
+        raise UserError(f"{chosen[0]} draws images, and this generator makes sequences")
+    if output is None:
+        print(*texts, sep="\n")
+        return
+    output = output_file(output, ".txt")
+    output.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     say(str(output))
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from evogan.data.language import Language
 from evogan.errors import UserError, one_line
 from evogan.families import Field
 
-Images = npt.NDArray[Any]  # uint8 (N, C, H, W), 0..255; of points float32 (N, 2, 1, 1)
+Images = npt.NDArray[Any]  # uint8 (N, C, H, W), 0..255; of points float32 (N, 2, 1, 1), of sequences int32 (N, T)
 Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
 
 Split = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # stream -> field -> rows
@@ -25,7 +26,7 @@ KINDS = {  # of data, and the stream and field that tell them
     "pairs": ("images", "sources"),
     "domains": ("sources", "sources"),
 }
-POINTS = "points"  # a kind of data
+POINTS, SEQUENCES = "points", "sequences"  # kinds of data
 CAPTIONS = "captions"
 SHOWN = 20  # classes in a line
 
@@ -40,6 +41,7 @@ class DataSpec:
     (else the environment's EVOGAN_DATA, else ./data). `download`: fetch a built-in data set that is not there.
     `pairs`: where each image's source comes from (`evogan.data.pairs`). `domains`: where other domains come from
     (`evogan.data.domains`). `conditions`: vectors that are asked for in place of classes (`evogan.data.conditions`).
+    `tokens`: what the sequences of a text are of, words or characters.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DataSpec:
     pairs: str | None = None
     domains: str | None = None
     conditions: str | None = None
+    tokens: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ class Dataset:
     {1, 3}; labels, where there are any, int64 (N,), or with `conditions` vectors, float32 (N, K), and in the field
     conditions which of the table each is, int64 (N,); sources, what images are to be made from, uint8
     (N, C', H', W'). `class_names`: of label 0, 1, ... `plane`: of points, which are images of one pixel, float32
-    (N, 2, 1, 1).
+    (N, 2, 1, 1). `language`: of sequences, which stand in the place of images, int32 (N, T).
     `notes`: what was made of what was found, as far as it does not go without saying. `domains`: names of streams that
     are domains, in their order; `truth`: whether the same row of each in `unseen` is the same thing.
     Errors: UserError for fields of a stream that differ in length, and for splits that differ in fields.
@@ -112,6 +115,7 @@ class Dataset:
     truth: bool = False
     plane: Plane | None = None
     conditions: Conditions | None = None
+    language: Language | None = None
 
     def __post_init__(self) -> None:
         if _names(self.train) != _names(self.unseen):
@@ -141,11 +145,12 @@ class Dataset:
 
     @property
     def image_size(self) -> int:
+        """Of sequences the length."""
         return int(self.images.shape[-1])
 
     @property
     def channels(self) -> int:
-        return int(self.images.shape[1])
+        return 1 if self.language else int(self.images.shape[1])
 
     @cached_property
     def class_count(self) -> int | None:
@@ -162,13 +167,15 @@ class Dataset:
                 whole = rows.dtype.kind in "iu" and rows.dtype != np.uint8  # of bytes, pixels are made
                 most = max(int(part.max(initial=0)) for part in (rows, self.unseen[stream][name])) if whole else 0
                 found[name] = Field(rows.shape[1:], most + 1 if whole else None)
+        if self.language:
+            found["images"] = Field(self.images.shape[1:], len(self.language.tokens), self.language.ends)
         return found
 
     @property
     def kinds(self) -> frozenset[str]:
         """Of data, beyond rows of their own, that a family may need."""
         found = {kind for kind, (stream, field) in KINDS.items() if field in self.train.get(stream, ())}
-        return frozenset(found | ({POINTS} if self.plane else set()))
+        return frozenset(found | ({POINTS} if self.plane else set()) | ({SEQUENCES} if self.language else set()))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -185,12 +192,16 @@ class Dataset:
             for split in (self.train, self.unseen):
                 sha.update(f"{stream}.{field}".encode())
                 _add(sha, split[stream][field])
+        if self.language:
+            sha.update(self.language.identity())
         return sha.hexdigest()[:16]
 
     def describe(self) -> str:
         """In one line: how many images, which classes with how many of them, what was left out."""
         side, colour = self.image_size, "grey" if self.channels == 1 else "colour"
         images = "points" if self.plane else f"images of {side}x{side}, {colour}"
+        if self.language:
+            images = f"sequences of {side} tokens" if not self.language.ends else f"sequences of up to {side} tokens"
         rows = f"{self.name}: {len(self.images):,} {images}, {len(self.held_out):,} held out"
         return one_line("; ".join([rows, *([] if self.plane else self._classes()), *self.notes]))
 

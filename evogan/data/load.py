@@ -24,6 +24,7 @@ from evogan.data.pairs import SIDES, are_made, check_pairs, made, one_side, pair
 from evogan.data.parquet import PARQUET, load_parquet
 from evogan.data.points import is_points, load_points
 from evogan.data.recipes import RECIPES
+from evogan.data.sequences import is_sequences, load_sequences
 from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError, one_line, unknown
 from evogan.files import expand
@@ -43,6 +44,10 @@ def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: in
     """
     if is_points(spec):
         return load_points(spec)
+    if is_sequences(spec):
+        return load_sequences(spec)
+    if spec.tokens is not None:
+        raise UserError(f"data set '{spec.name}' has no text: --tokens is for a .txt")
     smallest, largest = IMAGE_SIZES
     if spec.image_size is not None and not smallest <= spec.image_size <= largest:
         raise UserError(f"image size {spec.image_size}: {smallest} to {largest} pixels a side are allowed")

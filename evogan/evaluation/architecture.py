@@ -32,6 +32,7 @@ from evogan.zoo.layers import (
     VirtualBatchNorm,
 )
 from evogan.zoo.number import Number
+from evogan.zoo.writers import Embedding
 
 ROWS = 2  # in the forward pass: what looks at a batch needs some
 WEIGHTS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -188,8 +189,10 @@ def says(module: nn.Module) -> str:
             return f"{module.kind} x2, {says(module.conv)}"
         case nn.Conv2d() | nn.ConvTranspose2d():
             kind = "transposed convolution" if isinstance(module, nn.ConvTranspose2d) else "convolution"
-            (side, _), (stride, _) = module.kernel_size, module.stride
-            return f"{kind} {side}x{side}" + (f", stride {stride}" if stride > 1 else "")
+            (high, wide), (stride, _) = module.kernel_size, module.stride
+            return f"{kind} {high}x{wide}" + (f", stride {stride}" if stride > 1 else "")
+        case Embedding():
+            return "embedding"
         case nn.Linear():
             return "dense"
         case nn.GroupNorm():

@@ -17,6 +17,7 @@ from evogan.trial import STATE, Choice, Evaluation
 
 GENERATOR, SAMPLES = CHOSEN = ("generator.safetensors", "samples.png")  # files of the checkpoint that counts so far
 LEVELS = "levels.png"  # likewise, of a GAN that climbs
+TEXTS = "samples.txt"  # likewise, of sequences
 CODES, RECONSTRUCTIONS = OF_CODES = ("codes.png", "reconstructions.png")  # likewise, of a GAN with an encoder
 
 
@@ -76,7 +77,7 @@ def unpack_state(
     if not replace(earlier, scores=earlier.scores[:seen]).keeps(choice):
         raise ValueError("the weights of another checkpoint")
     replaced = {name: tensor.numpy().tobytes() for name, tensor in state.part("file.").items()}
-    chosen = [*CHOSEN, *(name for name in (*OF_CODES, LEVELS) if name in earlier.files)]
+    chosen = [*CHOSEN, *(name for name in (*OF_CODES, LEVELS, TEXTS) if name in earlier.files)]
     kept = [*chosen, *map(grid_of, earlier.scores[:seen])] if seen else []
     record = Record(
         [dict(score) for score in earlier.scores[:seen]],

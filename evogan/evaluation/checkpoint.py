@@ -22,7 +22,8 @@ from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.translations import SOURCES
-from evogan.families import Field, Fields, family_of, image_fields
+from evogan.evaluation.written import LANGUAGE, judged, read_language
+from evogan.families import Field, Fields, family_of, image_fields, sequence_fields
 from evogan.families.build import build, count_parameters
 from evogan.families.domains.family import domain_fields
 from evogan.files import check_file, expand
@@ -33,7 +34,7 @@ from evogan.options import LARGEST_SEED, read_option
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.trial import PLAYERS, GANTask
-from evogan.zoo.gan import GAN, Crosses, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Crosses, Encodes, Prompt, Translates, Writes, parts
 
 MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
@@ -82,16 +83,20 @@ class Generator:
     `conditions`: what it can be asked for, under these names, where that are vectors.
     `code`: the parts of a code by name, and how long each is, such as category, continuous and latent; of a GAN without
     an encoder there are none. `plane`: of one that makes points, (n, 2) in the units of its data, not images.
+    `language`: of one that makes sequences. `fields`: of the data that it was built for.
     """
 
     def __init__(self, path: str | Path) -> None:
         header, state = _read(expand(path))
         with unless_damaged(path, "a generator"):
             form = read_form(parse_json(header))
-            self.genome, self.facts = form.genome, form.facts
+            self.genome, self.facts, self.fields = form.genome, form.facts, form.fields
             self.classes, self.tells_apart, self.conditions = form.classes, form.tells_apart, form.conditions
             self.told = form.told
             self.plane = _plane(self.facts[PLANE]) if PLANE in self.facts else None
+            self.language = read_language(self.facts[LANGUAGE]) if LANGUAGE in self.facts else None
+            if (self.language is None) == ("sequences" in family_of(self.genome).needs):
+                raise UserError("its genome and its tokens do not go together")
             needed = count_parameters(self.genome, form.fields)[family_of(self.genome).sampled]
             if needed > sum(map(torch.numel, state.values())):  # before memory is asked for
                 raise UserError(f"its genome has {needed} weights, more than there are")
@@ -111,8 +116,9 @@ class Generator:
         label: int | str | None = None,
         code: int | None = None,
         text: str | Sequence[str] | None = None,
-    ) -> Tensor:
-        """`n` images, (n, C, H, W) in [-1, 1], or points; the same for the same `n`, seed, label and code.
+    ) -> Any:
+        """`n` images, (n, C, H, W) in [-1, 1], or points; the same for the same `n`, seed, label and code. Of one that
+        makes sequences a list of texts.
 
         `label`: the class of a conditional generator's images, by its name or number; without one they have classes
         in turn, or conditions at random. `code`: the category that they are all made of, from 0, where codes have one.
@@ -120,8 +126,30 @@ class Generator:
         images, from the same latents; what it does not name is at random, but nothing is tilted. Errors: UserError for
         a label, a category or a word that does not exist.
         """
+        found = self.rows(n, seed, label, code, text)
+        return found if self.language is None else self.language.texts(found.numpy())
+
+    def rows(
+        self,
+        n: int,
+        seed: int = 0,
+        label: int | str | None = None,
+        code: int | None = None,
+        text: str | Sequence[str] | None = None,
+    ) -> Tensor:
+        """The same, of sequences the tokens (n, T) themselves."""
         n = read_option("n", n, int, low=1, high=MOST)
         return self._sample(self._prompt(n, seed, label, code) if text is None else self._said(n, seed, text))
+
+    def warm(self, temperature: float) -> Self:
+        """Itself, its sequences from now on of this temperature: below 1 more probable, and less varied ones.
+
+        Errors: UserError for one that makes no sequences.
+        """
+        if not isinstance(self._gan, Writes):
+            raise UserError("temperature is of sequences: this generator makes none")
+        self._gan.temperature = read_option("temperature", temperature, float, above=0, high=100)
+        return self
 
     @property
     def gan(self) -> GAN:
@@ -261,6 +289,10 @@ class Generator:
         found = codes.judged(self._gan, data, slice(None), seed, 500, dear=True)
         return found | codes.told(self._gan, samples, self._gan.sample)
 
+    def judge_written(self, data: Dataset) -> dict[str, float]:
+        """By its own probabilities, of all that is held out, too; nothing of one that makes no sequences."""
+        return judged(self._gan, data, slice(None), torch.device("cpu")) if isinstance(self._gan, Writes) else {}
+
     def translate(self, sources: Images | Tensor) -> Tensor:
         """What is made of sources, uint8 (N, C, H, H) or floats in [-1, 1]: images (N, C', H', H') in [-1, 1].
 
@@ -315,6 +347,7 @@ class Generator:
     def check_served(self, data: Dataset) -> None:
         """Errors: UserError for images of another form than it makes."""
         size, channels = self.facts["image_size"], self.facts["channels"]
+        check_language(self.facts, data, "the generator makes")
         if (self.plane is None) != (data.plane is None):
             makes, has = ("images", "points") if self.plane is None else ("points", "images")
             raise UserError(f"the generator makes {makes}, and '{data.name}' has {has}")
@@ -459,6 +492,9 @@ def read_form(header: Any) -> Form:
     classes = _names(facts.pop("classes", []))
     known = _names(facts.pop("tells_apart", [])) or classes
     fields = image_fields(size, channels, len(known))
+    if LANGUAGE in facts:
+        language = read_language(facts[LANGUAGE])
+        fields = sequence_fields(len(language.tokens), size, language.ends)
     if "sources" in facts:
         fields["sources"] = Field(_shape(facts["sources"]))
     if "domains" in facts:
@@ -481,6 +517,17 @@ def _conditions(written: Any, names: tuple[str, ...]) -> Conditions:
     if found.are_captions and set(names) != set(sentences()):
         raise UserError("its captions are others than those of this version")
     return found
+
+
+def check_language(facts: Mapping[str, Any], data: Dataset, does: str) -> None:
+    """Errors: UserError for data of other tokens, or none, than those of the header of a file."""
+    ours = read_language(facts[LANGUAGE]).identity() if LANGUAGE in facts else None
+    if ours is not None and data.language is None:
+        raise UserError(f"{does} sequences, and '{data.name}' has none")
+    if ours is None and data.language is not None:
+        raise UserError(f"{does} no sequences, and '{data.name}' has some")
+    if data.language is not None and ours != data.language.identity():
+        raise UserError(f"{does} sequences of other tokens than '{data.name}' has")
 
 
 def _plane(written: Any) -> Plane:

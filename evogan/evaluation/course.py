@@ -118,7 +118,8 @@ class Course:
 
     def _train(self) -> Iterator[tuple[Trainer, int]]:
         trainer, device = self._begin(), self._device
-        if self._look is None and (self._trial.number, self._trial.replicate) == (0, 0) and not self._record.scores:
+        first = (self._trial.number, self._trial.replicate) == (0, 0) and not self._record.scores
+        if self._look is None and first and not self._scoring.dataset.language:
             look_early(trainer, self._scoring, self._clock, self._trial.report)
         if device.type == "cuda":
             torch.cuda.empty_cache()  # what the trial before left
@@ -133,7 +134,7 @@ class Course:
             if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
                 self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
         if self._trial.keeps_players:
-            facts = {"key": self._trial.key, **self._where(trainer), "fid": record.scores[-1]["fid"]}
+            facts = {"key": self._trial.key, **self._where(trainer), **_fid(record.scores[-1])}
             record.files[PLAYERS] = pack_players(
                 trainer, self._phase.genome, self._task, facts | self._scoring.named(trainer.gan)
             )
@@ -301,7 +302,7 @@ class Course:
                 gan,
                 self._phase.genome,
                 self._task,
-                {"key": self._trial.key, "fid": score["fid"], **self._scoring.named(gan)},
+                {"key": self._trial.key, **_fid(score), **self._scoring.named(gan)},
             )
 
     def _cut_back(self) -> float:
@@ -328,6 +329,11 @@ class Course:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "threads": self._task.threads,
         }
+
+
+def _fid(score: Mapping[str, float]) -> dict[str, float]:
+    """Of images and points."""
+    return {name: score[name] for name in ("fid",) if name in score}
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,8 +17,19 @@ from evogan.evaluation.players import Players
 from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.scoring import GRID, Scoring
 from evogan.evaluation.shown import shown
+from evogan.evaluation.written import sheet_png
 from evogan.fitness import OF_CAPTIONS, OF_CLASSIFIERS, OF_TRUTH, Scorer, to_unit_range
-from evogan.fitness.measures import OF_IMAGES, OF_LABELS, OF_MODES, OF_POINTS
+from evogan.fitness.measures import (
+    MEASURES,
+    OF_IMAGES,
+    OF_KNOWN,
+    OF_LABELS,
+    OF_MODES,
+    OF_ORACLES,
+    OF_POINTS,
+    OF_SEQUENCES,
+)
+from evogan.fitness.sequences import BLEUS, check_bleu
 from evogan.fitness.threads import threads
 from evogan.genes import GENES
 from evogan.stable import digest
@@ -112,6 +123,8 @@ class GANEvaluator:
         """Errors: UserError for one that is not measured of any GAN with these features, on these data."""
         plane, name = self._dataset.plane, self._dataset.name
         for metric in metrics:
+            self._check_of_sequences(metric)
+        for metric in metrics:
             if (metric in OF_POINTS) != (plane is not None) and metric in {*OF_POINTS, *OF_IMAGES}:
                 what, has = ("points", "images") if metric in OF_POINTS else ("images", "points")
                 raise UserError(f"fitness '{metric}' judges {what}: '{name}' has {has}")
@@ -138,8 +151,26 @@ class GANEvaluator:
                 f"'{self._scorer.features.name}' do not"
             )
 
+    def _check_of_sequences(self, metric: str) -> None:
+        language, name = self._dataset.language, self._dataset.name
+        if metric in OF_SEQUENCES and language is None:
+            raise UserError(
+                f"fitness '{metric}' judges sequences: '{name}' has {'points' if self._dataset.plane else 'images'}"
+            )
+        of_images = {*OF_IMAGES, *OF_POINTS, *(name for names in MEASURES.values() for name in names)}
+        if language is not None and metric in of_images:
+            raise UserError(f"fitness '{metric}' judges images: '{name}' has sequences")
+        if language is not None and metric in OF_ORACLES and language.oracle is None:
+            raise UserError(f"fitness '{metric}' needs sequences of an oracle: --data oracle")
+        if language is not None and metric in OF_KNOWN and language.truth is None:
+            raise UserError(f"fitness '{metric}' needs a language that is known: --data grammar or captions")
+        if metric in BLEUS:
+            check_bleu()
+
     def real_grid(self) -> bytes:
-        """A PNG of the first training images, or points, to hold samples against."""
+        """A PNG of the first training images, or points, or sequences, to hold samples against."""
+        if self._dataset.language:
+            return sheet_png(self._dataset.language, self._dataset.images)
         if self._dataset.plane:
             return scatter_png(self._dataset.images[:SCATTERED], self._dataset.images)
         return grid_png(to_unit_range(torch.tensor(self._dataset.images[:GRID])))

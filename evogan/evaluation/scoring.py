@@ -12,8 +12,8 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Labels
-from evogan.evaluation import coupled, domains
-from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS
+from evogan.evaluation import coupled, domains, written
+from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS, TEXTS
 from evogan.evaluation.captioned import captioned_png
 from evogan.evaluation.checkpoint import PLANE, conditions_of, of_every_class
 from evogan.evaluation.codes import (
@@ -38,11 +38,12 @@ from evogan.families import Fields
 from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.classifier import gan_train_error
 from evogan.fitness.errors import classification_error
+from evogan.fitness.sequences import BLEUS, SequenceScorer
 from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
-from evogan.zoo.gan import GAN, Adapts, Classifies, Climbs, Couples, Crosses, Encodes, Prompt, Translates, parts
+from evogan.zoo.gan import GAN, Adapts, Classifies, Climbs, Couples, Crosses, Encodes, Prompt, Translates, Writes, parts
 
 SAMPLE_BATCH = 500  # prompts drawn at a time
 GRID = 64  # images in a sample grid
@@ -70,7 +71,17 @@ class Scoring:
         What is dear is measured where the trial is judged by it, and at the end of one that checks a winner.
         """
         gan, fresh = trainer.gan, trial.replicate >= FRESH
-        scores = self.scorer.score(self._samples(gan))
+        if isinstance(self.scorer, SequenceScorer):
+            scores = self.scorer.score(
+                self._samples(gan), trainer.is_through or not BLEUS.isdisjoint(trial.choice.metrics)
+            )
+        else:
+            scores = self.scorer.score(self._samples(gan))
+        if isinstance(gan, Writes):
+            with self._precision():
+                scores |= written.judged(gan, self.dataset, _half(fresh), self.device)
+            if fresh and trainer.is_through:
+                scores |= written.swept(gan, self.scorer, lambda: self._samples(gan))
         if (
             LABELS in gan.prompted
             and self.classes
@@ -119,10 +130,10 @@ class Scoring:
         return self.scorer.fid(islice(made, -(-n // self._at_once)))
 
     def grid(self, gan: GAN) -> bytes:
-        """A PNG of the first samples; of points among those of the data; of a conditional GAN a row a class, with the
-        same latent down a column, and likewise a row a category, or a condition with its words; of one that translates,
-        held-out sources, what is made of each, and its image; of one between domains, both ways, and back again; of a
-        coupled one those of a latent."""
+        """A PNG of the first samples; of points among those of the data; of sequences a line each; of a conditional GAN
+        a row a class, with the same latent down a column, and likewise a row a category, or a condition with its words;
+        of one that translates, held-out sources, what is made of each, and its image; of one between domains, both
+        ways, and back again; of a coupled one those of a latent."""
         if isinstance(gan, Crosses):
             with self._precision():
                 images, each = domains.shown(gan, self.dataset, self.device)
@@ -136,6 +147,8 @@ class Scoring:
             return grid_png(images, len(images) // min(PAIRS, len(self.dataset.held_out)) * PAIRED)
         if self.dataset.plane:
             return scatter_png(self._images(gan, self._first(gan, SCATTERED)).cpu().numpy(), self.dataset.images)
+        if self.dataset.language:
+            return written.sheet_png(self.dataset.language, self._images(gan, self._first(gan, written.SHOWN)).cpu())
         prompt = self._first(gan, COLUMNS)
         if CONDITIONS in prompt:
             return self._captioned(gan, prompt)
@@ -157,7 +170,10 @@ class Scoring:
 
     def pictures(self, gan: GAN) -> dict[str, bytes]:
         """Of a GAN with an encoder PNGs by their files' names: what its codes do; unseen images above their
-        reconstructions."""
+        reconstructions. Of one that writes a text of samples."""
+        if self.dataset.language:
+            first = min(written.KEPT, self.task.samples, SAMPLE_BATCH)
+            return {TEXTS: written.as_lines(self.dataset.language, self._images(gan, self._first(gan, first)))}
         if isinstance(gan, Climbs):
             return {LEVELS: self._climbing(gan)}
         if not isinstance(gan, Encodes):
@@ -216,6 +232,8 @@ class Scoring:
             asked["domains"] = list(self.dataset.domains)
             if isinstance(gan, Crosses) and (labels := self.fields.get("source_labels")) is not None:
                 asked["source_classes"] = labels.values
+        if self.dataset.language:
+            asked |= written.header(self.dataset.language)
         if self.dataset.plane:
             asked[PLANE] = [*self.dataset.plane.centre, self.dataset.plane.scale]
         return asked | ({"tells_apart": list(self.class_names)} if isinstance(gan, Classifies) else {})

@@ -11,12 +11,14 @@ from torch import Tensor
 from evogan.errors import UserError
 from evogan.families.plain.model import CHANGE, LATENT, OTHER, PlainGAN
 from evogan.options import read_option
-from evogan.zoo.gan import GAN, Prompt
+from evogan.zoo.gan import GAN, Prompt, Writes
 from evogan.zoo.latents import between, ends
 
 
 def of_latents(gan: GAN) -> PlainGAN:
     """Errors: UserError for a GAN of another family, whose latents are its own affair."""
+    if isinstance(gan, Writes):
+        raise UserError("sequences have no latents to walk through")
     if not isinstance(gan, PlainGAN):
         raise UserError("only a plain GAN's latents can be walked through")
     return gan

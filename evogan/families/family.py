@@ -14,10 +14,12 @@ class Field:
     """What a GAN must know of a field of the data to be built for it.
 
     `shape`: of one row. `values`: how many there are of a field of integers, 0 .. values-1; None for other fields.
+    `ends`: whether a row of integers ends with its first 0, which is repeated to fill it.
     """
 
     shape: tuple[int, ...]
     values: int | None = None
+    ends: bool = False
 
 
 Fields = Mapping[str, Field]
@@ -43,6 +45,11 @@ def told(fields: Fields) -> int:
 def are_vectors(fields: Fields) -> bool:
     """Whether what is asked for are vectors of numbers, and no classes."""
     return told(fields) > 0 and bool(fields["labels"].shape)
+
+
+def sequence_fields(tokens: int = 500, length: int = 10, ends: bool = False) -> dict[str, Field]:
+    """Those of sequences, in the place of images; by default the oracle's."""
+    return {"images": Field((length,), tokens, ends)}
 
 
 ASKED = {  # what data do not have of themselves, and how a user says it
@@ -105,6 +112,8 @@ class Family:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
         if "points" in kinds and not self.makes_points:
             raise UserError(f"family '{self.name}' is of images, and '{data}' has points")
+        if "sequences" in kinds and "sequences" not in self.needs:
+            raise UserError(f"family '{self.name}' is of images, and '{data}' has sequences: family = sequences")
         missing = sorted(self.needs - kinds)
         if len(missing) == 1 and missing[0] in ASKED:
             raise UserError(f"family '{self.name}' {ASKED[missing[0]]}")

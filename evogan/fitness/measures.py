@@ -105,6 +105,17 @@ OF_POINTS = {  # of GANs that make points in the plane
 }
 OF_MODES = frozenset({"modes", "high_quality"})  # where the data are known to be Gaussians
 
+OF_SEQUENCES = {  # of GANs that make sequences of tokens
+    "nll_test": "how unlikely held-out sequences are to the generator, in nats a token",
+    "nll_oracle": "how unlikely samples are to the oracle, in nats a token",
+    "exact_kl": "KL divergence of the language's probabilities from the generator's, over all its strings, in nats",
+    "valid": "share of samples that are strings of the language; more is better",
+    "distinct": "different strings among samples, over those of as many exact draws; more is better",
+    **{f"bleu{n}": f"BLEU-{n} of samples against held-out sequences; more is better" for n in (2, 3, 4, 5)},
+    **{f"self_bleu{n}": f"BLEU-{n} of samples against other samples: how alike they are" for n in (2, 3, 4, 5)},
+}
+OF_ORACLES, OF_KNOWN = frozenset({"nll_oracle"}), frozenset({"exact_kl", "valid", "distinct"})  # by what is known
+
 OF_CLASSES = {  # of GANs that are asked for classes
     "class_fid": "mean over the classes of the Frechet distance within each",
     "gan_test_error": "share of samples that the feature network takes for another class than was asked for",
@@ -155,7 +166,8 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_POINTS | OF_CLASSES | OF_CAPTIONS | OF_CLASSIFIERS | OF_ENCODERS | OF_TRANSLATORS | OF_DOMAINS
+METRICS |= OF_IMAGES | OF_POINTS | OF_SEQUENCES | OF_CLASSES | OF_CAPTIONS | OF_CLASSIFIERS | OF_ENCODERS
+METRICS |= OF_TRANSLATORS | OF_DOMAINS
 METRICS |= OF_A_TRAINING
 
 RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place

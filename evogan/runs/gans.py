@@ -56,8 +56,9 @@ class GANProblem:
         """Of which images trainings are told the labels, where these are few. Errors: UserError if they cannot be."""
         from evogan.data.few import FewLabels
 
-        if self.gan.labels is not None and self.dataset.plane:
-            raise UserError(f"data set '{self.gan.data}' has points: --labels is for images")
+        if self.gan.labels is not None and (self.dataset.plane or self.dataset.language):
+            has = "points" if self.dataset.plane else "sequences"
+            raise UserError(f"data set '{self.gan.data}' has {has}: --labels is for images")
         return None if self.gan.labels is None else FewLabels.of(self.dataset, self.gan.labels)
 
     @property
@@ -75,7 +76,7 @@ class GANProblem:
         from evogan.data import DataSpec
 
         gan = self.gan
-        made = gan.pairs, gan.domains, gan.conditions
+        made = gan.pairs, gan.domains, gan.conditions, gan.tokens
         return DataSpec(gan.data, gan.image_size, gan.classes, gan.data_dir, gan.download, *made)
 
     @property
@@ -103,8 +104,13 @@ class GANProblem:
         from evogan.fitness import SHIPPED, load_features, shipped_for
         from evogan.fitness.learned import learned
         from evogan.fitness.points import PlaneFeatures
+        from evogan.fitness.sequences import TokenFeatures
 
         gan = self.gan
+        if self.dataset.language:
+            if gan.features not in (AUTO, None, TokenFeatures.name):
+                raise UserError(f"features '{gan.features}' are of images: '{gan.data}' has sequences")
+            return TokenFeatures(self.dataset)
         if gan.features not in (AUTO, None) and not (gan.features == PlaneFeatures.name and self.dataset.plane):
             network = load_features(gan.features, gan.download)
             if self.dataset.plane:
@@ -131,7 +137,7 @@ class GANProblem:
     def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
         """Read the data; the task, and what evaluates trials of it. `here`: they run on this machine's devices."""
         from evogan.evaluation.evaluator import GANEvaluator, check_device
-        from evogan.fitness import Scorer
+        from evogan.fitness.load import scorer_of
 
         gan = self.gan
         check_device(gan.device, here)
@@ -149,14 +155,22 @@ class GANProblem:
             threads=gan.threads,
             labels=gan.labels,
         )
-        return task, GANEvaluator(dataset, Scorer(dataset, features, gan.samples), gan.device, few)
+        return task, GANEvaluator(dataset, scorer_of(dataset, features, gan.samples), gan.device, few)
 
     def measure(self, space: Space) -> str:
         """What its GANs are judged by if nothing is said: the first measure of their families where it is the same."""
-        if self.dataset.plane:
-            return "w1"
+        if (natural := self.natural) is not None:
+            return natural
         first = {FAMILIES[name].measures[0] for name in families_of(space)}
         return first.pop() if len(first) == 1 else PLAIN.measures[0]
+
+    @property
+    def natural(self) -> str | None:
+        """The metric that suits the data, whatever makes them, if there is one."""
+        data = self.dataset
+        if data.language:
+            return "nll_oracle" if data.language.oracle else "exact_kl" if data.language.truth else "nll_test"
+        return "w1" if data.plane else None
 
     def fitting(self, space: Space) -> Space:
         """Without what cannot make images of this size. Errors: UserError for a family that these data do not serve."""

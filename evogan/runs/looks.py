@@ -55,9 +55,11 @@ def _architectures(run: Run, task: Mapping[str, Any]) -> Iterator[tuple[str, Seq
     named: dict[str, tuple[str, Genome]] = {run.best.row.key: (f"evolved #{run.best.row.number}", run.best.row.genome)}
     for name, key, genome in run.facts.reference:
         named.setdefault(key, (Path(name).stem, genome))
-    classes = run.load_best().told or CLASSES
+    best = run.load_best()
+    classes = best.told or CLASSES
+    fields = best.fields if best.language else image_fields(task["image_size"], task["channels"], classes)
     for name, genome in named.values():
-        yield name, architecture(genome, image_fields(task["image_size"], task["channels"], classes))
+        yield name, architecture(genome, fields)
 
 
 def _dear(
@@ -70,6 +72,8 @@ def _dear(
         with suppress(ValueError):
             return read_small(folder / NEAREST), _curve(read_small(folder / TRUNCATION))
     generator = run.load_best()
+    if generator.language:
+        return b"", []
     too_few = task["samples"] < POOL
     if too_few and not generator.code:
         raise UserError(_too_few(task["samples"], POOL))

@@ -26,7 +26,9 @@ class GANSettings:
     Errors: UserError for a keyword or value that makes no sense.
     """
 
-    data: str = option("digits", group="data", help="Data set: a name, an image folder, an .npz, .npy or .parquet.")
+    data: str = option(
+        "digits", group="data", help="Data set: a name, an image folder, an .npz, .npy or .parquet, a .txt."
+    )
     image_size: int | None = option(
         None, low=IMAGE_SIZES[0], high=IMAGE_SIZES[1], group="data", help="Resize images to this side, in pixels."
     )
@@ -55,6 +57,12 @@ class GANSettings:
         group="data",
         help="What a conditional GAN is asked for in place of classes: attributes:FILE, a table; or captions, sentences"
         " about digits, which are coloured by rule; captions:CODE, how these are coded: words, skip_thought, one_hot.",
+    )
+    tokens: Literal["words", "characters"] | None = option(
+        None,
+        group="data",
+        help="What the sequences of a text are of: words, parted by spaces, or characters; default: words where most "
+        "lines have several.",
     )
     data_dir: str | None = option(
         None, group="data", help="Where data sets lie; default EVOGAN_DATA or ./data.", variable=""

@@ -18,7 +18,7 @@ from evogan.training.optimizers import clipped, make_optimizer
 from evogan.training.rounds import Rounds
 from evogan.training.state import State
 from evogan.zoo import GAN
-from evogan.zoo.gan import Batch, Losses
+from evogan.zoo.gan import Batch, Losses, Paced
 
 NORMALIZED: tuple[LossName, ...] = ("real", "fake", "generator")
 DECAYS = {"linear": 1, "late": 2, "last_third": 3}  # one part of as many in which rates fall
@@ -52,7 +52,7 @@ class Trainer:
     ) -> None:
         self.gan = gan
         gan.to(device)
-        self.iteration, self.rounds = 0, Rounds(gan.schedule, gan.counted, genes)
+        self.iteration, self.rounds = 0, Rounds(gan.schedule, gan.counted, genes, iterations)
         self.device = device
         self.feed = Feed(streams, seed, device)
         self._iterations, self._decay = iterations, str(genes["lr_decay"])
@@ -195,11 +195,12 @@ class Trainer:
         if self.gan.begin(progress):  # moments of layers that had no part in it would mislead (PGGAN, appendix A)
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
-        if self._decay != "none":
-            left = min(1.0, DECAYS[self._decay] * (1 - progress))
-            for optimizer in self.optimizers.values():
+        if self._decay != "none" or isinstance(self.gan, Paced):
+            left = min(1.0, DECAYS[self._decay] * (1 - progress)) if self._decay != "none" else 1.0
+            for player, optimizer in self.optimizers.items():
+                pace = self.gan.pace(player) if isinstance(self.gan, Paced) else 1.0
                 for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * left
+                    group["lr"] = group["initial_lr"] * left * pace
 
     def step(self, player: str) -> None:
         """One of a player alone."""

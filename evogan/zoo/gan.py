@@ -235,6 +235,26 @@ class Adapts(Protocol):
         """Images (N, C, H, W) in [-1, 1] of the last domain -> logits (N, K), without gradient."""
 
 
+@runtime_checkable
+class Paced(Protocol):
+    """A GAN whose players do not keep one pace."""
+
+    def pace(self, player: str) -> float:
+        """The player's learning rate in this iteration, over its own."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A GAN whose samples are sequences of tokens, (N, T), and that knows how probable each is. `temperature`: of its
+    samples from now on.
+    """
+
+    temperature: float
+
+    def log_probability(self, tokens: Tensor) -> Tensor:
+        """Rows (N, T) -> (N,) in nats: of a sample being this one; without gradient."""
+
+
 class Stackable(GAN, Protocol):
     """A GAN that several others of its shape can be stacked with (`evogan.zoo.stack`)."""
 
