@@ -345,7 +345,8 @@ def pairs() -> Part:
         aims={"evolved": Aim("fid", narrow, ("pix2pix",), ("fashion_mnist+edges",))},
         twins=("pix2pix", "colorgan", "demosaic", "inpainting", "evolved"),
         metrics=("fid", "fid_copy", *likeness, "seconds"),
-        note="Narrowed: 16 filters, batch 8. A twin learns from the pixels alone. Evolved: as narrow, without the loss of the features by which FID is computed.",
+        note="Narrowed: 16 filters, batch 8. A twin learns from the pixels alone. Evolved: as narrow, and without the "
+        "loss of the features by which FID is computed.",
     )
 
 

@@ -477,6 +477,29 @@ def test_judges_know_the_truth_and_what_hides_it() -> None:
     assert "steganography" in flags and "steganography" not in flags_of(Evaluation(status="completed", scores=(exact,)))
 
 
+def test_all_ways_between_domains_are_judged() -> None:
+    """Of three, of which the one in the middle is never made: it is left as it is."""
+    data = load_dataset(DataSpec("digits", domains="negative,rotate"))
+
+    class Known:
+        domains = 3
+
+        def cross(self, images: torch.Tensor, origin: int, target: int) -> torch.Tensor:
+            if origin == target or target == 1:
+                return images
+            plain = (lambda x: x, torch.neg, lambda x: x.rot90(-1, (2, 3)))[origin](images)
+            return plain.rot90(1, (2, 3)) if target == 2 else plain
+
+    found = judged(Known(), data, slice(0, None, 2), torch.device("cpu"), 100)
+    n = 2 * 1000 // 6
+    x = torch.tensor(data.unseen["sources"]["sources"][::2][:n]).double() / 255
+    y = 1 - x
+    apart = (y - y.roll(1, 0)).abs().mean()
+    wrong = [(x - y).abs().mean() / apart, (x.rot90(1, (2, 3)) - y).abs().mean() / apart]
+    assert found["truth_distance"] == pytest.approx(float(sum(wrong)) / 6, rel=1e-5)
+    assert found["psnr"] == found["back_psnr"] == 100
+
+
 def test_a_winner_is_held_against_what_takes_no_training_and_crosses_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -539,3 +562,12 @@ def test_the_judge_of_translations_is_of_the_last_domain(tmp_path: Path) -> None
     evaluation, _ = evogan.train({**SMALL, "learning_rate": 1e-4}, **task)
     last = evaluation.scores[-1]
     assert last["gan_test_error"] > 0.5 > 0.02 > last["gan_test_error_copy"] and "psnr" not in last
+
+
+def test_a_published_gan_that_cannot_make_so_many_domains_is_no_reference() -> None:
+    said: list[str] = []
+    problem = GANProblem(
+        GANSettings.of(data="digits", domains="negative,rotate"), tell=lambda line, done: said.append(line)
+    )
+    assert "cyclegan_unet" not in dict(problem.references(load_space("domains")))
+    assert any("reference 'cyclegan_unet' is left out: 3 domains" in line for line in said)

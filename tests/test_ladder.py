@@ -86,6 +86,21 @@ def test_a_pyramid_is_inverted_exactly() -> None:
     assert [sides(size, 3) for size in (8, 16, 30, 9)] == [[4, 8], [4, 8, 16], [15, 30], [9]]
 
 
+def test_the_smallest_level_may_be_dense() -> None:
+    gan = made(base_units=7, level_norm="none")
+    generator, critic = gan.players["generator"], gan.players["critic"]
+    assert not any(isinstance(m, torch.nn.Conv2d) for m in (*critic.critics[0].modules(), *generator.base.modules()))
+    (latent,) = batch_of(gan, "generator").draws["latent"]
+    start, *_ = latent.split(generator._parts, 1)
+    first, second, third = generator.dense, generator.base[2], generator.heads[0][0]
+    smallest = torch.tanh(third(second(first(start).relu()).relu())).view(6, 3, 4, 4)
+    torch.testing.assert_close(generator.climb(latent, (), 1).images[0], smallest)
+    one, two, score = critic.critics[0].layers[1], critic.critics[0].layers[3], critic.critics[0].head
+    slope = lambda x: torch.nn.functional.leaky_relu(x, gan.genes["slope"])  # noqa: E731
+    expected = score(slope(two(slope(one(smallest.flatten(1)))))).squeeze(1)
+    torch.testing.assert_close(critic.critics[0](smallest).score, expected)
+
+
 # --- losses
 
 

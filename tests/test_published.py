@@ -255,6 +255,7 @@ MENDED: dict[str, tuple[dict[str, Value], dict[str, Value]]] = {
     "improved_dcgan": ({"lr_decay": "last_third", "input_noise": 0.2}, {}),
     **dict.fromkeys(("rgan", "ragan", "ralsgan", "rahinge"), (RELATIVISTIC, {})),
     **dict.fromkeys(("sngan", "sngan_resnet", "wgan_gp"), (TWICE, {})),
+    "lapgan": ({"base_units": 600}, {}),
     "stylegan": ({"growing_from": 1, "critic_blur": True}, {}),
     **dict.fromkeys(("wgan", "wgan_infogan"), ({"clipped": "parameters"}, {})),
     "wgan_cnn": ({**TWICE, "clipped": "parameters"}, {}),

@@ -1,6 +1,6 @@
 """GANs that translate between domains without pairs, judged on images that no training sees.
 
-From the first domain to the last one and back; what is a mean is over both directions, pixels in [0, 1].
+What is a mean is over all ways from one domain to another, pixels in [0, 1].
 
 cycle_error        mean |T(T(x, s -> t), t -> s) - x|
 cycle_error_noise  the same with N(0, 0.05^2) on the image between: far more, where it hides what comes back
@@ -18,6 +18,7 @@ Beside them are the same of what takes no training: the image itself (copy), the
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from torch import Tensor
 from evogan.data import Dataset
 from evogan.data.dataset import Images, Labels
 from evogan.evaluation.translations import SOURCES, beside
+from evogan.families.domains.family import domains_of
 from evogan.fitness.likeness import likeness
 from evogan.fitness.threads import threads
 from evogan.stable import derive_seed
@@ -32,7 +34,7 @@ from evogan.training.feed import prepared
 from evogan.zoo.gan import Crosses
 
 IMAGES = "images"
-JUDGED = 1000  # images of a domain at most
+JUDGED, FEWEST = 1000, 16  # images of a domain at most, of two; of more as many fewer as there are ways, but these
 NOISE = 0.1  # standard deviation, of pixels in [-1, 1]
 SHOWN = 12  # of each domain, in a picture
 FORWARD, BACK = "", "back_"
@@ -43,9 +45,8 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
     images = _images(data, half)
     found: list[dict[str, float]] = []
     truths: dict[str, float] = {}
-    for way, (s, t) in {FORWARD: (0, 1), BACK: (1, 0)}.items():
-        x, y = images[s], images[t]
-        origin, target = (end * (gan.domains - 1) for end in (s, t))
+    for origin, target in permutations(range(gan.domains), 2):
+        x, y = images[origin], images[target]
 
         def cross(x: Tensor, origin: int, target: int) -> Tensor:
             return torch.cat([gan.cross(part.to(device), origin, target).float().cpu() for part in x.split(at_once)])
@@ -63,8 +64,9 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
             )
             if data.truth:
                 found[-1]["truth_distance"] = apart(made, y) / others(y)
-                truths |= {f"{way}{name}": value for name, value in likeness(made, y).items()}
-    means = {name: sum(numbers[name] for numbers in found) / 2 for name in found[0]}
+                for way in _named(origin, target, gan.domains):
+                    truths |= {f"{way}{name}": value for name, value in likeness(made, y).items()}
+    means = {name: sum(numbers[name] for numbers in found) / len(found) for name in found[0]}
     with threads(1):
         return means | truths | (baselines(data, half.start) if data.truth else {})
 
@@ -73,16 +75,23 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
 def baselines(data: Dataset, first: int) -> dict[str, float]:
     """Of the same images: `l1_copy`, `truth_distance_mean`, ..."""
     images = _images(data, slice(first, None, 2))
+    fields = domains_of(data.train)
     found: dict[str, float] = {}
-    for way, (s, t) in {FORWARD: (0, 1), BACK: (1, 0)}.items():
-        x, y = images[s], images[t]
-        field = (SOURCES, IMAGES)[t]
+    ways = list(permutations(range(len(fields)), 2))
+    for s, t in ways:
+        x, y, field = images[s], images[t], fields[t]
         mean = torch.tensor(data.train[field][field].mean(0, dtype="float64")).float() / 127.5 - 1
         for name, made in {"copy": x, "mean": mean.expand_as(y)}.items():
-            found |= {f"{way}{metric}_{name}": value for metric, value in likeness(made, y).items()}
+            for way in _named(s, t, len(fields)):
+                found |= {f"{way}{metric}_{name}": value for metric, value in likeness(made, y).items()}
             distance = f"truth_distance_{name}"
-            found[distance] = found.get(distance, 0.0) + apart(made, y) / others(y) / 2
+            found[distance] = found.get(distance, 0.0) + apart(made, y) / others(y) / len(ways)
     return found
+
+
+def _named(origin: int, target: int, domains: int) -> list[str]:
+    """How the names of what is known of a way begin: of those between the first domain and the last one."""
+    return {(0, domains - 1): [FORWARD], (domains - 1, 0): [BACK]}.get((origin, target), [])
 
 
 def sources_of(data: Dataset, half: slice) -> tuple[Tensor, Tensor | None]:
@@ -100,8 +109,8 @@ def targets_of(data: Dataset, half: slice) -> tuple[Images, Labels] | None:
 def shown(gan: Crosses, data: Dataset, device: torch.device) -> tuple[Tensor, int]:
     """For a grid, in turn: an image, what is made of it, the true image where it is known, what comes back, and what
     comes back of it with noise; of the first domain and then of the last. And how many belong together."""
-    images = [x[:SHOWN] for x in _images(data, slice(None))]
-    rows = []
+    every = [x[:SHOWN] for x in _images(data, slice(None))]
+    images, rows = [every[0], every[-1]], []
     for s, t in ((0, 1), (1, 0)):
         origin, target = (end * (gan.domains - 1) for end in (s, t))
         made = gan.cross(images[s].to(device), origin, target)
@@ -111,8 +120,10 @@ def shown(gan: Crosses, data: Dataset, device: torch.device) -> tuple[Tensor, in
 
 
 def _images(data: Dataset, half: slice) -> list[Tensor]:
-    """Of the first domain and the last one, in [-1, 1]."""
-    return [prepared(torch.tensor(data.unseen[field][field][half][:JUDGED])) for field in (SOURCES, IMAGES)]
+    """Of every domain, in [-1, 1]."""
+    fields = domains_of(data.train)
+    n = max(2 * JUDGED // (len(fields) * (len(fields) - 1)), FEWEST)
+    return [prepared(torch.tensor(data.unseen[field][field][half][:n])) for field in fields]
 
 
 def _noisy(images: Tensor) -> Tensor:

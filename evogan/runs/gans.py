@@ -44,6 +44,7 @@ class GANProblem:
 
     def __init__(self, gan: GANSettings, folder: Path | None = None, tell: Tell = lambda line, done: None) -> None:
         self.gan, self._folder, self._tell = gan, folder, tell
+        self._left_out: list[str] = []
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -203,6 +204,21 @@ class GANProblem:
         return space.held_against(references)
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:
-        """The genomes that winners are compared with. Errors: UserError for one that does not exist."""
+        """The genomes that winners are compared with; of one that cannot make such data a line says why. Errors: UserError
+        for one that does not exist."""
         files = map(shipped.read_genome, space.reference)
-        return [(file.name, file.genome) for file in files]
+        return [(file.name, file.genome) for file in files if self._makes(file.name, file.genome)]
+
+    def _makes(self, name: str, genome: Genome) -> bool:
+        from evogan.families.build import check
+
+        try:
+            check(genome, self.fields)
+        except UserError as error:
+            line = f"reference '{name}' is left out: {error}"
+            if line not in self._left_out:
+                self._left_out.append(line)
+                for done in (False, True):
+                    self._tell(line, done)
+            return False
+        return True

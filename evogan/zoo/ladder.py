@@ -8,6 +8,8 @@ With w_k the width of level k of L, n = filters at the last and twice as many at
     image    C3 c, tanh, or, added to the image below, enlarged, C3 c
     critic   C3 n, LR | C4 2n s2, norm, LR | ... down to sides of 4 to 7 | F 1                       at each level
 
+The smallest level may be dense: F u, norm, relu | F u, norm, relu | F c s^2, tanh, and F u, LR | F u, LR | F 1.
+
 What is given is the image below (LAPGAN, arXiv:1506.05751; StackGAN, arXiv:1612.03242) or its maps (StackGAN++,
 arXiv:1710.10916). A condition is the class, one-hot, or a vector as it is; or c ~ N(mu_y, sigma_y^2) of either
 (StackGAN's conditioning augmentation).
@@ -27,7 +29,7 @@ from evogan.zoo import critic, generator
 from evogan.zoo.backbones.sizes import stages
 from evogan.zoo.conditioning import code_of
 from evogan.zoo.gan import Critique, Draws, Network
-from evogan.zoo.layers import LeakyReLU, Upsample, norm, precise, resize
+from evogan.zoo.layers import LeakyReLU, Upsample, dense_norm, norm, precise, resize
 from evogan.zoo.pyramid import expand, sides
 
 WIDEST = 8  # times n
@@ -78,6 +80,7 @@ class Generator(generator.Generator):
         self._parts = [genes["latent"], *(planes * s * s for s in self.sides[1:]), drawn]
         self.whole = sum(self._parts)
         kind, self.activate = genes["level_norm"], LeakyReLU(genes["generator_slope"])
+        units = self._units = genes.get("base_units", 0)
         bias = kind in WITHOUT_SHIFT
         widths = [genes["filters"] * min(2**i, WIDEST) for i in reversed(range(len(self.sides)))]
         if drawn:
@@ -88,11 +91,14 @@ class Generator(generator.Generator):
 
         self._side, doublings = stages(self.sides[0]) or (self.sides[0], 0)
         self._width = widths[0] * 2**doublings
-        self.dense = nn.Linear(genes["latent"] + code, self._width * self._side**2, bias=bias)
+        self.dense = nn.Linear(genes["latent"] + code, units or self._width * self._side**2, bias=bias)
         base = finished(nn.Identity(), self._width)
         for i in reversed(range(doublings)):
             width = widths[0] * 2**i
             base += finished(Upsample("nearest", 2 * width, width, 3, bias=bias), width)
+        if units:
+            hidden = nn.Linear(units, units, bias=bias)
+            base = [dense_norm(kind, units), self.activate, hidden, dense_norm(kind, units), self.activate]
         self.base = nn.Sequential(*base)
         self.levels = nn.ModuleList()
         for below, width in itertools.pairwise(widths):
@@ -101,6 +107,9 @@ class Generator(generator.Generator):
             blocks = (Block(width, kind, self.activate) for _ in range(genes["level_blocks"]))
             self.levels.append(nn.Sequential(*finished(enter, width), *blocks))
         self.heads = nn.ModuleList(nn.Conv2d(width, channels, 3, padding=1) for width in widths)
+        if units:
+            side = self.sides[0]
+            self.heads[0] = nn.Sequential(nn.Linear(units, channels * side**2), nn.Unflatten(1, (channels, side, side)))
         self.register_buffer("reached", torch.empty(()))
 
     def reset(self, rng: torch.Generator) -> None:
@@ -114,8 +123,8 @@ class Generator(generator.Generator):
         place of what is made."""
         start, *noise, drawn = latent.split(self._parts, 1)
         code, mean, log_variance = self._condition(labels, drawn)
-        x = generator.maps(self.dense(torch.cat([start, *code], 1)), self._width)
-        x = self.base(x)
+        x = self.dense(torch.cat([start, *code], 1))
+        x = self.base(x if self._units else generator.maps(x, self._width))
         found = Climbed([torch.tanh(self.heads[0](x))], [], mean, log_variance)
         for k in range(1, levels):
             below = found.images[-1] if low is None else low[k - 1]
@@ -148,10 +157,15 @@ class Generator(generator.Generator):
 
 
 class LevelCritic(critic.Critic):
-    """Of images of one side; `channels`: with what is shown beside them."""
+    """Of images of one side; `channels`: with what is shown beside them. `units`: of its two layers, if it is dense."""
 
-    def __init__(self, genes: Genes, size: int, channels: int) -> None:
+    def __init__(self, genes: Genes, size: int, channels: int, units: int = 0) -> None:
         super().__init__(genes)
+        if units:
+            whole = nn.Linear(channels * size**2, units)
+            self.layers = nn.Sequential(nn.Flatten(), whole, self.activate, nn.Linear(units, units), self.activate)
+            self.end_with(units)
+            return
         kind, width = genes["level_critic_norm"], genes["level_critic_filters"]
         bias = kind in (*WITHOUT_SHIFT, "instance")
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), self.activate]

@@ -54,6 +54,16 @@ GENES = (
         STACKGAN,
     ),
     number("level_noise", 0, 64, 1, "planes of noise that enter at each level but the first", LAPGAN),
+    number(
+        "base_units",
+        0,
+        4096,
+        0,
+        "units of each of two dense layers that generator and critic of the smallest level are made of; "
+        "0 = convolutions, as at the others",
+        LAPGAN,
+        level_given="image",
+    ),
     number("level_blocks", 0, 16, 2, "residual blocks of each of these", STACKGAN2),
     choice("level_norm", NORMS, "batch", "normalisation in the generators", STACKGAN),
     choice("level_critic_norm", NORMS, "batch", "normalisation in the critics", STACKGAN),

@@ -70,10 +70,11 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
 
     def critic(k: int, side: int) -> Network:
         seen = channels * (2 if k and genes["level_sees_low"] else 1)
+        units = 0 if k else genes.get("base_units", 0)
         if not classes:
-            return LevelCritic(genes, side, seen)
+            return LevelCritic(genes, side, seen, units)
         how = genes["critic_label"]
-        return LabelledCritic(LevelCritic(genes, side, seen + extra_channels(how, classes)), how, classes, side)
+        return LabelledCritic(LevelCritic(genes, side, seen + extra_channels(how, classes), units), how, classes, side)
 
     critics = [critic(k, side) for k, side in enumerate(sides(size, genes["levels"]))]
     ladder = LadderCritic(critics, genes["level_sees_low"])
