@@ -204,8 +204,8 @@ class GANProblem:
         return space.held_against(references)
 
     def references(self, space: Space) -> list[tuple[str, Genome]]:
-        """The genomes that winners are compared with; of one that cannot make such data a line says why. Errors: UserError
-        for one that does not exist."""
+        """The genomes that winners are compared with; of one that cannot make such data a line says why. Errors:
+        UserError for one that does not exist."""
         files = map(shipped.read_genome, space.reference)
         return [(file.name, file.genome) for file in files if self._makes(file.name, file.genome)]
 
