@@ -319,6 +319,10 @@ def test_attributes_of_a_table(tmp_path: Path) -> None:
     assert data.conditions.names[0] == "hair=black hat=1 same=x"
     with pytest.raises(UserError, match="1 of 40 lines name no image that is there: 'train/99.png'"):
         load(table.assign(file=["train/99.png", *names[1:]]))
+    with pytest.raises(UserError, match="'train/0.png' has two lines that differ"):
+        load(pd.concat([table, table[:1].assign(hat=1)]))
+    with pytest.raises(UserError, match="two columns are called 'same'"):
+        load(table.rename(columns={"hat": "same "}))
     with pytest.raises(UserError, match="there is nothing to ask for"):
         load(table[["file"]])
     load(table)

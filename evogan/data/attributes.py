@@ -53,6 +53,8 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
         if name not in names or name == names[file]:
             raise unknown(f"column of {path}", name, [other for other in names if other != names[file]])
     columns = [names.index(name) for name in wanted] or [i for i in range(len(names)) if i != file]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{path}: two columns are called '{twice[0]}'")
     if not columns:
         raise UserError(f"{path}: there are no attributes beside the files")
     number, found, absent = numbers(images), dict[int, list[str]](), list[str]()
@@ -60,10 +62,11 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
         if len(row) < len(names):
             raise UserError(f"{path}: line {n} has {len(row)} columns, not {len(names)}")
         image = number.get(plain(row[file]))
+        told = [row[i].strip() for i in columns]
         if image is None:
             absent.append(row[file].strip())
-        else:
-            found[image] = [row[i].strip() for i in columns]
+        elif found.setdefault(image, told) != told:
+            raise UserError(f"{path}: '{row[file]}' has two lines that differ")
     if absent:
         raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
     if without := [str(image) for i, image in enumerate(images) if i not in found]:
