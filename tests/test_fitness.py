@@ -46,6 +46,7 @@ from evogan.fitness import (
 from evogan.fitness.features import NETWORKS, read_record
 from evogan.fitness.measures import (
     OF_A_TRAINING,
+    OF_CAPTIONS,
     OF_CLASSES,
     OF_CLASSIFIERS,
     OF_DOMAINS,
@@ -336,7 +337,8 @@ def test_two_images_are_enough(digits: Dataset) -> None:
     """Two to compare with, two held out, two made."""
     two = image_dataset("two", digits.images[:2], None, digits.held_out[:2], None)
     found = Scorer(two, load_features("digits"), 2).score([held_out_images(digits)[2:4]])
-    others = {*OF_A_TRAINING, *OF_CLASSES, *OF_CLASSIFIERS, *OF_ENCODERS, *OF_TRANSLATORS, *OF_DOMAINS, *OF_POINTS}
+    others = {*OF_A_TRAINING, *OF_CAPTIONS, *OF_CLASSES, *OF_CLASSIFIERS, *OF_ENCODERS, *OF_TRANSLATORS}
+    others |= {*OF_DOMAINS, *OF_POINTS}
     assert set(found) == {*METRICS, "coverage", "diversity", "memorisation"} - others
     assert np.isfinite(list(found.values())).all()
 
