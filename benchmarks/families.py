@@ -434,7 +434,7 @@ def captions() -> Part:
             *("fid", "caption_error", "caption_worst", *(f"{name}_error" for name in each), "caption_worst_real"),
             *("label_told", "label_effect", "seconds"),
         ),
-        note="Narrowed: 16 filters, rate 1e-3, batch 32. spectral: text_gan with hinge loss, projection, spectral norm and "
+        note="Narrowed: 16 filters, rate 1e-3, batch 32. spectral: text_gan, hinge loss, projection, spectral norm, "
         "batch norms of the sentence. Errors are shares of samples that are read, by rule, and the digit by the "
         "feature network, as something else than held-out captions say; _real is of held-out images.",
     )
