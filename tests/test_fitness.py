@@ -52,6 +52,7 @@ from evogan.fitness.measures import (
     OF_DOMAINS,
     OF_ENCODERS,
     OF_POINTS,
+    OF_SEQUENCES,
     OF_TRANSLATORS,
 )
 from evogan.fitness.normalized_loss import LossName
@@ -338,7 +339,7 @@ def test_two_images_are_enough(digits: Dataset) -> None:
     two = image_dataset("two", digits.images[:2], None, digits.held_out[:2], None)
     found = Scorer(two, load_features("digits"), 2).score([held_out_images(digits)[2:4]])
     others = {*OF_A_TRAINING, *OF_CAPTIONS, *OF_CLASSES, *OF_CLASSIFIERS, *OF_ENCODERS, *OF_TRANSLATORS}
-    others |= {*OF_DOMAINS, *OF_POINTS}
+    others |= {*OF_DOMAINS, *OF_POINTS, *OF_SEQUENCES}
     assert set(found) == {*METRICS, "coverage", "diversity", "memorisation"} - others
     assert np.isfinite(list(found.values())).all()
 
