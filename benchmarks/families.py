@@ -100,6 +100,10 @@ class Part:
     def subjects(self) -> tuple[str, ...]:
         return (*self.published, *self.by_hand, *self.aims, *(name + TWIN for name in self.twins))
 
+    def run(self, aim: str, data: str) -> str:
+        """Its name."""
+        return f"{self.space}-{aim}-{data}".translate(str.maketrans("+:", "--"))
+
     def genome(self, name: str, data: str) -> Genome | None:
         """Of a published GAN, or one by hand, or of a search's winner if there is one yet."""
         if name.endswith(TWIN):
@@ -109,7 +113,7 @@ class Part:
             return GENES.read({**shipped.read_genome(name).genome, **self.published[name]})
         if name in self.by_hand:
             return _changed(*self.by_hand[name])
-        run = f"{self.space}-{name}-{data}"
+        run = self.run(name, data)
         if run not in Store(RUNS).runs() or not evogan.open_run(run, RUNS).ranking:
             return None
         return evogan.open_run(run, RUNS).best.row.genome
@@ -129,7 +133,7 @@ def search(part: Part, data: str) -> None:
             continue
         evogan.search(
             part.narrowed(aim),
-            name=f"{part.space}-{name}-{data}",
+            name=part.run(name, data),
             evaluations=EVALUATIONS,
             fitness=aim.metric,
             workers=WORKERS,
