@@ -99,6 +99,7 @@ class Scoring:
             if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, _half(fresh))) is not None:
                 with self._precision():
                     scores["task_error"] = classification_error(gan.adapted, *known, self.device)
+                    scores["task_error_source"] = classification_error(gan.unadapted, *known, self.device)
         elif isinstance(gan, Couples):
             with self._precision():
                 scores |= coupled.judged(gan, self._first(gan, coupled.JUDGED), self.dataset)

@@ -234,6 +234,9 @@ class Adapts(Protocol):
     def adapted(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of the last domain -> logits (N, K), without gradient."""
 
+    def unadapted(self, images: Tensor) -> Tensor:
+        """The same by what is learned of the first domain's images alone."""
+
 
 @runtime_checkable
 class Paced(Protocol):

@@ -468,6 +468,11 @@ class AdaptingGAN(DomainsGAN):
         logits: Tensor = self._task(images, 1).float()
         return logits
 
+    @torch.no_grad()
+    def unadapted(self, images: Tensor) -> Tensor:
+        logits: Tensor = self._task(images, 0).float()
+        return logits
+
 
 def _variation(images: Tensor) -> Tensor:
     """The mean length of the gradient, of steps to the right and down."""
