@@ -281,10 +281,10 @@ def translation() -> Part:
             *("task_error", "task_error_source", "seconds"),
         ),
         note="Networks of 8 filters, 2 residual blocks, batch 4, rate 1e-3, 600 updates; stargan: 2 critic steps; dtn "
-        "and cycada: 16 filters, batch 16, 1,000 updates, and batch norm, as instance norm of maps of 2x2 leaves little. l1 "
-        "and psnr are of the way from the images to what the recipe makes of them, truth_distance is of both ways. A "
-        "search by_truth is told the truth of a half of the held-out images, by_classes their classes, by_fid nothing; "
-        "all are judged on the other half. Trivial are _copy and _mean. digits-mnist, at 8x8, has no truth: "
+        "and cycada: 16 filters, batch 16, 1,000 updates, batch norm, as instance norm of maps of 2x2 leaves little. "
+        "l1 and psnr are of the way from the images to what the recipe makes of them, truth_distance is of both ways. "
+        "A search by_truth is told the truth of a half of the held-out images, by_classes their classes, by_fid "
+        "nothing; all are judged on the other half. Trivial are _copy and _mean. digits-mnist, at 8x8, has no truth: "
         "gan_test_error beside gan_test_error_copy, task_error beside task_error_source.",
     )
 

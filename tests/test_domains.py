@@ -28,7 +28,7 @@ from evogan.settings import GANSettings
 from evogan.shipped import read_genome
 from evogan.training import State, Trainer
 from evogan.trial import Evaluation
-from evogan.zoo.gan import Batch, Crosses
+from evogan.zoo.gan import Adapts, Batch, Crosses
 from evogan.zoo.history import HistoryPool
 
 FIELDS = {name: Field((3, 8, 8)) for name in ("sources", "images")}
@@ -328,6 +328,8 @@ def test_losses_of_classes_are_those_of_the_formula() -> None:
     x, y = batch.data["sources"], batch.data["source_labels"].long()
     expected = cross_entropy(task(x, 0), y) + cross_entropy(task(network(x, (), 0, 1), 1), y)
     assert value(gan, "task", batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+    assert isinstance(gan, Adapts)
+    assert torch.equal(gan.unadapted(x), task(x, 0).float()) and torch.equal(gan.adapted(x), task(x, 1).float())
     weights = list(network.parameters())
     assert not any(
         g.any() for g in torch.autograd.grad(gan.loss("task", batch).total(), weights, materialize_grads=True)
