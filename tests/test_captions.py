@@ -30,6 +30,8 @@ from evogan.families.build import build, check, impossible
 from evogan.fitness.captions import CaptionErrors, measured
 from evogan.fitness.train_features import train_features
 from evogan.genes import GENES
+from evogan.report.page import train_command
+from evogan.settings import GANSettings
 from evogan.training import Population
 from evogan.zoo.conditioning import one_hot, other_labels
 from evogan.zoo.gan import Batch
@@ -342,6 +344,12 @@ def test_attributes_of_a_table(tmp_path: Path) -> None:
         generator.sample(2, label="hair=blue")
     with pytest.raises(UserError, match="asked for no sentences"):
         generator.sample(2, text="a red three")
+
+
+def test_what_repeats_a_training_says_what_was_asked_for() -> None:
+    for made in ({"conditions": "captions:words"}, {"domains": "edges"}, {"pairs": "low:4"}):
+        ((option, value),) = made.items()
+        assert f"--{option} {value}" in train_command(GANSettings.of(**made), "best.toml")
 
 
 @pytest.mark.parametrize(
