@@ -435,9 +435,7 @@ def captions() -> Part:
         **small,
         "loss": "hinge",
         "critic_label": "projection",
-        "critic_norm": "none",
         "critic_constraint": "spectral_norm",
-        "label_norm": "per_class",
         "lr_ratio": 1.0,
         "lr_decay": "linear",
         "ema": 0.99,
@@ -451,15 +449,30 @@ def captions() -> Part:
         kimg=dict.fromkeys(data, 80.0),
         sizes={"digits@captions:words": 20},
         published={"text_gan": small, "stackgan": ladder},
-        by_hand={"without_wrong_captions": ("text_gan", deaf), "spectral": ("text_gan", spectral)},
+        by_hand={
+            "without_wrong_captions": ("text_gan", deaf),
+            "spectral": ("text_gan", {**spectral, "critic_norm": "none", "label_norm": "per_class"}),
+            "stackgan_spectral": (
+                "stackgan",
+                {
+                    **spectral,
+                    "level_critic_norm": "none",
+                    "level_critic_filters": 16,
+                    "levels_in_turn": False,
+                    "condition_augmentation": 32,
+                    "condition_kl": 0.1,
+                },
+            ),
+        },
         aims={"evolved": Aim("caption_error", {}, ("spectral",))},
         metrics=(
             *("fid", "caption_error", "caption_worst", *(f"{name}_error" for name in each), "caption_worst_real"),
             *("label_told", "label_effect", "seconds"),
         ),
         note="Narrowed: 16 filters, rate 1e-3, batch 32. spectral: text_gan, hinge loss, projection, spectral norm, "
-        "batch norms of the sentence. Errors are shares of samples that are read, by rule, and the digit by the "
-        "feature network, as something else than held-out captions say; _real is of held-out images.",
+        "batch norms of the sentence; stackgan_spectral likewise, both levels at once. Errors are shares of samples that "
+        "are read, by rule, and the digit by the feature network, as something else than held-out captions say; _real "
+        "is of held-out images.",
     )
 
 
