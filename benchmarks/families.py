@@ -470,7 +470,7 @@ def captions() -> Part:
             *("label_told", "label_effect", "seconds"),
         ),
         note="Narrowed: 16 filters, rate 1e-3, batch 32. spectral: text_gan, hinge loss, projection, spectral norm, "
-        "batch norms of the sentence; stackgan_spectral likewise, both levels at once. Errors are shares of samples that "
+        "batch norms of the sentence; stackgan_spectral likewise, levels at once. Errors are shares of samples that "
         "are read, by rule, and the digit by the feature network, as something else than held-out captions say; _real "
         "is of held-out images.",
     )
