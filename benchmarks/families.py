@@ -11,6 +11,7 @@
     python benchmarks/families.py ladder ...                  beside flat GANs of as many weights: mnist, fashion_mnist
     python benchmarks/families.py captions ...                mnist@captions:words, :skip_thought, :one_hot, digits@...
     python benchmarks/families.py points ...                  ring, grid: every loss, and the best evolved
+    python benchmarks/families.py sequences ...               oracle, grammar, captions: beside likelihood alone
     python benchmarks/families.py pairs ...                   fashion_mnist+edges, +mosaic:4, +hole; cifar+grey, +hint
 
 Each goes on where it stopped, in the folder that the environment's EVOGAN_RUNS names; EVOGAN_DATA names that of MNIST,
@@ -476,6 +477,32 @@ def captions() -> Part:
     )
 
 
+def sequences() -> Part:
+    """Whether a game makes better sequences than likelihood does, from as many rows, at whatever temperature."""
+    at = [f"{name}_at_{t}" for name in ("nll_oracle", "valid", "distinct") for t in ("0.6", "0.8")]
+    return Part(
+        space="sequences",
+        kimg=dict.fromkeys(("oracle", "grammar", "captions"), 96.0),
+        published={name: {} for name in ("mle_lstm", "seqgan", "maskgan", "gumbel_gan", "softmax_gan")},
+        by_hand={
+            "untrained": ("mle_lstm", {"learning_rate": 1e-8}),
+            "straight-through": ("gumbel_gan", {"token_gradient": "straight_through"}),
+            "straight-through, likelihood first": (
+                "gumbel_gan",
+                {"token_gradient": "straight_through", "likelihood_share": 0.5, "game_rate": 0.1},
+            ),
+            "seqgan, slow game": ("seqgan", {"game_rate": 0.03, "reward_baseline": "mean"}),
+        },
+        aims={
+            "evolved": Aim("nll_oracle", {}, ("mle_lstm", "seqgan"), ("oracle",)),
+            "evolved, kl": Aim("exact_kl", {}, ("mle_lstm", "seqgan"), ("grammar", "captions")),
+        },
+        metrics=("nll_oracle", "nll_test", "exact_kl", "valid", "distinct", "bleu4", "self_bleu4", *at, "seconds"),
+        more={"precision": "fp32", "samples": 10_000},
+        note="96,000 sequences shown to the critic, or in the share of likelihood to the generator.",
+    )
+
+
 PARTS: dict[str, Callable[[], Part]] = {
     "inference": inference,
     "semi": semi,
@@ -486,6 +513,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "pairs": pairs,
     "points": points,
     "captions": captions,
+    "sequences": sequences,
 }
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load
 from scipy import stats
 from torch import Tensor, nn
 
@@ -22,9 +25,13 @@ from evogan.data.sequences import SEQUENCES, grammar
 from evogan.errors import UserError
 from evogan.fitness.sequences import bleu, known, of_generator, of_samples
 from evogan.genes import GENES
+from evogan.report.written import written
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
+from evogan.shipped import read_genome
+from evogan.space import Space
 from evogan.training.rounds import Rounds
+from evogan.trial import Choice, Trial
 from evogan.zoo.recurrent import Cell
 from evogan.zoo.rewards import centred, policy_gradient, returns
 from evogan.zoo.writers import Form, Hidden, Writer, gumbel_noise
@@ -302,11 +309,10 @@ def test_bleu_is_that_of_nltks_formula() -> None:
 # --- GANs
 
 
-@pytest.mark.parametrize("name", ["seqgan", "maskgan", "gumbel_gan", "softmax_gan", "mle_lstm"])
+@pytest.mark.parametrize("name", ["maskgan", "gumbel_gan", "softmax_gan"])
 def test_a_published_one_trains_goes_on_and_is_sampled(name: str, tmp_path: Path) -> None:
     small = {"hidden": 8, "embedding": 8, "reader_size": 8, "reader_embedding": 8, "batch_size": 16}
-    few = {"rollouts": 2, "reader_widths": 3} if name == "seqgan" else {}
-    common = {"iterations": 4, "samples": 100, "change": small | few, "runs": tmp_path}
+    common = {"iterations": 4, "samples": 100, "change": small, "runs": tmp_path}
     evaluation, folder = evogan.train(name, "captions", **common)  # type: ignore[arg-type]
     assert evaluation.status == "completed", evaluation.reason
     assert math.isfinite(evaluation.metric("exact_kl")) and evaluation.metric("fid") is None
@@ -364,3 +370,50 @@ def test_data_and_family_are_held_together(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=line):
             evogan.search("sequences", data, fitness=metric, evaluations=1, runs=tmp_path, name=metric)
     assert GANProblem(GANSettings.of(data="oracle:20:5")).natural == "nll_oracle"
+
+
+SMALL = {"hidden": 8, "embedding": 8, "reader_size": 8, "reader_embedding": 8, "batch_size": 16, "rollouts": 2}
+
+
+@pytest.mark.parametrize("fidelity", [0.3, 0.75])
+def test_it_goes_on_as_if_it_had_not_stopped(fidelity: float) -> None:
+    """In the share of likelihood, and in the game."""
+    task, evaluate = GANProblem(GANSettings(data="grammar", kimg=0.5, samples=100)).prepare()
+    task = replace(task, checkpoints=(1.0,))
+    genome = GENES.read({**read_genome("seqgan").genome, **SMALL, "critic_steps": 2, "reader_widths": 2})
+    choice = Choice(("exact_kl",))
+
+    def trial(share: float, **more: Any) -> Trial:
+        return Trial(genome, GENES.key(genome), task, share, choice=choice, **more)
+
+    begun = evaluate(trial(fidelity))
+    gone_on, straight = evaluate(trial(1.0, earlier=begun)), evaluate(trial(1.0))
+    assert gone_on.provenance["continued_from"] == fidelity
+    one, other = (load(evaluation.files["generator.safetensors"]) for evaluation in (gone_on, straight))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert {"likelihood"} <= straight.curve[0].keys() and {"generator", "reward"} <= straight.curve[-1].keys()
+
+
+def test_a_search_stands_beside_likelihood_alone(tmp_path: Path) -> None:
+    """At its temperatures, in the report, too."""
+    whole = evogan.load_space("sequences")
+    fixed: dict[str, Any] = {
+        **whole.fixed,
+        **SMALL,
+        "token_gradient": "rollouts",
+        "reader": "cnn",
+        "likelihood_share": 0.5,
+    }
+    free = [gene for gene in whole.genes if gene.name in ("temperature", "learning_rate", "reader_widths")]
+    space = Space("small", free, fixed=fixed, table=GENES, reference=[])
+    common = {"kimg": 0.3, "samples": 100, "confirm": 1, "replicates": 1, "workers": 1, "runs": tmp_path}
+    run = evogan.search(space, "captions", evaluations=1, name="s", **common)  # type: ignore[arg-type]
+    rows = [row.name for row in written(run)]
+    assert run.settings.fitness == "exact_kl" and rows[0].startswith("evolved")
+    assert [row.removeprefix(rows[0]) for row in rows[1:]] == [
+        ", by likelihood alone",
+        *(f", by likelihood alone, temperature {t}" for t in ("0.9", "0.8", "0.7", "0.6")),
+    ]
+    page = run.report().read_text()
+    assert "What is written" in page and rows[1] in page
+    assert isinstance(run.load_best().sample(3)[0], str)

@@ -50,6 +50,8 @@ def show(name: str, runs: Runs = None, store: StoreURL = None, as_json: Json = F
     say(tables.best_genomes(run))
     if (classified := tables.classified(run)).row_count:
         say(classified)
+    if (sequences := tables.sequences(run)).row_count:
+        say(sequences)
     if (translations := tables.translations(run)).row_count:
         say(translations)
     if (lineage := tables.lineage(run)).row_count:

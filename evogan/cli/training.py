@@ -290,6 +290,8 @@ def train_features(
 
     output = output_file(output, ".safetensors")
     dataset = GANProblem(GANSettings(data=data, **asked)).dataset
+    if dataset.plane or dataset.language:
+        raise UserError(f"features are of images: '{data}' has {'points' if dataset.plane else 'sequences'}")
     say(dataset.describe())
     with learning(console()) as tell:
         network = train_network(dataset, labels, seed, epochs, progress=lambda done, loss: tell("features learn", done))

@@ -33,7 +33,7 @@ from evogan.trial import IMAGE_SIZES
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 LOOKED_AT, DARK = 1000, 16  # images, and the least that their brightest pixel should be
 ARRAYS = (".npz", ".npy")
-KINDS = "a folder of images, an .npz, .npy or .parquet file"
+KINDS = "a folder of images, an .npz, .npy, .parquet or .txt file"
 
 
 def load_dataset(spec: DataSpec, tell: Tell = lambda line, done: None, least: int = 2) -> Dataset:
@@ -132,7 +132,12 @@ def _paired(pairs: str, data: Dataset, spec: DataSpec, source: Source, chosen: _
 
 
 def image_names(spec: DataSpec) -> list[str]:
-    """Of all images, in the order in which they are loaded, those to train on first: paths, or else numbers."""
+    """Of all images, in the order in which they are loaded, those to train on first: paths, or else numbers.
+
+    Errors: UserError for what has no images.
+    """
+    if is_points(spec) or is_sequences(spec):
+        raise UserError(f"data set '{spec.name}' has no images, but {'points' if is_points(spec) else 'sequences'}")
     source = _find(spec)
     return [source.called(row) for row in _choose(source, spec.classes).rows.tolist()]
 

@@ -69,6 +69,8 @@ def export_onnx(generator: Generator, path: Path) -> dict[str, tuple[int, ...]]:
     Errors: UserError if it is no network that ONNX can say, and if its images are others than torch's.
     """
     check_installed()
+    if generator.language is not None:
+        raise UserError("no ONNX is written for generators of sequences, which draw token by token")
     given = inputs_of(generator, CHECKED[0])
     sampler = Sampler(generator.gan, list(given))
     content = _converted(sampler, given)

@@ -111,7 +111,8 @@ class Family:
     def check_served(self, kinds: frozenset[str], data: str) -> None:
         """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
         if "points" in kinds and not self.makes_points:
-            raise UserError(f"family '{self.name}' is of images, and '{data}' has points")
+            of = "sequences" if "sequences" in self.needs else "images"
+            raise UserError(f"family '{self.name}' is of {of}, and '{data}' has points")
         if "sequences" in kinds and "sequences" not in self.needs:
             raise UserError(f"family '{self.name}' is of images, and '{data}' has sequences: family = sequences")
         missing = sorted(self.needs - kinds)

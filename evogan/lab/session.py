@@ -47,7 +47,8 @@ class Session:
 
     def __init__(self, genome: Mapping[str, Value], data: Dataset, seed: int = 0) -> None:
         if data.plane is None:
-            raise UserError(f"the lab shows points in the plane (ring, grid, moons, spiral): '{data.name}' has images")
+            has = "sequences" if data.language else "images"
+            raise UserError(f"the lab shows points in the plane (ring, grid, moons, spiral): '{data.name}' has {has}")
         family_of(genome).check_served(data.kinds, data.name)
         if genome.get("condition", "none") != "none":
             raise UserError("the lab shows GANs that are asked for no classes")

@@ -18,7 +18,7 @@ from evogan.engine.history import RunHistory
 from evogan.files import check_folder, write_whole
 from evogan.genome import Genome, Value
 from evogan.genome.schedule import in_words
-from evogan.report import facts, figures
+from evogan.report import facts, figures, written
 from evogan.report.grids import Grid, best_code_grids, best_level_grids, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.lineage import descent
@@ -89,6 +89,8 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             classified=facts.classified(run),
             translated=translated(run),
             likenesses=columns(translated(run)),
+            written=written.written(run),
+            of_written=written.columns(written.written(run)),
             grids=grids,
             generations=generations,
             nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,
@@ -118,7 +120,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
                 for what, time in (
                     ("search", facts.Time.of(searched)),
                     ("fresh replicates", facts.Time.of(checked)),
-                    ("supervised twins", facts.Time.of(twins)),
+                    ("twins", facts.Time.of(twins)),
                 )
                 if time.seconds
             ],

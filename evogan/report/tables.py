@@ -16,7 +16,7 @@ from evogan.evaluation.flags import named
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 from evogan.genome.schedule import in_words
-from evogan.report import facts
+from evogan.report import facts, written
 from evogan.report.facts import metric_name, short, trainings
 from evogan.report.lineage import descent
 from evogan.report.translated import columns, translated
@@ -105,6 +105,15 @@ def as_document(run: RunHistory) -> dict[str, Any]:
                 "replicates": t.replicates,
             }
             for t in translated(run)
+        ],
+        "written": [
+            {
+                "name": t.name,
+                **{metric: figure[0] for metric, figure in t.figures.items()},
+                **{f"{metric}_spread": _finite(figure[1]) for metric, figure in t.figures.items()},
+                "replicates": t.replicates,
+            }
+            for t in written.written(run)
         ],
     }
 
@@ -210,6 +219,17 @@ def translations(run: RunHistory) -> Table:
         for t in found
     ]
     return _table("made of held-out sources", ("", *map(facts.metric_name, metrics), "replicates"), rows)
+
+
+def sequences(run: RunHistory) -> Table:
+    """How good the sequences are that they write, beside those of their rivals."""
+    found = written.written(run)
+    metrics = written.columns(found)
+    rows = [
+        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in metrics), t.replicates)
+        for t in found
+    ]
+    return _table("sequences, beside likelihood alone", ("", *map(facts.metric_name, metrics), "replicates"), rows)
 
 
 def _number(value: float | None) -> float | str:
