@@ -391,6 +391,7 @@ def test_it_goes_on_as_if_it_had_not_stopped(fidelity: float) -> None:
     assert gone_on.provenance["continued_from"] == fidelity
     one, other = (load(evaluation.files["generator.safetensors"]) for evaluation in (gone_on, straight))
     assert all(torch.equal(one[name], other[name]) for name in one)
+    assert gone_on.cost["flops"] + begun.cost["flops"] == pytest.approx(straight.cost["flops"])
     assert {"likelihood"} <= straight.curve[0].keys() and {"generator", "reward"} <= straight.curve[-1].keys()
 
 

@@ -146,6 +146,8 @@ class Course:
         """Through a phase. Where it ends between the task's checkpoints: what there was before it was looked at."""
         phase, record, before_the_end = self._phase, self._record, None
         plan, flops = phase.plan, flops_per_step(phase.genome, self._scoring.fields)
+        share = float(GENES.complete(phase.genome).get("likelihood_share", 0.0))  # in which steps are others
+        later = flops_per_step(phase.genome, self._scoring.fields, share) if 0 < share < 1 else flops
         begun, before = trainer.iteration, self._steps(trainer)
         if self._look is not None:
             self._look.at(trainer, plan.last, self._scoring, self._clock)
@@ -168,10 +170,14 @@ class Course:
                 else:
                     self._trial.report(record.curve[-1] | {"fidelity": part})
         finally:
-            made = self._steps(trainer)
+            made, rounds = self._steps(trainer), trainer.rounds.in_its_place
             spent = {
                 "kimg": (trainer.iteration - begun) * plan.images / 1000,
-                "flops": sum((made[player] - before[player]) * flops[player] for player in made),
+                "flops": sum(
+                    (made[player] - before[player]) * later[player]
+                    + (rounds(player, trainer.iteration) - rounds(player, begun)) * (flops[player] - later[player])
+                    for player in made
+                ),
             }
             self._cost |= {name: self._cost.get(name, 0.0) + cost for name, cost in spent.items()}
         return before_the_end

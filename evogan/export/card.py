@@ -19,6 +19,7 @@ from evogan.engine.history import RunFacts
 from evogan.errors import one_line
 from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.flags import explain
+from evogan.evaluation.written import LANGUAGE
 from evogan.extremes import deviation, mean
 from evogan.fitness import shipped_records
 from evogan.report import facts
@@ -87,6 +88,7 @@ def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tup
             version=__version__,
             size=said["image_size"],
             channels=said["channels"],
+            tokens=len(generator.language.tokens) if generator.language else 0,
             classes=[*generator.classes[:LISTED], *([f"... {more:,} more"] if more > 0 else [])],
             data=_data(known),
             budget=_budget(known),
@@ -177,7 +179,8 @@ def _this(generator: Generator, trainings: Mapping[Identity, Evaluation]) -> tup
 
 def _command(toml: str, said: Mapping[str, Any], known: Known, this: tuple[Identity, Evaluation] | None) -> str:
     task = known.task
-    words = ["evogan", "train", toml, "--data", known.data or "DATA", "--image-size", str(said["image_size"])]
+    words = ["evogan", "train", toml, "--data", known.data or "DATA"]
+    words += [] if LANGUAGE in said else ["--image-size", str(said["image_size"])]
     if task.get("iterations") is not None:
         words += ["--iterations", str(task["iterations"])]
     elif task.get("kimg") is not None:

@@ -31,16 +31,20 @@ def flops_per_iteration(genome: Mapping[str, Value], fields: Fields) -> float:
     return sum(steps * flops[player] for player, steps in build(genome, fields, seed=0).schedule)
 
 
-def flops_per_step(genome: Mapping[str, Value], fields: Fields) -> dict[str, float]:
-    """Multiplications and additions of a step of each player, forward and backward."""
-    return dict(_flops_per_step(Genome(genome), tuple(fields.items())))
+def flops_per_step(genome: Mapping[str, Value], fields: Fields, at: float | None = None) -> dict[str, float]:
+    """Multiplications and additions of a step of each player, forward and backward: as it is built, or when it is `at`
+    this share of its budget.
+    """
+    return dict(_flops_per_step(Genome(genome), tuple(fields.items()), at))
 
 
 @lru_cache(maxsize=64)  # of one genome there are replicates
-def _flops_per_step(genome: Genome, known_fields: tuple[tuple[str, Field], ...]) -> dict[str, float]:
+def _flops_per_step(genome: Genome, known_fields: tuple[tuple[str, Field], ...], at: float | None) -> dict[str, float]:
     fields = dict(known_fields)
     gan, pair, rng = build(genome, fields, seed=0), 2, torch.Generator().manual_seed(0)
     data = {name: zeros(field, pair) for name, field in fields.items()}
+    if at is not None:
+        gan.begin(at)
     found = {}
     for player in gan.players:
         batch = gan.draw(player, pair, data, rng)

@@ -57,9 +57,9 @@ class Rounds:
             return left * steps
         return first * self._places + self._together(left) * steps
 
-    def alone(self, iterations: int) -> int:
-        """How many of the first `iterations` are without the counted player."""
-        return min(iterations, self._first)
+    def in_its_place(self, player: str, iterations: int) -> int:
+        """How many of these steps are in the place of the counted player's."""
+        return 0 if player == self._counted else min(iterations, self._first) * self._places
 
     def nearest(self, player: str, steps: int) -> int:
         """The fewest iterations in which the player makes as many steps, or what whole iterations come nearest to."""
