@@ -291,7 +291,7 @@ def translation() -> Part:
 
 
 def coupled() -> Part:
-    """An image in each of two domains, of one latent: some 2 minutes of one core a training."""
+    """An image in each of two domains, of one latent: one to four minutes of one core a training."""
     narrow = {"filters": 16, "batch_size": 32, "learning_rate": 1e-3}
     return Part(
         space="coupled",
@@ -429,7 +429,7 @@ def points() -> Part:
 
 
 def captions() -> Part:
-    """Coloured digits of sentences: some 2 minutes of one core a training."""
+    """Coloured digits of sentences: one to four minutes of one core a training."""
     small: dict[str, Value] = {"filters": 16, "learning_rate": 1e-3, "batch_size": 32}
     deaf: dict[str, Value] = {**small, "wrong_label": 0.0}
     spectral: dict[str, Value] = {
