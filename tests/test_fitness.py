@@ -49,6 +49,7 @@ from evogan.fitness.measures import (
     OF_CAPTIONS,
     OF_CLASSES,
     OF_CLASSIFIERS,
+    OF_CRITICS,
     OF_DOMAINS,
     OF_ENCODERS,
     OF_POINTS,
@@ -339,7 +340,7 @@ def test_two_images_are_enough(digits: Dataset) -> None:
     two = image_dataset("two", digits.images[:2], None, digits.held_out[:2], None)
     found = Scorer(two, load_features("digits"), 2).score([held_out_images(digits)[2:4]])
     others = {*OF_A_TRAINING, *OF_CAPTIONS, *OF_CLASSES, *OF_CLASSIFIERS, *OF_ENCODERS, *OF_TRANSLATORS}
-    others |= {*OF_DOMAINS, *OF_POINTS, *OF_SEQUENCES}
+    others |= {*OF_CRITICS, *OF_DOMAINS, *OF_POINTS, *OF_SEQUENCES}
     assert set(found) == {*METRICS, "coverage", "diversity", "memorisation"} - others
     assert np.isfinite(list(found.values())).all()
 

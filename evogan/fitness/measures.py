@@ -128,6 +128,11 @@ OF_CAPTIONS = {  # of GANs that are asked for what a sentence says
     **{f"{name}_error": f"the same of the {name}" for name in ("thickness", "colour", "digit", "tilt", "background")},
 }
 
+OF_CRITICS = {  # that are told what is asked for
+    "label_told": "chance that the critic ranks an unseen image with its own class, or caption, above the same with "
+    "another; more is better",
+}
+
 OF_ENCODERS = {  # of GANs with an encoder
     "clustering_error": "share of unseen images outside the best one-to-one map of its categories to the classes",
     "nmi": "normalised mutual information of categories and classes of unseen images; more is better",
@@ -166,7 +171,7 @@ OF_A_TRAINING = {
 }
 
 METRICS: dict[str, str] = {name: meaning for metrics in MEASURES.values() for name, meaning in metrics.items()}
-METRICS |= OF_IMAGES | OF_POINTS | OF_SEQUENCES | OF_CLASSES | OF_CAPTIONS | OF_CLASSIFIERS | OF_ENCODERS
+METRICS |= OF_IMAGES | OF_POINTS | OF_SEQUENCES | OF_CLASSES | OF_CAPTIONS | OF_CRITICS | OF_CLASSIFIERS | OF_ENCODERS
 METRICS |= OF_TRANSLATORS | OF_DOMAINS
 METRICS |= OF_A_TRAINING
 

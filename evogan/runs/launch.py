@@ -157,6 +157,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
             OF_CAPTIONS,
             OF_CLASSES,
             OF_CLASSIFIERS,
+            OF_CRITICS,
             OF_DOMAINS,
             OF_ENCODERS,
             OF_TRANSLATORS,
@@ -168,7 +169,7 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
                 raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
             if metric not in METRICS:
                 raise unknown("fitness", metric, METRICS)
-            if metric in OF_CLASSES or metric in OF_CAPTIONS:
+            if metric in OF_CLASSES | OF_CAPTIONS | OF_CRITICS:
                 _check_conditional(metric, plan)
             if metric in OF_ENCODERS:
                 _check_encoder(metric, plan)
