@@ -370,8 +370,9 @@ def pairs() -> Part:
         kimg=dict.fromkeys(data, 8.0),
         more={"samples": 2000},
         published=dict.fromkeys(("pix2pix", "colorgan", "demosaic", "inpainting"), small),
+        by_hand={"pix2pix_by_hand": ("pix2pix", {**small, "learning_rate": 1e-3, "pixel_loss": 30.0})},
         aims={"evolved": Aim("fid", narrow, ("pix2pix",), ("fashion_mnist+edges",))},
-        twins=("pix2pix", "colorgan", "demosaic", "inpainting", "evolved"),
+        twins=("pix2pix", "pix2pix_by_hand", "colorgan", "demosaic", "inpainting", "evolved"),
         metrics=("fid", "fid_copy", *likeness, "seconds"),
         note="Narrowed: 16 filters, batch 8. A twin learns from the pixels alone. Evolved: as narrow, and without the "
         "loss of the features by which FID is computed.",
