@@ -24,9 +24,9 @@ def written(run: RunHistory) -> list[Translated]:
         twin = run.twins.get(one.key)
         if twin and (theirs := _points(run, twin)):
             name = f"{one.name}, {RIVAL}"
-            found += [_row(name, theirs), *_cooled(name, theirs)]
+            found += [_row(name, theirs), *_cooled(name, twin)]
         elif twin is None:
-            found += _cooled(one.name, points)
+            found += _cooled(one.name, one)
     return found
 
 
@@ -40,11 +40,13 @@ def _points(run: RunHistory, one: Confirmation) -> list[Mapping[str, float]]:
     return [point for point in points if "nll_test" in point]
 
 
-def _cooled(name: str, points: Sequence[Mapping[str, float]]) -> Iterator[Translated]:
+def _cooled(name: str, one: Confirmation) -> Iterator[Translated]:
+    """As they were at the end, when other temperatures are tried."""
+    points = [evaluation.scores[-1] for evaluation in one.evaluations if not evaluation.failed]
     for temperature in TEMPERATURES:
         end = f"{AT}{temperature}"
         these = [{m.removesuffix(end): v for m, v in point.items() if m.endswith(end)} for point in points]
-        if all(these):
+        if these and all(these):
             yield _row(f"{name}, temperature {temperature}", these)
 
 
