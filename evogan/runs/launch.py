@@ -194,10 +194,13 @@ def _judged(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _check_conditional(metric: str, plan: Plan) -> None:
     """Errors: UserError unless every GAN that the run may train is asked for classes."""
+    from evogan.fitness import OF_CAPTIONS
+
+    asked = "captions" if metric in OF_CAPTIONS else "classes"
     for what, genes in _judged(plan):
         if genes.get("condition", "none") == "none" and metric not in family_of(genes).measures:
             raise UserError(
-                f"fitness '{metric}' judges GANs that are asked for something: {what} must fix condition = \"labels\""
+                f"fitness '{metric}' judges GANs that are asked for {asked}: {what} must fix condition = \"labels\""
             )
 
 
