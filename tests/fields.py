@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from evogan.families import family_of
+from evogan.shipped import names, read_genome
 from evogan.training.feed import Streams, of_images
 from evogan.zoo.gan import Data
+
+OF_IMAGES = [name for name in names("genomes") if "sequences" not in family_of(read_genome(name).genome).needs]
 
 
 def streams(images: Tensor, labels: Tensor, few: int = 12) -> Streams:

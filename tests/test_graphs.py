@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evogan.shipped import names, read_genome
+from evogan.shipped import read_genome
 from evogan.training import Population, State, Trainer
 from evogan.training.graphs import AFTER, Graphs
+from tests.fields import OF_IMAGES
 from tests.test_population import DoubleTrainer, apart, losses, others, run_all, small, trainer
 
 ASKS = ("_local_scalar_dense", "is_nonzero", "nonzero", "lift_fresh")  # of the device, or brings it something
@@ -117,7 +118,7 @@ def test_a_population_that_is_recorded_and_draws_ahead_trains_as_its_members_alo
         assert losses(second[i]) == pytest.approx(losses(alone[i]), rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", names("genomes"))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_no_step_asks_the_device_for_a_number_or_brings_it_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either would end the recording of a CUDA graph."""
     monkeypatch.setattr("evogan.training.graphs.AFTER", 0)

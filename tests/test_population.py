@@ -12,13 +12,13 @@ from torch import Tensor
 from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
-from evogan.shipped import names, read_genome
+from evogan.shipped import read_genome
 from evogan.stable import derive_seed
 from evogan.training import Diverged, Population, State, Trainer
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import Batch, Crosses, Encodes
 from evogan.zoo.stack import shape
-from tests.fields import rows, streams
+from tests.fields import OF_IMAGES, rows, streams
 
 STEPS = 24  # the whole schedule of a training, with optimisers, averages and controllers that have found their pace
 CLASSES = 3
@@ -180,7 +180,7 @@ def check_equal(
 LONG = ("wdcgan", "wgan_gp", "sngan_resnet", "began", "improved_dcgan", "pggan")
 
 
-@pytest.mark.parametrize("name", names("genomes"))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_published_gans_and_their_neighbours_train_together_as_alone(name: str) -> None:
     check_equal(others(small(read_genome(name).genome)), STEPS if name in LONG else 6)
 

@@ -108,8 +108,8 @@ class GANProblem:
         from evogan.fitness.sequences import TokenFeatures
 
         gan = self.gan
-        if self.dataset.language:
-            if gan.features not in (AUTO, None, TokenFeatures.name):
+        if gan.features is not None and self.dataset.language:
+            if gan.features not in (AUTO, TokenFeatures.name):
                 raise UserError(f"features '{gan.features}' are of images: '{gan.data}' has sequences")
             return TokenFeatures(self.dataset)
         if gan.features not in (AUTO, None) and not (gan.features == PlaneFeatures.name and self.dataset.plane):
