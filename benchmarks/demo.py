@@ -23,7 +23,8 @@ from evogan.data import DataSpec, load_dataset
 from evogan.engine.confirm import Confirmation
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "demo.png"
-PUBLISHED = {"wdcgan": "published WDCGAN", "ragan": "published RaGAN, the zoo's best"}
+PUBLISHED = {"ragan": "published RaGAN, the zoo's best"}
+KIMG, SAMPLES = 10, 2000
 
 
 def main() -> None:
@@ -35,10 +36,11 @@ def main() -> None:
             run = evogan.search(
                 "wdcgan_wide",
                 "digits",
-                evaluations=16,
+                evaluations=12,
                 references=list(PUBLISHED),
-                kimg=10,
-                finalists=2,
+                kimg=KIMG,
+                samples=SAMPLES,
+                finalists=1,
                 confirm=3,
                 seed=seed,
                 runs=Path(folder) / str(seed),
@@ -68,7 +70,7 @@ def draw(shown: dict[str, Confirmation], runs: Path) -> None:
     """Reals beside samples of one training of each, from the same noise."""
     panels = {"real": torch.tensor(load_dataset(DataSpec("digits")).images[:64]).float() / 127.5 - 1}
     for name, one in reversed(shown.items()):
-        _, folder = evogan.train(one.genome, "digits", kimg=10, runs=runs)
+        _, folder = evogan.train(one.genome, "digits", kimg=KIMG, samples=SAMPLES, runs=runs)
         panels[PUBLISHED.get(name, name)] = evogan.load(folder / "generator.safetensors").sample(64)
     figure = Figure((3 * len(panels), 3.2), layout="constrained")
     for axes, (name, images) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
