@@ -59,6 +59,9 @@ def test_the_best_are_checked_beside_what_is_named(runs: Path, tmp_path: Path) -
     alone = evogan.search("wdcgan", "digits", references="none", name="alone", **asked)
     assert alone.best is not None
     assert [c.name for c in alone.confirmations] == [f"evolved #{alone.best.row.number}"]
+    mine.unlink()
+    again = evogan.resume("beside", runs=runs, evaluations=2)
+    assert [c.name for c in again.confirmations][-2:] == ["gan_mlp_small", "mine"]
     for references, why in (
         (["none", "dcgan"], "'none' stands alone"),
         ("dcgn", "did you mean 'dcgan'"),

@@ -80,12 +80,13 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     if not isinstance(evaluate, ObjectiveEvaluator):
         evaluate.check_measured(judge.metrics)
     real_grid = b"" if isinstance(evaluate, ObjectiveEvaluator) else evaluate.real_grid()
-    references = problem.references(space)
+    begins = not place.knows(name)
+    references = problem.references(space) if begins else []  # one that goes on has its own, wherever files are by now
     facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
     facts |= {"features": task.features if isinstance(task, GANTask) else "", "judged_by": problem.judged_by}
     if plan.plugins and plan.plugins.names:
         facts["plugins"] = list(plan.plugins.names)
-    sources = [] if place.knows(name) else plan.sources(place)
+    sources = plan.sources(place) if begins else []
     with ExitStack() as stack:
         executor, learn = _make_executor(evaluate, settings, plan.plugins)
         stack.callback(executor.close)
