@@ -1,6 +1,7 @@
 """A real browser for tests of live pages: the system's Chromium, without a window, started once.
 
-`from tests.browser import browser as browser` and take the fixture; without one a test says that it is skipped.
+`tests/conftest.py` alone imports the fixture: two files that did would make two, and a process can drive only one.
+Without one a test says that it is skipped.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from hypothesis import settings
 from evogan.genome import Gene, Genome
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
+from tests.browser import browser as browser
 
 TASK = Task(name="made up")
 NARROW = str(Path(__file__).with_name("narrow.toml"))  # a space of GANs that are trained in a moment

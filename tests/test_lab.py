@@ -18,7 +18,6 @@ from evogan.errors import UserError
 from evogan.genes import AUTOENCODING, GENES
 from evogan.lab.session import POINTS, SETTABLE, Session
 from evogan.shipped import read_genome
-from tests.browser import browser as browser
 from tests.test_watch import tab
 
 SMALL = {**read_genome("points_gan").genome, "filters": 16, "batch_size": 16, "latent": 8}

@@ -28,7 +28,6 @@ from evogan.space import Space, load_space
 from evogan.strategies import make_strategy
 from evogan.trial import Evaluation, Task, Trial
 from tests import test_cli
-from tests.browser import browser as browser
 from tests.conftest import TASK
 from tests.test_cli import mistake
 from tests.test_report import GAN_TASK, fake_gan, make_run, png
