@@ -3,7 +3,7 @@
     python benchmarks/families.py inference search mnist      a search for each of the part's aims, one after the other
     python benchmarks/families.py inference train mnist       five fresh replicates of all published GANs and winners
     python benchmarks/families.py inference train mnist bigan ...     of these alone
-    python benchmarks/families.py inference table             results/families.json, of what is there
+    python benchmarks/families.py inference table mnist       results/families.json, of what is there
     python benchmarks/families.py semi ...                    the same of few labels: digits, mnist, fashion_mnist
     python benchmarks/families.py translation ...             of domains: mnist-negative, mnist-edges, digits-mnist
     python benchmarks/families.py coupled ...           one latent for two domains: mnist-negative, mnist-edges
@@ -156,26 +156,26 @@ def train(part: Part, data: str, *names: str) -> None:
                 print(data, replicate, name, evaluation.status, scores, flush=True)
 
 
-def table(part: Part, name: str) -> None:
-    """Medians and all replicates of every metric, in place of what was there of this part."""
-    found: dict[str, Any] = {}
-    for data in part.kimg:
-        gan = {key: value for key, value in part.settings(data).items() if key != "runs"}
+def table(part: Part, name: str, *data: str) -> None:
+    """Medians and all replicates of every metric, of all data or those named; what more trainings told stays."""
+    path = RESULTS / "families.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else {}
+    found: dict[str, Any] = before.get(name, {})
+    for of in data or part.kimg:
+        gan = {key: value for key, value in part.settings(of).items() if key != "runs"}
         task, _ = GANProblem(GANSettings.of(**gan)).prepare()
         for subject in part.subjects:
-            if (genome := part.genome(subject, data)) is None:
+            if (genome := part.genome(subject, of)) is None:
                 continue
             trials = [Trial(genome, GENES.key(genome), task, 1.0, replicate) for replicate in FRESH]
             done = [evaluation for t in trials if (evaluation := Store(RUNS).find(t.identity)) is not None]
-            row: dict[str, Any] = {"replicates": len(done), "genome": dict(genome)}
+            row: dict[str, Any] = {"replicates": len(done), part.unit: part.kimg[of], "genome": dict(genome)}
             for metric in part.metrics:
                 if values := [value for one in done if (value := one.metric(metric)) is not None]:
                     row[metric] = {"median": round(statistics.median(values), 4), "all": [round(v, 4) for v in values]}
-            if done:
-                found[f"{data}, {subject}"] = row
-    path = RESULTS / "families.json"
-    before = json.loads(path.read_text())["results"] if path.exists() else {}
-    record("families", {**before, name: {"note": part.note, **found}}, quiet=True)
+            if done and len(done) >= found.get(f"{of}, {subject}", row)["replicates"]:
+                found[f"{of}, {subject}"] = row
+    record("families", {**before, name: {**found, "note": part.note}}, quiet=True)
 
 
 def inference() -> Part:
@@ -201,7 +201,7 @@ def inference() -> Part:
     }
     return Part(
         space="inference",
-        kimg={"digits": 60.0, "mnist": 300.0},
+        kimg={"digits": 60.0, "mnist": 120.0},
         published={name: {} for name in published},
         by_hand=by_hand,
         aims={
@@ -223,7 +223,7 @@ def semi() -> Part:
     narrow = {"filters": 16, "critic_filters": 16, "critic_depth": 1, "batch_size": 32, "critic_steps": 1}
     return Part(
         space="semi_supervised",
-        kimg={"digits": 3000, "mnist": 10000, "fashion_mnist": 10000},
+        kimg={"digits": 3000, "mnist": 8000, "fashion_mnist": 8000},
         unit="iterations",
         labels={"digits": 50, "mnist": 100, "fashion_mnist": 100},
         published={
@@ -525,7 +525,7 @@ if __name__ == "__main__":
             search(PARTS[name](), data)
         case [name, "train", data, *names] if name in PARTS:
             train(PARTS[name](), data, *names)
-        case [name, "table"] if name in PARTS:
-            table(PARTS[name](), name)
+        case [name, "table", *data] if name in PARTS:
+            table(PARTS[name](), name, *data)
         case _:
             sys.exit(__doc__)
