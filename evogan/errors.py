@@ -61,6 +61,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def counted(n: int, what: str) -> str:
+    """'1 line', '2,000 lines'."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def one_line(text: str) -> str:
     """On one line, with what would steer a terminal (escapes, control characters) written out."""
     return printable(" ".join(text.split()))

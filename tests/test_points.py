@@ -75,6 +75,29 @@ def test_what_are_no_points_is_said(array: np.ndarray, line: str, tmp_path: Path
         load_dataset(DataSpec(str(tmp_path / "mine.npy")))
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_a_spread_that_is_no_number_is_said(size: float, tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", RNG.normal(size=(50, 2)) * size)
+    with pytest.raises(UserError, match="scale them"):
+        load_dataset(DataSpec(str(tmp_path / "mine.npy")))
+
+
+def test_points_far_wider_than_high_are_said(tmp_path: Path) -> None:
+    for name, size, said in (("a", (1, 1e6), "times as far as along x"), ("b", (1, 0), "along x and not along y")):
+        np.save(tmp_path / f"{name}.npy", np.round(RNG.normal(size=(5000, 2)), 2) * size)
+        assert said in load_dataset(DataSpec(str(tmp_path / f"{name}.npy"))).describe()
+
+
+def test_sorted_points_are_judged_as_shuffled_ones(tmp_path: Path) -> None:
+    """Their W1 is from the first of many."""
+    points = RNG.normal(size=(4000, 2))
+    np.save(tmp_path / "sorted.npy", points[np.argsort(points[:, 0])])
+    data = load_dataset(DataSpec(str(tmp_path / "sorted.npy")))
+    judge = PlaneMeasures(data, len(data.images))
+    assert judge.measure(torch.from_numpy(data.held_out))["w1"] < 0.5
+    assert judge.measure(torch.from_numpy(data.images[data.images[:, 0, 0, 0] < -1]))["w1"] > 1
+
+
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", points=RNG.normal(size=(50, 2)), labels=np.arange(50))
     assert "left out: labels" in load_dataset(DataSpec(str(tmp_path / "mine.npz"))).describe()
@@ -113,6 +136,13 @@ def test_points_have_no_bounds() -> None:
     gan = build(genome, load_dataset(DataSpec("ring")).fields, 0)
     made = gan.sample(gan.prompts(100, {}, torch.Generator().manual_seed(0)))
     assert made.shape == (100, 2, 1, 1) and made.abs().max() > 1
+
+
+def test_points_far_from_zero_keep_their_digits(tmp_path: Path) -> None:
+    np.save(tmp_path / "far.npy", RNG.normal(size=(200, 2)) * 1e-3 + 1e9)
+    evogan.train("points_gan", str(tmp_path / "far.npy"), iterations=5, runs=tmp_path)
+    (file,) = tmp_path.rglob("generator.safetensors")
+    assert len(np.unique(api.load(file).sample(100).numpy()[:, 0])) == 100
 
 
 def test_a_users_points_come_back_in_their_own_units(tmp_path: Path) -> None:

@@ -114,15 +114,36 @@ def test_a_users_text_comes_back(tmp_path: Path) -> None:
     assert load_dataset(DataSpec(str(tmp_path / "other.txt"))).fingerprint != words.fingerprint
 
 
+def test_a_sorted_text_is_not_judged_by_its_first_lines(tmp_path: Path) -> None:
+    """References of BLEU are the first of what is held out."""
+    (tmp_path / "sorted.txt").write_text("\n".join(["a a"] * 5000 + ["b b"] * 5000))
+    data = load_dataset(DataSpec(str(tmp_path / "sorted.txt")))
+    assert 0.3 < (data.held_out[:200, 0] == data.held_out[0, 0]).mean() < 0.7
+
+
+def test_a_line_ends_where_an_editor_ends_it(tmp_path: Path) -> None:
+    """With a byte order mark, Windows' or old Macintoshs' ends; what Unicode parts lines by stays within."""
+    lines = ["one\u2028two\x85three\x0bfour", "\N{FAMILY} and so on"] * 20
+    found = {}
+    for i, (mark, end) in enumerate(product(("", "\ufeff"), ("\n", "\r\n", "\r"))):
+        (tmp_path / f"{i}.txt").write_bytes((mark + end.join(lines)).encode())
+        data = load_dataset(DataSpec(str(tmp_path / f"{i}.txt"), tokens="characters"))
+        assert data.language and set(data.language.texts(data.images)) == set(lines)
+        found[data.fingerprint] = data.describe()
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("", "has 0 lines"),
+        ("one line", "has 1 line with"),
         ("\n" * 50, "has 0 lines"),
         ("one two\n" * 5, "at least 20"),
         ("same line\n" * 50, "equal"),
         ("a\n" * 50, "one token alone"),
-        (b"\xff\xfe\x00" * 99, "no UTF-8"),
+        (b"\xff\xfe\x00" * 99, "no UTF-8 from line 1 on"),
+        (b"fine\n" * 9 + "caf\xe9\n".encode("latin-1"), "no UTF-8 from line 10 on"),
     ],
 )
 def test_what_are_no_sequences_is_said(text: str | bytes, line: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evogan.data.dataset import Dataset, DataSpec, Labels, Plane, image_dataset
+from evogan.data.source import Rows, divided
 from evogan.errors import UserError, shown
 from evogan.files import expand
 from evogan.stable import derive_seed
@@ -31,6 +32,7 @@ POINTS = {
     "spiral": "25,000 points of a spiral arm, made on the spot",
 }
 COUNT, HELD_OUT, FEWEST = 25_000, 5_000, 20
+NARROW = 50  # times as little as along the other axis: a network hardly sees it
 NAME = "points"  # of the array in an .npz file
 
 Coordinates = npt.NDArray[np.float64]  # (N, 2)
@@ -71,14 +73,10 @@ def load_points(spec: DataSpec) -> Dataset:
             raise UserError(f"data set '{spec.name}' has points: --{option.replace('_', '-')} is for images")
     if spec.name in POINTS:
         rng = np.random.default_rng(derive_seed("points", spec.name))
-        made, name, out = _MAKE[spec.name](rng), spec.name, np.arange(COUNT) >= COUNT - HELD_OUT
-    else:
-        path = expand(spec.name)
-        made, name = _read(path), path.stem
-        count = len(made.points)
-        out = np.zeros(count, dtype=bool)
-        out[np.random.default_rng(derive_seed("held out", count)).permutation(count)[: max(2, count // 10)]] = True
-    return _dataset(name, made, out)
+        return _dataset(spec.name, _MAKE[spec.name](rng), *np.split(np.arange(COUNT), [COUNT - HELD_OUT]))
+    path = expand(spec.name)
+    made = _read(path)
+    return _dataset(path.stem, made, *divided(len(made.points)))
 
 
 def check_points(points: npt.NDArray[np.generic], where: str) -> Coordinates:
@@ -109,14 +107,23 @@ def _read(path: Path) -> _Made:
     return _Made(check_points(array, f"'{path}'"), notes=notes)
 
 
-def _dataset(name: str, made: _Made, out: npt.NDArray[np.bool_]) -> Dataset:
-    centre = made.points[~out].mean(0)
-    scale = float(np.sqrt(((made.points[~out] - centre) ** 2).mean()))
+def _dataset(name: str, made: _Made, train: Rows, out: Rows) -> Dataset:
+    centre = made.points[train].mean(0)
+    with np.errstate(over="ignore"):
+        spreads = np.sqrt(((made.points[train] - centre) ** 2).mean(0))
+        scale = float(np.sqrt(((made.points[train] - centre) ** 2).mean()))
+    if not 0 < scale < np.inf:
+        raise UserError(f"data set '{name}': points of a spread of {scale:g} can be shown to no network: scale them")
     plane = Plane((float(centre[0]), float(centre[1])), scale, made.modes, made.spread)
     rows = plane.inside(made.points)
-    labels = (None, None) if made.labels is None else (made.labels[~out], made.labels[out])
+    labels = (None, None) if made.labels is None else (made.labels[train], made.labels[out])
     names = None if made.labels is None else tuple(map(str, range(int(made.labels.max()) + 1)))
-    data = image_dataset(name, rows[~out], labels[0], rows[out], labels[1], names, made.notes)
+    notes = made.notes
+    if spreads.min() * NARROW < spreads.max():
+        wide, narrow = "xy"[spreads.argmax()], "xy"[spreads.argmin()]
+        said = f"{spreads.max() / spreads.min():.2g} times as far as" if spreads.min() else "and not"
+        notes += (f"they spread along {wide} {said} along {narrow}, and are shown at one scale for both",)
+    data = image_dataset(name, rows[train], labels[0], rows[out], labels[1], names, notes)
     return replace(data, plane=plane)
 
 

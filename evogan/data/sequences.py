@@ -10,6 +10,7 @@ Rows of tokens are int32 (N, T); those that end before are filled with the end, 
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from evogan.data.captions import sentences
 from evogan.data.dataset import Dataset, DataSpec, image_dataset
 from evogan.data.language import Language, Truth
 from evogan.data.oracle import Oracle, Tokens
-from evogan.errors import UserError, shown
+from evogan.data.source import divided
+from evogan.errors import UserError, counted, shown
 from evogan.files import expand, read_small
 from evogan.stable import derive_seed
 
@@ -121,23 +123,22 @@ def _text(spec: DataSpec, path: Path) -> Dataset:
     unit = spec.tokens or (WORDS if 2 * sum(len(line.split()) > 1 for line in lines) > len(lines) else CHARACTERS)
     sequences = [line.split() if unit == WORDS else list(line) for line in lines]
     if long := sum(len(sequence) > LONGEST for sequence in sequences):
-        notes.append(f"{long:,} lines are cut after {LONGEST} {unit}")
+        notes.append(f"{counted(long, 'line')} cut after {LONGEST} {unit}")
         sequences = [sequence[:LONGEST] for sequence in sequences]
     counts = Counter(token for sequence in sequences for token in sequence)
     if len(counts) < 2:
         raise UserError(f"'{path}' has one token alone, {shown(next(iter(counts)))}: there is nothing to choose")
     often = {token for token, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0]))[:MOST_TOKENS]}
     if rare := len(counts) - len(often):
-        notes.append(f"{rare:,} rarer {unit} became {RARE}")
+        notes.append(f"{counted(rare, f'rarer {unit[:-1]}')} became {RARE}")
         sequences = [[token if token in often else RARE for token in sequence] for sequence in sequences]
     if len({tuple(sequence) for sequence in sequences}) < 2:
         raise UserError(f"'{path}': all {len(lines):,} lines are equal")
     tokens = ("", *sorted({token for sequence in sequences for token in sequence}))
     language = Language(tokens, " " if unit == WORDS else "", ends=True)
     rows = language.rows(sequences, max(2, *map(len, sequences)))
-    out = np.zeros(len(rows), dtype=bool)
-    out[np.random.default_rng(derive_seed("held out", len(rows))).permutation(len(rows))[: len(rows) // 10]] = True
-    return _dataset(path.stem, language, rows[~out], rows[out], (f"{len(tokens) - 1:,} {unit}", *notes))
+    train, out = divided(len(rows))
+    return _dataset(path.stem, language, rows[train], rows[out], (f"{len(tokens) - 1:,} {unit}", *notes))
 
 
 def _lines(name: str, path: Path) -> tuple[list[str], list[str]]:
@@ -146,12 +147,14 @@ def _lines(name: str, path: Path) -> tuple[list[str], list[str]]:
     try:
         text = read_small(path, MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"'{path}' is no UTF-8") from error
-    found = [line.strip() for line in text.splitlines()]
+        line = bytes(error.object[: error.start]).count(b"\n") + 1
+        raise UserError(f"'{path}' is no UTF-8 from line {line:,} on: save it as UTF-8") from error
+    found = [line.strip() for line in io.StringIO(text, newline=None)]  # Python's other ends of lines are characters
     lines = [line for line in found if line]
-    notes = [f"{len(found) - len(lines):,} empty lines left out"] if len(lines) < len(found) else []
+    notes = [f"{counted(len(found) - len(lines), 'empty line')} left out"] if len(lines) < len(found) else []
     if len(lines) < FEWEST:
-        raise UserError(f"'{path}' has {len(lines)} lines with a text: at least {FEWEST} are needed, a line a sequence")
+        there = counted(len(lines), "line")
+        raise UserError(f"'{path}' has {there} with a text: at least {FEWEST} are needed, a line a sequence")
     return lines, notes
 
 

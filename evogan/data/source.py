@@ -52,6 +52,14 @@ class Source:
         return out
 
 
+def divided(count: int) -> tuple[Rows, Rows]:
+    """Which rows of a file are trained on, and which are held out, a tenth: at random, and in such an order, since what
+    looks at the first of many would see one end of a file that is sorted."""
+    order = np.random.default_rng(derive_seed("held out", count)).permutation(count)
+    out = max(2, count // 10)
+    return order[out:], order[:out]
+
+
 def scaled(values: npt.NDArray[np.uint16], bits: int) -> Images:
     """0 .. 2^bits - 1 -> 0 .. 255, rounded."""
     most = 2**bits - 1

@@ -424,7 +424,7 @@ class Generator:
 
     def _sample(self, prompt: Prompt) -> Tensor:
         found = torch.cat([self._gan.sample(part) for part in parts(prompt, 500)])
-        return found if self.plane is None else torch.from_numpy(self.plane.outside(found.numpy())).float()
+        return found if self.plane is None else torch.from_numpy(self.plane.outside(found.numpy()))
 
     def _rng(self, seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED))
