@@ -348,7 +348,50 @@ def test_losses_of_classes_are_those_of_the_formula() -> None:
         check({**SMALL, "task": "both"}, FIELDS)
 
 
-@pytest.mark.parametrize("penalty", [{"gradient_penalty": "two_sided"}, {"zero_penalty": "r1", "loss": "hinge"}])
+@pytest.mark.parametrize("domains", [FIELDS, THREE])
+@pytest.mark.parametrize("pool", [0, 5])
+def test_losses_of_a_critic_of_three_classes_are_dtns(domains: Fields, pool: int) -> None:
+    """arXiv:1611.02200, (3) and (4): cross-entropies of translations, of images of the own domain, and of real ones."""
+    ternary = {"critic_classes": 3, "loss": "non_saturating", "adversarial": 0.7, "identity_loss": 0.5}
+    coded = {"translators": "autoencoders", "translator": "resnet", "translator_blocks": 2} if domains is THREE else {}
+    gan = made(domains, cycle_loss=0.0, translator_dropout=0.0, history_pool=pool, **ternary, **coded)
+    network, critics = gan.players["generator"], gan.players["critic"]
+    assert len(gan.networks["pools"]) == (len(domains) ** 2 if pool else 0)  # type: ignore[arg-type]
+
+    def entropy(image: torch.Tensor, domain: int, is_a: int) -> torch.Tensor:
+        logits = critics.own[domain].critic(image).score.view(4, 3, -1)  # type: ignore[index,union-attr]
+        return -logits.softmax(1)[:, (is_a + 1) % 3].log().mean()  # 0 translation, 1 own, 2 real
+
+    for player in ("critic", "generator"):
+        batch = batch_of(gan, player, fields=domains)
+        x = [batch.data[name] for name in domains]
+        expected = torch.zeros(())
+        for t in range(len(x)):
+            own = network(x[t], (), t, t)
+            translations = [network(x[s], (), s, t) for s in range(len(x)) if s != t]
+            if player == "critic":  # pools that are not full show what is new
+                told = [entropy(image, t, 0) for image in translations]
+                expected = expected + entropy(x[t], t, 2) + entropy(own, t, 1) + torch.stack(told).mean()
+            else:
+                taken = [entropy(image, t, 2) for image in translations]
+                expected = expected + 0.7 * (entropy(own, t, 2) + torch.stack(taken).mean()) + 0.5 * l1_loss(own, x[t])
+        assert value(gan, player, batch) == pytest.approx(float(expected.detach()), rel=1e-9)
+
+
+def test_a_third_class_is_two_logits_more_and_of_critics_of_one_domain() -> None:
+    assert "critic_classes" not in GENES.complete({**SMALL, "translators": "one", "translator": "resnet"})
+    three, two = (count_parameters({**SMALL, "critic_classes": n}, FIELDS)["critic"] for n in (3, 2))
+    assert three - two == 2 * 2 * (4 * 4 * 8 + 1)  # two classes more in the last layer of each critic
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        {"gradient_penalty": "two_sided"},
+        {"zero_penalty": "r1", "loss": "hinge"},
+        {"zero_penalty": "r1", "loss": "non_saturating", "critic_classes": 3},
+    ],
+)
 def test_no_gradient_goes_where_it_does_not_belong(penalty: dict[str, Any]) -> None:
     gan = made(identity_loss=1.0, critic_constraint="spectral_norm", **penalty)
     for player, other in (("critic", "generator"), ("generator", "critic")):
@@ -361,6 +404,23 @@ def test_no_gradient_goes_where_it_does_not_belong(penalty: dict[str, Any]) -> N
             assert not any(g.any() for g in torch.autograd.grad(loss, weights[other], materialize_grads=True))
         gan.after_step(player, batch_of(gan, player), gan.loss(player, batch_of(gan, player)))
         assert all(torch.equal(w, old) for w, old in zip(weights[other], before, strict=True))
+
+
+@pytest.mark.parametrize("genes", [{}, {"critic_classes": 3, "loss": "non_saturating"}])
+def test_a_step_moves_its_player_alone(genes: dict[str, Any]) -> None:
+    genome = {**SMALL, **genes}
+    pixels = torch.randint(0, 256, (2, 20, 3, 8, 8), generator=rng()).byte()
+    streams = {name: {name: part} for name, part in zip(FIELDS, pixels, strict=True)}
+    gan = build(genome, FIELDS, seed=1)
+    trainer = Trainer(gan, GENES.complete(genome), streams, seed=2, device=torch.device("cpu"), iterations=1)
+    trainer.begin_iteration()
+    for player in gan.players:
+        before = {name: [w.clone() for w in network.parameters()] for name, network in gan.players.items()}
+        trainer.step(player)
+        moved = {
+            name: not all(map(torch.equal, network.parameters(), before[name])) for name, network in gan.players.items()
+        }
+        assert moved == {name: name == player for name in gan.players}
 
 
 # --- the pool

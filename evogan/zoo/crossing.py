@@ -12,7 +12,9 @@ one            one network for all, which is given the image and the target, pla
                    T4 n s2, norm, relu | C7 c, tanh
 
 Each critic is one of patches, of a domain or of all; beside it may be a classifier of images' domains, on the last
-features of a critic of all, and one of codes: C3 s2, LR | C1, the mean over places.
+features of a critic of all, and one of codes: C3 s2, LR | C1, the mean over places. It may tell three classes apart, by
+logits l of real images, of translations, and of what is made of images of its own domain: DTN, arXiv:1611.02200. Its
+score is that of "real", l_0 - log(e^l_1 + e^l_2).
 """
 
 from __future__ import annotations
@@ -190,13 +192,30 @@ class Block(nn.Module):
         return changed
 
 
+class ThreeClassPatches(Network):
+    """`classes` (N, 2, P): of each place the logits of translations and of what is made of the domain's own images."""
+
+    def __init__(self, critic: PatchCritic) -> None:
+        super().__init__()
+        assert isinstance(critic.head, nn.Conv2d)
+        head = critic.head
+        critic.head = nn.Conv2d(head.in_channels, 3, head.kernel_size, 1, head.padding)  # type: ignore[arg-type]
+        self.critic = critic
+
+    def forward(self, x: Tensor, draws: Draws = ()) -> Critique:
+        said: Critique = self.critic(x, draws)
+        logits = said.score.unflatten(1, (3, -1))
+        real, kinds = logits[:, 0], logits[:, 1:]
+        return said._replace(score=real - kinds.logsumexp(1), classes=kinds)
+
+
 class DomainCritics(Network):
     """`own`: the critic of each domain, or the one of all. `classes`: what tells domains apart by its features, if
     anything; `codes`: what tells them apart by codes; `latents`: of each domain the critic of its latents."""
 
     def __init__(
         self,
-        own: Sequence[PatchCritic],
+        own: Sequence[PatchCritic | ThreeClassPatches],
         classes: nn.Linear | None = None,
         codes: CodeClasses | None = None,
         latents: Sequence[nn.Module] = (),

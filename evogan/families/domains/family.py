@@ -90,6 +90,15 @@ GENES = (
         changes=True,
         code_game=("reversal", "other"),
     ),
+    choice(
+        "critic_classes",
+        (2, 3),
+        2,
+        "what a critic tells apart: real images and translations; or, as a third class, what is made of images that "
+        "are of the domain already, which translators want to be taken for real, too",
+        DTN,
+        **only("translators", "apart", "autoencoders"),
+    ),
     number(
         "class_loss",
         0.0,

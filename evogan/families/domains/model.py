@@ -15,6 +15,14 @@ D tells domains apart, and g is -CE, or -log(1 - p) of the chance p that it give
 arXiv:1711.05139, Lample et al., arXiv:1706.00409. Where one network makes all, one critic judges them, and both players
 pay for classes: k CE(D(x_t), t), and k CE(D(T(x_s, s -> t)), t): StarGAN, arXiv:1711.09020.
 
+A critic of three classes tells apart translations, u, what is made of images of its own domain, v, and real ones: C_t
+is the logit of the last, p_r. Beside the above, whose fakes are translations, with p(.|fake) of u and v alone, stand
+
+    critic       the same of T(x_t, t -> t) as a fake - log p(u|fake; T(x_s, s -> t)) - log p(v|fake; T(x_t, t -> t))
+    translator   a adversarial(C_t(T(x_t, t -> t)))
+
+By the non-saturating loss that is DTN's, arXiv:1611.02200: -log p of what each image is, and -log p_r.
+
 Where translations are given a latent z_t, which E_t is to find in image and translation, the way back has the inferred
 one, T(T(x_s, z_t), E_s(x_s, T(x_s, z_t))), and beside it stand, of both domains, with a critic of latents L_s,
 
@@ -61,11 +69,13 @@ from evogan.zoo.crossing import (
     DomainCritics,
     LatentEncoder,
     One,
+    ThreeClassPatches,
     latent_critic,
 )
 from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.history import HistoryPool
+from evogan.zoo.inference import kind
 from evogan.zoo.layers import precise, without_statistics
 from evogan.zoo.losses import HARD, Objective, draw_targets
 from evogan.zoo.patches import PatchCritic, features, patch_layers
@@ -76,6 +86,7 @@ LEAST = 8  # side of an image that residual blocks at a quarter of it make
 LOOKED_AT, TINY = 64, 1e-12
 CERTAIN = 1e-6  # chance of another domain, below which there is nothing to learn
 LABELS = "labels"
+KINDS = {"translations": 0, "own": 1}  # of fakes that a critic of three classes tells apart
 KEEPING = ("feature_consistency", "semantic_loss", "task_loss", "total_variation")  # genes
 # what the plain GAN asks for, and this family has not
 ABSENT = {
@@ -147,7 +158,8 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
         generator = Autoencoders(size, channels, domains, blocks=blocks, shared=shared, **form)
         codes = CodeClasses(4 * genes["filters"], domains, genes["slope"]) if genes["code_game"] != "none" else None
     one = genes["translators"] == "one"
-    critics = [_critic(genes, fields) for _ in range(1 if one else domains)]
+    three = genes.get("critic_classes") == 3
+    critics = [_critic(genes, fields, three) for _ in range(1 if one else domains)]
     told_by = features(size, genes["patch_filters"], min(genes["patch_layers"], patch_layers(size)))
     latents = [latent_critic(latent, genes["patch_filters"], genes["slope"]) for _ in critics if latent]
     critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes, latents)
@@ -159,15 +171,16 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     return found
 
 
-def _critic(genes: Genes, fields: Fields) -> PatchCritic:
+def _critic(genes: Genes, fields: Fields, three: bool) -> PatchCritic | ThreeClassPatches:
     channels, size, _ = fields[IMAGES].shape
-    return PatchCritic(
+    critic = PatchCritic(
         channels,
         filters=genes["patch_filters"],
         layers=min(genes["patch_layers"], patch_layers(size)),
         normed=genes["patch_norm"],
         slope=genes["slope"],
     )
+    return ThreeClassPatches(critic) if three else critic
 
 
 def _translator(genes: Genes, fields: Fields) -> Translator:
@@ -202,7 +215,9 @@ class DomainsGAN(PlainGAN):
         self._ways = list(permutations(range(self.domains), 2))
         self.prompted = (SOURCES, *(SOURCE_LABELS for name in (SOURCE_LABELS,) if name in fields))
         self._goes_back = genes["cycle_loss"] > 0 or genes.get("code_cycle", 0) > 0
-        pools = [HistoryPool(self._image, genes["history_pool"]) for _ in self._ways if genes["history_pool"]]
+        self._three = genes.get("critic_classes") == 3
+        self._judged = [*self._ways, *((t, t) for t in range(self.domains) if self._three)]
+        pools = [HistoryPool(self._image, genes["history_pool"]) for _ in self._judged if genes["history_pool"]]
         self._pools = nn.ModuleList(pools)
         self.networks = {**self.networks, "pools": self._pools}
 
@@ -225,7 +240,7 @@ class DomainsGAN(PlainGAN):
             targets = draw_targets(n, self.genes["label_smoothing"], self.genes["label_noise"], rng)
             draws["targets"] = tuple(y.view(n, 1) for y in targets)  # of all patches
         if player == "critic":
-            for pool, (s, t) in zip(self._pools, self._ways, strict=False):
+            for pool, (s, t) in zip(self._pools, self._judged, strict=False):
                 assert isinstance(pool, HistoryPool)
                 draws[f"pool {s} {t}"] = pool.draws(n, rng)
             for t, real in enumerate(images):
@@ -258,12 +273,12 @@ class DomainsGAN(PlainGAN):
         images, targets = self._images(batch), batch.draws.get("targets", HARD)
         found: list[dict[str, Tensor]] = []
         scores: list[tuple[Tensor, Tensor]] = []
+        reals: dict[int, Tensor] = {}
         for i, (s, t) in enumerate(self._ways):
             with torch.no_grad():
                 made = precise(self._translators(images[s], batch.draws[f"made {s} {t}"], s, t))
                 inferred = self._infers.infer(images[s], made, s) if self._infers else None
-            if len(self._pools):
-                made = self._pools[i](made, batch.draws[f"pool {s} {t}"])
+            made = self._pooled(i, made, batch)
             real, fake = self._critiques(images[t], made, t)
             terms = dict(self.objective.critic(real.score, fake.score, targets))
             of_one = {
@@ -274,17 +289,42 @@ class DomainsGAN(PlainGAN):
                 of_latents, drawn = self._critics.latents[s], batch.draws[f"own {s}"][0]
                 told_apart = self.objective.critic(of_latents(drawn), of_latents(inferred), targets)
                 terms |= {f"latent_{name}": term for name, term in told_apart.items()}
-            if real.classes is not None:
+            if self._three:
+                assert fake.classes is not None
+                terms["kinds"] = kind(fake.classes, KINDS["translations"])
+            elif real.classes is not None:
                 terms["classes"] = self._numbers["class_loss"]() * _cross_entropy(real.classes, t)
             found.append(terms)
             scores.append((real.score.detach().mean(), fake.score.detach().mean()))
+            reals[t] = real.score
         summed = self._summed(found)
+        if self._three:
+            own = [self._own_told(t, real, batch) for t, real in sorted(reals.items())]
+            summed |= {name: torch.stack([terms[name] for terms in own]).sum() for name in own[0]}
         if (told := self._critics.codes) is not None:
             with torch.no_grad():
                 codes = [self._translators.encode(x, batch.draws[f"own {s}"], s) for s, x in enumerate(images)]
             summed["codes"] = torch.stack([_cross_entropy(told(code), s) for s, code in enumerate(codes)]).sum()
         of_real, of_fake = (torch.stack(means).mean() for means in zip(*scores, strict=True))
         return Losses(summed, {"score_real": of_real, "score_fake": of_fake})
+
+    def _own_told(self, domain: int, real: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What a critic of three classes pays for images that are made of its own domain's; `real`: scores of these."""
+        with torch.no_grad():
+            images = batch.data[self._fields[domain]]
+            made = precise(self._translators(images, batch.draws[f"own {domain}"], domain, domain))
+        said = self._critics(self._pooled(len(self._ways) + domain, made, batch), (), domain)
+        assert said.classes is not None
+        told = self.objective.critic(real, said.score, batch.draws.get("targets", HARD))
+        return {"fake_own": told["fake"], "kinds_own": kind(said.classes, KINDS["own"])}
+
+    def _pooled(self, i: int, made: Tensor, batch: Batch) -> Tensor:
+        """What a critic is shown of it, `i` being the place of the way."""
+        if not len(self._pools):
+            return made
+        s, t = self._judged[i]
+        shown: Tensor = self._pools[i](made, batch.draws[f"pool {s} {t}"])
+        return shown
 
     def _task_loss(self, batch: Batch) -> Losses:
         images, labels = batch.data[SOURCES], batch.data[SOURCE_LABELS].long()
@@ -322,13 +362,8 @@ class DomainsGAN(PlainGAN):
             terms: dict[str, Tensor] = {}
             if self.genes["adversarial"] > 0:
                 said = self._critics(made, (), t)
-                r: Tensor | None = None
-                if objective.needs_real:
-                    with torch.no_grad():
-                        r = self._critics(images[t], (), t).score
-                adversarial = objective.generator(said.score, r)
-                terms |= {name: weigh["adversarial"]() * term for name, term in adversarial.items()}
-                if said.classes is not None:
+                terms |= self._taken_for_real(said, images[t], t, objective)
+                if said.classes is not None and not self._three:
                     terms["classes"] = weigh["class_loss"]() * _cross_entropy(said.classes, t)
             back = batch.draws.get(f"back {s} {t}", ())
             if self._infers:
@@ -350,14 +385,31 @@ class DomainsGAN(PlainGAN):
                 terms["code_cycle"] = weigh["code_cycle"]() * _apart(code, codes[s])
             found.append(terms | self._kept(images[s], made, (s, t), batch))
         summed = self._summed(found)
-        if self.genes["identity_loss"] > 0:
+        plays = self._three and self.genes["adversarial"] > 0
+        if self.genes["identity_loss"] > 0 or plays:
             own = [network.decode(code, batch.draws[f"own {s}"], s) for s, code in enumerate(codes)]
+        if self.genes["identity_loss"] > 0:
             apart = [_apart(x, image) for x, image in zip(own, images, strict=True)]
             summed["identity"] = weigh["identity_loss"]() * torch.stack(apart).sum()
+        if plays:
+            taken = [
+                self._taken_for_real(self._critics(x, (), s), images[s], s, objective)["generator"]
+                for s, x in enumerate(own)
+            ]
+            summed["generator_own"] = torch.stack(taken).sum()
         if (told := self._critics.codes) is not None:
             hidden = [self._hidden(told(code), s) for s, code in enumerate(codes)]
             summed["codes"] = weigh["code_adversary"]() * torch.stack(hidden).sum()
         return Losses(summed)
+
+    def _taken_for_real(self, said: Critique, real: Tensor, domain: int, objective: Objective) -> dict[str, Tensor]:
+        """What translators pay for what a critic says of an image; `real`: such of the domain."""
+        r: Tensor | None = None
+        if objective.needs_real:
+            with torch.no_grad():
+                r = self._critics(real, (), domain).score
+        adversarial = objective.generator(said.score, r)
+        return {name: self._numbers["adversarial"]() * term for name, term in adversarial.items()}
 
     def _hidden(self, logits: Tensor, domain: int) -> Tensor:
         """What an encoder pays for codes that tell where they come from."""
