@@ -348,6 +348,43 @@ def test_losses_of_classes_are_those_of_the_formula() -> None:
         check({**SMALL, "task": "both"}, FIELDS)
 
 
+def test_the_adversary_of_features_is_cycadas() -> None:
+    """As released, arXiv:1711.03213: it tells logits of translations from those of the last domain's images, and the
+    second classifier alone is to be taken in, by the latter; images of the pool are not among them."""
+    adapting = {"task": "both", "task_filters": 4, "feature_adversary": 0.3, "history_pool": 2}
+    gan, without = made(TOLD, **adapting), made(TOLD, **{**adapting, "feature_adversary": 0.0})
+    task, network, critics = gan.players["task"], gan.players["generator"], gan.players["critic"]
+    for player in ("critic", "generator", "task"):
+        without.players[player].load_state_dict(gan.players[player].state_dict(), strict=False)
+    dense = [layer for layer in critics.logits if isinstance(layer, torch.nn.Linear)]  # type: ignore[union-attr]
+    assert [(layer.in_features, layer.out_features) for layer in dense] == [(3, 500), (500, 500), (500, 1)]
+
+    def chance(image: torch.Tensor) -> torch.Tensor:
+        said = dense[2](dense[1](dense[0](task(image, 1)).relu()).relu())
+        return said.sigmoid()  # type: ignore[no-any-return]
+
+    for _ in range(2):  # at the second step the pool gives older ones
+        batch = batch_of(gan, "critic", fields=TOLD)
+        found, other = gan.loss("critic", batch), without.loss("critic", batch)
+        x, y = batch.data["sources"], batch.data["images"]
+        expected = -chance(network(x, batch.draws["made 0 1"], 0, 1)).log().mean() - (1 - chance(y)).log().mean()
+        assert float(found.terms["logits"].detach()) == pytest.approx(float(expected.detach()), rel=1e-9)
+        assert float((found.total() - other.total() - expected).detach()) == pytest.approx(0, abs=1e-12)
+        weights = [w for name in ("generator", "task") for w in gan.players[name].parameters()]
+        gradients = torch.autograd.grad(found.total(), weights, materialize_grads=True)
+        assert not any(g.any() for g in gradients)
+    batch = batch_of(gan, "task", fields=TOLD)
+    found, other = gan.loss("task", batch), without.loss("task", batch)
+    expected = -0.3 * chance(batch.data["images"]).log().mean()
+    assert float((found.total() - other.total() - expected).detach()) == pytest.approx(0, abs=1e-12)
+    first, second = (list(part.parameters()) for part in (task.before[0], task.before[1]))  # type: ignore[index]
+    for weights, learns in ((first, False), (second, True), (list(network.parameters()), False)):
+        paid = torch.autograd.grad(found.terms["feature_adversary"], weights, materialize_grads=True, retain_graph=True)
+        assert all(g.any() for g in paid) if learns else not any(g.any() for g in paid)
+    batch = batch_of(gan, "generator", fields=TOLD)
+    assert gan.loss("generator", batch).terms.keys() == without.loss("generator", batch).terms.keys()
+
+
 @pytest.mark.parametrize("domains", [FIELDS, THREE])
 @pytest.mark.parametrize("pool", [0, 5])
 def test_losses_of_a_critic_of_three_classes_are_dtns(domains: Fields, pool: int) -> None:
@@ -406,12 +443,18 @@ def test_no_gradient_goes_where_it_does_not_belong(penalty: dict[str, Any]) -> N
         assert all(torch.equal(w, old) for w, old in zip(weights[other], before, strict=True))
 
 
-@pytest.mark.parametrize("genes", [{}, {"critic_classes": 3, "loss": "non_saturating"}])
+ADAPTING = {"task": "both", "task_filters": 4, "feature_adversary": 1.0}
+
+
+@pytest.mark.parametrize("genes", [{}, {"critic_classes": 3, "loss": "non_saturating"}, ADAPTING])
 def test_a_step_moves_its_player_alone(genes: dict[str, Any]) -> None:
     genome = {**SMALL, **genes}
     pixels = torch.randint(0, 256, (2, 20, 3, 8, 8), generator=rng()).byte()
     streams = {name: {name: part} for name, part in zip(FIELDS, pixels, strict=True)}
-    gan = build(genome, FIELDS, seed=1)
+    fields = TOLD if "task" in genes else FIELDS
+    if "task" in genes:
+        streams["sources"]["source_labels"] = torch.arange(20) % 3
+    gan = build(genome, fields, seed=1)
     trainer = Trainer(gan, GENES.complete(genome), streams, seed=2, device=torch.device("cpu"), iterations=1)
     trainer.begin_iteration()
     for player in gan.players:

@@ -226,6 +226,8 @@ REMEDIES: list[dict[str, Any]] = [
         "history_pool": 10,
         "ema": 0.9,
     },
+    {"family": "domains", "loss": "non_saturating", "critic_classes": 3, "history_pool": 10, "label_smoothing": 0.1},
+    {"family": "domains", "loss": "least_squares", "task": "both", "feature_adversary": 0.3, "task_filters": 4},
 ]
 
 

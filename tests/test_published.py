@@ -251,6 +251,7 @@ TWICE: dict[str, Value] = {"batch_ratio": 2}
 # Genes that files once left out, or the value they had: (gene, what it is) -> how its GAN had been known.
 MENDED: dict[str, tuple[dict[str, Value], dict[str, Value]]] = {
     "dtn": ({"critic_classes": 3}, {}),
+    "cycada": ({"feature_adversary": 1.0}, {}),
     "autogan": ({**TWICE, "ema": 0.999}, {}),
     "gan_mlp_large": ({"init": "xavier", "first_init": 0.05}, {}),
     "improved_dcgan": ({"lr_decay": "last_third", "input_noise": 0.2}, {}),

@@ -14,7 +14,7 @@ one            one network for all, which is given the image and the target, pla
 Each critic is one of patches, of a domain or of all; beside it may be a classifier of images' domains, on the last
 features of a critic of all, and one of codes: C3 s2, LR | C1, the mean over places. It may tell three classes apart, by
 logits l of real images, of translations, and of what is made of images of its own domain: DTN, arXiv:1611.02200. Its
-score is that of "real", l_0 - log(e^l_1 + e^l_2).
+score is that of "real", l_0 - log(e^l_1 + e^l_2). Of latents and of a classifier's logits: F n, LR | F n, LR | F 1.
 """
 
 from __future__ import annotations
@@ -211,7 +211,8 @@ class ThreeClassPatches(Network):
 
 class DomainCritics(Network):
     """`own`: the critic of each domain, or the one of all. `classes`: what tells domains apart by its features, if
-    anything; `codes`: what tells them apart by codes; `latents`: of each domain the critic of its latents."""
+    anything; `codes`: what tells them apart by codes; `latents`: of each domain the critic of its latents; `logits`:
+    what tells translations to the last domain from its images by what a classifier says of them."""
 
     def __init__(
         self,
@@ -219,20 +220,21 @@ class DomainCritics(Network):
         classes: nn.Linear | None = None,
         codes: CodeClasses | None = None,
         latents: Sequence[nn.Module] = (),
+        logits: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.own, self.latents = nn.ModuleList(own), nn.ModuleList(latents)
-        self.classes, self.codes = classes, codes
+        self.classes, self.codes, self.logits = classes, codes, logits
 
     def forward(self, images: Tensor, draws: Draws, domain: int) -> Critique:
         said: Critique = self.own[domain % len(self.own)](images, draws)
         return said if self.classes is None else said._replace(classes=precise(self.classes(said.features)))
 
 
-def latent_critic(latent: int, units: int, slope: float) -> nn.Sequential:
-    """Latents (N, latent) -> scores (N, 1)."""
+def dense_critic(inputs: int, units: int, slope: float) -> nn.Sequential:
+    """(N, inputs) -> scores (N, 1)."""
     return nn.Sequential(
-        *(nn.Linear(latent, units), LeakyReLU(slope), nn.Linear(units, units), LeakyReLU(slope)), nn.Linear(units, 1)
+        *(nn.Linear(inputs, units), LeakyReLU(slope), nn.Linear(units, units), LeakyReLU(slope)), nn.Linear(units, 1)
     )
 
 

@@ -191,6 +191,19 @@ GENES = (
         **only("task", "both"),
     ),
     number(
+        "feature_adversary",
+        0.0,
+        100.0,
+        0.0,
+        "weight in the second classifier's loss of -log p, p the chance to be translations that a further part of the "
+        "critic, which sees its logits alone, gives to images of the last domain",
+        CYCADA,
+        acts="number",
+        changes=True,
+        switch=True,
+        **only("task", "both"),
+    ),
+    number(
         "total_variation",
         0.0,
         100.0,

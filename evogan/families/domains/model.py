@@ -37,6 +37,11 @@ to the last one, CE(f(x_0), y) + CE(g(T(x_0)), y). For that the translators pay,
     v |phi(T(x)) - phi(x)|^2 + w CE(f(T(x)), argmax f(x)) + u CE(g(T(x_0)), y) + tv mean |grad T(x)|
 
 DTN, arXiv:1611.02200, and CyCADA, arXiv:1711.03213, whose f are trained before; here f learns from the first step on.
+An adversary of features D, a part of the critic, tells what g says of translations from what it says of images of the
+last domain; that it takes the latter for the former g alone is paid for, as CyCADA's released code has it:
+
+    critic       -log D(g(T(x_0))) - log(1 - D(g(x_t)))
+    task         -q log D(g(x_t))
 
 |.|_1 are means over pixels, in [-1, 1]. The published form halves the critic's loss, which an optimiser that divides by
 the gradient's size, as Adam and RMSprop do, does not feel, and steps the translator first.
@@ -70,14 +75,14 @@ from evogan.zoo.crossing import (
     LatentEncoder,
     One,
     ThreeClassPatches,
-    latent_critic,
+    dense_critic,
 )
 from evogan.zoo.fresh import counted, fresh
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.history import HistoryPool
 from evogan.zoo.inference import kind
 from evogan.zoo.layers import precise, without_statistics
-from evogan.zoo.losses import HARD, Objective, draw_targets
+from evogan.zoo.losses import HARD, Adversarial, Objective, draw_targets, non_saturating
 from evogan.zoo.patches import PatchCritic, features, patch_layers
 from evogan.zoo.task import Task
 from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
@@ -87,6 +92,7 @@ LOOKED_AT, TINY = 64, 1e-12
 CERTAIN = 1e-6  # chance of another domain, below which there is nothing to learn
 LABELS = "labels"
 KINDS = {"translations": 0, "own": 1}  # of fakes that a critic of three classes tells apart
+LOGIT_UNITS, LOGISTIC = 500, Adversarial(non_saturating())  # of CyCADA's adversary of features, as released
 KEEPING = ("feature_consistency", "semantic_loss", "task_loss", "total_variation")  # genes
 # what the plain GAN asks for, and this family has not
 ABSENT = {
@@ -161,12 +167,13 @@ def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     three = genes.get("critic_classes") == 3
     critics = [_critic(genes, fields, three) for _ in range(1 if one else domains)]
     told_by = features(size, genes["patch_filters"], min(genes["patch_layers"], patch_layers(size)))
-    latents = [latent_critic(latent, genes["patch_filters"], genes["slope"]) for _ in critics if latent]
-    critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes, latents)
+    latents = [dense_critic(latent, genes["patch_filters"], genes["slope"]) for _ in critics if latent]
+    classes = (fields[SOURCE_LABELS].values or 0) if genes["task"] != "none" else 0
+    logits = dense_critic(classes, LOGIT_UNITS, 0.0) if genes.get("feature_adversary", 0) > 0 else None
+    critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes, latents, logits)
     without_statistics(critic)
     found: dict[str, Network] = {"critic": critic, "generator": generator}
-    if genes["task"] != "none":
-        classes = fields[SOURCE_LABELS].values or 0
+    if classes:
         found["task"] = Task(size, channels, classes, filters=genes["task_filters"], both=genes["task"] == "both")
     return found
 
@@ -215,6 +222,7 @@ class DomainsGAN(PlainGAN):
         self._ways = list(permutations(range(self.domains), 2))
         self.prompted = (SOURCES, *(SOURCE_LABELS for name in (SOURCE_LABELS,) if name in fields))
         self._goes_back = genes["cycle_loss"] > 0 or genes.get("code_cycle", 0) > 0
+        self._adapts_features = genes.get("feature_adversary", 0) > 0
         self._three = genes.get("critic_classes") == 3
         self._judged = [*self._ways, *((t, t) for t in range(self.domains) if self._three)]
         pools = [HistoryPool(self._image, genes["history_pool"]) for _ in self._judged if genes["history_pool"]]
@@ -225,7 +233,7 @@ class DomainsGAN(PlainGAN):
 
     def needs(self, player: str) -> tuple[str, ...]:
         if player == "task":
-            return (SOURCES, SOURCE_LABELS)
+            return (SOURCES, SOURCE_LABELS, *(IMAGES for _ in range(self._adapts_features)))
         told = (SOURCE_LABELS,) if player == "generator" and "task_loss" in self._keeps else ()
         return (*self._fields, *told)
 
@@ -278,6 +286,8 @@ class DomainsGAN(PlainGAN):
             with torch.no_grad():
                 made = precise(self._translators(images[s], batch.draws[f"made {s} {t}"], s, t))
                 inferred = self._infers.infer(images[s], made, s) if self._infers else None
+            if (s, t) == (0, self.domains - 1):
+                to_last = made
             made = self._pooled(i, made, batch)
             real, fake = self._critiques(images[t], made, t)
             terms = dict(self.objective.critic(real.score, fake.score, targets))
@@ -305,6 +315,10 @@ class DomainsGAN(PlainGAN):
             with torch.no_grad():
                 codes = [self._translators.encode(x, batch.draws[f"own {s}"], s) for s, x in enumerate(images)]
             summed["codes"] = torch.stack([_cross_entropy(told(code), s) for s, code in enumerate(codes)]).sum()
+        if (of_logits := self._critics.logits) is not None:
+            with torch.no_grad():
+                translated, true = (self._task(x, 1) for x in (to_last, images[-1]))
+            summed["logits"] = torch.stack([*LOGISTIC.critic(of_logits(translated), of_logits(true)).values()]).sum()
         of_real, of_fake = (torch.stack(means).mean() for means in zip(*scores, strict=True))
         return Losses(summed, {"score_real": of_real, "score_fake": of_fake})
 
@@ -333,6 +347,9 @@ class DomainsGAN(PlainGAN):
             with torch.no_grad():
                 made = self._translators(images, batch.draws["made"], 0, self.domains - 1)
             terms["task_adapted"] = functional.cross_entropy(self._task(made, 1), labels)
+        if (told := self._critics.logits) is not None:
+            taken = LOGISTIC.generator(told(self._task(batch.data[IMAGES], 1)))["generator"]
+            terms["feature_adversary"] = self._numbers["feature_adversary"]() * taken
         return Losses(terms)
 
     def _kept(self, images: Tensor, made: Tensor, way: tuple[int, int], batch: Batch) -> dict[str, Tensor]:
