@@ -223,7 +223,7 @@ def semi() -> Part:
     narrow = {"filters": 16, "critic_filters": 16, "critic_depth": 1, "batch_size": 32, "critic_steps": 1}
     return Part(
         space="semi_supervised",
-        kimg={"digits": 3000, "mnist": 8000, "fashion_mnist": 8000},
+        kimg={"digits": 3000, "mnist": 4500, "fashion_mnist": 4500},
         unit="iterations",
         labels={"digits": 50, "mnist": 100, "fashion_mnist": 100},
         published={
