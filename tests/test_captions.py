@@ -346,6 +346,44 @@ def test_attributes_of_a_table(tmp_path: Path) -> None:
         generator.sample(2, text="a red three")
 
 
+@pytest.fixture
+def striped(tmp_path: Path) -> Path:
+    """24 images, 0.png to 23.png."""
+    (tmp_path / "images").mkdir()
+    for i in range(24):
+        Image.new("L", (8, 8), 10 * i).save(tmp_path / "images" / f"{i}.png")
+    return tmp_path / "images"
+
+
+def _asked(folder: Path, table: str) -> tuple[str, ...]:
+    path = folder.parent / "table.csv"
+    path.write_text(table)
+    data = load_dataset(DataSpec(str(folder), conditions=f"attributes:{path}"))
+    assert data.conditions is not None
+    return data.conditions.names
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "others", "said"),
+    [
+        ("file,hair,hat", "0.png,red, curly,1", "{i}.png,red,{hat}", "line 2 has 4 columns, not 3"),
+        ("file,hair,hat", "0.png,red,", "{i}.png,red,{hat}", r"a cell is empty \(line 2, 'hat'\)"),
+        (",file,hat", "0,0.png,1", "{i},{i}.png,{hat}", "column 1 has no name: name it, or the others"),
+    ],
+)
+def test_a_table_that_says_something_else_than_is_meant_is_refused(
+    header: str, line: str, others: str, said: str, striped: Path
+) -> None:
+    with pytest.raises(UserError, match=said):
+        _asked(striped, "\n".join([header, line, *(others.format(i=i, hat=i % 2) for i in range(1, 24))]))
+
+
+def test_one_number_in_two_spellings_is_one(striped: Path) -> None:
+    cells = ["0", "1", "0.0", "1.0", "1.", "01"] * 4
+    found = _asked(striped, "\n".join(["file,hat", *(f"{i}.png,{cell}" for i, cell in enumerate(cells))]))
+    assert found == ("hat=0", "hat=01", "hat=1")
+
+
 def test_what_repeats_a_training_says_what_was_asked_for() -> None:
     for made in ({"conditions": "captions:words"}, {"domains": "edges"}, {"pairs": "low:4"}):
         ((option, value),) = made.items()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from evogan.errors import UserError, unknown
 from evogan.files import check_file, expand, read_small
 
 ATTRIBUTES = "attributes:"
+NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*)?")
 
 
 def split(text: str) -> tuple[Path, list[str]]:
@@ -41,7 +43,7 @@ def read_attributes(text: str, images: Sequence[Path]) -> tuple[Labels, tuple[st
 def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, list[str]]]:
     """The file, and of each attribute the cells of each of `images`, paths from their folder.
 
-    Errors: UserError for a table that cannot be read, lines without an image and images without a line.
+    Errors: UserError for a table that cannot be read, lines without an image, images without a line, empty cells.
     """
     path, wanted = split(text)
     header, body = _table(path)
@@ -57,12 +59,17 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
         raise UserError(f"{path}: two columns are called '{twice[0]}'")
     if not columns:
         raise UserError(f"{path}: there are no attributes beside the files")
-    number, found, absent = numbers(images), dict[int, list[str]](), list[str]()
+    if unnamed := [i for i in columns if not names[i]]:
+        said = f"name it, or the others, as in {ATTRIBUTES}{path.name}:hair+smile"
+        raise UserError(f"{path}: column {unnamed[0] + 1} has no name: {said}")
+    number, found = numbers(images), dict[int, list[str]]()
+    absent, empty = list[str](), list[str]()
     for n, row in enumerate(body, 2):
-        if len(row) < len(names):
+        if len(row) < len(names) or any(map(str.strip, row[len(names) :])):
             raise UserError(f"{path}: line {n} has {len(row)} columns, not {len(names)}")
         image = number.get(plain(row[file]))
         told = [row[i].strip() for i in columns]
+        empty += [f"line {n}, '{names[i]}'" for i, cell in zip(columns, told, strict=True) if not cell]
         if image is None:
             absent.append(row[file].strip())
         elif found.setdefault(image, told) != told:
@@ -71,7 +78,22 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
         raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
     if without := [str(image) for i, image in enumerate(images) if i not in found]:
         raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
-    return path, {names[i]: [found[image][k] for image in range(len(images))] for k, i in enumerate(columns)}
+    if empty:
+        more = f" and {len(empty) - 1:,} more" if len(empty) > 1 else ""
+        raise UserError(
+            f"{path}: a cell is empty ({empty[0]}{more}): of each image all is to be said that is asked for"
+        )
+    return path, {names[i]: _alike(found[image][k] for image in range(len(images))) for k, i in enumerate(columns)}
+
+
+def _alike(cells: Iterable[str]) -> list[str]:
+    """Of one column: where a number is written in several ways, as 1 and 1.0, in the shortest."""
+    told = list(cells)
+    ways = dict[float, str]()
+    for cell in sorted(set(told), key=lambda cell: (len(cell), cell)):
+        if NUMBER.fullmatch(cell):
+            ways.setdefault(float(cell), cell)
+    return [ways[float(cell)] if NUMBER.fullmatch(cell) else cell for cell in told]
 
 
 def _table(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -87,7 +109,10 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"cannot read '{path}': damaged, or not a Parquet file") from error
-        columns = [[str(value) for value in column.to_pylist()] for column in table.columns]
+        columns = [
+            ["" if value is None or value != value else str(value) for value in column.to_pylist()]
+            for column in table.columns
+        ]
         return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
     try:
         text = read_small(path, MOST).decode("utf-8-sig")
