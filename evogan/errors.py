@@ -10,6 +10,7 @@ from difflib import get_close_matches
 LONGEST = 80  # characters of a value that a line shows
 REASON = 500  # and of an error's message
 LISTED = 60  # names in a line
+JOINERS = "\u200c\u200d"  # of letters, and of pictures that are one: they steer nothing
 _SECRETS = (
     (re.compile(r"(://[^\s/:@]*):\S*@"), r"\1:***@"),  # of a URL; a password may have an @ in it
     (re.compile(r"(password['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE), r"\1***"),
@@ -72,7 +73,7 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text)
 
 
 def public_url(url: str) -> str:

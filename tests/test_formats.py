@@ -163,6 +163,7 @@ def test_labels_in_a_file(how: str, tmp_path: Path) -> None:
         (["file,label", *(f"{i}.png,a" for i in range(12))], ["2 of 12 lines name no image", "'10.png', '11.png'"]),
         (["0.png,a", "0.png,b"], ["'0.png' has two labels, 'a' and 'b'"]),
         (["0.png,a", "1.png,"], ["line 2 has no label"]),
+        (["0.png,a", "1.png,b, c"], ["line 2 has 3 columns, not 2"]),
         (["0.png,a,1", "1.png,b,2"], ["two columns", "not 3"]),
         (["a,b,c", "0.png,1,2"], ["'file' and 'label', not 'a', 'b', 'c'"]),
         (["file,label", "0.png,\xff"], ["no UTF-8"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from evogan import cli
+from evogan.cli import training
 from evogan.cli.common import say
-from evogan.cli.streams import Untroubled
+from evogan.cli.streams import Untroubled, spell_out
 from evogan.cli.terminal import on_stderr
 from evogan.engine import Event
 from evogan.monitor import SearchProgress
@@ -58,6 +60,25 @@ def test_a_search_goes_on_when_nothing_more_can_be_said(monkeypatch: pytest.Monk
         progress(Event("waiting", None, reason="the disk is full"))
         with Progress(console=on_stderr()):
             assert Untroubled(stream).write("more") == 4
+
+
+def test_sentences_are_printed_as_they_are_and_steer_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["\tcafé  \U0001f469\u200d\U0001f467", "a\x1b[2J"]
+    training._write_texts(told, None, [])
+    assert capsys.readouterr().out == "\n".join([*told, ""])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    training._write_texts(told, None, [])
+    assert capsys.readouterr().out == "\n".join([told[0], r"a\x1b[2J", ""])
+
+
+def test_what_a_stream_has_no_letters_for_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", stream)
+    spell_out()
+    print("café 你", end="", flush=True)
+    assert stream.buffer.getvalue() == b"caf\xe9 \\u4f60"  # type: ignore[attr-defined]
 
 
 @pytest.mark.fault

@@ -26,7 +26,7 @@ from evogan.cli import (
     watching,
 )
 from evogan.cli.options import Grouped
-from evogan.cli.streams import finish, open_closed
+from evogan.cli.streams import finish, open_closed, spell_out
 from evogan.errors import NothingCompleted, UserError, one_line
 
 app = typer.Typer(
@@ -94,6 +94,7 @@ def main() -> None:
     """Run a command. A mistake of the user's, or a fault of the disk, is one line and exit code 2."""
     warnings.simplefilter("ignore", NothingCompleted)  # the verdict says so
     open_closed()
+    spell_out()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()

@@ -1,7 +1,8 @@
-"""Standard streams that are closed, full or not read any longer: they stop no search, and spoil no file."""
+"""Standard streams that are closed, full, unread or of few letters: they stop no search, and spoil no file."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -26,6 +27,13 @@ def finish(stream: TextIO) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+
+
+def spell_out() -> None:
+    """What the streams' encoding lacks is written as \\x, \\u or \\U with its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Untroubled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from typer.core import TyperCommand
 
 from evogan.cli.common import Json, console, learning, print_json, say, teller
 from evogan.cli.options import takes
-from evogan.errors import UserError
+from evogan.errors import UserError, printable
 from evogan.plugins import Plugins
 from evogan.settings import GANSettings
 from evogan.settings.doors import EVALUATE, EXTENSIONS, FEATURES, TRAIN, picked
@@ -220,11 +221,17 @@ def _write_texts(texts: list[str], output: Path | None, chosen: list[str]) -> No
     if chosen:
         raise UserError(f"{chosen[0]} draws images, and this generator makes sequences")
     if output is None:
-        print(*texts, sep="\n")
+        said = map(_harmless, texts) if sys.stdout.isatty() else texts
+        print(*said, sep="\n")
         return
     output = output_file(output, ".txt")
     output.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     say(str(output))
+
+
+def _harmless(text: str) -> str:
+    """A file from elsewhere might have tokens that steer a terminal; tabs are a text's own."""
+    return "\t".join(map(printable, text.split("\t")))
 
 
 def _write_points(output: Path, points: Any) -> None:

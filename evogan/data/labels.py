@@ -48,6 +48,8 @@ def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, 
     for n, row in enumerate(body, len(lines) - len(body) + 1):
         if len(row) <= max(file, label) or not row[label].strip():
             raise UserError(f"{path}: line {n} has no label")
+        if any(map(str.strip, row[len(lines[0]) :])):
+            raise UserError(f"{path}: line {n} has {len(row)} columns, not {len(lines[0])}")
         image, name = number.get(plain(row[file])), row[label].strip()
         if image is None:
             absent.append(row[file].strip())
