@@ -422,6 +422,7 @@ def points() -> Part:
         "generator_beta2": 0.9,
     }
     penalty: dict[str, Value] = {"gradient_penalty": "two_sided", "gradient_penalty_weight": 0.1}
+    wide: dict[str, Value] = {"loss": "hinge", "filters": 256, "lr_decay": "late"}
     losses = ("minimax", "non_saturating", "least_squares", "hinge", "wasserstein")
     return Part(
         space="points",
@@ -431,9 +432,10 @@ def points() -> Part:
         by_hand={
             **{loss: ("points_gan", {**small, "loss": loss}) for loss in losses},
             **{f"{loss}, penalty": ("points_gan", {**small, "loss": loss, **penalty}) for loss in losses[1:]},
-            "hinge, wide": ("points_gan", {**small, "loss": "hinge", "filters": 256, "lr_decay": "late", "ema": 0.99}),
+            "hinge, wide": ("points_gan", {**small, **wide, "ema": 0.99}),
+            "hinge, wide, longer average": ("points_gan", {**small, **wide, "ema": 0.999}),
         },
-        aims={"evolved": Aim("js", {}, ("hinge, wide",))},
+        aims={"evolved": Aim("js", {"batch_size": 128, "critic_steps": 1}, ("hinge, wide",))},
         metrics=("js", "w1", "modes", "high_quality"),
         more={"precision": "fp32"},
         note="3,000 updates of the generator on the ring, 10,000 on the grid; WGAN-GP's layers 128 wide, not 512.",
