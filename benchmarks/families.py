@@ -71,7 +71,8 @@ class Part:
     """Of the benchmark. `kimg`: of every data set, or `unit` of it. `published`: genomes, with what is changed for two
     CPU cores; `by_hand`: others, each a published one and what was changed of it. `labels`: as many of every data set,
     if few. `twins`: whose twins are trained, too. After its name a data set may have domains, mnist-edges, pairs,
-    mnist+low:4, or conditions, mnist@captions:words. `sizes`: of its images.
+    mnist+low:4, or conditions, mnist@captions:words. `sizes`: of its images. `metrics`: the first that a training has
+    chooses its checkpoint.
     """
 
     space: str
@@ -152,18 +153,19 @@ def train(part: Part, data: str, *names: str) -> None:
         for name in names or part.subjects:
             if (genome := part.genome(name, data)) is not None:
                 evaluation, _ = evogan.train(genome, replicate=replicate, **part.settings(data))
-                scores = {metric: value_of(evaluation, metric) for metric in part.metrics}
-                print(data, replicate, name, evaluation.status, scores, flush=True)
+                print(data, replicate, name, evaluation.status, values_of(part, evaluation), flush=True)
 
 
-def value_of(evaluation: Evaluation, metric: str) -> float | None:
-    """At the metric's best checkpoint, of which the validation part tells where the metric is of a test."""
-    place = Choice((metric,)).place(evaluation.scores)
-    return None if place is None else evaluation.scores[place][metric]
+def values_of(part: Part, evaluation: Evaluation) -> dict[str, float]:
+    """All at one checkpoint: the best by the first metric that there is, as the validation part tells of a test's."""
+    places = (Choice((metric,)).place(evaluation.scores) for metric in part.metrics)
+    place = next((found for found in places if found is not None), None)
+    return {} if place is None else {m: x for m, x in evaluation.scores[place].items() if m in part.metrics}
 
 
 def table(part: Part, name: str, *data: str) -> None:
-    """Medians and all replicates of every metric, of all data or those named; what more trainings told stays."""
+    """Medians and all replicates of every metric, of all data or those named; what more trainings told stays. Rows that
+    do not say their budget are older: there each number is of its own best checkpoint, seconds until the first."""
     path = RESULTS / "families.json"
     before = json.loads(path.read_text())["results"] if path.exists() else {}
     found: dict[str, Any] = before.get(name, {})
@@ -176,10 +178,9 @@ def table(part: Part, name: str, *data: str) -> None:
             trials = [Trial(genome, GENES.key(genome), task, 1.0, replicate) for replicate in FRESH]
             done = [evaluation for t in trials if (evaluation := Store(RUNS).find(t.identity)) is not None]
             row: dict[str, Any] = {"replicates": len(done), part.unit: part.kimg[of], "genome": dict(genome)}
-            measures = {"seconds": [one.cost.seconds for one in done]}
-            measures |= {metric: [value_of(one, metric) for one in done] for metric in part.metrics}
-            for metric, all_values in measures.items():
-                if values := [round(value, 4) for value in all_values if value is not None]:
+            measured = [{"seconds": one.cost["seconds"], **values_of(part, one)} for one in done]
+            for metric in ("seconds", *part.metrics):
+                if values := [round(one[metric], 4) for one in measured if metric in one]:
                     row[metric] = {"median": round(statistics.median(values), 4), "all": values}
             if done and len(done) >= found.get(f"{of}, {subject}", row)["replicates"]:
                 found[f"{of}, {subject}"] = row
@@ -221,7 +222,7 @@ def inference() -> Part:
             ),
             "faithful": Aim("reconstruction_ratio", {"encoder": "inverse", "critic_sees": "image"}, ("vae_gan",)),
         },
-        metrics=("fid", "clustering_error", "nmi", "mutual_information", "code_nn_error", "reconstruction_ratio"),
+        metrics=("clustering_error", "code_nn_error", "fid", "nmi", "mutual_information", "reconstruction_ratio"),
         note="Known order of reconstructions: BiVAE below VAE-GAN below BiGAN.",
     )
 
@@ -481,7 +482,7 @@ def captions() -> Part:
         },
         aims={"evolved": Aim("caption_error", {}, ("spectral",))},
         metrics=(
-            *("fid", "caption_error", "caption_worst", *(f"{name}_error" for name in each), "caption_worst_real"),
+            *("caption_error", "fid", "caption_worst", *(f"{name}_error" for name in each), "caption_worst_real"),
             *("label_told", "label_effect"),
         ),
         note="Narrowed: 16 filters, rate 1e-3, batch 32. spectral: text_gan, hinge loss, projection, spectral norm, "
@@ -511,7 +512,7 @@ def sequences() -> Part:
             "evolved": Aim("nll_oracle", {}, ("mle_lstm", "seqgan"), ("oracle",)),
             "evolved, kl": Aim("exact_kl", {}, ("mle_lstm", "seqgan"), ("grammar", "captions")),
         },
-        metrics=("nll_oracle", "nll_test", "exact_kl", "valid", "distinct", "bleu4", "self_bleu4", *at),
+        metrics=("nll_oracle", "exact_kl", "nll_test", "valid", "distinct", "bleu4", "self_bleu4", *at),
         more={"precision": "fp32", "samples": 10_000},
         note="96,000 sequences shown to the critic, or in the share of likelihood to the generator.",
     )
