@@ -383,19 +383,28 @@ def test_codes_of_images_are_a_table(shell: Callable[[str], tuple[int, str, str]
     folder = tmp_path / "photos"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for i in range(3):
+    for i in range(5):
         Image.fromarray(rng.integers(0, 255, (30, 20), dtype=np.uint8)).save(folder / f"{i}.png")
-    code, _, err = shell("encode g.safetensors --data photos --image-size 8 --to all.parquet")
-    assert code == 0, err
+    code, out, err = shell("encode g.safetensors --data photos --image-size 8 --to all.parquet")
+    assert code == 0 and out.startswith("5 images: ") and "of 5 images that are not square the centre is taken" in err
     table = pd.read_parquet("all.parquet")
     assert [*table.columns] == [
         *("image", "part", "category"),
         *(f"category_{i}" for i in range(10)),
         *("continuous_0", "continuous_1"),
     ]
-    assert sorted(table["image"]) == [f"photos/{i}.png" for i in range(3)]
+    assert [*table["image"]] == [f"photos/{i}.png" for i in range(5)] and [*table["part"]].count("held out") == 2
+    (folder / "0.png").rename(folder / "9.png")
+    assert shell("encode g.safetensors --data photos --image-size 8 --to moved.parquet")[0] == 0
+    moved, parts = pd.read_parquet("moved.parquet"), ["image", "part"]
+    assert moved["image"][4] == "photos/9.png"
+    pd.testing.assert_frame_equal(
+        moved.drop(columns=parts), table.drop(columns=parts).iloc[[1, 2, 3, 4, 0]].reset_index(drop=True)
+    )
+    code, _, err = shell("encode g.safetensors --data photos --image-size 8 --picture photos/seen.png")
+    assert code == 2 and "lies in the folder of --data 'photos'" in err
     assert (table[[f"category_{i}" for i in range(10)]].to_numpy().argmax(1) == table["category"]).all()
-    assert Image.open("reconstructions.png").size == (3 * 72, 2 * 72) and Image.open("code_map.png").size > (500, 500)
+    assert Image.open("reconstructions.png").size == (5 * 72, 2 * 72) and Image.open("code_map.png").size > (500, 500)
     assert shell("encode g.safetensors --data digits --to all.csv")[0] == 0
     assert len(pd.read_csv("all.csv")) == 1797 and pd.read_csv("all.csv")["class"].nunique() == 10
 

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional
 
+import evogan
 from evogan.data import DATASETS, Dataset, DataSpec, load_dataset
 from evogan.data.dataset import image_dataset
 from evogan.data.image import SUFFIXES, read_image
@@ -276,6 +277,18 @@ def test_what_is_no_data_is_left_out_and_said(tmp_path: Path) -> None:
     assert after.describe() == before.describe() + (
         "; left out: 2 .txt, 6 hidden or thumbnails, 1 links in a circle, 3 that are no files, 1 without a suffix"
     )
+
+
+def test_samples_of_runs_are_no_data(tmp_path: Path) -> None:
+    """Who trains on the folder that he is in has ./runs in it afterwards."""
+    for kind in ("cat", "dog"):
+        for number in range(10):
+            save_image(tmp_path / kind / f"{number}.png", pixels(4, 4, seed=number + 10 * (kind == "dog")))
+    before = load_dataset(DataSpec(str(tmp_path)))
+    evogan.train("gan_mlp_small", str(tmp_path), kimg=0.1, samples=20, features="digits", runs=tmp_path / "runs")
+    after = load_dataset(DataSpec(str(tmp_path)))
+    assert list((tmp_path / "runs").rglob("*.png")) and after.fingerprint == before.fingerprint
+    assert after.class_names == ("cat", "dog") and "left out: 1 with evogan's runs" in after.describe()
 
 
 def test_linked_folders_are_classes_too(tmp_path: Path) -> None:

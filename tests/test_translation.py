@@ -14,6 +14,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 import evogan
 from evogan import Gene, Space, UserError, cli
+from evogan.cli.translating import _files
 from evogan.data import DataSpec, load_dataset
 from evogan.evaluation.translations import baselines, copied
 from evogan.families import Field
@@ -218,13 +219,24 @@ def test_a_winner_is_held_against_its_twin_and_translates(
     )
     made = evogan.load(generator).translate(torch.from_numpy(sources[:1, None].copy()))[0, 0]
     assert np.array_equal(np.asarray(Image.open("made/0.png")), ((made + 1) * 127.5).round().byte().numpy())
-    assert translate("--data", "drawn", "--to", "./drawn/") == (
-        2,
-        "evogan: --to 'drawn' is the folder of the sources: what is made of them would take their places\n",
-    )
+    for among in (["--to", "./drawn/"], ["--to", "drawn/made"], ["--picture", "drawn/seen.png"]):
+        code, said = translate("--data", "drawn", *among)
+        assert code == 2 and "lies in the folder of --data 'drawn'" in said
     for line in (["--data", "digits", "--image-size", "4"], ["--data", "nothing"]):
         code, said = translate(*line)
         assert code == 2 and said.startswith("evogan: ") and said.count("\n") <= 3
+
+
+@pytest.mark.parametrize(
+    ("sources", "made"),
+    [
+        (["a/x.png", "b/x.png", "b/y.jpg"], ["a/x.png", "b/x.png", "b/y.png"]),
+        (["x.jpg", "x.png", "y.png"], ["x.jpg.png", "x.png.png", "y.png"]),
+        (["x.jpg", "x.png", "x.jpg.bmp"], ["x.jpg.png", "x.png.png", "x.jpg.bmp.png"]),
+    ],
+)
+def test_each_source_has_a_file_of_its_own(sources: list[str], made: list[str], tmp_path: Path) -> None:
+    assert _files([str(tmp_path / name) for name in sources], tmp_path) == [Path(name) for name in made]
 
 
 # --- super-resolution, and critics of whole images

@@ -49,7 +49,7 @@ def critic(
 
     if class_ and (len(class_) != 2 or class_[0] == class_[1] or against):
         raise UserError("--class is given twice, with two classes, and without --against")
-    picture = output_file(picture, ".png")
+    picture = output_file(picture, ".png", data=data)
     if output is not None:
         output = output_file(output, *TABLES)
     asker = api.load_critic(players, plugins=asked.pop("plugins", ()))

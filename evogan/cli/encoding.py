@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, console, learning, print_json, say
+from evogan.cli.common import Json, console, learning, print_json, say, teller
 from evogan.cli.critics import TABLES
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, output_file
+from evogan.errors import counted
 from evogan.settings import GANSettings
 from evogan.settings.doors import CRITIC
 
@@ -38,30 +39,34 @@ def encode(
     import torch
 
     from evogan import api
-    from evogan.data.load import image_names, load_dataset
+    from evogan.data.load import called, load_dataset
     from evogan.evaluation.codes import pairs, plane
     from evogan.evaluation.grid import grid_png
     from evogan.fitness import to_unit_range
     from evogan.report.code_map import draw
     from evogan.runs.gans import GANProblem
 
-    to, picture, map_ = output_file(to, *TABLES), output_file(picture, ".png"), output_file(map_, ".png")
+    to = output_file(to, *TABLES)
+    picture, map_ = (output_file(path, ".png", data=data) for path in (picture, map_))
     coder = api.load(generator, plugins=asked.pop("plugins", ()))
     coder.check_encodes()
     spec = GANProblem(GANSettings(data=data, **asked)).spec
     with learning(console()) as tell:
         dataset = load_dataset(spec, tell, least=0)
     coder.check_served(dataset)
+    teller(console())(dataset.describe())
+    names, order = called(spec)
     both = [part for part in (dataset.images, dataset.held_out) if len(part)]
     found = [coder.encode(torch.tensor(part[at : at + 1000])) for part in both for at in range(0, len(part), 1000)]
     code = {name: torch.cat([each[name] for each in found]) for name in coder.code}
-    table = _table(dataset, image_names(spec), {name: x.numpy() for name, x in code.items()})
+    table = _table(dataset, names, {name: x.numpy() for name, x in code.items()}).iloc[order]
+    code = {name: x[order] for name, x in code.items()}
     if to.suffix == ".csv":
         table.to_csv(to, index=False)
     else:
         table.to_parquet(to, index=False)
     rows = np.unique(np.linspace(0, len(table) - 1, n).round().astype(int))
-    shown = to_unit_range(torch.tensor(np.stack([_image(dataset, row) for row in rows])))
+    shown = to_unit_range(torch.tensor(np.stack([_image(dataset, row) for row in order[rows]])))
     columns = min(len(rows), COLUMNS)
     picture.write_bytes(
         grid_png(pairs(shown, coder.decode({name: x[rows] for name, x in code.items()}), columns), columns)
@@ -71,13 +76,14 @@ def encode(
         files = {"codes": str(to), "picture": str(picture), "map": str(map_)}
         print_json({"images": len(table), "code": coder.code, **files})
         return
-    say(f"{len(table):,} images: {', '.join(f'{name} ({size})' for name, size in coder.code.items())}")
+    say(f"{counted(len(table), 'image')}: {', '.join(f'{name} ({size})' for name, size in coder.code.items())}")
     for what, path in (("codes", to), ("picture", picture), ("map", map_)):
         say(f"{what:<7}  {path}")
 
 
 def _table(dataset: Dataset, names: list[str], code: dict[str, Any]) -> pd.DataFrame:
-    """A row an image: image, part, class if there are any, then of each part its numbers; of a category first which."""
+    """A row an image: image, by `names`, part, class if there are any, then of each part its numbers; of a category
+    first which."""
     import pandas as pd
 
     from evogan.evaluation.codes import CATEGORY

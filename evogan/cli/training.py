@@ -312,8 +312,8 @@ def _coordinate(text: str) -> int:
     return int(text)
 
 
-def output_file(path: Path, *suffixes: str) -> Path:
-    """Where a file can be written that has one of these endings."""
+def output_file(path: Path, *suffixes: str, data: str | None = None) -> Path:
+    """Where a file can be written that has one of these endings; not among the images of `data`."""
     from evogan.files import check_folder, expand
 
     path = expand(path)
@@ -322,4 +322,17 @@ def output_file(path: Path, *suffixes: str) -> Path:
     if not path.parent.is_dir():
         raise UserError(f"output '{path}': no such folder")
     check_folder(path.parent)
+    if data is not None:
+        check_apart(path, data)
     return path
+
+
+def check_apart(path: Path, data: str) -> None:
+    """Errors: UserError if images that are written there would be found among those of `data` the next time."""
+    from evogan.files import expand
+
+    folder = expand(data)
+    if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"output '{path}' lies in the folder of --data '{data}', and would be of its images: name another"
+        )

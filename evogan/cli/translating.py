@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, console, learning, print_json, say
+from evogan.cli.common import Json, console, learning, print_json, say, teller
 from evogan.cli.options import takes
-from evogan.cli.training import COLUMNS, output_file
-from evogan.errors import UserError
+from evogan.cli.training import COLUMNS, check_apart, output_file
+from evogan.errors import UserError, counted
 from evogan.files import check_folder, expand
 from evogan.settings import GANSettings
 from evogan.settings.doors import TRANSLATE
@@ -49,9 +49,8 @@ def translate(
     from evogan.runs.gans import GANProblem
     from evogan.training.feed import prepared
 
-    picture, folder = output_file(picture, ".png"), expand(to)
-    if folder.resolve() == expand(data).resolve():
-        raise UserError(f"--to '{to}' is the folder of the sources: what is made of them would take their places")
+    picture, folder = output_file(picture, ".png", data=data), expand(to)
+    check_apart(folder, data)
     check_folder(folder)
     translator = api.load(generator, plugins=asked.pop("plugins", ()))
     translator.check_translates()
@@ -68,6 +67,7 @@ def translate(
     if not translator.domains and (back or ends != ("0", "-1")):
         raise UserError("--origin, --target and --back are of GANs between domains: this one was trained on pairs")
     made = translator.cross(sources, *ends) if translator.domains else translator.translate(sources)
+    teller(console())(dataset.describe())
     names = _files(image_names(spec), expand(data))
     for name, image in zip(names, to_bytes(made).numpy(), strict=True):
         path = folder / name
@@ -83,14 +83,15 @@ def translate(
         print_json({"images": len(names), "folder": str(folder), "picture": str(picture), **found})
         return
     what = "".join(f", {name.upper()} {value:.4g}" for name, value in found.items())
-    say(f"{len(names):,} images{what}")
+    say(f"{counted(len(names), 'image')}{what}")
     say(f"folder   {folder}")
     say(f"picture  {picture}")
 
 
 def _files(names: Sequence[str], data: Path) -> list[Path]:
     """Of what is made of images, within the folder: as these lie, or are numbered. Where several differ in their suffix
-    alone it stays before the new one."""
+    alone it stays before the new one, and so do all where a name would still be that of two."""
     paths = [Path(name).relative_to(data) if data.is_dir() else Path(name) for name in names]
     count = Counter(path.with_suffix("") for path in paths)
-    return [path.with_name(f"{path.name if count[path.with_suffix('')] > 1 else path.stem}.png") for path in paths]
+    found = [path.with_name(f"{path.name if count[path.with_suffix('')] > 1 else path.stem}.png") for path in paths]
+    return found if len(set(found)) == len(found) else [path.with_name(f"{path.name}.png") for path in paths]

@@ -25,9 +25,10 @@ from evogan.data.parquet import PARQUET, load_parquet
 from evogan.data.pictures import Named, Pictures
 from evogan.data.source import Rows, Source
 from evogan.errors import UserError
+from evogan.files import STORE
 
 NO_DATA = {"__macosx", "@eadir", "thumbs.db", "thumbs", "thumbnails", "desktop.ini", "$recycle.bin", "lost+found"}
-HIDDEN = "hidden or thumbnails"
+HIDDEN, RUNS = "hidden or thumbnails", "with evogan's runs"
 PARTS = re.compile(
     r"(?:(train|training)|val|valid|validation|test|testing)(?:[-_ ]?(?:set|data|images|imgs|\d+))?", re.IGNORECASE
 )
@@ -108,6 +109,9 @@ def _walk(folder: Path, left_out: Counter[str], suffixes: Sequence[str]) -> Iter
         here = (stat.st_dev, stat.st_ino)
         if here in above:
             left_out["links in a circle"] += 1
+            continue
+        if place != folder and any(entry.name == STORE for entry in entries):
+            left_out[RUNS] += 1
             continue
         inner = place.relative_to(folder)
         for entry in entries:

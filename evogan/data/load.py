@@ -136,10 +136,16 @@ def image_names(spec: DataSpec) -> list[str]:
 
     Errors: UserError for what has no images.
     """
+    return called(spec)[0]
+
+
+def called(spec: DataSpec) -> tuple[list[str], Rows]:
+    """The same, and the rows of what is loaded in the order in which they were found: that of paths, or of an array."""
     if is_points(spec) or is_sequences(spec):
         raise UserError(f"data set '{spec.name}' has no images, but {'points' if is_points(spec) else 'sequences'}")
     source = _find(spec)
-    return [source.called(row) for row in _choose(source, spec.classes).rows.tolist()]
+    rows = _choose(source, spec.classes).rows
+    return [source.called(row) for row in rows.tolist()], np.argsort(rows)
 
 
 class _Chosen(NamedTuple):

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from evogan.engine.migrations import MIGRATIONS
 from evogan.engine.tables import SCHEMA_VERSION, all_tables, meta
 from evogan.errors import UserError
+from evogan.files import STORE
 
 PATIENCE = 600.0  # seconds that a database or a disk may take to come back
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0  # between tries
@@ -26,7 +27,6 @@ BUSY = 2.0  # seconds that SQLite itself waits for a lock
 CONNECT_TIMEOUT = 10  # seconds
 LEAST_FREE_BYTES = 50_000_000
 
-FILE = "evogan.db"
 _SCHEMA_LOCK = 0x65766F67616E  # any number, the same in every driver
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -87,7 +87,7 @@ class Database:
         if url is not None:
             self._engine, self.name = _postgresql(url)
         elif folder is not None:
-            path = folder / FILE
+            path = folder / STORE
             self.name = str(path)
             if path.exists():
                 self.read_only = _only_readable(path)
@@ -101,7 +101,7 @@ class Database:
             self._engine, self.name = _sqlite(None, poolclass=sa.StaticPool), "in memory"
         self._insert = postgresql.insert if url is not None else sqlite.insert
         self.add = cache(self._add)
-        self._path = None if url or folder is None else folder / FILE
+        self._path = None if url or folder is None else folder / STORE
         self._opened: tuple[int, int] | None = None
         self._open(make, patience=None if url is None else 0)
         self._opened = self._file()

@@ -18,11 +18,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from evogan.engine import rows
-from evogan.engine.database import FILE, Database, Trouble, make_room, with_retries
+from evogan.engine.database import Database, Trouble, make_room, with_retries
 from evogan.engine.leases import Leases, this_driver
 from evogan.engine.tables import evaluations, extensions, finalists, proposals, runs, tasks, tells
 from evogan.errors import UserError, unknown
-from evogan.files import check_folder, file_name, write_whole
+from evogan.files import STORE, check_folder, file_name, write_whole
 from evogan.genome import Genome
 from evogan.genome.schedule import document, from_document
 from evogan.trial import STATE, Choice, Evaluation, Identity, Limits, Trial, share_of
@@ -106,7 +106,7 @@ class Store:
     @classmethod
     def existing(cls, folder: Path, url: str | None = None) -> Store:
         """Open a store that must be there: reading never makes one."""
-        if url is None and not (folder / FILE).is_file():
+        if url is None and not (folder / STORE).is_file():
             raise UserError(f"no store in '{folder}': nothing was run there yet (--runs names the folder)")
         return cls(folder, url, make=False)
 

@@ -1,6 +1,7 @@
 """What is read from outside, within limits, and written whole or not at all."""
 
 from evogan.files.paths import (
+    STORE,
     cache_folder,
     check_file,
     check_folder,
@@ -13,6 +14,7 @@ from evogan.files.paths import (
 )
 
 __all__ = [
+    "STORE",
     "cache_folder",
     "check_file",
     "check_folder",

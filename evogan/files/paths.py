@@ -16,6 +16,7 @@ from evogan.errors import UserError, shown
 from evogan.files.processes import born, machine
 
 SMALL = 10_000_000  # bytes of what people write by hand; a run's record has less, too
+STORE = "evogan.db"  # in a folder of runs
 LONGEST_NAME = 200  # characters; most file systems take 255 bytes
 
 

@@ -27,6 +27,7 @@ from evogan.engine.history import RunHistory
 from evogan.engine.live import Live
 from evogan.errors import UserError, unknown
 from evogan.families import FAMILIES, family_of
+from evogan.files import STORE
 from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.genome import Genome
@@ -275,7 +276,7 @@ def check_name(name: str) -> None:
         raise UserError(f"run name '{name}': letters, digits, '.', '_' and '-' only")
     if len(name) > LONGEST_NAME:
         raise UserError(f"run name '{name[:40]}...' has {len(name)} characters, more than {LONGEST_NAME}")
-    if name in ("evaluations", "tasks") or name.startswith("evogan.db"):
+    if name in ("evaluations", "tasks") or name.startswith(STORE):
         raise UserError(f"run name '{name}' is taken by the store itself")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evogan.engine import Store
 from evogan.errors import UserError, shown
-from evogan.files import expand
+from evogan.files import STORE, expand
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Place:
     @property
     def has_store(self) -> bool:
         """Whether there may be one to read."""
-        return self.url is not None or (self.folder is not None and (self.folder / "evogan.db").is_file())
+        return self.url is not None or (self.folder is not None and (self.folder / STORE).is_file())
 
     def existing(self) -> Store:
         """UserError if there is none."""
