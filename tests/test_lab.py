@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from evogan.data import DataSpec, load_dataset
+from evogan.data.points import POINTS as DATA
 from evogan.errors import UserError
 from evogan.genes import AUTOENCODING, GENES
 from evogan.lab.session import POINTS, SETTABLE, Session
@@ -151,6 +153,24 @@ def test_only_its_own_page_may_steer_it() -> None:
         assert ask('{"what": "x"}') == ask('{"data": "/etc/passwd"}', "/restart") == 200  # it says what it cannot do
         assert session.data.name == "ring"
         assert session._trainer.iteration == 2
+
+
+def test_a_users_points_can_be_begun_anew_and_come_back_to(tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(100, 2)))
+    with served(Session(SMALL, load_dataset(DataSpec(str(tmp_path / "mine.npy"))))) as port:
+
+        def restart(data: str, seed: int) -> dict[str, Any]:
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            body = json.dumps({"data": data, "seed": seed})
+            connection.request("POST", "/restart", body, {"content-type": "application/json"})
+            told: dict[str, Any] = json.load(connection.getresponse())
+            return told
+
+        for seed, name in enumerate(("mine", "ring", "mine")):
+            told = restart(name, seed)
+            assert not told["error"] and (told["data"], told["seed"]) == (name, seed)
+            assert told["sets"] == ["mine", *DATA] and told["contents"].startswith(f"{name}: ")
+        assert restart("", 0)["error"] == "data: one of mine, ring, grid, moons, spiral"
 
 
 def test_every_loss_is_tried_in_a_browser(browser: Any) -> None:

@@ -51,6 +51,9 @@ def test_a_sentence_and_its_attributes_are_the_same() -> None:
         ("a thin mauve three on black", "unknown word 'mauve'"),
         ("a thin red three", "no background"),
         ("a thin red green three on black", "colour twice"),
+        ("a thin blue three", "'blue' is a background, as in 'on blue'; backgrounds are black"),
+        ("a thin three on white", "'white' is none; backgrounds are black"),
+        (" ", "an empty text"),
     ],
 )
 def test_what_is_no_sentence_is_said(text: str, line: str) -> None:

@@ -22,7 +22,8 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "background": ("black", "blue", "grey"),
 }
 UPRIGHT = "upright"
-BETWEEN = ("a", ",", "tilted", "on")  # words of a sentence that are no values
+BACKGROUND, ON = "background", "on"
+BETWEEN = ("a", ",", "tilted", ON)  # words of a sentence that are no values
 VALUES = {word: (name, i) for name, words in ATTRIBUTES.items() for i, word in enumerate(words)}
 WORDS = tuple(word for word in (*BETWEEN, *VALUES) if word != UPRIGHT)  # that sentences are made of
 
@@ -63,12 +64,21 @@ def parse(text: str) -> tuple[int, ...]:
 def named(text: str) -> dict[str, int]:
     """The values that are named, by their places, and upright where no tilt is. Words may be in another order.
 
-    Errors: UserError for a word that no sentence has, and for an attribute that is named twice.
+    Errors: UserError for a word that no sentence has, for an attribute that is named twice, for a background that is
+    not said to be one ("on blue"), and for a text without words.
     """
     found: dict[str, int] = {}
-    for word in words_of(text):
+    words, behind = words_of(text), False
+    if not words:
+        raise UserError("an empty text names nothing: a word or more, as in 'a thin green three on black'")
+    for word in words:
+        behind = behind or word == ON
         if word in VALUES:
             name, place = VALUES[word]
+            if behind != (name == BACKGROUND):
+                of = f"'{word}' is a background, as in '{ON} {word}'" if name == BACKGROUND else f"'{word}' is none"
+                raise UserError(f"'{text}': {of}; backgrounds are {', '.join(ATTRIBUTES[BACKGROUND])}")
+            behind = False
             if name in found:
                 raise UserError(f"'{text}' names its {name} twice: '{ATTRIBUTES[name][found[name]]}' and '{word}'")
             found[name] = place

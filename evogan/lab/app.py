@@ -33,7 +33,8 @@ LONGEST = 10_000  # bytes of a request
 
 def application(session: Session, title: str) -> ASGIApp:
     """Who asks is answered one after the other: there is one training."""
-    turn, lab = threading.Lock(), [session]
+    turn, lab, given = threading.Lock(), [session], session.data
+    sets = list(dict.fromkeys((given.name, *POINTS)))
 
     def state(request: dict[str, Any]) -> None:
         pass
@@ -52,10 +53,11 @@ def application(session: Session, title: str) -> ASGIApp:
         name = request.get("data", lab[0].data.name)
         if name == lab[0].data.name:
             lab[0].restart(seed)
-        elif name in POINTS:
-            lab[0] = Session(lab[0].genome, load_dataset(DataSpec(name)), seed)
+        elif name in sets:
+            data = given if name == given.name else load_dataset(DataSpec(name))
+            lab[0] = Session(lab[0].genome, data, seed)
         else:
-            raise UserError(f"data: one of {', '.join(POINTS)}")
+            raise UserError(f"data: one of {', '.join(sets)}")
 
     def answer(act: Callable[[dict[str, Any]], None]) -> Callable[[Request], Any]:
         def work(given: dict[str, Any]) -> Response:
@@ -66,7 +68,8 @@ def application(session: Session, title: str) -> ASGIApp:
                 except UserError as mistake:
                     error = str(mistake)  # the page says it
                 now = lab[0]
-                about = {"data": now.data.name, "seed": now.seed, "genes": now.genes(), "error": error}
+                data = {"data": now.data.name, "sets": sets, "contents": now.data.describe()}
+                about = {**data, "seed": now.seed, "genes": now.genes(), "error": error}
                 return JSONResponse(now.view() | about, headers={"cache-control": "no-store"})
 
         async def asked(request: Request) -> Response:

@@ -37,7 +37,9 @@ function show() {
   complain(now.error);
   $("iteration").textContent = now.iteration.toLocaleString("en");
   $("steps").textContent = Object.entries(now.steps).map(([who, n]) => `${n.toLocaleString("en")} steps of the ${who}`).join(", ");
+  if (!$("data").options.length) for (const name of now.sets) $("data").add(new Option(name));
   $("data").value = now.data;
+  $("contents").textContent = now.contents;
   $("where").textContent = now.data;
   if (document.activeElement !== $("seed")) $("seed").value = now.seed;
   plane();
