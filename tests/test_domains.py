@@ -16,11 +16,15 @@ from evogan import Gene, Space, UserError, cli, load_space
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.recipes import read_recipe
 from evogan.evaluation.architecture import architecture
-from evogan.evaluation.domains import baselines, judged
+from evogan.evaluation.domains import back_fids, baselines, judged
 from evogan.evaluation.flags import flags_of
 from evogan.families import Field, Fields
 from evogan.families.build import build, check, count_parameters, impossible
 from evogan.families.domains.model import DomainsGAN
+from evogan.fitness import Scorer
+from evogan.fitness.frechet import Moments, frechet_distance
+from evogan.fitness.load import load_features
+from evogan.fitness.scorer import batches, extract
 from evogan.genes import GENES
 from evogan.report.translated import translated
 from evogan.runs.gans import GANProblem
@@ -582,6 +586,19 @@ def test_judges_know_the_truth_and_what_hides_it() -> None:
     assert "steganography" in flags and "steganography" not in flags_of(Evaluation(status="completed", scores=(exact,)))
 
 
+def test_fid_of_the_way_back_is_of_the_first_domain() -> None:
+    """Of the truth it is that of as many unseen images, of what was not translated far more."""
+    data, network = load_dataset(DataSpec("digits", domains="negative")), load_features("digits")
+    scorer = Scorer(data, network, 355)
+    found = back_fids(torch.neg, data, scorer, 100)
+    plain, unseen = (extract(network, batches(split["sources"]["sources"])) for split in (data.train, data.unseen))
+    assert len(unseen) == 355
+    assert found["back_fid"] == pytest.approx(frechet_distance(Moments.of(plain), Moments.of(unseen)), rel=1e-4)
+    assert found["back_fid_copy"] > 10 * found["back_fid"]
+    half = back_fids(torch.neg, data, Scorer(data, network, 100), 7)
+    assert half["back_fid"] > found["back_fid"]  # of fewer samples
+
+
 def test_all_ways_between_domains_are_judged() -> None:
     """Of three, of which the one in the middle is never made: it is left as it is."""
     data = load_dataset(DataSpec("digits", domains="negative,rotate"))
@@ -627,8 +644,9 @@ def test_a_winner_is_held_against_what_takes_no_training_and_crosses_both_ways(
     run = evogan.search(space, "digits", evaluations=1, confirm=1, workers=1, runs=tmp_path, **task)
     assert run.best is not None
     last = run.best.evaluations[0].scores[-1]
-    assert {"truth_distance_copy", "tint", "back_psnr"} <= last.keys()
+    assert {"truth_distance_copy", "tint", "back_psnr"} <= last.keys() and "back_fid" not in last
     winner, source, mean = translated(run)
+    assert winner.figures["back_fid"][0] > 0 < source.figures["back_fid"][0] and "back_fid" not in mean.figures
     assert winner.figures["cycle_error"][0] == pytest.approx(run.confirmations[0].mean)
     assert source.figures["truth_distance"][0] > 1 > mean.figures["truth_distance"][0] and not mean.replicates
     assert "Truth distance" in run.report().read_text()

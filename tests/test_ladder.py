@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,15 +11,21 @@ from scipy.ndimage import correlate1d
 from torch.nn.functional import softplus
 
 import evogan
-from evogan import UserError
+from evogan import Gene, Space, UserError
+from evogan.data import DataSpec, load_dataset
 from evogan.evaluation.checkpoint import Generator
+from evogan.evaluation.levels import level_fids
 from evogan.families import Field
 from evogan.families.build import build, check, count_parameters, impossible
 from evogan.families.ladder.model import LadderGAN, of_colours
+from evogan.fitness import Scorer
+from evogan.fitness.frechet import Moments, frechet_distance
+from evogan.fitness.load import load_features
+from evogan.fitness.scorer import batches, extract, some_of
 from evogan.genes import GENES
 from evogan.shipped import names, read_genome
 from evogan.training import State, Trainer
-from evogan.training.feed import of_images
+from evogan.training.feed import of_images, prepared
 from evogan.zoo.conditioning import match
 from evogan.zoo.gan import Batch, Climbs
 from evogan.zoo.pyramid import WEIGHTS, expand, low_passes, rebuilt, reduce, residuals, sides
@@ -247,3 +254,43 @@ def test_ladders_are_trained_scored_and_sampled_with_their_levels_in_a_row(name:
     assert isinstance(generator, Generator) and generator.sample(3, seed=1).shape == (3, 1, 8, 8)
     assert generator.interpolate(2, 3).shape == (6, 1, 8, 8)
     assert ("gan_test_error" in evaluation.scores[-1]) == (name != "lapgan")
+    assert {key for key in evaluation.scores[-1] if key.startswith("fid_at")} == {"fid_at_4"}
+
+
+def test_a_level_is_judged_by_real_images_of_its_side() -> None:
+    """Real ones, reduced as critics see them, score what as many unseen ones do; those that lack classes far more."""
+    data, network = load_dataset(DataSpec("digits")), load_features("digits")
+    scorer = Scorer(data, network, 355)
+
+    def steps(images: np.ndarray) -> list[list[torch.Tensor]]:
+        return [low_passes(prepared(part), 2) for part in batches(images)]
+
+    found = level_fids(steps(data.held_out), data, scorer)
+    seen = [torch.cat([extract(network, [levels[0]]) for levels in steps(x)]) for x in (data.images, data.held_out)]
+    assert found == {"fid_at_4": pytest.approx(frechet_distance(*map(Moments.of, seen)), rel=1e-4)}
+    assert data.held_out_labels is not None
+    few = level_fids(steps(data.held_out[data.held_out_labels > 4]), data, scorer)
+    assert few["fid_at_4"] > 5 * found["fid_at_4"]
+
+
+def test_levels_are_measured_where_winners_are_checked(tmp_path: Path) -> None:
+    genome = {**SMALL, "learning_rate": 1e-3}
+    space = Space(
+        "small",
+        [Gene(name="learning_rate", kind="choice", values=(1e-3, 2e-3))],
+        fixed={name: value for name, value in genome.items() if name != "learning_rate"},
+        table=GENES,
+    )
+    run = evogan.search(
+        space, "digits", evaluations=1, confirm=1, workers=1, kimg=0.1, samples=60, runs=tmp_path, features="digits"
+    )
+    assert run.best is not None and not any("fid_at" in key for key in run.best.evaluations[0].scores[-1])
+    assert all("fid_at_4" in point for point in run.confirmations[0].evaluations[0].scores)
+
+
+def test_images_that_stand_for_all_are_always_the_same_and_of_any_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evogan.fitness.scorer.SOME", 50)
+    images = np.arange(250, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    one, other = (torch.cat([*some_of(images)]).flatten() for _ in range(2))
+    assert torch.equal(one, other) and len(one.unique()) == 50
+    assert {*(one % 2).tolist()} == {0, 1} and one.float().mean() == pytest.approx(124.5, abs=40)

@@ -12,11 +12,16 @@ and where the truth y of each translation is known
 l1, psnr, ssim     of T(x, s -> t) from the first to the last, as of pairs; back_l1, ... the other way
 truth_distance     mean |T(x, s -> t) - y| over the mean |y - y'| of two true images: 0 of the truth, 1 of any other
 
+Of what winners make there is FID of the way back, too, by the network of the last domain, whatever the first one is:
+
+back_fid           of T(x, last -> first), of held-out images, against training images of the first domain
+
 Beside them are the same of what takes no training: the image itself (copy), the mean of the target's images (mean).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import permutations
 
@@ -27,7 +32,9 @@ from evogan.data import Dataset
 from evogan.data.dataset import Images, Labels
 from evogan.evaluation.translations import SOURCES, beside
 from evogan.families.domains.family import domains_of
+from evogan.fitness import Scorer
 from evogan.fitness.likeness import likeness
+from evogan.fitness.scorer import extract, some_of
 from evogan.fitness.threads import threads
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
@@ -69,6 +76,18 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
     means = {name: sum(numbers[name] for numbers in found) / len(found) for name in found[0]}
     with threads(1):
         return means | truths | (baselines(data, half.start) if data.truth else {})
+
+
+def back_fids(back: Callable[[Tensor], Tensor], data: Dataset, scorer: Scorer, at_once: int) -> dict[str, float]:
+    """`back_fid`, of as many as other scores are of, held-out images over and over again; `back_fid_copy` of these."""
+    unseen = torch.tensor(data.unseen[IMAGES][IMAGES][: scorer.samples])
+
+    def fid(way: Callable[[Tensor], Tensor]) -> float:
+        parts = (torch.arange(scorer.samples) % len(unseen)).split(at_once)
+        made = extract(scorer.features, (way(prepared(unseen[rows])) for rows in parts))
+        return scorer.fid_against(SOURCES, some_of(data.train[SOURCES][SOURCES]), made)
+
+    return {"back_fid": fid(back), "back_fid_copy": fid(lambda images: images)}
 
 
 @lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -30,6 +31,7 @@ from evogan.evaluation.codes import (
     told,
 )
 from evogan.evaluation.grid import grid_png
+from evogan.evaluation.levels import level_fids
 from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.shown import Shown
 from evogan.evaluation.translations import SOURCES, beside, copied_fid, to_bytes
@@ -96,6 +98,8 @@ class Scoring:
             sources, labels = domains.sources_of(self.dataset, _half(fresh))
             if labels is not None and (error := self.scorer.test_error(sources, labels)) is not None:
                 scores["gan_test_error_copy"] = error
+            if trial.keeps_players:
+                scores |= domains.back_fids(partial(self._back, gan), self.dataset, self.scorer, self._at_once)
             if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, _half(fresh))) is not None:
                 with self._precision():
                     scores["task_error"] = classification_error(gan.adapted, *known, self.device)
@@ -107,6 +111,8 @@ class Scoring:
             with self._precision():
                 scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
             scores["fid_copy"] = copied_fid(self.scorer, self.dataset, self.task.samples, self._at_once)
+        elif isinstance(gan, Climbs) and trial.keeps_players:
+            scores |= level_fids(self._steps(gan), self.dataset, self.scorer)
         if self.shown.judged is not None and isinstance(gan, Classifies):
             scores |= self._errors(gan)
         numbers, layers = diagnose(trainer, self.shown.unseen, trial.seed)
@@ -246,6 +252,20 @@ class Scoring:
                 images = self._sample(gan, part)
                 asked = next((part[name] for name in (CONDITIONS, LABELS) if name in part), None)
                 yield images if asked is None else (images, asked)
+
+    def _steps(self, gan: GAN) -> Iterator[list[Tensor]]:
+        """Of the same images, those that they come of, and they themselves."""
+        assert isinstance(gan, Climbs)
+        for prompt in self._prompts(gan):
+            for part in parts(prompt, self._at_once):
+                with self._precision():
+                    made = gan.steps(part)
+                yield made
+
+    def _back(self, gan: Crosses, images: Tensor) -> Tensor:
+        """Images of the last domain as such of the first."""
+        with self._precision():
+            return gan.cross(images.to(self.device), gan.domains - 1, 0)
 
     def _gan_train_error(self, gan: GAN, fresh: bool) -> float:
         """On one half of the held-out images in a search, on the other where a winner is checked."""

@@ -14,12 +14,15 @@ from evogan.errors import UserError
 from evogan.fitness.captions import CaptionErrors
 from evogan.fitness.classes import Classes
 from evogan.fitness.features import Features, to_unit_range
+from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.measures import MEASURES, OF_CAPTIONS, OF_CLASSES, FrechetDistance, Reference
 from evogan.fitness.pictures import Pictures
 from evogan.fitness.points import PlaneMeasures
 from evogan.fitness.threads import threads
+from evogan.stable import derive_seed
 
 BATCH = 100  # on a CPU this stays in its caches: twice as fast as 500
+SOME = 10_000  # images that stand for others
 ALIKE = 1e-8  # of their mean square: a variance below this is rounding
 
 
@@ -38,6 +41,7 @@ class Scorer:
     def __init__(self, dataset: Dataset, features: Features, samples: int = 5000) -> None:
         self.features = features
         self.samples = samples
+        self._data = dataset.fingerprint
         real, held_out = reference_features(dataset, features)
         _check(real, dataset.name, features.name)
         reference = Reference(dataset.fingerprint, features, real, held_out)
@@ -88,6 +92,17 @@ class Scorer:
             found |= self._captions.measure(images, digits.cpu(), captions)
         return found | self._themselves.measure(images.clamp(-1, 1) if self.features.bounded else images)
 
+    def fid_against(self, name: str, real: Iterable[Tensor], fake: Tensor) -> float:
+        """FID of features (n, d) against those of other images of the data set than its training images: what these
+        are, `name` says, under which their moments are remembered."""
+
+        def moments() -> dict[str, Tensor]:
+            found = Moments.of(extract(self.features, real))
+            return {"n": torch.tensor(found.n), "mean": found.mean, "covariance": found.covariance}
+
+        known = remembered({"data": self._data, "features": self.features.id, "of": name}, moments)
+        return frechet_distance(Moments(int(known["n"]), known["mean"], known["covariance"]), Moments.of(fake))
+
     def test_error(self, images: Tensor, labels: Tensor) -> float | None:
         """The share of images (n, C, H, W) that the network takes for another class; None where it knows none."""
         if self._classes is None:
@@ -105,6 +120,13 @@ def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Te
         },
     )
     return found["real"], found["held_out"]
+
+
+def some_of(images: Images) -> Iterator[Tensor]:
+    """`SOME` at most, at random, but always the same, `BATCH` at a time: the order of a file may mean something."""
+    rng = torch.Generator().manual_seed(derive_seed("some of", len(images)))
+    rows = torch.randperm(len(images), generator=rng)[:SOME].sort().values
+    return (torch.tensor(images[part.numpy()]) for part in rows.split(BATCH))
 
 
 def _captions(dataset: Dataset, features: Features, held_out: Tensor) -> CaptionErrors | None:

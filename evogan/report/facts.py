@@ -28,6 +28,7 @@ METRIC_NAMES = {
     "fid": "FID",
     "kid": "KID",
     "class_fid": "class FID",
+    "back_fid": "FID of the way back",
     "gan_test_error": "GAN-test error",
     "gan_train_error": "GAN-train error",
     "nmi": "NMI",

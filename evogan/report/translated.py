@@ -12,7 +12,7 @@ from evogan.extremes import deviation, mean
 
 METRICS = ("fid", "l1", "psnr", "ssim")
 OF_SOME = ("reduced_l1", "psnr_hole")  # kinds of pairs
-OF_DOMAINS = ("truth_distance", "gan_test_error", "cycle_error", "cycle_error_noise", "identity_error")
+OF_DOMAINS = ("truth_distance", "gan_test_error", "cycle_error", "cycle_error_noise", "identity_error", "back_fid")
 ALL = (*METRICS, *OF_SOME, *OF_DOMAINS)
 UNTRAINED = {"copy": "the source itself, bicubic if it is smaller", "mean": "the mean image"}
 TWIN = "of pixels alone"  # after a genome's name
