@@ -385,7 +385,10 @@ def test_one_number_in_two_spellings_is_one(striped: Path) -> None:
 
 
 def test_what_repeats_a_training_says_what_was_asked_for() -> None:
-    for made in ({"conditions": "captions:words"}, {"domains": "edges"}, {"pairs": "low:4"}):
+    for made in (
+        *({"conditions": "captions:words"}, {"domains": "edges"}, {"pairs": "low:4"}),
+        *({"tokens": "characters"}, {"threads": 2}),
+    ):
         ((option, value),) = made.items()
         assert f"--{option} {value}" in train_command(GANSettings.of(**made), "best.toml")
 

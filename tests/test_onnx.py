@@ -118,6 +118,19 @@ def test_a_card_without_a_store_says_that_it_does_not_know(tmp_path: Path) -> No
     assert page.count(card.UNKNOWN) == 4 and "# a\\|b\n" in page and "--data DATA" in page
 
 
+def test_points_are_said_to_be_in_units_of_their_own(tmp_path: Path) -> None:
+    """What ONNX makes knows no way back; a file of code would make images of them."""
+    gan = build(genome := GENES.read(MLP), image_fields(1, 2), 1)
+    task = GANTask(name="mine", fingerprint="f", image_size=1, channels=2, iterations=9, features="coordinates")
+    path = tmp_path / "generator.safetensors"
+    path.write_bytes(pack_generator(gan, genome, task, {"plane": [5.0, -7.0, 300.0]}))
+    text = card.card("g", Generator(path), card.known_of(Generator(path), None), {"latent": (3,)})
+    assert "| points |" in text and "times 300.0, plus (5.0, -7.0)" in text and "| images |" not in text
+    assert "--image-size" not in text and "not yet in the units of the data" in text
+    with pytest.raises(UserError, match="no code is written for GANs of points"):
+        evogan.export_code(path)
+
+
 def test_failures_are_counted(tmp_path: Path) -> None:
     ends = [Evaluation(status=status, reason="x") for status in ("completed", "diverged", "crashed", "diverged")]
     trainings = {("k", "t", 1.0, i): evaluation for i, evaluation in enumerate(ends)}

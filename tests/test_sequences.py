@@ -352,6 +352,15 @@ def test_a_published_one_trains_goes_on_and_is_sampled(name: str, tmp_path: Path
         api.evaluate(folder / "generator.safetensors", "digits", samples=100, runs=tmp_path)
 
 
+def test_a_card_says_what_a_text_was_read_as(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("a bc d\nb cd a\n" * 20)
+    small = {"hidden": 8, "embedding": 8, "reader_size": 8, "reader_embedding": 8, "batch_size": 16}
+    common = {"iterations": 2, "samples": 20, "change": small, "runs": tmp_path, "tokens": "characters"}
+    _, folder = evogan.train("mle_lstm", tmp_path / "mine.txt", **common)  # type: ignore[arg-type]
+    card = api.model_card(folder / "generator.safetensors", "mine", runs=tmp_path)
+    assert "--data mine --tokens characters --iterations 2" in card
+
+
 def test_likelihood_comes_first_and_a_budget_of_updates_counts_all() -> None:
     rounds = Rounds([("critic", 3), ("generator", 1)], "critic", {"likelihood_share": 0.5}, 10)
     assert [rounds.program(i).count("generator") for i in range(10)] == [3] * 5 + [1] * 5

@@ -14,10 +14,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evogan.data.dataset import CAPTIONS
+from evogan.data.sequences import CHARACTERS, SEQUENCES, WORDS
 from evogan.engine import Store
 from evogan.engine.history import RunFacts
 from evogan.errors import one_line
-from evogan.evaluation.checkpoint import Generator
+from evogan.evaluation.checkpoint import PLANE, Generator
 from evogan.evaluation.flags import explain
 from evogan.evaluation.written import LANGUAGE
 from evogan.extremes import deviation, mean
@@ -88,6 +89,7 @@ def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tup
             version=__version__,
             size=said["image_size"],
             channels=said["channels"],
+            points=generator.plane,
             tokens=len(generator.language.tokens) if generator.language else 0,
             classes=[*generator.classes[:LISTED], *([f"... {more:,} more"] if more > 0 else [])],
             data=_data(known),
@@ -98,7 +100,7 @@ def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tup
             flags=list(explain(this[1]).values()) if this else [],
             parameters=sum(weights.numel() for weights in generator.weights().values()),
             inputs=[_input(generator, *one) for one in (inputs or {}).items()],
-            command=_command(toml_name, said, known, this),
+            command=_command(toml_name, generator, known, this),
             toml_name=toml_name,
             toml=genome_toml(name, genome),
             licence=LICENCE,
@@ -177,10 +179,12 @@ def _this(generator: Generator, trainings: Mapping[Identity, Evaluation]) -> tup
     return next(((i, e) for i, e in trainings.items() if e.kept.get("fid") == own), None)
 
 
-def _command(toml: str, said: Mapping[str, Any], known: Known, this: tuple[Identity, Evaluation] | None) -> str:
-    task = known.task
+def _command(toml: str, generator: Generator, known: Known, this: tuple[Identity, Evaluation] | None) -> str:
+    task, said = known.task, generator.facts
     words = ["evogan", "train", toml, "--data", known.data or "DATA"]
-    words += [] if LANGUAGE in said else ["--image-size", str(said["image_size"])]
+    if generator.language is not None and known.data.split(":")[0] not in SEQUENCES:
+        words += ["--tokens", WORDS if generator.language.between else CHARACTERS]
+    words += [] if LANGUAGE in said or PLANE in said else ["--image-size", str(said["image_size"])]
     if task.get("iterations") is not None:
         words += ["--iterations", str(task["iterations"])]
     elif task.get("kimg") is not None:

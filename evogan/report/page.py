@@ -159,8 +159,8 @@ def train_command(gan: GANSettings, *what: str) -> str:
     """The protocol under which the run judged its genomes."""
     words = ["evogan", "train", *what]
     budget = "kimg" if gan.iterations is None else "iterations"
-    named = ("data", "data_dir", "image_size", "classes", "labels", "pairs", "domains", "conditions")
-    for option in (*named, budget, "features", "samples", "precision"):
+    named = ("data", "data_dir", "image_size", "classes", "labels", "pairs", "domains", "conditions", "tokens")
+    for option in (*named, budget, "features", "samples", "precision", "threads"):
         value = getattr(gan, option)
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from evogan.errors import UserError
 from evogan.export.code.format import WIDTH, formatted
 from evogan.export.code.losses import loss
 from evogan.export.code.networks import CHAINS, Networks, networks
@@ -58,6 +59,8 @@ def write_code(wanted: Wanted) -> str:
     """The file's text. Errors: UserError for a GAN that there is no code for, or none for such images."""
     genome = wanted.genome
     check_supported(genome)
+    if (wanted.image_size, wanted.channels) == (1, 2):
+        raise UserError("no code is written for GANs of points, which it would take for images")
     check(genome, image_fields(wanted.image_size, wanted.channels, wanted.classes))
     genes = GENES.complete(genome)
     template = environment().get_template("gan.py.j2")
