@@ -346,6 +346,18 @@ def test_attributes_of_a_table(tmp_path: Path) -> None:
         generator.sample(2, text="a red three")
 
 
+def test_digits_of_a_folder_are_coloured_in_an_order_that_says_nothing(tmp_path: Path) -> None:
+    """What judges captions looks at the first of them."""
+    draw = np.random.default_rng(0)
+    for digit in "03":
+        (tmp_path / digit).mkdir()
+        for i in range(100):
+            Image.fromarray(draw.integers(0, 256, (16, 16), dtype=np.uint8)).save(tmp_path / digit / f"{i}.png")
+    data = load_dataset(DataSpec(str(tmp_path), conditions="captions:one_hot"))
+    digits = VALUES[data.train["images"]["conditions"]][:40, DIGIT]
+    assert set(digits.tolist()) == {0, 3} and 10 < (digits == 0).sum() < 30
+
+
 @pytest.fixture
 def striped(tmp_path: Path) -> Path:
     """24 images, 0.png to 23.png."""

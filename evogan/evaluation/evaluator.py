@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 import torch
 
 from evogan.data import Dataset
+from evogan.data.dataset import spread
 from evogan.data.few import FewLabels
 from evogan.errors import UserError
 from evogan.evaluation.clock import Clock
@@ -168,12 +169,12 @@ class GANEvaluator:
             check_bleu()
 
     def real_grid(self) -> bytes:
-        """A PNG of the first training images, or points, or sequences, to hold samples against."""
+        """A PNG of training images, evenly spaced, or points, or sequences, to hold samples against."""
         if self._dataset.language:
             return sheet_png(self._dataset.language, self._dataset.images)
         if self._dataset.plane:
             return scatter_png(self._dataset.images[:SCATTERED], self._dataset.images)
-        return grid_png(to_unit_range(torch.tensor(self._dataset.images[:GRID])))
+        return grid_png(to_unit_range(torch.tensor(spread(self._dataset.images, GRID))))
 
 
 def _goes_on_after(trial: Trial) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
-from evogan.data.dataset import Labels
+from evogan.data.dataset import Labels, spread
 from evogan.evaluation import coupled, domains, written
 from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS, TEXTS
 from evogan.evaluation.captioned import captioned_png
@@ -186,7 +186,7 @@ class Scoring:
         if not isinstance(gan, Encodes):
             return {}
         swept = Sweep.of(gan, self._first(gan, COLUMNS))
-        images = torch.tensor(self.dataset.held_out[: GRID // 2])
+        images = torch.tensor(spread(self.dataset.held_out, GRID // 2))
         with self._precision():
             again = decode(gan, encode(gan, images))
         return {
@@ -206,8 +206,10 @@ class Scoring:
         return grid_png(torch.stack(shown, 1).flatten(0, 1), max(columns, len(shown)))
 
     def _translated(self, gan: Translates) -> Tensor:
-        """Source, made and true image of the first held-out pairs, one after another (`beside`)."""
-        pairs = {name: prepared(torch.tensor(rows[:PAIRS])) for name, rows in self.dataset.unseen["images"].items()}
+        """Source, made and true image of held-out pairs, evenly spaced, one after another (`beside`)."""
+        pairs = {
+            name: prepared(torch.tensor(spread(rows, PAIRS))) for name, rows in self.dataset.unseen["images"].items()
+        }
         with self._precision():
             made = gan.translate(pairs[SOURCES].to(self.device)).float().cpu()
         return beside(pairs[SOURCES], made, pairs["images"])

@@ -20,9 +20,10 @@ def keep_code_map(folder: Path, generator: Generator, dataset: Dataset) -> None:
         return
     import torch
 
+    from evogan.data.dataset import spread
     from evogan.evaluation.codes import plane
     from evogan.report.code_map import MOST, draw
 
     labels, called = dataset.held_out_labels, dataset.class_names
-    classes = None if labels is None or called is None or labels.ndim > 1 else [called[y] for y in labels[:MOST]]
-    write_whole(folder / NAME, draw(plane(generator.encode(torch.tensor(dataset.held_out[:MOST]))), classes))
+    classes = None if labels is None or called is None or labels.ndim > 1 else [called[y] for y in spread(labels, MOST)]
+    write_whole(folder / NAME, draw(plane(generator.encode(torch.tensor(spread(dataset.held_out, MOST)))), classes))
