@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import evogan
-from evogan.data import DataSpec, load_dataset
+from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data.source import Tell
 from evogan.errors import UserError
 from evogan.evaluation import neighbours as looked
 from evogan.evaluation.checkpoint import Generator
@@ -67,6 +68,20 @@ def test_what_was_looked_at_once_needs_no_data(run: evogan.Run, monkeypatch: pyt
     for path in run.store.folder.rglob(looks.TRUNCATION):
         path.write_text(json.dumps([{"fid": "x"}]))
     assert looks.look(run).missing == "no data"
+
+
+@pytest.mark.usefixtures("few")
+def test_data_that_take_their_time_are_waited_for(run: evogan.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large ones are decoded, captions are coded: no features are learned by that."""
+
+    def slow(spec: DataSpec, tell: Tell) -> Dataset:
+        tell("digits are coloured", 0.0)
+        return load_dataset(spec)
+
+    monkeypatch.setattr("evogan.data.load_dataset", slow)
+    for path in run.store.folder.rglob(looks.NEAREST):
+        path.unlink()
+    assert not looks.look(run).missing
 
 
 def test_a_search_of_few_samples_says_what_is_left_out(run: evogan.Run, tmp_path: Path) -> None:

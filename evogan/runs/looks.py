@@ -82,7 +82,12 @@ def _dear(
 
     assert run.settings.gan is not None
     gan = replace(run.settings.gan, download=False)  # a report waits for no network
-    problem = GANProblem(gan, Place(run.store.folder).features, _never_learns)
+
+    def tell(line: str, done: float | None) -> None:
+        if done is not None and "dataset" in vars(problem):  # data may take their time, features do not learn anew
+            raise UserError("the features that judged it are not in the store any more")
+
+    problem = GANProblem(gan, Place(run.store.folder).features, tell)
     with threads(task["threads"]):
         dataset, features = problem.dataset, problem.features
         if (dataset.fingerprint, features.id) != (task["fingerprint"], task["features"]):
@@ -103,12 +108,6 @@ def _dear(
 
 def _too_few(samples: int, pool: int) -> str:
     return f"scores of {samples} samples are too few for a look at them, which takes {pool:,}"
-
-
-def _never_learns(line: str, done: float | None) -> None:
-    """Errors: UserError where features are to be learned."""
-    if done is not None:
-        raise UserError("the features that judged it are not in the store any more")
 
 
 def _curve(content: bytes) -> list[dict[str, float]]:
