@@ -171,7 +171,7 @@ def table(part: Part, name: str, *data: str) -> None:
     found: dict[str, Any] = before.get(name, {})
     for of in data or part.kimg:
         gan = {key: value for key, value in part.settings(of).items() if key != "runs"}
-        task, _ = GANProblem(GANSettings.of(**gan)).prepare()
+        task, _ = GANProblem(GANSettings.of(**gan), RUNS).prepare()
         for subject in part.subjects:
             if (genome := part.genome(subject, of)) is None:
                 continue
