@@ -4,31 +4,27 @@ encoder that one's weights, too."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from evogan.data.captions import ATTRIBUTES, named, sentence, sentences
-from evogan.data.dataset import Conditions, Dataset, Images, Plane
+from evogan.data.captions import ATTRIBUTES, named, sentence
+from evogan.data.dataset import Dataset, Images
 from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
+from evogan.evaluation.header import PLANE, check_finite, check_language, read_form, read_plane, unless_damaged
 from evogan.evaluation.translations import SOURCES
 from evogan.evaluation.written import LANGUAGE, judged, read_language
-from evogan.families import Field, Fields, family_of, image_fields, sequence_fields
+from evogan.families import family_of
 from evogan.families.build import build, count_parameters
-from evogan.families.domains.family import domain_fields
 from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
-from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
 from evogan.stable import derive_seed
@@ -39,19 +35,8 @@ from evogan.zoo.gan import GAN, Crosses, Encodes, Prompt, Translates, Writes, pa
 MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
 MOST = 1_000_000  # images at once
-LARGEST = 2**16  # side of an image, in pixels
-CONDITIONS, ROWS = 1000, 20  # that a header has, and a grid shows, at most
+ROWS = 20  # of conditions that a grid shows, at most
 VALUE_COUNTS = torch.tensor([len(words) for words in ATTRIBUTES.values()])
-PLANE = "plane"  # in the header of one that makes points: the centre and the scale of the data
-
-
-def conditions_of(conditions: Conditions) -> dict[str, Any]:
-    """For the header of a GAN that is asked for vectors: which there are, the first of very many, with their words."""
-    table = [[round(number, 3) for number in row] for row in conditions.table[:CONDITIONS].tolist()]
-    return {
-        "classes": list(conditions.names[:CONDITIONS]),
-        "conditions": {"kind": conditions.kind, "table": table},
-    }
 
 
 def pack_generator(gan: GAN, genome: Genome, task: GANTask, facts: Mapping[str, Any]) -> bytes:
@@ -93,7 +78,7 @@ class Generator:
             self.genome, self.facts, self.fields = form.genome, form.facts, form.fields
             self.classes, self.tells_apart, self.conditions = form.classes, form.tells_apart, form.conditions
             self.told = form.told
-            self.plane = _plane(self.facts[PLANE]) if PLANE in self.facts else None
+            self.plane = read_plane(self.facts[PLANE]) if PLANE in self.facts else None
             self.language = read_language(self.facts[LANGUAGE]) if LANGUAGE in self.facts else None
             if (self.language is None) == ("sequences" in family_of(self.genome).needs):
                 raise UserError("its genome and its tokens do not go together")
@@ -464,113 +449,6 @@ def of_every_class(prompt: Prompt, classes: int) -> Prompt:
     return rows | {"labels": torch.arange(classes, device=labels.device).repeat_interleave(len(prompt["labels"]))}
 
 
-@dataclass(frozen=True)
-class Form:
-    """What a GAN was built from. `classes`: names of those that it can be asked for; `tells_apart`: that it was built
-    for. `conditions`: those, where they are vectors. `facts`: what else is known.
-    """
-
-    genome: Genome
-    fields: Fields
-    classes: tuple[str, ...]
-    tells_apart: tuple[str, ...]
-    facts: dict[str, Any]
-    conditions: Conditions | None = None
-
-    @property
-    def told(self) -> int:
-        """How many numbers a condition has: as many as there are classes."""
-        return len(self.tells_apart) if self.conditions is None else self.conditions.table.shape[1]
-
-
-def read_form(header: Any) -> Form:
-    """Errors: UserError, KeyError, TypeError, ValueError."""
-    facts: dict[str, Any] = dict(header)
-    genome = _genome(facts.pop("genome"))
-    size = read_option("image_size", facts["image_size"], int, low=1, high=LARGEST)
-    channels = read_option("channels", facts["channels"], int, low=1, high=3)
-    classes = _names(facts.pop("classes", []))
-    known = _names(facts.pop("tells_apart", [])) or classes
-    fields = image_fields(size, channels, len(known))
-    if LANGUAGE in facts:
-        language = read_language(facts[LANGUAGE])
-        fields = sequence_fields(len(language.tokens), size, language.ends)
-    if "sources" in facts:
-        fields["sources"] = Field(_shape(facts["sources"]))
-    if "domains" in facts:
-        fields |= dict.fromkeys(domain_fields(len(_names(facts["domains"]))), fields["images"])
-    if "source_classes" in facts:
-        classes_of = read_option("source_classes", facts["source_classes"], int, low=1, high=LARGEST)
-        fields["source_labels"] = Field((), classes_of)
-    if "conditions" not in facts:
-        return Form(genome, fields, classes, known, facts)
-    conditions = _conditions(facts["conditions"], classes)
-    fields = {**image_fields(size, channels), "labels": Field(conditions.table.shape[1:])}
-    return Form(genome, fields, classes, (), facts, conditions)
-
-
-def _conditions(written: Any, names: tuple[str, ...]) -> Conditions:
-    table = np.array(written["table"], dtype=np.float32)
-    if table.ndim != 2 or len(table) != len(names) or not table.size or not np.isfinite(table).all():
-        raise UserError("its conditions are no finite numbers, a row for each name")
-    found = Conditions(str(written["kind"]), table, names)
-    if found.are_captions and set(names) != set(sentences()):
-        raise UserError("its captions are others than those of this version")
-    return found
-
-
-def check_language(facts: Mapping[str, Any], data: Dataset, does: str) -> None:
-    """Errors: UserError for data of other tokens, or none, than those of the header of a file."""
-    ours = read_language(facts[LANGUAGE]).identity() if LANGUAGE in facts else None
-    if ours is not None and data.language is None:
-        raise UserError(f"{does} sequences, and '{data.name}' has none")
-    if ours is None and data.language is not None:
-        raise UserError(f"{does} no sequences, and '{data.name}' has some")
-    if data.language is not None and ours != data.language.identity():
-        raise UserError(f"{does} sequences of other tokens than '{data.name}' has")
-
-
-def _plane(written: Any) -> Plane:
-    x, y, scale = (read_option(PLANE, number, float, low=-1e300, high=1e300) for number in written)
-    return Plane((x, y), read_option("scale", scale, float, above=0))
-
-
-def _shape(written: Any) -> tuple[int, ...]:
-    channels, height, width = written
-    side = read_option("sources", height, int, low=1, high=LARGEST)
-    if width != side:
-        raise UserError("its sources are not square")
-    return (read_option("sources", channels, int, low=1, high=3), side, side)
-
-
-@contextmanager
-def unless_damaged(path: str | Path, what: str) -> Iterator[None]:
-    """Whatever is wrong in it is said of the file. Errors: UserError."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"'{path}' is damaged: {error}") from None
-    except KeyError as error:
-        raise UserError(f"'{path}' is damaged: {error} is missing in its header") from None
-    except (ValueError, TypeError):
-        raise UserError(f"'{path}' is damaged: its header does not describe {what}") from None
-    except RuntimeError:
-        raise UserError(f"'{path}' is damaged: its weights do not fit its genome") from None
-
-
-def _names(written: Any) -> tuple[str, ...]:
-    if not isinstance(written, list) or not all(isinstance(name, str) for name in written):
-        raise UserError("the names of its classes are no list of text")
-    return tuple(written)
-
-
-def _genome(written: Any) -> Genome:
-    try:
-        return GENES.read(dict(written))
-    except UserError as error:
-        raise UserError(f"{error} (a plugin's? name it: --plugin)") from None
-
-
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     """The header's entry, and finite weights. Errors: UserError."""
     if not path.exists():
@@ -587,9 +465,3 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         raise UserError(f"'{path}' holds weights, but not of an evogan generator{beside}")
     check_finite(path, state)
     return header, state
-
-
-def check_finite(path: str | Path, state: Mapping[str, Tensor]) -> None:
-    for name, weights in state.items():
-        if not weights.float().isfinite().all():
-            raise UserError(f"'{path}' is damaged: not all numbers of '{name}' are finite")

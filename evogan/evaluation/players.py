@@ -20,15 +20,8 @@ from evogan.data import Dataset
 from evogan.errors import UserError, one_line
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.checkpoint import MAGIC as OF_A_GENERATOR
-from evogan.evaluation.checkpoint import (
-    Form,
-    Generator,
-    check_finite,
-    check_language,
-    made_up,
-    read_form,
-    unless_damaged,
-)
+from evogan.evaluation.checkpoint import Generator, made_up
+from evogan.evaluation.header import Form, check_finite, check_language, read_form, unless_damaged
 from evogan.families import family_of
 from evogan.families.build import build, count_parameters
 from evogan.files import check_file, expand

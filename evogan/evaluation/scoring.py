@@ -16,7 +16,7 @@ from evogan.data.dataset import Labels, spread
 from evogan.evaluation import coupled, domains, written
 from evogan.evaluation.artefacts import CODES, LEVELS, RECONSTRUCTIONS, TEXTS
 from evogan.evaluation.captioned import captioned_png
-from evogan.evaluation.checkpoint import PLANE, conditions_of, of_every_class
+from evogan.evaluation.checkpoint import of_every_class
 from evogan.evaluation.codes import (
     CATEGORY,
     CODE_NN,
@@ -31,6 +31,7 @@ from evogan.evaluation.codes import (
     told,
 )
 from evogan.evaluation.grid import grid_png
+from evogan.evaluation.header import PLANE, conditions_of
 from evogan.evaluation.levels import level_fids
 from evogan.evaluation.scatter import SCATTERED, scatter_png
 from evogan.evaluation.shown import Shown

@@ -18,8 +18,9 @@ from evogan.data.sequences import CHARACTERS, SEQUENCES, WORDS
 from evogan.engine import Store
 from evogan.engine.history import RunFacts
 from evogan.errors import one_line
-from evogan.evaluation.checkpoint import PLANE, Generator
+from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.flags import explain
+from evogan.evaluation.header import PLANE
 from evogan.evaluation.written import LANGUAGE
 from evogan.extremes import deviation, mean
 from evogan.fitness import shipped_records
