@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # the demo's size; `.ci/run` uses a shorter one
-EVALUATIONS ?= 12
+EVALUATIONS ?= 11
 KIMG ?= 10
 DEMO ?= demo
 DEMO_FLAGS ?= --finalists 1 --confirm 3 --samples 2000
