@@ -78,16 +78,12 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
         return means | truths | (baselines(data, half.start) if data.truth else {})
 
 
-def back_fids(back: Callable[[Tensor], Tensor], data: Dataset, scorer: Scorer, at_once: int) -> dict[str, float]:
-    """`back_fid`, of as many as other scores are of, held-out images over and over again; `back_fid_copy` of these."""
+def back_fid(way: Callable[[Tensor], Tensor], data: Dataset, scorer: Scorer, at_once: int) -> float:
+    """Of what `way` makes of held-out images, as many as other scores are of, over and over again."""
     unseen = torch.tensor(data.unseen[IMAGES][IMAGES][: scorer.samples])
-
-    def fid(way: Callable[[Tensor], Tensor]) -> float:
-        parts = (torch.arange(scorer.samples) % len(unseen)).split(at_once)
-        made = extract(scorer.features, (way(prepared(unseen[rows])) for rows in parts))
-        return scorer.fid_against(SOURCES, some_of(data.train[SOURCES][SOURCES]), made)
-
-    return {"back_fid": fid(back), "back_fid_copy": fid(lambda images: images)}
+    parts = (torch.arange(scorer.samples) % len(unseen)).split(at_once)
+    made = extract(scorer.features, (way(prepared(unseen[rows])) for rows in parts))
+    return scorer.fid_against(SOURCES, some_of(data.train[SOURCES][SOURCES]), made)
 
 
 @lru_cache(maxsize=4)

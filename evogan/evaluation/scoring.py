@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -100,7 +100,9 @@ class Scoring:
             if labels is not None and (error := self.scorer.test_error(sources, labels)) is not None:
                 scores["gan_test_error_copy"] = error
             if trial.keeps_players:
-                scores |= domains.back_fids(partial(self._back, gan), self.dataset, self.scorer, self._at_once)
+                way = partial(self._back, gan)
+                scores["back_fid"] = domains.back_fid(way, self.dataset, self.scorer, self._at_once)
+                scores["back_fid_copy"] = self._back_fid_copy
             if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, _half(fresh))) is not None:
                 with self._precision():
                     scores["task_error"] = classification_error(gan.adapted, *known, self.device)
@@ -111,7 +113,7 @@ class Scoring:
         elif isinstance(gan, Translates):
             with self._precision():
                 scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
-            scores["fid_copy"] = copied_fid(self.scorer, self.dataset, self.task.samples, self._at_once)
+            scores["fid_copy"] = self._fid_copy
         elif isinstance(gan, Climbs) and trial.keeps_players:
             scores |= level_fids(self._steps(gan), self.dataset, self.scorer)
         if self.shown.judged is not None and isinstance(gan, Classifies):
@@ -264,6 +266,15 @@ class Scoring:
                 with self._precision():
                     made = gan.steps(part)
                 yield made
+
+    @cached_property
+    def _fid_copy(self) -> float:
+        """The same at every checkpoint, as what follows."""
+        return copied_fid(self.scorer, self.dataset, self.task.samples, self._at_once)
+
+    @cached_property
+    def _back_fid_copy(self) -> float:
+        return domains.back_fid(lambda images: images, self.dataset, self.scorer, self._at_once)
 
     def _back(self, gan: Crosses, images: Tensor) -> Tensor:
         """Images of the last domain as such of the first."""
