@@ -23,7 +23,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n 3 $(SHARED) --durations 25
 
 # the tests of numbers once more, rounded as on processors without AVX-512, and without AVX
-NUMERIC := augment conditioning data diagnostics fitness iterations latents layers learned losses measures penalties progressive remedies stylegan weights
+NUMERIC := augment captions codes conditioning coupled data diagnostics domains fitness inference iterations ladder latents layers learned losses measures penalties points progressive remedies semi_supervised sequences stylegan translation weights
 numeric: .venv/installed
 	for isa in default:SSE41 avx2:AVX2; do \
 		ATEN_CPU_CAPABILITY=$${isa%:*} ONEDNN_MAX_CPU_ISA=$${isa#*:} \
