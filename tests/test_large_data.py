@@ -144,12 +144,19 @@ def test_two_at_once(folder: Path, cache: Path) -> None:
 
 
 @pytest.mark.fault
-def test_killed_in_the_middle(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_in_the_middle(folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not earlier: a first image in grey and a second in colour begin the file again."""
+    reached = tmp_path / "reached"
+
+    def seal(*given: object) -> None:
+        reached.touch()
+        time.sleep(60)
+
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr(kept, "seal", lambda *given: time.sleep(60))
+        monkeypatch.setattr(kept, "seal", seal)
         load(folder)
-    while not list(cache.glob(".*")):
+    while not reached.exists():
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
