@@ -369,6 +369,13 @@ CLAIMS = (
         beside=0.0,
     ),
     C(
+        "C4, five steps",
+        "... with a critic of five steps, as published",
+        "the same",
+        numbers=partial(follows, PENALTY | FIVE),
+        beside=0.0,
+    ),
+    C(
         "C5",
         "the non-saturating GAN's critic loss does not",
         "the same; above 0: it does",

@@ -22,8 +22,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import evogan
 from evogan import Gene, Space, UserError, api, cli, search
+from evogan.data.dataset import changed
 from evogan.evaluation.checkpoint import MAGIC, pack_generator
-from evogan.evaluation.codes import Sweep, pairs, plane, side_by_side
+from evogan.evaluation.codes import Sweep, judged, pairs, plane, side_by_side
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.evaluation.players import read_players
 from evogan.families import FAMILIES, family_of, image_fields
@@ -149,6 +150,22 @@ def test_codes_are_judged_by_one_half_of_what_is_held_out_and_winners_by_the_oth
     validation, test = data.held_out_labels[::2], data.held_out_labels[1::2]
     assert all((y == validation).all() for y in seen[0]) and len(seen[0]) == 4
     assert all((y == validation).all() for y in seen[FRESH][::2]) and all((y == test).all() for y in seen[FRESH][1::2])
+
+
+def test_of_a_folder_class_by_class_all_classes_are_judged(
+    problem: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more is held out than is judged by."""
+    data = problem[1]._dataset
+    assert data.held_out_labels is not None
+    order = np.argsort(data.held_out_labels, kind="stable")
+    sorted_by_class = changed(data, held_out=data.held_out[order], held_out_labels=data.held_out_labels[order])
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr("evogan.evaluation.codes.JUDGED", 50)
+    monkeypatch.setattr("evogan.evaluation.codes.clustering_error", lambda k, y: seen.append(y) or 0.0)
+    gan = build(trial(problem[0]).genome, image_fields(8, 1), 0)
+    judged(cast(Encodes, gan), sorted_by_class, slice(0, None, 2), 0, 100, dear=False)
+    assert [len(y) for y in seen] == [50] and set(seen[0].tolist()) == set(range(10))
 
 
 def test_codes_that_are_no_numbers_are_a_failure(

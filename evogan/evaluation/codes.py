@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from evogan.data import Dataset
+from evogan.data.dataset import spread
 from evogan.families.plain.model import LATENT, PlainGAN
 from evogan.fitness import NonFiniteSamples
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
@@ -55,7 +56,7 @@ def judged(gan: Encodes, data: Dataset, half: slice, seed: int, at_once: int, *,
     `dear`: the nearest of the training images as well.
     """
     half = half if len(data.held_out[half]) > 1 else slice(None)  # pairs take two
-    images = torch.tensor(data.held_out[half][:JUDGED])
+    images = torch.tensor(spread(data.held_out[half], JUDGED))
     code = encode(gan, images, at_once)
     if not joined(code).isfinite().all():
         raise NonFiniteSamples("codes of images are NaN or infinite")
@@ -64,7 +65,7 @@ def judged(gan: Encodes, data: Dataset, half: slice, seed: int, at_once: int, *,
         found = {"reconstruction_ratio": reconstruction_ratio(prepared(images), again, rng)}
     if data.labels is None or data.held_out_labels is None or data.labels.ndim > 1:
         return found
-    labels = torch.tensor(data.held_out_labels[half][:JUDGED])
+    labels = torch.tensor(spread(data.held_out_labels[half], JUDGED))
     if CATEGORY in code:
         category = code[CATEGORY].argmax(1)
         found |= {"clustering_error": clustering_error(category, labels), "nmi": nmi(category, labels)}

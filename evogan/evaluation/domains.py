@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from evogan.data import Dataset
-from evogan.data.dataset import Images, Labels
+from evogan.data.dataset import Images, Labels, spread
 from evogan.evaluation.translations import SOURCES, beside
 from evogan.families.domains.family import domains_of
 from evogan.fitness import Scorer
@@ -80,7 +80,7 @@ def judged(gan: Crosses, data: Dataset, half: slice, device: torch.device, at_on
 
 def back_fid(way: Callable[[Tensor], Tensor], data: Dataset, scorer: Scorer, at_once: int) -> float:
     """Of what `way` makes of held-out images, as many as other scores are of, over and over again."""
-    unseen = torch.tensor(data.unseen[IMAGES][IMAGES][: scorer.samples])
+    unseen = torch.tensor(spread(data.unseen[IMAGES][IMAGES], scorer.samples))
     parts = (torch.arange(scorer.samples) % len(unseen)).split(at_once)
     made = extract(scorer.features, (way(prepared(unseen[rows])) for rows in parts))
     return scorer.fid_against(SOURCES, some_of(data.train[SOURCES][SOURCES]), made)
@@ -111,7 +111,7 @@ def _named(origin: int, target: int, domains: int) -> list[str]:
 
 def sources_of(data: Dataset, half: slice) -> tuple[Tensor, Tensor | None]:
     """Unseen images of the first domain, uint8 (N, C, H, W), and their classes, where these are known."""
-    rows = {name: torch.tensor(rows[half][:JUDGED]) for name, rows in data.unseen[SOURCES].items()}
+    rows = {name: torch.tensor(spread(rows[half], JUDGED)) for name, rows in data.unseen[SOURCES].items()}
     return rows[SOURCES], rows.get("source_labels")
 
 
@@ -138,7 +138,7 @@ def _images(data: Dataset, half: slice) -> list[Tensor]:
     """Of every domain, in [-1, 1]."""
     fields = domains_of(data.train)
     n = max(2 * JUDGED // (len(fields) * (len(fields) - 1)), FEWEST)
-    return [prepared(torch.tensor(data.unseen[field][field][half][:n])) for field in fields]
+    return [prepared(torch.tensor(spread(data.unseen[field][field][half], n))) for field in fields]
 
 
 def _noisy(images: Tensor) -> Tensor:
@@ -153,8 +153,8 @@ def apart(one: Tensor, other: Tensor) -> float:
 
 
 def others(images: Tensor) -> float:
-    """How far apart two are."""
-    return max(apart(images, images.roll(1, 0)), 1e-12)
+    """How far apart two are that are far from each other in a folder, where classes lie together."""
+    return max(apart(images, images.roll(len(images) // 2, 0)), 1e-12)
 
 
 def _tint(made: Tensor, images: Tensor) -> float:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evogan.data import Dataset
+from evogan.data.dataset import spread
 from evogan.fitness.likeness import likeness, psnr
 from evogan.fitness.scorer import Scorer
 from evogan.fitness.threads import threads
@@ -67,7 +68,7 @@ def baselines(data: Dataset, first: int) -> dict[str, float]:
 @lru_cache(maxsize=4)
 def copied_fid(scorer: Scorer, data: Dataset, samples: int, at_once: int) -> float:
     """Of as many held-out sources as are, over and over again."""
-    sources, images = (torch.tensor(data.unseen["images"][name][:samples]) for name in (SOURCES, "images"))
+    sources, images = (torch.tensor(spread(data.unseen["images"][name], samples)) for name in (SOURCES, "images"))
     like, rows = prepared(images[:1]), torch.arange(samples) % len(sources)
     return scorer.fid(copied(prepared(sources[part]), like) for part in rows.split(at_once))
 
@@ -84,7 +85,7 @@ def copied(sources: Tensor, like: Tensor) -> Tensor:
 
 def _pairs(data: Dataset, half: slice) -> tuple[Tensor, Tensor]:
     rows = data.unseen["images"]
-    return torch.tensor(rows[SOURCES][half][:JUDGED]), torch.tensor(rows["images"][half][:JUDGED])
+    return torch.tensor(spread(rows[SOURCES][half], JUDGED)), torch.tensor(spread(rows["images"][half], JUDGED))
 
 
 def to_bytes(images: Tensor) -> Tensor:
