@@ -37,6 +37,7 @@ from torch import Tensor
 import evogan
 from evogan import shipped
 from evogan.fitness import Scorer
+from evogan.genes import GENES
 from evogan.genome import Value
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
@@ -90,8 +91,10 @@ class Arm:
         known = shipped.read_genome(self.genome).genome
         narrow = {name: width for name, width in SMALL.items() if name in known and data != "ring"}
         budget = {"kimg": KIMG} if self.iterations is None else {"iterations": self.iterations}
-        genes = {**narrow, **self.genes, **setting}
-        found, folder = evogan.train(self.genome, change=genes, replicate=replicate, runs=RUNS, **budget, **task(data))
+        changed = {**narrow, **self.genes, **setting}
+        applies = GENES.complete({**known, **changed})  # some of another backbone do not
+        genes = {name: value for name, value in known.items() if name in applies} | changed
+        found, folder = evogan.train(genes, replicate=replicate, runs=RUNS, **budget, **task(data))
         return Trained(found, folder, data)
 
     def setting(self, data: str) -> Genes:
