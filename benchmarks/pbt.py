@@ -5,8 +5,8 @@
 
 Each is given EVALUATIONS full trainings of GANs for 8x8 images. The one that each ends up with as its best is trained
 anew three times, and what counts is the mean of these FIDs. `pbt` and Ray's have one population of EVALUATIONS members,
-the same steps, quantile and resampling. A step of Ray's trainable is the training that evogan's members have: genes that Ray changes are a change of its schedule.
-MNIST is read from EVOGAN_DATA.
+the same steps, quantile and resampling. A step of Ray's trainable is the training that evogan's members have: genes
+that Ray changes are a change of its schedule. MNIST is read from EVOGAN_DATA.
 """
 
 from __future__ import annotations
