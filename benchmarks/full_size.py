@@ -1,8 +1,8 @@
 """Evolved GANs of images at full size, beside published ones at their own best, and the generators that evogan ships.
 
     python benchmarks/full_size.py search mnist      the space `modern`, narrowed to WIDEST filters (28x28)
-    python benchmarks/full_size.py tune mnist NAME   a published genome, as narrow, at its best: 24 trainings
-    python benchmarks/full_size.py train mnist       fresh replicates of all at KIMG (30), of the winner at LONG (300)
+    python benchmarks/full_size.py tune mnist NAME   a published genome, as narrow, at its best: TUNED (24) trainings
+    python benchmarks/full_size.py train mnist       fresh replicates of all at KIMG (20), of the winner at LONG (100)
     python benchmarks/full_size.py ship mnist        genomes/evolved_mnist.toml and .safetensors: the median long one
     python benchmarks/full_size.py table             results/full_size.json, of what is there
 
@@ -40,9 +40,10 @@ from evogan.trial import Evaluation, Trial
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "full_size"
 DATA = ("mnist", "fashion_mnist")
-WIDEST, WIDTHS = 48, ("filters", "critic_filters")
-KIMG, LONG = float(os.environ.get("KIMG", "30")), float(os.environ.get("LONG", "300"))
-EVALUATIONS, TUNED, REPLICATES = int(os.environ.get("EVALUATIONS", "20")), 24, int(os.environ.get("N", "5"))
+WIDEST, WIDTHS = 32, ("filters", "critic_filters")
+KIMG, LONG = float(os.environ.get("KIMG", "20")), float(os.environ.get("LONG", "100"))
+EVALUATIONS, TUNED = int(os.environ.get("EVALUATIONS", "10")), int(os.environ.get("TUNED", "24"))
+REPLICATES = int(os.environ.get("N", "5"))
 PUBLISHED = ("ragan", "rahinge", "rgan", "sngan_kurach", "dcgan")
 FRESH = 1000
 SETTINGS: dict[str, Any] = {"precision": "bf16", "runs": RUNS, "workers": 1}
@@ -51,7 +52,7 @@ TRAINING = {name: value for name, value in SETTINGS.items() if name != "workers"
 
 def space() -> Space:
     known = evogan.load_space("modern")
-    genes = [replace(gene, low=16, high=WIDEST, levels=4) if gene.name == "filters" else gene for gene in known.genes]
+    genes = [replace(gene, low=16, high=WIDEST, levels=3) if gene.name == "filters" else gene for gene in known.genes]
     return Space("modern_narrow", genes, fixed=known.fixed, table=GENES)
 
 

@@ -1,7 +1,7 @@
 """How fast one GAN trains on a CPU, beside a plain eager float32 loop of the same networks (`_plain.py`).
 
     python benchmarks/training.py                all of it, some ten minutes on two cores
-    python benchmarks/training.py speed fid      some parts: speed, fid, scoring, linear, threads
+    python benchmarks/training.py speed fid      some parts: speed, fid, scoring, linear, threads, profile, compile
 
 Times are of one thread unless said otherwise; what is compared takes turns, and a ratio is the median over the turns,
 so that a noisy machine disturbs both sides alike. The subjects:
@@ -21,6 +21,7 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -325,6 +326,65 @@ def _worker(name: str, threads: int, seconds: float, barrier: Any, queue: Any) -
     queue.put((run.iteration - begun) / (perf_counter() - started))
 
 
+KINDS = {  # the first that is part of an operator's name
+    "convolutions": ("convolution",),
+    "other products": ("addmm", "aten::mm", "bmm"),
+    "norms": ("_norm", "Norm"),
+    "activations": ("relu", "tanh", "sigmoid", "Relu"),
+    "optimisers": ("Optimizer", "_fused_", "addcdiv", "addcmul", "sqrt", "_foreach"),
+    "drawing": ("uniform_", "normal_", "bernoulli", "random_"),
+    "copies and casts": ("copy", "aten::cat", "fill_", "zero_", "pad", "clone"),
+}
+
+
+def profile() -> dict[str, Any]:
+    """The shares that kinds of operators have of the time of an iteration."""
+    results: dict[str, Any] = {}
+    for name, (genome, size) in subjects().items():
+        for precision in PRECISIONS:
+            run = trainer(genome, images_of(size), precision=precision)
+            run.run_to(2)
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+                run.run_to(run.iteration + 3)
+            shares = dict.fromkeys([*KINDS, "the rest"], 0.0)
+            operators = seen.key_averages()
+            whole = sum(one.self_cpu_time_total for one in operators)
+            for one in operators:
+                kind = next((kind for kind, parts in KINDS.items() if any(p in one.key for p in parts)), "the rest")
+                shares[kind] += one.self_cpu_time_total / whole
+            results[f"{name}, {precision}"] = {kind: round(share, 2) for kind, share in shares.items()}
+    return results
+
+
+def compiled() -> dict[str, Any]:
+    """What `torch.compile` of all networks gains, and what it costs; twice derived gradients it cannot make."""
+    from torch._inductor import config
+
+    config.force_disable_caches = True
+    results: dict[str, Any] = {}
+    for name, (genome, size) in subjects().items():
+        for precision in PRECISIONS if genome.get("gradient_penalty", "none") == "none" else ():
+            eager, other = (trainer(genome, images_of(size), precision=precision) for _ in range(2))
+            torch.compiler.reset()
+            for player in other.gan.players.values():
+                player.compile(recompile_limit=64)
+            eager.run_to(2)
+            started = perf_counter()
+            other.run_to(2)
+            cost = perf_counter() - started
+            times = taking_turns({"eager": partial(step, eager), "compiled": partial(step, other)})
+            results[f"{name}, {precision}"] = {
+                "seconds to compile": round(cost, 1),
+                "speedup": round(ratio(times["eager"], times["compiled"]), 2),
+            }
+            print("compile", name, precision, results[f"{name}, {precision}"], flush=True)
+    return results
+
+
+def step(run: Trainer) -> None:
+    run.run_to(run.iteration + 1)
+
+
 def table(rows: Mapping[str, Any]) -> str:
     """Of `speed`."""
     columns = (
@@ -350,6 +410,8 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "scoring": scoring,
     "linear": linear,
     "threads": threads,
+    "profile": profile,
+    "compile": compiled,
 }
 
 
