@@ -24,7 +24,7 @@ from evogan.engine.confirm import Confirmation
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "demo.png"
 PUBLISHED = {"ragan": "published RaGAN, the zoo's best"}
-KIMG, SAMPLES = 10, 2000
+EVALUATIONS, KIMG, SAMPLES = 11, 10, 2000  # of `make demo`
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
             run = evogan.search(
                 "wdcgan_wide",
                 "digits",
-                evaluations=12,
+                evaluations=EVALUATIONS,
                 references=list(PUBLISHED),
                 kimg=KIMG,
                 samples=SAMPLES,
