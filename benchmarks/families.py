@@ -439,7 +439,8 @@ def points() -> Part:
         aims={"evolved": Aim("js", {"batch_size": 128, "critic_steps": 1}, ("hinge, wide",))},
         metrics=("js", "w1", "modes", "high_quality"),
         more={"precision": "fp32"},
-        note="3,000 updates of the generator on the ring, 10,000 on the grid, or as `iterations` says; WGAN-GP's layers 128 wide, not 512.",
+        note="3,000 updates of the generator on the ring, 10,000 on the grid, or as `iterations` says; WGAN-GP's "
+        "layers 128 wide, not 512.",
     )
 
 

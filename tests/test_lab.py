@@ -122,7 +122,7 @@ def test_mistakes_are_one_line() -> None:
 def served(session: Session) -> Iterator[int]:
     uvicorn = pytest.importorskip("uvicorn")
     from evogan.lab.app import application
-    from evogan.watch.serve import bound
+    from evogan.serving.ports import bound
 
     port, listening = bound("127.0.0.1", 8890)
     config = uvicorn.Config(application(session, "<i>mine</i>"), log_level="critical", lifespan="off")

@@ -298,7 +298,7 @@ def test_mistakes_are_one_line(shell: Any, tmp_path: Path, folder: Path, monkeyp
     mistake(shell(f"watch nobody.toml --runs {folder}"), "nobody.toml")
     mistake(shell(f"watch --host nowhere.invalid --runs {folder}"), "host 'nowhere.invalid'")
     with monkeypatch.context() as patch:
-        patch.setattr("evogan.monitor.page.find_spec", lambda name: None)
+        patch.setattr("evogan.serving.page.find_spec", lambda name: None)
         mistake(shell(f"watch --runs {folder}"), "a live page needs starlette: pip install 'evogan[watch]'")
         mistake(shell("search wdcgan --watch"), "pip install 'evogan[watch]'")
 

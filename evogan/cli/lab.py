@@ -9,21 +9,20 @@ from typing import Annotated
 import typer
 
 from evogan.cli.common import console, teller
-
-PORT = 8787
+from evogan.serving import LAB_PORT
 
 
 def lab(
     genome: Annotated[str, typer.Argument(help="A published genome's name, or a TOML file.")] = "points_gan",
     data: Annotated[str, typer.Option(help="ring, grid, moons, spiral, or an .npy or .npz file of points.")] = "ring",
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The first one that is tried.")] = PORT,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The first one that is tried.")] = LAB_PORT,
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open it in the browser; default: where there is a screen.")
     ] = None,
 ) -> None:
     """Watch a GAN think: it trains on points in the plane, step by step, and its genes change while it does."""
-    from evogan.monitor.page import check_page, has_browser
+    from evogan.serving.page import check_page, has_browser
 
     check_page()
     from evogan import shipped

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from evogan.cli.common import Runs, StoreURL, console, teller
-
-PORT = 8686  # as the server has it, which is not imported for `--help`
+from evogan.serving import WATCH_PORT
 
 
 def watch(
@@ -21,7 +20,7 @@ def watch(
     host: Annotated[
         str, typer.Option(help="Address to serve on; one of another kind is open to others.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The first one that is tried.")] = PORT,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The first one that is tried.")] = WATCH_PORT,
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open it in the browser; default: where there is a screen.")
     ] = None,
@@ -29,7 +28,7 @@ def watch(
     store: StoreURL = None,
 ) -> None:
     """Show runs on a live page, of any store: the wall of galleries, what trains now, who came from whom, failures."""
-    from evogan.monitor.page import check_page, has_browser
+    from evogan.serving.page import check_page, has_browser
 
     check_page()
     from evogan.runs.place import Place

@@ -24,8 +24,8 @@ from evogan.data.points import POINTS
 from evogan.errors import UserError
 from evogan.lab.session import Session
 from evogan.options import LARGEST_SEED, read_option
-from evogan.watch.app import LOOPBACK, Guard
-from evogan.watch.serve import bound
+from evogan.serving.guard import LOOPBACK, Guard
+from evogan.serving.ports import bound
 
 HERE = Path(__file__).parent
 LONGEST = 10_000  # bytes of a request

@@ -7,21 +7,12 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from evogan.errors import UserError
+from evogan.serving.page import has_browser
 
-NEEDS = ("starlette", "uvicorn")
 PATIENCE = 5.0  # seconds that it has to end
-
-
-def check_page() -> None:
-    """Errors: UserError if what serves it is not installed."""
-    for name in NEEDS:
-        if find_spec(name) is None:
-            raise UserError(f"a live page needs {name}: pip install 'evogan[watch]'")
 
 
 class LivePage:
@@ -55,9 +46,3 @@ class LivePage:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
-
-
-def has_browser() -> bool:
-    """Whether one can be opened that is no program of this terminal's."""
-    there = sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    return there and sys.stderr.isatty()

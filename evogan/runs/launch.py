@@ -32,13 +32,14 @@ from evogan.files.processes import cores
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, LiveWriter, Log, MLflow, StatusWriter, TensorBoard, all_of
-from evogan.monitor.page import LivePage, check_page
+from evogan.monitor.page import LivePage
 from evogan.plugins import Plugged, Plugins
 from evogan.runs.knowledge import AUTO
 from evogan.runs.objective import ObjectiveEvaluator
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan
 from evogan.runs.signals import stopping_on_signals
+from evogan.serving.page import check_page
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
 from evogan.strategies.knowledge import Knowledge

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from evogan.engine.store import Store
 from evogan.errors import UserError
-from evogan.watch.serve import PORT, serve
+from evogan.serving import WATCH_PORT
+from evogan.watch.serve import serve
 
 
 def main(folder: str, run: str) -> None:
     """A URL of the store comes by the environment."""
     try:
         store = Store.existing(Path(folder), os.environ.get("EVOGAN_STORE") or None)
-        serve(store, start=run, port=PORT, at=lambda address: print(address, flush=True), until=sys.stdin.read)
+        serve(store, start=run, port=WATCH_PORT, at=lambda address: print(address, flush=True), until=sys.stdin.read)
     except UserError as error:
         raise SystemExit(f"evogan: {error}") from None
 

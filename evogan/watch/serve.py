@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,12 +10,12 @@ from contextlib import suppress
 import uvicorn
 
 from evogan.engine.store import Store
-from evogan.errors import UserError, unknown
-from evogan.watch.app import LOOPBACK, Hub, application
+from evogan.errors import unknown
+from evogan.serving import WATCH_PORT
+from evogan.serving.guard import LOOPBACK
+from evogan.serving.ports import bound, is_loopback
+from evogan.watch.app import Hub, application
 from evogan.watch.store import WatchedStore
-
-PORT = 8686
-PORTS = 50  # that are tried, from the one that was asked for
 
 
 class _Server(uvicorn.Server):
@@ -39,7 +37,7 @@ def serve(
     names: Sequence[str] | None = None,
     start: str = "",
     host: str = "127.0.0.1",
-    port: int = PORT,
+    port: int = WATCH_PORT,
     at: Callable[[str], None],
     say: Callable[[str], None] = lambda line: None,
     until: Callable[[], object] | None = None,
@@ -90,34 +88,3 @@ async def _serve(
         await server.serve([listening])
     if waiting is not None and not waiting.done():
         waiting.cancel()
-
-
-def bound(host: str, port: int) -> tuple[int, socket.socket]:
-    """The first port from this one on that can be had, and its socket. Errors: UserError."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    except OSError as error:
-        raise UserError(f"host '{host}': {error.strerror or error}") from None
-    for at in range(port, min(port + PORTS, 65536)):
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, at))
-            listening.listen()
-        except OSError as error:
-            listening.close()
-            if error.errno == errno.EADDRINUSE:
-                continue
-            raise UserError(f"cannot serve on {host}:{at}: {error.strerror or error}") from None
-        return listening.getsockname()[1], listening
-    last = min(port + PORTS, 65536) - 1
-    raise UserError(f"ports {port} to {last} of {host} are all in use: name another with --port")
-
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
