@@ -2,7 +2,7 @@
 knowledge has (a run's own data set is left out).
 
     python benchmarks/knowledge.py                 SPACES (wdcgan_wide,modern), SEEDS (3), EVALUATIONS (40)
-    STRATEGIES=gp,tpe,ga python benchmarks/knowledge.py        some of them first; with EVOGAN_RUNS it goes on
+    STRATEGIES="gp;tpe;ga" python benchmarks/knowledge.py      some of them first; with EVOGAN_RUNS it goes on
 
 What counts is the mean FID of the genome that a search recommends over five fresh trainings. All share one
 store, so that none trains again what another has trained.
@@ -56,7 +56,7 @@ def recommended(space: str, strategy: str, seed: int, runs: Path) -> list[float]
 
 def main() -> None:
     asked = os.environ.get("STRATEGIES")
-    strategies = asked.split(",") if asked else list(STRATEGIES)
+    strategies = asked.split(";") if asked else list(STRATEGIES)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / "knowledge"
