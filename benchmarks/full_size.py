@@ -30,6 +30,7 @@ from safetensors.torch import save_file
 
 import evogan
 from evogan import shipped
+from evogan.api import evaluate
 from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
 from evogan.genes import GENES
@@ -125,18 +126,19 @@ def told(data: str, name: str, kimg: float, replicate: int, found: Evaluation) -
 
 
 def ship(data: str) -> None:
-    """In float16, with the FID that it has so."""
+    """Weights in float16, running moments of norms as they are, with the scores that it has so."""
     done = [long(data, replicate) for replicate in range(FRESH, FRESH + REPLICATES)]
     done.sort(key=lambda one: one[0].metric("class_fid") or float("inf"))
     _, folder = done[(len(done) - 1) // 2]
     room = shipped.folder("genomes")
     with safe_open(folder / "generator.safetensors", "pt") as stored:
         half = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        half = {name: x.half() if x.dtype == torch.float32 else x for name, x in half.items()}
+        half = {name: x.half() if x.dtype == torch.float32 and "running" not in name else x for name, x in half.items()}
         save_file(half, room / f"evolved_{data}.safetensors", stored.metadata())
     title = f"evolved on {'MNIST' if data == 'mnist' else 'digits or MNIST'}, at 28x28"
     (room / f"evolved_{data}.toml").write_text(genome_toml(title, evolved(data)))
-    print(evogan.evaluate(f"evolved_{data}", data))
+    (room / f"evolved_{data}.safetensors").chmod(0o644)
+    print(evaluate(f"evolved_{data}", data))
 
 
 def table() -> None:
