@@ -30,7 +30,6 @@ from safetensors.torch import save_file
 
 import evogan
 from evogan import shipped
-from evogan.api import evaluate
 from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
 from evogan.genes import GENES
@@ -138,7 +137,7 @@ def ship(data: str) -> None:
     title = f"evolved on {'MNIST' if data == 'mnist' else 'digits or MNIST'}, at 28x28"
     (room / f"evolved_{data}.toml").write_text(genome_toml(title, evolved(data)))
     (room / f"evolved_{data}.safetensors").chmod(0o644)
-    print(evaluate(f"evolved_{data}", data))
+    print(evogan.evaluate(f"evolved_{data}", data))
 
 
 def table() -> None:

@@ -15,6 +15,7 @@ from evogan.version import __version__
 if TYPE_CHECKING:
     from evogan.api import (
         describe,
+        evaluate,
         export_code,
         export_onnx,
         load,
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "collect_tables",
     "describe",
+    "evaluate",
     "export_code",
     "export_onnx",
     "load",
