@@ -134,7 +134,8 @@ def ship(data: str) -> None:
         half = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         half = {name: x.half() if x.dtype == torch.float32 and "running" not in name else x for name, x in half.items()}
         save_file(half, room / f"evolved_{data}.safetensors", stored.metadata())
-    title = f"evolved on {'MNIST' if data == 'mnist' else 'digits or MNIST'}, at 28x28"
+    origin = next(name for name in ("mnist", "digits") if evolved(data) == found_on(name))
+    title = f"evolved on {origin}, trained on {data}"
     (room / f"evolved_{data}.toml").write_text(genome_toml(title, evolved(data)))
     (room / f"evolved_{data}.safetensors").chmod(0o644)
     print(evogan.evaluate(f"evolved_{data}", data))
