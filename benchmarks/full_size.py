@@ -49,6 +49,7 @@ TUNED, REPLICATES = int(os.environ.get("TUNED", "24")), int(os.environ.get("N", 
 PUBLISHED = ("cgan", "acgan")
 METRICS = ("fid", "class_fid", "gan_test_error")
 FRESH = 1000
+SOURCE = "found by evogan, benchmarks/conditional.py; trained by benchmarks/full_size.py"
 TRAINING: dict[str, Any] = {"precision": "bf16", "runs": RUNS}
 
 
@@ -136,7 +137,8 @@ def ship(data: str) -> None:
         save_file(half, room / f"evolved_{data}.safetensors", stored.metadata())
     origin = next(name for name in ("mnist", "digits") if evolved(data) == found_on(name))
     title = f"evolved on {origin}, trained on {data}"
-    (room / f"evolved_{data}.toml").write_text(genome_toml(title, evolved(data)))
+    title_line, _, genes = genome_toml(title, evolved(data)).partition("\n")
+    (room / f"evolved_{data}.toml").write_text(f'{title_line}\nsource = "{SOURCE}"\n{genes}')
     (room / f"evolved_{data}.safetensors").chmod(0o644)
     print(evogan.evaluate(f"evolved_{data}", data))
 
