@@ -32,6 +32,7 @@ import evogan
 from evogan import shipped
 from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
+from evogan.evaluation.checkpoint import MAGIC
 from evogan.genes import GENES
 from evogan.genome import Gene, Genome
 from evogan.report.page import genome_toml
@@ -131,16 +132,19 @@ def ship(data: str) -> None:
     done.sort(key=lambda one: one[0].metric("class_fid") or float("inf"))
     _, folder = done[(len(done) - 1) // 2]
     room = shipped.folder("genomes")
+    path = room / f"evolved_{data}.safetensors"
     with safe_open(folder / "generator.safetensors", "pt") as stored:
         half = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         half = {name: x.half() if x.dtype == torch.float32 and "running" not in name else x for name, x in half.items()}
-        save_file(half, room / f"evolved_{data}.safetensors", stored.metadata())
+        save_file(half, path, stored.metadata())
+        scores = evogan.evaluate(path, data)
+        save_file(half, path, {MAGIC: json.dumps(json.loads(stored.metadata()[MAGIC]) | {"fid": scores["fid"]})})
     origin = next(name for name in ("mnist", "digits") if evolved(data) == found_on(name))
     title = f"evolved on {origin}, trained on {data}"
     title_line, _, genes = genome_toml(title, evolved(data)).partition("\n")
     (room / f"evolved_{data}.toml").write_text(f'{title_line}\nsource = "{SOURCE}"\n{genes}')
-    (room / f"evolved_{data}.safetensors").chmod(0o644)
-    print(evogan.evaluate(f"evolved_{data}", data))
+    path.chmod(0o644)
+    print(scores)
 
 
 def table() -> None:
