@@ -14,7 +14,6 @@ from evogan.families import Family, Fields
 from evogan.families.plain.family import PLAIN
 from evogan.genes import add_family
 from evogan.genome.define import number
-from evogan.stable import derive_seed
 from evogan.zoo.gan import Batch, Data, Losses, Prompt, Rows
 
 Genes = Mapping[str, Any]
@@ -33,19 +32,11 @@ def networks(genes: Genes, fields: Fields) -> dict[str, nn.Module]:
     }
 
 
-def build(genes: Genes, fields: Fields, seed: int) -> Coded:
-    with torch.device("meta"):
-        players = networks(genes, fields)
-    rng = torch.Generator().manual_seed(derive_seed(seed, "coded"))
+def assemble(genes: Genes, fields: Fields, players: dict[str, nn.Module], rng: torch.Generator) -> Coded:
     for player in players.values():
-        for parameter in player.to_empty(device="cpu").parameters():
+        for parameter in player.parameters():
             parameter.data.normal_(0, 0.3, generator=rng)
     return Coded(genes, players, fields["images"].shape)
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    with torch.device("meta"):
-        return {name: sum(p.numel() for p in player.parameters()) for name, player in networks(genes, fields).items()}
 
 
 def check(genes: Genes, fields: Fields) -> None:

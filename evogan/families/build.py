@@ -6,17 +6,27 @@ from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+import torch
+
 from evogan.families import FAMILIES, Family, Fields, family_of
 from evogan.genes import GENES
 from evogan.genome import Value
+from evogan.stable import derive_seed
+from evogan.zoo.fresh import Networks, counted, fresh
 from evogan.zoo.gan import GAN
+
+INIT = {name: GENES[name].default for name in ("init", "init_std", "equalized_lr")}  # where a family has no such genes
 
 
 class Model(Protocol):
     """The torch part of a family, a module. `genes` is a complete phenotype."""
 
-    def build(self, genes: dict[str, Any], fields: Fields, seed: int) -> GAN: ...
-    def count_parameters(self, genes: Mapping[str, Any], fields: Fields) -> dict[str, int]: ...
+    def networks(self, genes: Mapping[str, Any], fields: Fields) -> Networks:
+        """With any weights: they are initialised as the genes say."""
+
+    def assemble(self, genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> GAN:
+        """Of players that have their weights. `rng`: of whatever else a GAN begins with."""
+
     def check(self, genes: Mapping[str, Any], fields: Fields) -> None:
         """Errors: UserError for data of a form that the networks cannot make."""
 
@@ -31,12 +41,15 @@ def build(genome: Mapping[str, Value], fields: Fields, seed: int) -> GAN:
     """
     genes, model = GENES.complete(genome), _model(family_of(genome))
     model.check(genes, fields)
-    return model.build(genes, fields, seed)
+    players = fresh(lambda: model.networks(genes, fields), INIT | genes, seed)
+    gan = model.assemble(genes, fields, players, torch.Generator().manual_seed(derive_seed(seed, "init")))
+    gan.to(torch.device("cpu"))
+    return gan
 
 
 def count_parameters(genome: Mapping[str, Value], fields: Fields) -> dict[str, int]:
     """The trainable parameters of each player."""
-    return _model(family_of(genome)).count_parameters(GENES.complete(genome), fields)
+    return counted(lambda: _model(family_of(genome)).networks(GENES.complete(genome), fields))
 
 
 def check(genome: Mapping[str, Value], fields: Fields) -> None:

@@ -11,10 +11,11 @@ from evogan.stable import derive_seed
 from evogan.zoo.gan import Network
 from evogan.zoo.layers import initialise
 
-Make = Callable[[], Mapping[str, Network]]  # a GAN's players, by name
+Networks = Mapping[str, Network]
+Make = Callable[[], Networks]
 
 
-def fresh(make: Make, genes: Mapping[str, Any], seed: int) -> Mapping[str, Network]:
+def fresh(make: Make, genes: Mapping[str, Any], seed: int) -> Networks:
     """Each from a generator of its own, on the CPU: constructors would draw from the global one."""
     with torch.device("meta"):
         players = make()

@@ -23,10 +23,9 @@ from evogan.families.plain.model import IMAGES, LATENT, PlainGAN
 from evogan.families.plain.part import Part, draws_of
 from evogan.genes import GENES
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo.augment import mirrored
 from evogan.zoo.coupled import Critic, Generator
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.latents import draw_latents
 from evogan.zoo.layers import without_statistics
@@ -38,16 +37,8 @@ ABSENT = {name: GENES[name].default for name in ("unrolled", "jacobian_clamping"
 Genes = Mapping[str, Any]
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> CoupledGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    gan = CoupledGAN(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> CoupledGAN:
+    return CoupledGAN(genes, fields, players, rng)
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -60,7 +51,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     return {}
 
 
-def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     (channels, size, _), domains = fields[IMAGES].shape, len(domains_of(fields))
     critic = Critic(genes, size, channels, domains)
     without_statistics(critic)

@@ -64,7 +64,6 @@ from evogan.families.plain.diagnostics import forced_choice
 from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo.augment import mirrored
 from evogan.zoo.crossing import (
     Apart,
@@ -77,7 +76,7 @@ from evogan.zoo.crossing import (
     ThreeClassPatches,
     dense_critic,
 )
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.history import HistoryPool
 from evogan.zoo.inference import kind
@@ -106,17 +105,8 @@ ABSENT = {
 Genes = Mapping[str, Any]
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> DomainsGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    kind = DomainsGAN if genes["task"] != "both" else AdaptingGAN
-    gan = kind(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> DomainsGAN:
+    return (DomainsGAN if genes["task"] != "both" else AdaptingGAN)(genes, fields, players, rng)
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -147,7 +137,7 @@ def _fits_resnet(size: int) -> bool:
     return size % 4 == 0 and size >= LEAST
 
 
-def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     (channels, size, _), domains = fields[IMAGES].shape, len(domains_of(fields))
     form = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
     codes: CodeClasses | None = None

@@ -23,11 +23,10 @@ from evogan.families.family import Fields
 from evogan.families.plain import model as plain
 from evogan.families.plain.model import FAKE, IMAGES, LATENT, REAL, PlainGAN
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo.backbones import BACKBONES, make_networks, prior_of
 from evogan.zoo.code import CATEGORY, CONTINUOUS
 from evogan.zoo.encoders import CodedCritic, Encoder, PairCritic, ThreeClassCritic, read
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.inference import information, kind, kl, reconstruction
 from evogan.zoo.latents import truncated
@@ -42,16 +41,8 @@ INFORMATION = {CATEGORY: "mutual_information", CONTINUOUS: "continuous_informati
 KINDS = {RECONSTRUCTED: 0, FAKE: 1}  # of fakes that a critic tells apart
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> InferenceGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    players = fresh(lambda: _networks(genes, fields), genes, seed)
-    gan = InferenceGAN(genes, fields[IMAGES].shape, players, torch.Generator().manual_seed(derive_seed(seed, "init")))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> InferenceGAN:
+    return InferenceGAN(genes, fields[IMAGES].shape, players, rng)
 
 
 def check(genes: Mapping[str, Any], fields: Fields) -> None:
@@ -62,7 +53,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     return plain.impossible(fields)
 
 
-def _networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
+def networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
     """The players, without weights."""
     channels, size, _ = fields[IMAGES].shape
     prior, slope = prior_of(genes), genes["slope"]

@@ -25,10 +25,9 @@ from evogan.families.plain.model import IMAGES, LATENT, PlainGAN, check_told, un
 from evogan.families.plain.part import Part, draws_of
 from evogan.genes import GENES
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo.backbones import is_conditional
 from evogan.zoo.conditioning import LabelledCritic, extra_channels
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Data, Draws, Losses, Network, Prompt
 from evogan.zoo.inference import kl
 from evogan.zoo.ladder import Climbed, Generator, LadderCritic, LevelCritic
@@ -43,16 +42,8 @@ ABSENT = {name: GENES[name].default for name in ("unrolled", "jacobian_clamping"
 Genes = Mapping[str, Any]
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> LadderGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    gan = LadderGAN(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> LadderGAN:
+    return LadderGAN(genes, fields, players, rng)
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -64,7 +55,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     return untold(fields)
 
 
-def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     channels, size, _ = fields[IMAGES].shape
     classes = told(fields) if is_conditional(genes) else 0
 

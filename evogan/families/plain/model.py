@@ -22,7 +22,6 @@ from evogan.families.plain.diagnostics import critic_diagnostics
 from evogan.families.plain.family import PLAIN
 from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo import from_genes
 from evogan.zoo.augment import augment, draw_augmentation, mirrored
 from evogan.zoo.average import HistoricalAverage, MovingAverage
@@ -30,7 +29,7 @@ from evogan.zoo.backbones import BACKBONES, attention_fits, is_conditional, make
 from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.conditioning import other_labels
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows, is_point
 from evogan.zoo.jacobian import jacobian_clamping, moved
 from evogan.zoo.latents import draw_latents, truncated
@@ -68,20 +67,11 @@ OF_CLASSES: dict[str, dict[Value, str]] = {  # values that take classes, and no 
 }
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> PlainGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    players = fresh(lambda: _networks(genes, fields), genes, seed)
-    rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
-    gan = PlainGAN(genes, fields[IMAGES].shape, players["generator"], players["critic"], rng, told(fields))
-    gan.to(torch.device("cpu"))
-    return gan
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> PlainGAN:
+    return PlainGAN(genes, fields[IMAGES].shape, players["generator"], players["critic"], rng, told(fields))
 
 
-def count_parameters(genes: Mapping[str, Any], fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
-
-
-def _networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
+def networks(genes: Mapping[str, Any], fields: Fields) -> dict[str, Network]:
     generator, critic = make_networks(genes, *_form(fields), told(fields))
     return {"generator": generator, "critic": critic}
 

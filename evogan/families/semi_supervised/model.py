@@ -17,13 +17,12 @@ from evogan.families.family import Fields
 from evogan.families.plain import model as plain
 from evogan.families.plain.model import FAKE, IMAGES, LABELS, LATENT, REAL, PlainGAN
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo.augment import mirrored
 from evogan.zoo.backbones import make_networks
 from evogan.zoo.class_terms import ClassTerms
 from evogan.zoo.classifying import ClassifyingCritic, Judged, cluster_loss, draw_turns, turn
 from evogan.zoo.conditioning import class_loss
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents
 from evogan.zoo.losses import HARD, LossTerms, Objective
@@ -36,17 +35,8 @@ FEW, POOL, GUESS, TURNED = "few", "pool", "guess", "turned"
 Genes = Mapping[str, Any]
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> SemiSupervisedGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    rng = torch.Generator().manual_seed(derive_seed(seed, "init"))
-    gan = SemiSupervisedGAN(genes, fields[IMAGES].shape, networks, rng, classes_of(fields))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> SemiSupervisedGAN:
+    return SemiSupervisedGAN(genes, fields[IMAGES].shape, players, rng, classes_of(fields))
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -72,7 +62,7 @@ def classes_of(fields: Fields) -> int:
     return 0 if field is None else field.values or 0
 
 
-def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     """Critic and generator, and the classifier where it is a player."""
     (channels, size, _), classes = fields[IMAGES].shape, classes_of(fields)
     heads = {"probe": genes.get("probe", False), "clusters": genes.get("clusters", 0), "turns": genes["rotation"]}

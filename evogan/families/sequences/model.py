@@ -21,8 +21,7 @@ from evogan.families.plain.diagnostics import forced_choice
 from evogan.families.plain.model import FAKE, IMAGES, LATENT, REAL, PlainGAN
 from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
-from evogan.stable import derive_seed
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.losses import LossTerms, Objective, draw_targets
 from evogan.zoo.readers import CNNReader, Reader, RNNReader
@@ -44,16 +43,8 @@ ABSENT = {
 Genes = Mapping[str, Any]
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> SequenceGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    gan = SequenceGAN(genes, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> SequenceGAN:
+    return SequenceGAN(genes, players, rng)
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -66,7 +57,7 @@ def impossible(fields: Fields) -> dict[str, list[Value]]:
     return {}
 
 
-def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     field, fills = fields[IMAGES], genes.get("mask_rate", 0.0) > 0
     form = Form(field.values or 2, field.shape[-1], field.ends)
     critic: Reader

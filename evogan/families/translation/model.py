@@ -24,9 +24,8 @@ from evogan.families.plain.diagnostics import forced_choice
 from evogan.families.plain.model import FAKE, IMAGES, LATENT, REAL, PlainGAN
 from evogan.genes import GENES
 from evogan.genome import Value
-from evogan.stable import derive_seed
 from evogan.zoo.augment import draw_flips, flipped
-from evogan.zoo.fresh import counted, fresh
+from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.latents import draw_latents
 from evogan.zoo.layers import without_statistics
@@ -47,16 +46,8 @@ ABSENT = {
 Genes = Mapping[str, Any]
 
 
-def build(genes: dict[str, Any], fields: Fields, seed: int) -> TranslationGAN:
-    """With fresh weights, which depend on genes, fields and `seed` alone."""
-    networks = fresh(lambda: _networks(genes, fields), genes, seed)
-    gan = TranslationGAN(genes, fields, networks, torch.Generator().manual_seed(derive_seed(seed, "init")))
-    gan.to(torch.device("cpu"))
-    return gan
-
-
-def count_parameters(genes: Genes, fields: Fields) -> dict[str, int]:
-    return counted(lambda: _networks(genes, fields))
+def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> TranslationGAN:
+    return TranslationGAN(genes, fields, players, rng)
 
 
 def check(genes: Genes, fields: Fields) -> None:
@@ -77,7 +68,7 @@ def _fits_resnet(size: int) -> bool:
     return size % 4 == 0 and size >= LEAST
 
 
-def _networks(genes: Genes, fields: Fields) -> dict[str, Network]:
+def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
     (sources, side, _), (channels, size, _) = fields[SOURCES].shape, fields[IMAGES].shape
     kernel, normed = genes["translation_kernel"], genes["patch_norm"]
     forms = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
