@@ -229,9 +229,9 @@ def train(
 
 
 def _changed(genome: Mapping[str, Value], change: Mapping[str, Value]) -> Genome:
-    """With these genes from the beginning; what a schedule changes later stays."""
+    """With these genes from the beginning, without those that then do not apply; a schedule's later changes stay."""
     changes = genome.changes if isinstance(genome, Genome) else ()
-    return GENES.schedule(GENES.read({**genome, **change}), changes)
+    return GENES.schedule(GENES.changed(genome, change), changes)
 
 
 def _write_page(
@@ -326,7 +326,7 @@ def describe(
         found = load(genome)
         genes, known = found.genome, {**found.facts, "classes": found.told}
         if found.language:
-            return (read := GENES.read({**genes, **(change or {})})), architecture(read, found.fields)
+            return (read := GENES.changed(genes, change or {})), architecture(read, found.fields)
     else:
         genes, known = _named_genome(genome, Place.of(runs, store))
     known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known
@@ -337,7 +337,7 @@ def describe(
             given.items(), ((1, IMAGE_SIZES[1]), (1, 3), (0, MOST_CLASSES)), strict=True
         )
     ]
-    read = GENES.read({**genes, **(change or {})})
+    read = GENES.changed(genes, change or {})
     return read, architecture(read, sequence_fields() if _writes(read) else image_fields(*form))
 
 

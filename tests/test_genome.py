@@ -300,6 +300,16 @@ def test_what_a_user_writes_is_checked_against_the_table() -> None:
         GENES.read({"critic_beta1": 0.3})
 
 
+def test_a_change_takes_with_it_what_does_not_apply_any_more() -> None:
+    genome = {"critic_optimizer": "adam", "critic_beta1": 0.3, "filters": 16}
+    assert GENES.changed(genome, {"critic_optimizer": "rmsprop"}) == {"critic_optimizer": "rmsprop", "filters": 16}
+    assert GENES.changed(genome, {"critic_beta1": 0.5}) == {**genome, "critic_beta1": 0.5}
+    with pytest.raises(UserError, match="'critic_beta2' applies only when critic_optimizer is adam"):
+        GENES.changed(genome, {"critic_optimizer": "rmsprop", "critic_beta2": 0.9})
+    with pytest.raises(UserError, match="'critic_beta1' applies only when critic_optimizer is adam"):
+        GENES.changed({"critic_beta1": 0.3}, {"filters": 16})
+
+
 @pytest.mark.parametrize("name", names("genomes"))
 def test_published_genomes_can_be_read(name: str) -> None:
     file = read_genome(name)

@@ -86,7 +86,7 @@ class Players:
 
     def changed(self, genes: Mapping[str, Value]) -> Genome:
         """Their genome with these genes changed. Errors: UserError for one that would be another network's."""
-        genome = GENES.read({**self.form.genome, **genes})
+        genome = GENES.changed(self.form.genome, genes)
         before, now = GENES.complete(self.form.genome), GENES.complete(genome)
         free = TRAINING | {f"{p}_{gene}" for p in self.gan.players for gene in ("optimizer", "regularization")}
         changed = [name for name in (*before, *now) if before.get(name) != now.get(name)]

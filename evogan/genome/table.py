@@ -105,6 +105,13 @@ class GeneTable(Mapping[str, TableGene]):
                 raise UserError(f"{both}: {conflict.reason}")
         return genome
 
+    def changed(self, genome: Mapping[str, object], change: Mapping[str, object]) -> Genome:
+        """With these genes; those of `genome` that then do not apply are left out. Errors: UserError as in `read`."""
+        before = self.read(genome)
+        checked = {name: self[name].check(value) for name, value in change.items()}
+        active = self.complete({**before, **checked})
+        return self.read({name: value for name, value in before.items() if name in active} | checked)
+
     def schedule(self, first: Genome, changes: Iterable[tuple[float, Mapping[str, object]]]) -> Genome:
         """The genome with these changes from shares of the budget on; those that change nothing are left out.
 
