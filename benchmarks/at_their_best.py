@@ -1,6 +1,6 @@
 """Evolved against published at 28x28 pixels, each at its best: published GANs are tuned before they are compared.
 
-    python benchmarks/at_their_best.py search mnist        `auto` in SPACE (modern), EVALUATIONS (60) trainings
+    python benchmarks/at_their_best.py search mnist        `auto` in SPACE (modern), EVALUATIONS (32) trainings
     python benchmarks/at_their_best.py tune mnist rgan     its rates and critic steps, TUNED (24) trainings, the first
                                                            of them at the published settings
     python benchmarks/at_their_best.py train mnist         N (5) fresh replicates of the winner, of what was tuned,
@@ -42,7 +42,7 @@ DATA = ("mnist", "fashion_mnist")
 PUBLISHED = ("ragan", "rahinge", "ralsgan", "rgan", "sngan_kurach")
 WIDEST, WIDTHS = 32, ("filters", "critic_filters")
 KIMG = float(os.environ.get("KIMG", "10"))
-SPACE, EVALUATIONS = os.environ.get("SPACE", "modern"), int(os.environ.get("EVALUATIONS", "60"))
+SPACE, EVALUATIONS = os.environ.get("SPACE", "modern"), int(os.environ.get("EVALUATIONS", "32"))
 TUNED, REPLICATES = int(os.environ.get("TUNED", "24")), int(os.environ.get("N", "5"))
 FRESH = 1000
 TRAINING: dict[str, Any] = {"kimg": KIMG, "precision": "bf16", "runs": RUNS}

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from _plain import PlainGAN
-from _record import record
+from _record import RESULTS, record
 from torch import Tensor, nn
 
 import evogan
@@ -232,22 +232,24 @@ def measured(data: str, seed: int, runs: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    results: dict[str, Any] = {"kimg": KIMG, "space": SPACE, "trainings of TPE": TRAININGS}
+    path = RESULTS / "end_to_end.json"
+    results: dict[str, Any] = json.loads(path.read_text())["results"] if path.exists() else {}
+    results |= {"space": SPACE, "trainings of TPE": TRAININGS}
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / f"end_to_end-{KIMG:g}"
         runs.mkdir(parents=True, exist_ok=True)
         for data in DATA:
-            found = [measured(data, seed, runs) for seed in SEEDS]
+            found, task = [measured(data, seed, runs) for seed in SEEDS], f"{data}, {KIMG:g} kimg"
             for side in SIDES:
-                results[f"{data}, {side}"] = [
+                results[f"{task}, {side}"] = [
                     {name: rounded(one[side].get(name)) for name in ("reached", "seconds", "trainings", "loaded")}
                     for one in found
                 ]
-            results[f"{data}, target FID"] = [rounded(one["optuna"]["target"]) for one in found]
+            results[f"{task}, target FID"] = [rounded(one["optuna"]["target"]) for one in found]
             for side in list(SIDES)[1:]:
                 for name in ("reached", "seconds"):  # of TPE: until it found its best, or until it had all trainings
                     ratios = [(one[side]["reached"] or math.inf) / one["optuna"][name] for one in found]
-                    results[f"{data}, {side}, over TPE's {name}"] = summary(ratios)
+                    results[f"{task}, {side}, over TPE's {name}"] = summary(ratios)
     record("end_to_end", results)
 
 
