@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "space", "version"},
 }
-MODELS = ("build", "model", "diagnostics", "part")
+MODELS = ("architecture", "build", "model", "diagnostics", "part")
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor", "watch")
 GPU_WING = (
     "genome",

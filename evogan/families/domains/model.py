@@ -57,41 +57,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evogan.errors import UserError
+from evogan.families.domains.architecture import check, impossible, networks
 from evogan.families.domains.family import IMAGES, SOURCE_LABELS, SOURCES, domains_of
 from evogan.families.family import Fields
 from evogan.families.plain.diagnostics import forced_choice
 from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES, LABELLED
-from evogan.genome import Value
 from evogan.zoo.augment import mirrored
 from evogan.zoo.crossing import (
     Apart,
-    Autoencoders,
-    CodeClasses,
     Crossing,
     DomainCritics,
-    LatentEncoder,
-    One,
-    ThreeClassPatches,
-    dense_critic,
 )
 from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.history import HistoryPool
 from evogan.zoo.inference import kind
-from evogan.zoo.layers import precise, without_statistics
+from evogan.zoo.layers import precise
 from evogan.zoo.losses import HARD, Adversarial, Objective, draw_targets, non_saturating
-from evogan.zoo.patches import PatchCritic, features, patch_layers
 from evogan.zoo.task import Task
-from evogan.zoo.translators import ResNet, Translator, UNet, unet_levels
 
-LEAST = 8  # side of an image that residual blocks at a quarter of it make
+__all__ = ["AdaptingGAN", "DomainsGAN", "assemble", "check", "impossible", "networks"]
+
 LOOKED_AT, TINY = 64, 1e-12
 CERTAIN = 1e-6  # chance of another domain, below which there is nothing to learn
 LABELS = "labels"
 KINDS = {"translations": 0, "own": 1}  # of fakes that a critic of three classes tells apart
-LOGIT_UNITS, LOGISTIC = 500, Adversarial(non_saturating())  # of CyCADA's adversary of features, as released
+LOGISTIC = Adversarial(non_saturating())  # of CyCADA's adversary of features, as released
 KEEPING = ("feature_consistency", "semantic_loss", "task_loss", "total_variation")  # genes
 # what the plain GAN asks for, and this family has not
 ABSENT = {
@@ -107,86 +99,6 @@ Genes = Mapping[str, Any]
 
 def assemble(genes: dict[str, Any], fields: Fields, players: Networks, rng: torch.Generator) -> DomainsGAN:
     return (DomainsGAN if genes["task"] != "both" else AdaptingGAN)(genes, fields, players, rng)
-
-
-def check(genes: Genes, fields: Fields) -> None:
-    """Errors: UserError for domains or images that the networks cannot have."""
-    if SOURCES not in fields:
-        raise UserError("there are no domains to translate between: --domains says which")
-    size, domains = fields[IMAGES].shape[-1], len(domains_of(fields))
-    if genes["translator"] == "resnet" and not _fits_resnet(size):
-        raise UserError(f"image size {size}: translator = resnet makes sizes divisible by 4, {LEAST} and more")
-    if genes["task"] != "none" and SOURCE_LABELS not in fields:
-        raise UserError(f"task = {genes['task']} learns the classes of the first domain: these are not known")
-    if domains > 2 and genes["translators"] == "apart":
-        raise UserError(f"{domains} domains: translators = apart are of two, autoencoders and one of more")
-
-
-def impossible(fields: Fields) -> dict[str, list[Value]]:
-    """The values of genes with which no network makes images of this size, or such of so many domains."""
-    fits = _fits_resnet(fields[IMAGES].shape[-1])
-    apart = ["apart"] if len(domains_of(fields)) > 2 else []
-    return {
-        "task": [] if SOURCE_LABELS in fields else ["source", "both"],
-        "translator": [] if fits else ["resnet"],
-        "translators": [*apart, *([] if fits else ["autoencoders", "one"])],
-    }
-
-
-def _fits_resnet(size: int) -> bool:
-    return size % 4 == 0 and size >= LEAST
-
-
-def networks(genes: Genes, fields: Fields) -> dict[str, Network]:
-    (channels, size, _), domains = fields[IMAGES].shape, len(domains_of(fields))
-    form = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
-    codes: CodeClasses | None = None
-    latent = genes["latent_planes"]
-    generator: Crossing
-    if genes["translators"] == "apart":
-        into = [_translator(genes, fields) for _ in range(domains)]
-        encoders = [LatentEncoder(2 * channels, latent, genes["filters"], genes["slope"]) for _ in into if latent]
-        generator = Apart(into, latent, encoders)
-    elif genes["translators"] == "one":
-        generator = One(size, channels, domains, blocks=genes["translator_blocks"], **form)
-    else:
-        blocks, shared = genes["translator_blocks"], genes["shared_blocks"]
-        generator = Autoencoders(size, channels, domains, blocks=blocks, shared=shared, **form)
-        codes = CodeClasses(4 * genes["filters"], domains, genes["slope"]) if genes["code_game"] != "none" else None
-    one = genes["translators"] == "one"
-    three = genes.get("critic_classes") == 3
-    critics = [_critic(genes, fields, three) for _ in range(1 if one else domains)]
-    told_by = features(size, genes["patch_filters"], min(genes["patch_layers"], patch_layers(size)))
-    latents = [dense_critic(latent, genes["patch_filters"], genes["slope"]) for _ in critics if latent]
-    classes = (fields[SOURCE_LABELS].values or 0) if genes["task"] != "none" else 0
-    logits = dense_critic(classes, LOGIT_UNITS, 0.0) if genes.get("feature_adversary", 0) > 0 else None
-    critic = DomainCritics(critics, nn.Linear(told_by, domains) if one else None, codes, latents, logits)
-    without_statistics(critic)
-    found: dict[str, Network] = {"critic": critic, "generator": generator}
-    if classes:
-        found["task"] = Task(size, channels, classes, filters=genes["task_filters"], both=genes["task"] == "both")
-    return found
-
-
-def _critic(genes: Genes, fields: Fields, three: bool) -> PatchCritic | ThreeClassPatches:
-    channels, size, _ = fields[IMAGES].shape
-    critic = PatchCritic(
-        channels,
-        filters=genes["patch_filters"],
-        layers=min(genes["patch_layers"], patch_layers(size)),
-        normed=genes["patch_norm"],
-        slope=genes["slope"],
-    )
-    return ThreeClassPatches(critic) if three else critic
-
-
-def _translator(genes: Genes, fields: Fields) -> Translator:
-    channels, size, _ = fields[IMAGES].shape
-    forms = {"filters": genes["filters"], "normed": genes["translator_norm"], "dropout": genes["translator_dropout"]}
-    forms["latent"] = genes["latent_planes"]
-    if genes["translator"] == "unet":
-        return UNet(size, channels, channels, levels=min(genes["unet_levels"], unet_levels(size)), **forms)
-    return ResNet(size, channels, channels, blocks=genes["translator_blocks"], **forms)
 
 
 class DomainsGAN(PlainGAN):
