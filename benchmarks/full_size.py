@@ -1,16 +1,13 @@
-"""Evolved conditional GANs of 28x28 pixels, trained for longer, beside a published one at its own best; and the
-generators that evogan ships.
+"""Evolved conditional GANs of 28x28 pixels, trained for longer; and the generators that evogan ships.
 
     python benchmarks/full_size.py choose fashion_mnist   once each, at KIMG: the winners that `conditional.py` found
-    python benchmarks/full_size.py tune mnist cgan        a published genome at its best: TUNED (24) trainings
-    python benchmarks/full_size.py train mnist            N (5) fresh replicates: of the tuned at KIMG (60), of the
-                                                          evolved at LONG (300)
+    python benchmarks/full_size.py train mnist            N (5) fresh replicates at LONG (300)
     python benchmarks/full_size.py ship mnist             genomes/evolved_mnist.toml and .safetensors: the median one
     python benchmarks/full_size.py table                  results/full_size.json, of what is there
 
 On MNIST the evolved one is the winner of the search there; on Fashion-MNIST, where none was made, it is that of digits
 or of MNIST, whichever is better there on one training. Each goes on where it stopped, with EVOGAN_RUNS. Data are read
-from EVOGAN_DATA. What is free in a published genome are its rates and critic steps; its networks are narrowed.
+from EVOGAN_DATA. Published GANs at their own best are in `at_their_best.py`.
 """
 
 from __future__ import annotations
@@ -30,24 +27,20 @@ from safetensors.torch import save_file
 
 import evogan
 from evogan import shipped
-from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
 from evogan.evaluation.checkpoint import MAGIC
 from evogan.genes import GENES
-from evogan.genome import Gene, Genome
+from evogan.genome import Genome
 from evogan.report.page import genome_toml
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
-from evogan.space import Space
 from evogan.trial import Evaluation, Trial
 
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "full_size"
 DATA = ("mnist", "fashion_mnist")
-WIDEST, WIDTHS = 32, ("filters", "critic_filters")
 KIMG, LONG = float(os.environ.get("KIMG", "60")), float(os.environ.get("LONG", "300"))
-TUNED, REPLICATES = int(os.environ.get("TUNED", "24")), int(os.environ.get("N", "5"))
-PUBLISHED = ("cgan", "acgan")
+REPLICATES = int(os.environ.get("N", "5"))
 METRICS = ("fid", "class_fid", "gan_test_error")
 FRESH = 1000
 SOURCE = "found by evogan, benchmarks/conditional.py; trained by benchmarks/full_size.py"
@@ -75,47 +68,9 @@ def evolved(data: str) -> Genome:
     return min(map(found_on, ("digits", "mnist")), key=lambda genome: once(data, genome).metric("class_fid") or 1e9)
 
 
-def around(name: str) -> Space:
-    """A published genome, as narrow; what its authors would have tuned is free."""
-    known: dict[str, Any] = dict(shipped.read_genome(name).genome)
-    free = [
-        Gene(name="learning_rate", kind="float", low=5e-5, high=5e-3, scale="log", levels=9),
-        Gene(name="lr_ratio", kind="float", low=0.25, high=4.0, scale="log", levels=5),
-        Gene(name="critic_steps", kind="choice", values=(1, 2, 5)),
-    ]
-    fixed = {**known, **{gene: min(known[gene], WIDEST) for gene in WIDTHS if gene in known}}
-    for gene in free:
-        fixed.pop(gene.name, None)
-    return Space(f"{name}_tuned", free, fixed=fixed, table=GENES)
-
-
-def tune(data: str, name: str) -> None:
-    evogan.search(
-        around(name),
-        data,
-        name=f"{data}-{name}",
-        evaluations=TUNED,
-        kimg=KIMG,
-        fitness="class_fid",
-        confirm=0,
-        learn_from="none",
-        workers=1,
-        **TRAINING,
-    )
-
-
-def tuned(data: str) -> dict[str, Genome]:
-    """The published ones that were."""
-    known = Store(RUNS).runs()
-    bests = {name: evogan.open_run(f"{data}-{name}", RUNS).best for name in PUBLISHED if f"{data}-{name}" in known}
-    return {name: best.row.genome for name, best in bests.items() if best is not None}
-
-
 def train(data: str) -> None:
     for replicate in range(FRESH, FRESH + REPLICATES):
         told(data, "evolved", LONG, replicate, long(data, replicate)[0])
-        for name, genome in tuned(data).items():
-            told(data, name, KIMG, replicate, evogan.train(genome, data, kimg=KIMG, replicate=replicate, **TRAINING)[0])
 
 
 def long(data: str, replicate: int) -> tuple[Evaluation, Path]:
@@ -152,18 +107,10 @@ def table() -> None:
 
 
 def rows() -> Iterator[tuple[str, Any]]:
-    yield "kimg", {"published": KIMG, "evolved": LONG}
+    yield "kimg", LONG
     for data in DATA:
-        subjects = {f"evolved, {LONG:g} kimg": (evolved(data), LONG)}
-        subjects |= {f"{name}, tuned, {KIMG:g} kimg": (genome, KIMG) for name, genome in tuned(data).items()}
-        found = {name: fresh(data, *subject) for name, subject in subjects.items()}
-        for name, all_of in found.items():
-            if all_of:
-                yield f"{data}, {name}", {metric: numbers([one.metric(metric) for one in all_of]) for metric in METRICS}
-        ours, *others = ([one.metric("class_fid") for one in all_of] for all_of in found.values())
-        for name, theirs in zip(list(subjects)[1:], others, strict=True):
-            if ours and theirs:
-                yield f"{data}, class FID, evolved over {name}", [round(x, 3) for x in bootstrap_ratio(ours, theirs)]
+        if all_of := fresh(data, evolved(data)):
+            yield data, {metric: numbers([one.metric(metric) for one in all_of]) for metric in METRICS}
 
 
 def numbers(values: list[Any]) -> dict[str, Any]:
@@ -171,20 +118,14 @@ def numbers(values: list[Any]) -> dict[str, Any]:
     return {"median": round(statistics.median(known), 4), "all": [round(value, 4) for value in known]} if known else {}
 
 
-def fresh(data: str, genome: Genome, kimg: float) -> list[Evaluation]:
+def fresh(data: str, genome: Genome) -> list[Evaluation]:
     """The fresh trainings that are in the store."""
-    task, _ = GANProblem(GANSettings.of(data=data, kimg=kimg, precision="bf16")).prepare()
+    task, _ = GANProblem(GANSettings.of(data=data, kimg=LONG, precision="bf16")).prepare()
     trials = [Trial(genome, GENES.key(genome), task, 1.0, FRESH + i) for i in range(REPLICATES)]
     found = [Store(RUNS).find(trial.identity) for trial in trials]
     return [one for one in found if one is not None and not one.failed]
 
 
 if __name__ == "__main__":
-    steps: dict[str, Callable[..., None]] = {
-        "choose": choose,
-        "tune": tune,
-        "train": train,
-        "ship": ship,
-        "table": table,
-    }
+    steps: dict[str, Callable[..., None]] = {"choose": choose, "train": train, "ship": ship, "table": table}
     steps[sys.argv[1]](*sys.argv[2:])
