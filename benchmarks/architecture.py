@@ -1,6 +1,6 @@
 """Architectures by search, against SNGAN's residual networks and AutoGAN's cells, at equal budget and no more weights.
 
-    python benchmarks/architecture.py search         FID and parameters, EVALUATIONS (30) trainings by `auto`
+    python benchmarks/architecture.py search         FID and parameters, EVALUATIONS (60) trainings by `auto`
     python benchmarks/architecture.py train          N (5) fresh replicates: of the published networks, and of the best
                                                      that was found with no more parameters than any
     python benchmarks/architecture.py table          results/architecture.json, and the Pareto front as a picture
@@ -39,7 +39,7 @@ from evogan.trial import Evaluation, Trial
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "architecture"
 DATA, KIMG = os.environ.get("DATA", "fashion_mnist"), float(os.environ.get("KIMG", "10"))
-EVALUATIONS, REPLICATES = int(os.environ.get("EVALUATIONS", "30")), int(os.environ.get("N", "5"))
+EVALUATIONS, REPLICATES = int(os.environ.get("EVALUATIONS", "60")), int(os.environ.get("N", "5"))
 WORKERS = int(os.environ.get("WORKERS", "2"))
 FRESH = 1000
 RECIPE: dict[str, Any] = {
