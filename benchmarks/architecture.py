@@ -148,17 +148,24 @@ def front(trained: list[tuple[Genome, int, float]]) -> list[tuple[Genome, int, f
     return kept
 
 
+def of_networks(genome: Genome) -> dict[str, Any]:
+    return {gene: value for gene, value in genome.items() if gene not in RECIPE}
+
+
 def table() -> None:
     trained, fids = found(), {name: [float(e.metric("fid") or 0) for e in fresh(g)] for name, g in subjects().items()}
     results: dict[str, Any] = {"data": DATA, "kimg": KIMG, "evaluations": EVALUATIONS}
     for name, genome in subjects().items():
         if fids[name]:
             numbers = {"median": round(statistics.median(fids[name]), 2), "all": [round(x, 2) for x in fids[name]]}
-            results[name] = {"parameters": parameters(genome), **numbers, "genome": dict(genome)}
+            results[name] = {"parameters": parameters(genome), **numbers, "networks": of_networks(genome)}
     for name in published():
         if fids[name] and fids.get("evolved"):
             results[f"evolved over {name}"] = [round(x, 3) for x in bootstrap_ratio(fids["evolved"], fids[name])]
-    results["front"] = [{"parameters": n, "fid": round(fid, 2), "genome": dict(g)} for g, n, fid in front(trained)]
+    results["recipe"] = RECIPE
+    results["front"] = [
+        {"parameters": n, "fid": round(fid, 2), "networks": of_networks(g)} for g, n, fid in front(trained)
+    ]
     record("architecture", results)
     picture(
         trained, {name: (parameters(g), statistics.median(fids[name])) for name, g in subjects().items() if fids[name]}
@@ -182,6 +189,8 @@ def picture(trained: list[tuple[Genome, int, float]], known: dict[str, tuple[int
             axes.scatter([n], [fid], marker="x", color="black")
             axes.annotate(name, (n, fid), textcoords="offset points", xytext=(5, 5))
     axes.set(xscale="log", yscale="log", xlabel="parameters of both networks", ylabel="FID")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.legend(title="backbone", fontsize="small")
     figure.savefig(ROOT / "docs" / "images" / "architecture.png", dpi=110)
 
