@@ -153,12 +153,18 @@ def of_networks(genome: Genome) -> dict[str, Any]:
 
 
 def table() -> None:
-    trained, fids = found(), {name: [float(e.metric("fid") or 0) for e in fresh(g)] for name, g in subjects().items()}
+    trained, done = found(), {name: fresh(genome) for name, genome in subjects().items()}
+    fids = {name: [float(e.metric("fid") or 0) for e in of_it] for name, of_it in done.items()}
     results: dict[str, Any] = {"data": DATA, "kimg": KIMG, "evaluations": EVALUATIONS}
     for name, genome in subjects().items():
         if fids[name]:
-            numbers = {"median": round(statistics.median(fids[name]), 2), "all": [round(x, 2) for x in fids[name]]}
-            results[name] = {"parameters": parameters(genome), **numbers, "networks": of_networks(genome)}
+            results[name] = {
+                "parameters": parameters(genome),
+                "median": round(statistics.median(fids[name]), 2),
+                "all": [round(fid, 2) for fid in fids[name]],
+                "seconds": round(statistics.median(e.cost["seconds"] for e in done[name]), 1),
+                "networks": of_networks(genome),
+            }
     for name in published():
         if fids[name] and fids.get("evolved"):
             results[f"evolved over {name}"] = [round(x, 3) for x in bootstrap_ratio(fids["evolved"], fids[name])]
