@@ -21,27 +21,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from _fresh import FRESH, fresh
 from _record import record
 
 import evogan
 from evogan import shipped
 from evogan.comparison.statistics import bootstrap_ratio
-from evogan.engine import Store
 from evogan.families import image_fields
 from evogan.families.build import count_parameters
 from evogan.genes import GENES
 from evogan.genome import Genome
-from evogan.runs.gans import GANProblem
-from evogan.settings import GANSettings
 from evogan.space import Space
-from evogan.trial import Evaluation, Trial
 
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "architecture"
 DATA, KIMG = os.environ.get("DATA", "fashion_mnist"), float(os.environ.get("KIMG", "10"))
 EVALUATIONS, REPLICATES = int(os.environ.get("EVALUATIONS", "60")), int(os.environ.get("N", "5"))
 WORKERS = int(os.environ.get("WORKERS", "2"))
-FRESH = 1000
 RECIPE: dict[str, Any] = {
     "loss": "non_saturating",
     "relativistic": "average",
@@ -110,17 +106,21 @@ def search() -> None:
     )
 
 
-def found() -> list[tuple[Genome, int, float]]:
-    """What the search trained: genome, parameters, FID."""
+Found = tuple[Genome, int, float]  # genome, parameters, FID
+
+
+def searched(*, best: bool = False) -> list[Found]:
+    """What the search trained, or the Pareto front of it, the smallest first."""
     run = evogan.open_run(NAME, RUNS)
-    return [(told.row.genome, int(told.values[1]), told.values[0]) for told in run.history if told.values is not None]
+    rows = [(told.row.genome, told.values) for told in (run.front if best else run.history) if told.values is not None]
+    return sorted(((genome, int(values[1]), values[0]) for genome, values in rows), key=lambda one: one[1:])
 
 
 def subjects() -> dict[str, Genome]:
     """The published networks, and the best that is no larger than any."""
     known = published()
     most = min(map(parameters, known.values()))
-    small = [one for one in found() if one[1] <= most]
+    small = [one for one in searched() if one[1] <= most]
     return known | ({"evolved": min(small, key=lambda one: one[2])[0]} if small else {})
 
 
@@ -131,30 +131,13 @@ def train() -> None:
             print(replicate, name, parameters(genome), evaluation.status, evaluation.metric("fid"), flush=True)
 
 
-def fresh(genome: Genome) -> list[Evaluation]:
-    """The fresh trainings that are in the store."""
-    task, _ = GANProblem(GANSettings.of(data=DATA, kimg=KIMG, precision="bf16")).prepare()
-    trials = [Trial(genome, GENES.key(genome), task, 1.0, FRESH + i) for i in range(REPLICATES)]
-    stored = [Store(RUNS).find(trial.identity) for trial in trials]
-    return [one for one in stored if one is not None and not one.failed]
-
-
-def front(trained: list[tuple[Genome, int, float]]) -> list[tuple[Genome, int, float]]:
-    """Those of which no smaller one is better, the smallest first."""
-    kept: list[tuple[Genome, int, float]] = []
-    for one in sorted(trained, key=lambda one: one[1:]):
-        if not kept or one[2] < kept[-1][2]:
-            kept.append(one)
-    return kept
-
-
 def of_networks(genome: Genome) -> dict[str, Any]:
     return {gene: value for gene, value in genome.items() if gene not in RECIPE}
 
 
 def table() -> None:
-    trained, done = found(), {name: fresh(genome) for name, genome in subjects().items()}
-    fids = {name: [float(e.metric("fid") or 0) for e in of_it] for name, of_it in done.items()}
+    trained, done = searched(), {name: fresh(g, DATA, KIMG, REPLICATES, RUNS) for name, g in subjects().items()}
+    fids = {name: [float(e.metric("fid") or 0) for _, e in of_it] for name, of_it in done.items()}
     results: dict[str, Any] = {"data": DATA, "kimg": KIMG, "evaluations": EVALUATIONS}
     for name, genome in subjects().items():
         if fids[name]:
@@ -162,7 +145,7 @@ def table() -> None:
                 "parameters": parameters(genome),
                 "median": round(statistics.median(fids[name]), 2),
                 "all": [round(fid, 2) for fid in fids[name]],
-                "seconds": round(statistics.median(e.cost["seconds"] for e in done[name]), 1),
+                "seconds": round(statistics.median(e.cost["seconds"] for _, e in done[name]), 1),
                 "networks": of_networks(genome),
             }
     for name in published():
@@ -170,7 +153,7 @@ def table() -> None:
             results[f"evolved over {name}"] = [round(x, 3) for x in bootstrap_ratio(fids["evolved"], fids[name])]
     results["recipe"] = RECIPE
     results["front"] = [
-        {"parameters": n, "fid": round(fid, 2), "networks": of_networks(g)} for g, n, fid in front(trained)
+        {"parameters": n, "fid": round(fid, 2), "networks": of_networks(g)} for g, n, fid in searched(best=True)
     ]
     record("architecture", results)
     picture(
@@ -178,7 +161,7 @@ def table() -> None:
     )
 
 
-def picture(trained: list[tuple[Genome, int, float]], known: dict[str, tuple[int, float]]) -> None:
+def picture(trained: list[Found], known: dict[str, tuple[int, float]]) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -188,7 +171,7 @@ def picture(trained: list[tuple[Genome, int, float]], known: dict[str, tuple[int
     for backbone in sorted({str(genome["backbone"]) for genome, _, _ in trained}):
         of_it = [one for one in trained if one[0]["backbone"] == backbone]
         axes.scatter([n for _, n, _ in of_it], [fid for _, _, fid in of_it], s=14, label=backbone)
-    line = front(trained)
+    line = searched(best=True)
     axes.step([n for _, n, _ in line], [fid for _, _, fid in line], where="post", color="grey", linewidth=1)
     for name, (n, fid) in known.items():
         if name != "evolved":

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from _fresh import FRESH, fresh
 from _record import record
 from PIL import Image
 
@@ -31,10 +32,8 @@ from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
 from evogan.genes import GENES
 from evogan.genome import Gene, Genome
-from evogan.runs.gans import GANProblem
-from evogan.settings import GANSettings
 from evogan.space import Space
-from evogan.trial import Evaluation, Trial
+from evogan.trial import Trial
 
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "at_their_best"
@@ -44,7 +43,6 @@ WIDEST, WIDTHS = 32, ("filters", "critic_filters")
 KIMG = float(os.environ.get("KIMG", "10"))
 SPACE, EVALUATIONS = os.environ.get("SPACE", "modern"), int(os.environ.get("EVALUATIONS", "32"))
 TUNED, REPLICATES = int(os.environ.get("TUNED", "24")), int(os.environ.get("N", "5"))
-FRESH = 1000
 TRAINING: dict[str, Any] = {"kimg": KIMG, "precision": "bf16", "runs": RUNS}
 SEARCHING: dict[str, Any] = {"workers": 1, "learn_from": "none", "finalists": 3, "confirm": 2, **TRAINING}
 
@@ -106,7 +104,11 @@ def table() -> None:
 
 def rows() -> Iterator[tuple[str, Any]]:
     for data in DATA:
-        found = {name: (genome, done) for name, genome in subjects(data).items() if (done := fresh(data, genome))}
+        found = {
+            name: (genome, done)
+            for name, genome in subjects(data).items()
+            if (done := fresh(genome, data, KIMG, REPLICATES, RUNS))
+        }
         fids = {name: [evaluation.metric("fid") for _, evaluation in done] for name, (_, done) in found.items()}
         for name, (genome, done) in found.items():
             yield (
@@ -114,6 +116,7 @@ def rows() -> Iterator[tuple[str, Any]]:
                 {
                     "median": round(statistics.median(fids[name]), 2),
                     "all": [round(fid, 2) for fid in fids[name]],
+                    "seconds": round(statistics.median(one.cost["seconds"] for _, one in done), 1),
                     "parameters": int(done[0][1].metric("parameters") or 0),
                     "genome": dict(genome),
                 },
@@ -126,14 +129,6 @@ def rows() -> Iterator[tuple[str, Any]]:
         if "evolved" in fids and others:
             shown = [found[name][1][0][0] for name in ("evolved", others[0])]
             picture(shown).save(ROOT / "docs" / "images" / f"at_their_best-{data}.png", optimize=True)
-
-
-def fresh(data: str, genome: Genome) -> list[tuple[Trial, Evaluation]]:
-    """The fresh trainings that are in the store."""
-    task, _ = GANProblem(GANSettings.of(data=data, kimg=KIMG, precision="bf16")).prepare()
-    trials = [Trial(genome, GENES.key(genome), task, 1.0, FRESH + i) for i in range(REPLICATES)]
-    found = [(trial, Store(RUNS).find(trial.identity)) for trial in trials]
-    return [(trial, one) for trial, one in found if one is not None and not one.failed]
 
 
 def picture(trials: list[Trial]) -> Image.Image:

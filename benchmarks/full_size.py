@@ -21,20 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _fresh import FRESH, fresh
 from _record import RESULTS, record
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 import evogan
 from evogan import shipped
-from evogan.engine import Store
 from evogan.evaluation.checkpoint import MAGIC
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.report.page import genome_toml
-from evogan.runs.gans import GANProblem
-from evogan.settings import GANSettings
-from evogan.trial import Evaluation, Trial
+from evogan.trial import Evaluation
 
 ROOT = Path(__file__).parent.parent
 RUNS = Path(os.environ.get("EVOGAN_RUNS", ROOT / "runs")) / "full_size"
@@ -42,7 +40,6 @@ DATA = ("mnist", "fashion_mnist")
 KIMG, LONG = float(os.environ.get("KIMG", "60")), float(os.environ.get("LONG", "300"))
 REPLICATES = int(os.environ.get("N", "5"))
 METRICS = ("fid", "class_fid", "gan_test_error")
-FRESH = 1000
 SOURCE = "found by evogan, benchmarks/conditional.py; trained by benchmarks/full_size.py"
 TRAINING: dict[str, Any] = {"precision": "bf16", "runs": RUNS}
 
@@ -109,21 +106,13 @@ def table() -> None:
 def rows() -> Iterator[tuple[str, Any]]:
     yield "kimg", LONG
     for data in DATA:
-        if all_of := fresh(data, evolved(data)):
+        if all_of := [one for _, one in fresh(evolved(data), data, LONG, REPLICATES, RUNS)]:
             yield data, {metric: numbers([one.metric(metric) for one in all_of]) for metric in METRICS}
 
 
 def numbers(values: list[Any]) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     return {"median": round(statistics.median(known), 4), "all": [round(value, 4) for value in known]} if known else {}
-
-
-def fresh(data: str, genome: Genome) -> list[Evaluation]:
-    """The fresh trainings that are in the store."""
-    task, _ = GANProblem(GANSettings.of(data=data, kimg=LONG, precision="bf16")).prepare()
-    trials = [Trial(genome, GENES.key(genome), task, 1.0, FRESH + i) for i in range(REPLICATES)]
-    found = [Store(RUNS).find(trial.identity) for trial in trials]
-    return [one for one in found if one is not None and not one.failed]
 
 
 if __name__ == "__main__":
