@@ -8,8 +8,9 @@
     python benchmarks/at_their_best.py table               results/at_their_best.json, and a picture, of what is there
 
 Each goes on where it stopped, with EVOGAN_RUNS. All trainings are of KIMG (10), on data from EVOGAN_DATA, `cifar` on
-the file that EVOGAN_CIFAR names, if not on CIFAR-10; no network has more than 32 filters, a size for two cores. The published ones are the best five without labels of docs/zoo.md's
-table at 16x16, but for those that take four times as long. Nothing known of other data is used.
+the file that EVOGAN_CIFAR names, if not on CIFAR-10; no network has more than 32 filters, a size for two cores. The
+published ones are the best five without labels of docs/zoo.md's table at 16x16, but for those that take four times as
+long. Nothing known of other data is used.
 """
 
 from __future__ import annotations
