@@ -25,6 +25,7 @@ from evogan.strategies.base import (
     centre,
     latin_hypercube,
     numbers_of,
+    others,
     reflected,
     within,
 )
@@ -72,7 +73,7 @@ class AgingEvolution(Strategy):
         i = int(self.rng.choice(active))
         gene, here = self.space.genes[i], cell(self.space.genes[i], child[i])
         if gene.kind == "choice":
-            child[i] = centre(gene, int(self.rng.choice([k for k in range(len(gene.grid)) if k != here])))
+            child[i] = centre(gene, int(self.rng.choice(others(gene, child[i]))))
         else:
             child[i] = reflected(child[i] + float(self.rng.normal(0, self.step)))
             if cell(gene, child[i]) == here:

@@ -212,6 +212,11 @@ def centre(gene: Gene, level: int) -> float:
     return gene.cells.at(level)
 
 
+def others(gene: Gene, u: float) -> list[int]:
+    """The levels but that whose cell holds `u`."""
+    return [level for level in range(len(gene.grid)) if level != cell(gene, u)]
+
+
 def reflected(u: float) -> float:
     """`u` folded back into [0, 1] at both ends, however far outside it lies."""
     u %= 2.0

@@ -36,12 +36,12 @@ from evogan.strategies.base import (
     Individual,
     Point,
     at_least,
-    cell,
     centre,
     choices,
     latin_hypercube,
     numbers,
     numbers_of,
+    others,
     reflected,
     share,
     within,
@@ -131,9 +131,9 @@ class EvolutionStrategy(Generational):
         rate = self._kept_rate(1 / (1 + (1 - rate) / rate * math.exp(-tau * random.gauss(0, 1))))
         for i in self._choices:
             gene = self.space.genes[i]
-            others = [k for k in range(len(gene.grid)) if k != cell(gene, vector[i])]
-            if others and random.random() < rate:
-                vector[i] = centre(gene, random.choice(others))
+            levels = others(gene, vector[i])
+            if levels and random.random() < rate:
+                vector[i] = centre(gene, random.choice(levels))
         return rate
 
     def _kept_step(self, j: int, step: float) -> float:

@@ -29,12 +29,12 @@ from evogan.strategies.base import (
     Proposal,
     Strategy,
     at_least,
-    cell,
     centre,
     choices,
     latin_hypercube,
     numbers,
     numbers_of,
+    others,
     share,
 )
 
@@ -100,9 +100,9 @@ class Variation(Strategy):
             child[i] = u
         for i in self._choices:
             gene = self.space.genes[i]
-            others = [k for k in range(len(gene.grid)) if k != cell(gene, child[i])]
-            if others and random.random() < self._rate:
-                child[i] = centre(gene, random.choice(others))
+            levels = others(gene, child[i])
+            if levels and random.random() < self._rate:
+                child[i] = centre(gene, random.choice(levels))
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
