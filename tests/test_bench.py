@@ -29,7 +29,7 @@ from evogan.optuna import suggest
 from evogan.runs.launch import Outside
 from evogan.runs.place import Place
 from evogan.runs.table import Table, tabulate
-from evogan.settings import BenchSettings
+from evogan.settings import BenchSettings, GANSettings
 from evogan.space import Space, load_space
 from evogan.strategies import make_strategy
 from evogan.trial import CHECKPOINTS, Evaluation, GANTask, Trial
@@ -624,7 +624,7 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
     assert collected.code == 0, collected.err
     found = Table.read(tmp_path / "to" / "digits-wdcgan.parquet")
     assert found.facts["gan"]["features"] == "../mine.safetensors"  # from the table, wherever that is read
-    _check_task(found, Place(tmp_path / "runs"))
+    _check_task(found, GANSettings.recorded(found.gan), Place(tmp_path / "runs"))
     assert found.facts["genomes"] == 16 and found.facts["rows"] == 20
     assert found.facts["origins"] == {"sobol": 12, "random": 4}
     assert found.facts["gan"]["kimg"] == 0.05 and found.facts["task"]["kimg"] == 0.05
@@ -633,6 +633,42 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
     assert found.metrics == ["fid", "kid"] and found.checkpoints == [1.0]
     with pytest.raises(UserError, match="metric 'kid' is not positive everywhere"):
         Surrogate(found, "kid")
+
+
+def test_a_table_grows_without_the_store_that_it_came_from(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(self: GANEvaluator, trial: Trial) -> Evaluation:
+        score = {"fidelity": 1.0, "parameters": 5.0, "fid": float(np.random.default_rng(trial.seed).uniform(5, 9))}
+        return Evaluation(status="completed", scores=(score,), cost={"seconds": 2.0}, provenance={"torch": torch})
+
+    def collect(file: str, runs: str) -> Table:
+        (tmp_path / "small.toml").write_text(file)
+        done = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / runs}")
+        assert done.code == 0, done.err
+        return Table.read(tmp_path / "digits-wdcgan.parquet")
+
+    monkeypatch.setattr(GANEvaluator, "__call__", evaluate)
+    shutil.copy(NETWORKS / "digits.safetensors", tmp_path / "mine.safetensors")
+    torch = "one"
+    first = collect(FILE, "first")
+    torch = "two"
+    larger = FILE.replace("= 12", "= 16")
+    grown = collect(larger, "second")
+    assert grown.facts["genomes"] == 20 and grown.facts["rows"] == len(grown.rows) == 24
+    assert grown.facts["provenance"] == [{"torch": "one"}, {"torch": "two"}]
+    both = grown.rows.merge(first.rows, "inner")
+    assert len(both) == len(first.rows), "what was there is as it was"
+    pd.testing.assert_frame_equal(collect(larger, "second").rows, grown.rows)
+
+    (tmp_path / "small.toml").write_text(FILE.replace("kimg = 0.05", "kimg = 0.06"))
+    other = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / 'third'}")
+    mistake(other, "table 'digits-wdcgan' was trained with another kimg: 0.05, not 0.06")
+    (tmp_path / "wdcgan.toml").write_text("name = 'wdcgan'\n[genes.filters]\nkind = 'choice'\nvalues = [8, 16]\n")
+    (tmp_path / "small.toml").write_text(FILE.replace('["wdcgan"]', '["./wdcgan.toml"]'))
+    other = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path} --runs {tmp_path / 'third'}")
+    mistake(other, "is of another space than 'wdcgan' is now")
+    assert not (tmp_path / "third").exists(), "nothing was trained"
 
 
 def test_two_spaces_of_one_name_are_refused(run: Command, tmp_path: Path) -> None:

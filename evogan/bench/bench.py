@@ -16,6 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from evogan.bench.surrogate import Surrogate, load_table
 from evogan.campaigns.carry_out import run_campaign
 from evogan.campaigns.plan import PlannedRun, plain, read_campaign
@@ -63,15 +65,20 @@ def collect_tables(
 ) -> Collected:
     """Carry out a campaign, or go on with it, and write a table DATA-SPACE into `to` for each of its data and spaces.
 
-    Errors: UserError as of `evogan.run_campaign`.
+    One that lies there grows: its trainings stay, and those that it lacks are added.
+    Errors: UserError as of `evogan.run_campaign`, and if what lies there is of another space or task.
     """
     to = expand(to)
     check_folder(to)
     known = read_campaign(path).runs
-    problems = {(run.data, run.space) for run in known}
+    problems = {(run.data, run.space): run for run in known}
     for name, times in Counter(_table_name(data, space.name) for data, space in problems).items():
         if times > 1:
             raise UserError(f"{path}: two tables would be named '{name}': call a space or a data set otherwise")
+    for run in problems.values():  # before anything is trained
+        if (table := _lies_there(to / f"{_table_name(run.data, run.space.name)}.parquet")) is not None:
+            _check_space(table, run.space)
+            _check_task(table, GANSettings.of(**run.gan), Place.of(runs, store))
     crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
     kept = Place.of(runs, store).existing()
     begun, written = kept.names(), []
@@ -86,21 +93,35 @@ def _table_name(data: str, space: str) -> str:
     return file_name(f"{plain(data)}-{space}")
 
 
+def _lies_there(path: Path) -> Table | None:
+    return Table.read(path) if path.is_file() else None
+
+
+def _check_space(table: Table, space: Space) -> None:
+    """Errors: UserError if genomes of the table would mean something else there."""
+    has, asked = table.space.document(), space.document()
+    if any(has[part] != asked[part] for part in ("genes", "fixed")):
+        raise UserError(f"the table '{table.name}' there is of another space than '{space.name}' is now")
+
+
 def _problem_of(run: PlannedRun) -> tuple[str, str]:
     return run.data, run.space.name
 
 
 def _write(runs: Sequence[RunHistory], path: Path) -> Path:
-    rows = tabulate(runs)
+    rows, before = tabulate(runs), _lies_there(path)
+    if before is not None:
+        rows = pd.concat([before.rows, rows]).drop_duplicates(["key", "replicate"])
+        rows = rows.sort_values(["replicate", "key"], ignore_index=True)
     gan = runs[0].settings.gan
     assert gan is not None
     task, _ = GANProblem(gan, Place(runs[0].store.folder).features).prepare()
     settings = {name: value for name, value in asdict(gan).items() if name not in HERE}
     if gan.features and Path(gan.features).suffix:
         settings["features"] = os.path.relpath(gan.features, path.parent)
-    provenance = {
-        str(sorted(e.provenance.items())): e.provenance for run in runs for t in run.history for e in t.evaluations
-    }
+    told = [e.provenance for run in runs for t in run.history for e in t.evaluations]
+    there = [] if before is None else before.facts.get("provenance", [])
+    provenance = {str(sorted(one.items())): one for one in (*there, *told)}
     facts = {
         "data": runs[0].facts.data,
         "gan": settings,
@@ -158,7 +179,7 @@ def run_bench(
             raise UserError(f"strategy '{strategy}' changes genes during a training, of which a table knows nothing")
     for name, table in read.items():  # what does not fit is told of before anything is written
         if bench.kind == "live":
-            _check_task(table, place)
+            _check_task(table, _gan(table), place)
         elif isinstance(ground := load_table(name, bench.kind, bench.fitness), Surrogate):
             ground.check()
     carried_out = _train(place, replays, Outside(listener)) if bench.kind == "live" else _spread(place, replays)
@@ -199,9 +220,9 @@ def _gan(table: Table) -> GANSettings:
         raise UserError(f"table '{table.name}': its description has no settings of a GAN ({error})") from None
 
 
-def _check_task(table: Table, place: Place) -> None:
+def _check_task(table: Table, gan: GANSettings, place: Place) -> None:
     """Errors: UserError if what would be trained here is something else than what the table has."""
-    task, _ = GANProblem(_gan(table), place.features).prepare()
+    task, _ = GANProblem(gan, place.features).prepare()
     recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
     for name, value in task.identity.items():
         if recorded.get(name) != value:
