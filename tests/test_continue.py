@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
@@ -151,7 +151,7 @@ genomes = st.fixed_dictionaries(
         "critic_regularization": st.sampled_from(["none", "spectral"]),
         **{
             name: st.sampled_from([0.0, 0.1])
-            for name in ("lecam", "historical_averaging", "instance_noise", "label_noise")
+            for name in ("lecam", "historical_averaging", "instance_noise", "input_noise", "label_noise")
         },
         "augmentation": st.sampled_from(["none", "all"]),
         "mirror": st.booleans(),
@@ -162,9 +162,13 @@ genomes = st.fixed_dictionaries(
 
 
 @settings(max_examples=10)
-@given(genomes, st.lists(st.integers(1, 4), min_size=1, max_size=3), st.booleans())
-def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: list[int], looked: bool) -> None:
-    """Everything that a training holds in the end: weights, optimisers, random numbers, means of losses."""
+@example(GENES.complete(GENES.read({**SMALL, "input_noise": 0.5})), [1], False, 8)
+@given(genomes, st.lists(st.integers(1, 4), min_size=1, max_size=3), st.booleans(), st.sampled_from([1, 8]))
+def test_any_training_goes_on_from_any_iteration(
+    genome: dict[str, Any], parts: list[int], looked: bool, ahead: int
+) -> None:
+    """Everything that a training holds in the end: weights, optimisers, random numbers, means of losses. On a GPU the
+    draws of `ahead` steps are made at once."""
     images = torch.arange(30 * 64).reshape(30, 1, 8, 8).remainder(251).byte()  # fewer than are shown: several passes
 
     def fresh() -> Trainer:
@@ -175,6 +179,7 @@ def test_any_training_goes_on_from_any_iteration(genome: dict[str, Any], parts: 
             seed=3,
             device=torch.device("cpu"),
             iterations=20,
+            ahead=ahead if build(genome, image_fields(8, 1), 3).steady else 1,
         )
 
     whole, interrupted = fresh(), fresh()

@@ -151,6 +151,8 @@ class Trainer:
             network.load_state_dict(state.part(f"network.{name}."))
         for player in self.optimizers:
             self._restore_moments(player, state)
+        self.iteration = int(state.numbers["iteration"])
+        self.gan.begin(max(self.iteration - 1, 0) / self._iterations)  # as it was when the blocks were drawn
         for player, taken in state.numbers.get("taken", {}).items():
             self._rewind(state.part(f"before.{player}."))
             self.block(player)
@@ -158,8 +160,6 @@ class Trainer:
         self._rewind(state.tensors)
         self._meter.restore(state.numbers["meter"], self.device)
         self._normalized.restore(state.numbers["normalized_loss"], self.device)
-        self.iteration = int(state.numbers["iteration"])
-        self.gan.begin(max(self.iteration - 1, 0) / self._iterations)  # as it was in the last iteration
 
     def adopt(self, state: State, moments: Iterable[str]) -> None:
         """Begin with the networks that `state` has, and these players' moments of their optimisers, which fit."""
