@@ -33,7 +33,7 @@ GENES = (
     ),
 )
 
-KEPT = OF_LADDERS - {gene.name for gene in CONDITIONING}
+KEPT = OF_LADDERS - {gene.name for gene in CONDITIONING} - {"minibatch"}
 SHARED = frozenset({"level_norm", "level_critic_norm", "level_critic_filters"})
 
 CONFLICTS = (

@@ -21,6 +21,7 @@ VAE_GAN = "VAE-GAN, arXiv:1512.09300"
 
 OF_CODES = ("head", "network")  # values of the gene `encoder`
 APART = ("network", "inverse")  # where it is a player
+MOST_CATEGORIES, MOST_NUMBERS = 1000, 100  # of a code
 INVERSE = only("encoder", "inverse")
 
 INFERENCE_GENES = [
@@ -35,13 +36,13 @@ INFERENCE_GENES = [
     number(
         "code_categories",
         0,
-        1000,
+        MOST_CATEGORIES,
         10,
         "values of the code's category, beside the latent; 0 = it has none",
         INFOGAN,
         encoder=OF_CODES,
     ),
-    number("code_continuous", 0, 100, 2, "numbers of the code, each U(-1, 1)", INFOGAN, encoder=OF_CODES),
+    number("code_continuous", 0, MOST_NUMBERS, 2, "numbers of the code, each U(-1, 1)", INFOGAN, encoder=OF_CODES),
     number("head_units", 4, 1024, 128, "hidden units of the head", INFOGAN, log=True, encoder="head"),
     number(
         "mutual_information",
@@ -53,7 +54,7 @@ INFERENCE_GENES = [
         log=True,
         acts="number",
         changes=True,
-        encoder=OF_CODES,
+        code_categories=tuple(range(1, MOST_CATEGORIES + 1)),
     ),
     number(
         "continuous_information",
@@ -65,7 +66,7 @@ INFERENCE_GENES = [
         log=True,
         acts="number",
         changes=True,
-        encoder=OF_CODES,
+        code_continuous=tuple(range(1, MOST_NUMBERS + 1)),
     ),
     choice(
         "critic_sees",

@@ -52,20 +52,21 @@ GENES = (
         switch=True,
     ),
     choice(
-        "probe",
-        (False, True),
-        False,
-        "whether the labelled images teach the last layer alone, on features that learn from something else",
-        S3GAN,
-        classifier=("auxiliary", "player"),
-    ),
-    choice(
         "clusters",
         (0, 10, 20, 50, 100),
         0,
         "classes are those of as many clusters of the features, each with the class of the labelled images in it; 0: "
         "they are linear in the features",
         "S3GAN, arXiv:1903.02271, 3.1; by balanced assignments, SwAV, arXiv:2006.09882",
+        classifier=("auxiliary", "player"),
+    ),
+    choice(
+        "probe",
+        (False, True),
+        False,
+        "whether the labelled images teach the last layer alone, on features that learn from something else",
+        S3GAN,
+        clusters=0,
         classifier=("auxiliary", "player"),
     ),
     choice(
