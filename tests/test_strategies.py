@@ -605,6 +605,16 @@ class TestEvolutionStrategies:
             assert strategy._carried[0][0][j] == pytest.approx(step)
             assert child.vector[j] == pytest.approx(reflected(parent.vector[j] + step * -0.2 * j))
 
+    @pytest.mark.parametrize("make", [ESPlus, ESComma])
+    def test_a_first_child_has_about_one_other_choice(self, make: type[ESPlus | ESComma]) -> None:
+        """The rate begins at 1/m, whatever the number m of choices."""
+        space = Space("s", [Gene(name=f"x{i}", kind="choice", values=("a", "b", "c")) for i in range(20)])
+        strategy = make(space, 0, parents=1, offspring=40, crossover=0.0)
+        parent, *_ = tell(strategy, [float(i) for i in range(40)])
+        children = tell(strategy, [0.0] * 40)
+        changed = [sum(a != b for a, b in zip(child.vector, parent.vector, strict=True)) for child in children]
+        assert 0.5 < np.mean(changed) < 2
+
     def test_plus_keeps_its_parents_and_comma_does_not(self) -> None:
         plus = ESPlus(floats(2), 0, parents=2, offspring=4)
         comma = ESComma(floats(2), 0, parents=2, offspring=4)

@@ -85,7 +85,7 @@ class EvolutionStrategy(Generational):
         if not told:
             count = max(self.parents, self.offspring)
             start = [self._kept_step(j, self.sigma) for j in range(len(self._numbers))]
-            self._carried = [(start, self._kept_rate(1.0))] * count
+            self._carried = [(start, self._kept_rate(1 / max(len(self._choices), 1)))] * count
             return latin_hypercube(self.rng, count, self.space.dimension)
         pool = self._selection_pool(list(zip(told, self._carried, strict=True)))
         self._selected = sorted(pool, key=lambda one: one[0].fitness.order)[: self.parents]
