@@ -6,16 +6,19 @@ import io
 import itertools
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+import evogan
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Replication, Store, carry_out
 from evogan.engine.history import RunHistory
-from evogan.engine.pareto import dominates, ranks, spread_out
+from evogan.engine.pareto import ranks, spread_out
 from evogan.genome import Gene
 from evogan.monitor import SearchProgress
 from evogan.monitor.tally import Tally
@@ -24,6 +27,7 @@ from evogan.strategies import Fitness, Point, Proposal, Strategy, make_strategy
 from evogan.trial import FRESH, STATE, Evaluation, Trial
 from tests.conftest import TASK, evaluate, mixed_space, score
 from tests.test_engine import Outcome, ShuffledExecutor, document, facts, run
+from tests.test_nsga2 import dominates
 
 
 def noisy(trial: Trial) -> Evaluation:
@@ -204,6 +208,20 @@ def test_a_small_space_ends_whatever_the_fidelity() -> None:
 
     outcome = run(LocalExecutor(by_fidelity), strategy=Low(LINE, 0), space=LINE, evaluations=100)
     assert outcome.ended == "the space has only 50 genomes, and nothing new was proposed"
+
+
+@pytest.mark.parametrize("strategy", ["assisted", "successive-halving", "dehb", "hyperband"])
+def test_a_search_that_exhausted_its_space_is_finished(strategy: str) -> None:
+    space = Space("few", [Gene(name="x", kind="int", low=1, high=4), Gene(name="y", kind="choice", values=("a", "b"))])
+
+    def objective(genes: Mapping[str, Any], fidelity: float) -> float:
+        return float((genes["x"] - 3) ** 2 + (genes["y"] == "a") + 0.1 / fidelity)
+
+    options = {"fidelities": (0.25, 1.0)} if strategy == "assisted" else {}
+    found = evogan.search(space, objective=objective, strategy=strategy, options=options, evaluations=60, workers=1)
+    assert found.spent[-1] < 60 and not found.unfinished and found.is_through
+    if strategy == "assisted":  # it goes on with what it began while there is nothing new to begin
+        assert len({told.row.key for told in found.history if told.fidelity == 1}) == space.size
 
 
 # --- seeds

@@ -225,6 +225,13 @@ def test_a_budget_that_grows_goes_on(tmp_path: Path, trained: list[Identity], st
     assert max(Counter(trained).values()) == 1
 
 
+def test_a_plan_over_the_budget_counts_replicates(tmp_path: Path, trained: list[Identity]) -> None:
+    changes = [('"random", "ga"', '"l-shade"'), ("seeds = 2", "seeds = 1"), ("evaluations = 3", "evaluations = 12")]
+    changes.append(("confirm = 1", "confirm = 1\nreplicates = 3\nwindow = 1"))
+    (run,) = run_campaign(write(tmp_path, SMALL, *changes), runs=tmp_path / "runs").runs
+    assert run.settings.options["evaluations"] == 4 and len(run.history) >= 4
+
+
 def test_a_run_that_reached_its_target_is_done_until_there_is_another(tmp_path: Path, trained: list[Identity]) -> None:
     one = ('"random", "ga"]\nseeds = 2\nevaluations = 3', '"random"]\nseeds = 1')
     path = write(tmp_path, SMALL, one, ("finalists = 1", "finalists = 1\nwindow = 1\ntarget = 100"))

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -333,6 +334,28 @@ def test_a_lucky_search_does_not_win() -> None:
         found = Comparison([run(strategy, seed, confirm) for strategy in ("random", "sobol") for seed in range(6)])
         assert found.basis(found.problems[0]) == (FRESH if confirm else SEARCH)
         assert found.verdict.startswith(f"{better} is shown to be better")
+
+
+def test_the_best_of_more_finalists_is_no_better() -> None:
+    """By luck it would be; so the search counts."""
+    space = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0)])
+
+    def objective(genes: Mapping[str, Any]) -> float:
+        return float(genes["x"])
+
+    few, many = (
+        [
+            search(
+                space, objective=objective, task="t", strategy=strategy, seed=seed, evaluations=12, finalists=finalists,
+                confirm=1, workers=1,
+            )
+            for seed in range(2)
+        ]
+        for strategy, finalists in (("random", 1), ("sobol", 9))
+    )  # fmt: skip
+    for runs, basis in ((few, FRESH), (many, FRESH), (few + many, SEARCH)):
+        found = Comparison(runs)
+        assert found.basis(found.problems[0]) == basis
 
 
 def test_equal_strategies_are_not_told_apart(compared: list[RunHistory]) -> None:

@@ -19,6 +19,7 @@ from evogan.space import Space
 from evogan.strategies import Fitness, Point, Proposal, Strategy, make_strategy
 from evogan.trial import Evaluation, Limits, Task, Trial
 from tests.conftest import TASK, evaluate, mixed_space, score
+from tests.test_space import penalised
 
 VALUE = Judge("value")
 
@@ -296,3 +297,13 @@ def test_costs_have_no_best_checkpoint() -> None:
     evaluation = Evaluation(status="completed", scores=points)
     assert Judge("seconds").value(evaluation) == 4.0
     assert Judge("fid").value(evaluation) == 5.0
+
+
+def test_a_strategy_is_told_of_the_point_that_was_judged() -> None:
+    """Where genes conflict, too, and one of them moved."""
+    space = penalised()
+    judged = LocalExecutor(lambda trial: Evaluation(status="completed", scores=({"value": 1.0},)))
+    told = run(judged, strategy="random", space=space, evaluations=40).history
+    for row in (one.row for one in told):
+        at = [pair for pair in zip(space.genes, row.vector, strict=True) if pair[0].name in row.genome]
+        assert all(gene.level(u) == row.genome[gene.name] for gene, u in at)

@@ -26,7 +26,7 @@ from evogan.genes import GENES
 from evogan.genome import Gene
 from evogan.report import facts, figures, tables, write_report
 from evogan.report.grids import Grid
-from evogan.report.importance import REPEATS, Importance, _drops, gene_importance
+from evogan.report.importance import REPEATS, Importance, _held_out, gene_importance
 from evogan.space import Space, load_space
 from evogan.stable import derive_seed
 from evogan.strategies import make_strategy
@@ -445,12 +445,14 @@ def test_importance_finds_the_gene_that_matters(run: RunHistory) -> None:
     assert found.genes[0] == "learning_rate"
     assert found.means[0] > 5 * found.means[1]
     assert found.evaluations == len(run.ranking)
+    assert sum(found.means[1:]) < 0.1 * found.means[0], "what does not matter is not said to, a little each"
 
 
 def test_importance_is_twice_the_share_of_the_variance() -> None:
     """Of a sum of independent terms: a shuffled one is lost, and as much is put in its place."""
     x = np.random.default_rng(0).normal(size=(4000, 3))
-    drops = _drops(lambda vectors: 3 * vectors[:, 0] + vectors[:, 1], x, 3 * x[:, 0] + x[:, 1])
+    r2, drops = _held_out(lambda *_: lambda vectors: 3 * vectors[:, 0] + vectors[:, 1], x, 3 * x[:, 0] + x[:, 1])
+    assert r2 == 1
     assert drops.mean(axis=1) == pytest.approx([2 * 0.9, 2 * 0.1, 0], abs=0.05)
     assert drops.shape == (3, REPEATS)
 

@@ -275,6 +275,20 @@ def test_a_conflict_is_never_proposed_and_its_genomes_are_not_counted() -> None:
     assert any(genome["critic_norm"] == "batch" and "zero_penalty" in genome for genome in genomes)
 
 
+def test_a_repaired_point_lies_where_its_genome_does() -> None:
+    """Where a conflict moved a gene; else it is the very point."""
+    space, rng = penalised(), np.random.default_rng(0)
+    moved = 0
+    for vector in rng.random((300, space.dimension)):
+        genome, told = space.decode(vector), space.repaired(vector)
+        assert space.decode(told) == genome
+        moved += told != tuple(vector)
+        for gene, u, v in zip(space.genes, vector, told, strict=True):
+            assert gene.name not in genome or gene.level(v) == genome[gene.name]
+            assert v == u or gene.level(u) != genome[gene.name]
+    assert 0 < moved < 300
+
+
 def test_a_conflict_among_fixed_genes_is_said_at_once() -> None:
     gene = Gene(name="filters", kind="int", low=8, high=16)
     with pytest.raises(UserError, match="batch norm couples"):

@@ -177,6 +177,9 @@ def run_bench(
         _, made = check(replays[-1].name, replays[-1].plan(table.space, place))
         if made.schedules and bench.kind != "live":
             raise UserError(f"strategy '{strategy}' changes genes during a training, of which a table knows nothing")
+        if made.fidelities[0] < table.checkpoints[0] and bench.kind != "live":
+            least = f"less than {table.checkpoints[0]:g} of a training table '{table.name}' knows nothing"
+            raise UserError(f"strategy '{strategy}' asks for {made.fidelities[0]:.3g} of one: of {least}")
     for name, table in read.items():  # what does not fit is told of before anything is written
         if bench.kind == "live":
             _check_task(table, _gan(table), place)

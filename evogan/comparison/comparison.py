@@ -125,14 +125,15 @@ class Comparison:
         return math.inf if math.isnan(best) else float(best)
 
     def basis(self, problem: str) -> str:
-        """What a problem's runs are finally judged on: fresh replicates, if all had one budget and have them.
+        """What a problem's runs are finally judged on: fresh replicates, if all had one budget, as many finalists and
+        as many replicates of each, and have them: the best of more is better by luck.
 
         Of several objectives the search: the few finalists that are checked are no front.
         """
         runs = [entry.run for entry in self.select(problem)]
-        one_budget = len({run.settings.evaluations for run in runs}) == 1
+        alike = len({(s.evaluations, s.finalists, s.confirm) for s in (run.settings for run in runs)}) == 1
         one_objective = len(self.objectives(problem)) == 1
-        return FRESH if one_objective and one_budget and all(map(_is_checked, runs)) else SEARCH
+        return FRESH if one_objective and alike and all(map(_is_checked, runs)) else SEARCH
 
     @cached_property
     def finals(self) -> pd.DataFrame:

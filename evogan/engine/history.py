@@ -14,7 +14,7 @@ from evogan.engine.account import Account
 from evogan.engine.confirm import Confirmation
 from evogan.engine.ending import Ending
 from evogan.engine.judge import Judge
-from evogan.engine.loop import Told
+from evogan.engine.loop import REPEATS, Told
 from evogan.engine.pareto import ranks, spread_out
 from evogan.engine.rows import RunDocument
 from evogan.engine.store import Store
@@ -174,18 +174,28 @@ class RunHistory:
 
     @cached_property
     def unfinished(self) -> str:
-        """How far the search is; empty if it is over. One that searched its whole space is over early."""
+        """How far the search is; empty if it is over. One that exhausted its space is over early."""
         if self.ended_early:
             return ""
         spent, budget = (self.spent[-1] if self.spent else 0.0), self.settings.evaluations
         limit = self.settings.total_seconds
         if spent >= budget - 1e-9 or (limit is not None and self.seconds and self.seconds[-1] >= limit):
             return ""
-        space = Space.from_document(self.settings.space, self.genes)
-        whole = {told.row.key for told in self.history if told.row.fidelity == 1.0 and not told.row.genome.changes}
-        if len(whole) >= space.size:
-            return ""
-        return f"not finished: {spent:g} of {budget} evaluations"
+        return "" if self._exhausted else f"not finished: {spent:g} of {budget} evaluations"
+
+    @property
+    def _exhausted(self) -> bool:
+        """Whether the loop ended since all of the space was evaluated, or nothing new of it was proposed."""
+        size = Space.from_document(self.settings.space, self.genes).size
+        asked: dict[float, set[str]] = {}
+        repeats, rows = 0, self.store.proposals(self.name)
+        for row in (row for row in rows if not row.genome.changes):
+            known = asked.setdefault(row.fidelity, set())
+            repeats = repeats + 1 if row.key in known else 0
+            known.add(row.key)
+        whole = len(asked.get(1.0, ())) >= size
+        stuck = repeats >= REPEATS and any(len(known) >= size for known in asked.values())
+        return (whole or stuck) and len(rows) == len(self.history)
 
     @property
     def is_through(self) -> bool:
@@ -213,7 +223,7 @@ class RunHistory:
         ranked = sorted(zip(order, first.values(), strict=True), key=lambda pair: (pair[0], pair[1].values))
         return [told for _, told in ranked]
 
-    @property
+    @cached_property
     def front(self) -> list[Told]:
         """The genomes of the ranking that no other dominates; of one objective the best."""
         values = [told.values or () for told in self.ranking]

@@ -223,6 +223,8 @@ class Loop:
         if pushed or self.space.key(genome) != key:
             key = self.space.key(genome)
             proposal = replace(proposal, vector=self.space.encode(genome))
+        elif self.space.conflicts:
+            proposal = replace(proposal, vector=self.space.repaired(proposal.vector))
         if not self._account.known(key, proposal.fidelity):
             self._repeats = 0
         return proposal, genome, pushed

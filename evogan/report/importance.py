@@ -14,12 +14,15 @@ from evogan.extremes import scaled, tamed
 LEAST = 10  # completed evaluations, below which a forest says nothing
 LEAST_R2 = 0.1
 REPEATS = 5  # shuffles of each gene
+FOLDS = 5
 Array = NDArray[np.float64]
+Predict = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Permutation importance, most important gene first: the share of variance that shuffling a gene costs."""
+    """Permutation importance on genomes that the forest has not seen, most important gene first: the share of variance
+    that shuffling a gene costs. `r2`: without any shuffling."""
 
     genes: list[str]
     means: NDArray[np.float64]
@@ -38,40 +41,48 @@ def gene_importance(run: RunHistory) -> Importance | str:
         fitness = np.log(fitness)
     if np.ptp(fitness) == 0:
         return "All genomes have the same fitness: no gene mattered."
-    from sklearn.ensemble import RandomForestRegressor
-
-    fitness = scaled(fitness)
     vectors = np.array([run.space.encode(told.row.genome) for told in run.ranking])
-    forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=0)
-    r2 = float(forest.fit(vectors, fitness).oob_score_)
+    r2, drops = _held_out(_forest, vectors, scaled(fitness))
     if not r2 >= LEAST_R2:
         return (
             f"A random forest on {n} genomes does not predict the fitness of those it has not seen "
-            f"(out-of-bag R² {r2:.2f}), so it has nothing to say on which genes mattered."
+            f"(R² {r2:.2f}), so it has nothing to say on which genes mattered."
         )
-    drops = _drops(forest.predict, vectors, fitness)
     order = np.argsort(drops.mean(axis=1))[::-1]
     genes = [run.space.genes[i].name for i in order]
     return Importance(genes, drops.mean(axis=1)[order], drops.std(axis=1)[order], r2, n)
 
 
-def _drops(predict: Callable[[Array], Array], vectors: Array, values: Array) -> Array:
-    """What of R2 is lost when a column is shuffled: (columns, REPEATS). (Breiman, Random Forests, 2001.)
+def _forest(vectors: Array, values: Array) -> Predict:
+    from sklearn.ensemble import RandomForestRegressor
+
+    fitted: Predict = RandomForestRegressor(100, min_samples_leaf=2, random_state=0).fit(vectors, values).predict
+    return fitted
+
+
+def _held_out(fit: Callable[[Array, Array], Predict], vectors: Array, values: Array) -> tuple[float, Array]:
+    """R2 of rows by models that have not seen them, and what of it is lost when a column is shuffled: (columns,
+    REPEATS). (Breiman, Random Forests, 2001; of rows that it has seen, to a forest everything matters.)
 
     One prediction a column, where scikit-learn's own makes one a shuffle: few rows take a forest as long as many.
     """
     rng = np.random.default_rng(0)
-    n = len(values)
+    fold = rng.permutation(len(values)) % FOLDS
+    models = [fit(vectors[fold != k], values[fold != k]) for k in range(FOLDS)]
 
-    def r2(predicted: Array) -> Array:
-        """Of every row."""
-        lost: Array = 1 - ((predicted - values) ** 2).mean(axis=-1) / values.var()
-        return lost
+    def r2(rows: Array) -> Array:
+        """Of each of several versions (versions, n, columns) of the rows."""
+        predicted = np.empty(rows.shape[:2])
+        for k, predict in enumerate(models):
+            part = rows[:, fold == k]
+            predicted[:, fold == k] = predict(part.reshape(-1, rows.shape[2])).reshape(len(rows), -1)
+        left: Array = 1 - ((predicted - values) ** 2).mean(axis=1) / values.var()
+        return left
 
+    whole = float(r2(vectors[None])[0])
     drops = np.empty((vectors.shape[1], REPEATS))
-    whole = r2(predict(vectors))
     for column in range(len(drops)):
-        shuffled = np.tile(vectors, (REPEATS, 1))
-        shuffled[:, column] = np.concatenate([rng.permutation(vectors[:, column]) for _ in range(REPEATS)])
-        drops[column] = whole - r2(predict(shuffled).reshape(REPEATS, n))
-    return drops
+        shuffled = np.tile(vectors, (REPEATS, 1, 1))
+        shuffled[:, :, column] = [rng.permutation(vectors[:, column]) for _ in range(REPEATS)]
+        drops[column] = whole - r2(shuffled)
+    return whole, drops

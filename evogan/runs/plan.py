@@ -69,8 +69,9 @@ def settle(
 def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: bool, **more: Any) -> SearchSettings:
     """`early`: whether a training can be judged before its end. `more`: what is settled already."""
     asked = {name: one.default for name, one in options_of(SearchSettings).items()} | dict(asked)
-    strategy, fitness, evaluations = (
-        read_as(SearchSettings, name, asked[name]) for name in ("strategy", "fitness", "evaluations")
+    strategy, fitness, evaluations, replicates, race = (
+        read_as(SearchSettings, name, asked[name])
+        for name in ("strategy", "fitness", "evaluations", "replicates", "race")
     )
     expect("options", asked["options"], (Mapping, NoneType), "a mapping of names to values")
     options = dict(asked["options"] or {})
@@ -83,13 +84,14 @@ def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: b
     settled = {
         "space": space.document(),
         "strategy": strategy,
-        "options": _planned(strategy, evaluations) | {name: plain(value) for name, value in options.items()},
+        "options": _planned(strategy, evaluations // (1 if race else replicates))
+        | {name: plain(value) for name, value in options.items()},
         "learn_from": settle_sources(asked["learn_from"], by_default=by_default),
         "seed_genomes": tuple(dict(seed.genome) for seed in read_seeds(asked["seed_genomes"], space, place)),
     }
     return SearchSettings(**asked | settled | more)
 
 
-def _planned(strategy: str, evaluations: int) -> dict[str, Any]:
+def _planned(strategy: str, proposals: int) -> dict[str, Any]:
     """A strategy that plans over its budget is told it; an extended run keeps the plan that it began with."""
-    return {"evaluations": max(evaluations, 4)} if "evaluations" in strategy_options(strategy) else {}
+    return {"evaluations": max(proposals, 4)} if "evaluations" in strategy_options(strategy) else {}

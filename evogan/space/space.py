@@ -255,6 +255,14 @@ class Space:
         """The genome at a point of the unit cube, snapped to levels, with active genes only."""
         return self._select({gene.name: gene.level(u) for gene, u in zip(self.genes, vector, strict=True)})
 
+    def repaired(self, vector: Sequence[float]) -> tuple[float, ...]:
+        """The point itself, but for active genes that `repair` gave another level: these lie in its middle."""
+        genome = self.decode(vector)
+        return tuple(
+            u if same(genome.get(gene.name, level := gene.level(u)), level) else gene.unit(genome[gene.name])
+            for gene, u in zip(self.genes, vector, strict=True)
+        )
+
     def encode(self, genome: Mapping[str, Value]) -> tuple[float, ...]:
         """A point of the unit cube that decodes to `genome` (snapped); inactive genes lie at 0.5."""
         return tuple(gene.unit(genome[gene.name]) if gene.name in genome else 0.5 for gene in self.genes)

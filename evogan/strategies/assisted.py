@@ -19,7 +19,7 @@ trained are believed to turn out as predicted, so that asks while results are pe
 
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
-by the model's judgement instead of the last value).
+by the model's judgement instead of the last value). So does one where nothing new is left to begin with.
 
 Hyperparameters are fitted anew when there are a twentieth more results than at the last fit; what is told
 in between conditions the model at once.
@@ -219,14 +219,30 @@ class AssistedEvolution(MultiFidelity):
             return self._settled([point.vector])[0], 0, point.operator, ()
         model = self._model()
         for rung in reversed(range(self.top)):
-            above = {*self._rungs[rung + 1], *(cells for cells, r in self._pending.values() if r == rung + 1)}
-            waiting = [cells for cells in self._completed(rung) if cells not in above]
-            if waiting and len(above) < len(self._rungs[rung]) // self.eta:
-                mean, _ = model.predict(self._units(waiting), self.top)
-                best = waiting[int(np.argmin(mean))]
-                return best, rung + 1, "promotion", (self._numbers[rung][best],)
+            due = len(self._above(rung)) < len(self._rungs[rung]) // self.eta
+            if due and self._waiting(rung):
+                return self._promotion(model, rung)
         child, parents = self._best_child(model, self._risk())
+        if child in self._rungs[0]:  # a small space has no other left
+            for rung in reversed(range(self.top)):
+                if self._waiting(rung):
+                    return self._promotion(model, rung)
         return child, 0, "expected improvement", parents
+
+    def _above(self, rung: int) -> set[Cells]:
+        """What went on from it."""
+        return {*self._rungs[rung + 1], *(cells for cells, r in self._pending.values() if r == rung + 1)}
+
+    def _waiting(self, rung: int) -> list[Cells]:
+        above = self._above(rung)
+        return [cells for cells in self._completed(rung) if cells not in above]
+
+    def _promotion(self, model: GaussianProcess | Trended, rung: int) -> tuple[Cells, int, str, tuple[int, ...]]:
+        """Of what waits there the one that the model believes best at full fidelity."""
+        waiting = self._waiting(rung)
+        mean, _ = model.predict(self._units(waiting), self.top)
+        best = waiting[int(np.argmin(mean))]
+        return best, rung + 1, "promotion", (self._numbers[rung][best],)
 
     def _best_child(
         self, model: GaussianProcess | Trended, risk: GaussianProcess | None
