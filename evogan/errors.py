@@ -24,6 +24,8 @@ class UserError(Exception):
 def unknown(what: str, name: object, allowed: Iterable[str]) -> UserError:
     """The error for a name that is not in a list, with the nearest right one."""
     names, name = list(allowed), shortened(one_line(str(name)))
+    if not names:
+        return UserError(f"unknown {what} '{name}': there is none yet")
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, MutableMapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 from evogan.errors import UserError, summary
@@ -21,6 +22,7 @@ from evogan.stable import digest
 
 GROUP = "evogan.plugins"
 _IMPORTED: set[str] = set()
+_MODULES: set[str] = set()  # as Python calls them
 Entry = TypeVar("Entry")
 
 
@@ -57,6 +59,13 @@ def imported(names: Iterable[str]) -> bool:
     return names <= _IMPORTED
 
 
+def at_fault(error: BaseException) -> bool:
+    """Whether code of a plugin raised it, or called what did."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    modules = {str(frame.f_globals.get("__name__")) for frame in frames}
+    return any(module == name or module.startswith(f"{name}.") for module in modules for name in _MODULES)
+
+
 def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:
     """Errors: UserError if the table has an entry of that name."""
     if name in table:
@@ -71,11 +80,12 @@ def _import(name: str) -> str:
     try:
         if path is None:
             importlib.import_module(name)
+            _MODULES.add(name)
         else:
             _import_file(path)
     except UserError as error:
         raise UserError(f"plugin '{name}': {error}") from None
-    except Exception as error:  # whatever its code raises
+    except (Exception, SystemExit) as error:  # whatever its code raises
         raise UserError(f"plugin '{name}' cannot be imported: {summary(error)}") from None
     _IMPORTED.add(name)
     return name
@@ -84,6 +94,7 @@ def _import(name: str) -> str:
 def _import_file(path: Path) -> None:
     """Once, under a name that is the same in every process, so that what it defines can be sent to workers."""
     called = f"evogan_plugin_{path.stem}_{digest(str(path))[:6]}"
+    _MODULES.add(called)
     if called in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(called, path)

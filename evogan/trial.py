@@ -26,6 +26,7 @@ VALIDATION = "validation_"  # before the name of a metric: what chooses its chec
 FRESH = 1000  # replicates from here on are never used by search: winners are checked on them
 RECIPE = 3  # rises when the same genome would train differently
 STATE = "training.safetensors"  # the file of an evaluation that a higher fidelity goes on from
+IN_PLUGIN = "in_plugin"  # in a provenance: it crashed in a plugin's code, which may be mended; so every run tries again
 CHOSEN_BY = "chosen_by"  # in a provenance: by which metrics, and at which score, the weights were chosen, if not by FID
 EARLY_FID = "early_fid"  # in what is reported before the first checkpoint: of few samples, to be compared with no other
 PLAYERS = "players.safetensors"  # the file with all players as they were at the end of a training
@@ -197,8 +198,8 @@ class Evaluation:
 
     status: Status
     scores: tuple[Mapping[str, float], ...] = ()
-    curve: tuple[Mapping[str, float], ...] = ()
-    diagnostics: tuple[Mapping[str, Any], ...] = ()
+    curve: tuple[Mapping[str, float], ...] = field(default=(), repr=False)
+    diagnostics: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     flags: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -219,6 +220,8 @@ class Evaluation:
 
         And for this choice: it has the metrics, and its weights are those of the checkpoint that is chosen by them.
         """
+        if IN_PLUGIN in self.provenance:
+            return False
         if self.status == "timed_out":
             return offer.seconds <= self.limits.seconds
         if self.status == "out_of_memory":

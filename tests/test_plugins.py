@@ -286,3 +286,18 @@ def test_workers_know_a_backbone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)["counts"]
     assert (counts["evaluations"], counts["failed"]) == (2, 0)
+
+
+def test_what_crashed_in_a_plugin_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    """It may have been mended; and of the genome itself nothing is known."""
+    space = write_space(tmp_path, loss="wasserstein")
+    plugin = tmp_path / "mine.py"
+    search = f"search {space} --evaluations 2 {SMALLEST} --references none"
+    plugin.write_text(SPREAD.replace("fake.std()", "fake.sdt()"))
+    broken = shell(f"{search} --plugin mine.py --fitness spread --name broken", tmp_path)
+    assert broken.returncode == 1 and "2 failed" in broken.stderr, broken.stderr
+    plugin.write_text(SPREAD)
+    mended = shell(f"{search} --plugin mine.py --fitness spread --name mended", tmp_path)
+    assert mended.returncode == 0 and "2 evaluated, 0 cached, 0 failed" in mended.stderr, mended.stderr
+    again = shell(f"{search} --plugin mine.py --fitness spread --name again", tmp_path)
+    assert again.returncode == 0 and "2 cached" in again.stderr, again.stderr

@@ -287,6 +287,16 @@ def test_hostile_names_are_only_names(objective_run: RunHistory, tmp_path: Path)
     assert "[bold]kind" in text_of(tables.best_genomes(objective_run))
 
 
+def test_a_fitness_that_is_no_number_is_said_to_be_none() -> None:
+    def nan(trial: Trial) -> Evaluation:
+        return Evaluation(status="completed", scores=({"fid": math.nan},))
+
+    run = make_run(Store(), load_space("wdcgan"), nan, fresh=0)
+    assert facts.verdict(run) == (
+        "Nothing completed: all 30 evaluations failed (no finite FID 30). The first: no finite FID at any checkpoint."
+    )
+
+
 def test_objective_run(objective_run: RunHistory, tmp_path: Path) -> None:
     html = write_report(objective_run, tmp_path).read_text()
     assert "no published reference" in facts.verdict(objective_run)

@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from contextlib import suppress
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -28,6 +28,7 @@ from evogan.cli import (
 from evogan.cli.options import Grouped
 from evogan.cli.streams import finish, open_closed, spell_out
 from evogan.errors import NothingCompleted, UserError, one_line
+from evogan.version import __version__
 
 app = typer.Typer(
     help="Evolve GANs that work.",
@@ -36,6 +37,22 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # half the time of `--help`
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None: ...
+
+
 app.command(cls=Grouped)(searching.search)
 app.command(cls=Grouped)(searching.resume)
 app.command()(searching.status)
@@ -114,7 +131,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
-        _stop("stopped; the same command, or `evogan resume`, goes on", 130)
+        _stop("stopped; the same command goes on, or `evogan resume` with a run that had begun", 130)
     raise SystemExit(code)
 
 

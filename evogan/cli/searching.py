@@ -104,10 +104,11 @@ def _tell(run: Run, as_json: bool) -> None:
     page = run.report()
     if as_json:
         print_json(tables.as_document(run) | {"report": str(page)})
-        return
-    say(tables.verdict(run))
-    if not run.ranking and (traceback := facts.traceback_file(run)):
-        say(f"the first traceback  {traceback}")
-    say(f"report  {page}")
-    for image in sorted(page.parent.glob("*.png")):
-        say(f"grid    {image}")
+    else:
+        say(tables.verdict(run))
+        if not run.ranking and (traceback := facts.traceback_file(run)):
+            say(f"the first traceback  {traceback}")
+        say(f"report  {page}")
+        for image in sorted(page.parent.glob("*.png")):
+            say(f"grid    {image}")
+    raise typer.Exit(0 if run.ranking or not run.history else 1)

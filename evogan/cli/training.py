@@ -88,7 +88,7 @@ def train(
         )
     if as_json:
         print_json(tables.evaluation_document(evaluation) | {"files": str(folder)})
-        return
+        raise typer.Exit(int(evaluation.failed))
     say(tables.scores(evaluation))
     for sentence in filter(None, (*facts.why(evaluation), facts.estimate(evaluation))):
         say(sentence)
@@ -98,6 +98,7 @@ def train(
             say(f"players    {folder / PLAYERS}")
         say(f"grid       {folder / 'samples.png'}")
     say(f"page       {folder / NAME}")
+    raise typer.Exit(int(evaluation.failed))
 
 
 @takes(EXTENSIONS)

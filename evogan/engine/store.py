@@ -347,7 +347,7 @@ class Store:
         query = sa.select(runs.c.name, runs.c.document).where(runs.c.name == name)
         for row in self._rows(query, rows.DocumentRow, runs):
             return dict(row.document)
-        raise unknown("run", name, self.names() or ["none yet"])
+        raise unknown("run", name, self.names())
 
     def names(self) -> list[str]:
         """Of the runs, oldest first; what each was started with may be damaged."""

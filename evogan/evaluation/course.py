@@ -29,10 +29,22 @@ from evogan.families.build import build
 from evogan.fitness import NonFiniteSamples
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.plugins import at_fault
 from evogan.training import Diverged, Plan, State, Trainer
 from evogan.training.flops import flops_per_step
 from evogan.training.rounds import Rounds
-from evogan.trial import CHOSEN_BY, PLAYERS, STATE, TRACEBACK, Choice, Evaluation, Failure, Stopped, Trial
+from evogan.trial import (
+    CHOSEN_BY,
+    IN_PLUGIN,
+    PLAYERS,
+    STATE,
+    TRACEBACK,
+    Choice,
+    Evaluation,
+    Failure,
+    Stopped,
+    Trial,
+)
 from evogan.version import __version__
 from evogan.zoo.gan import LooksThrough
 
@@ -72,6 +84,7 @@ class Course:
         self._before = 0.0  # seconds that an earlier evaluation spent on this training
         self._cost: dict[str, float] = {}
         self._continued: dict[str, Any] = {}  # from which fidelity, or why not
+        self._crashed: dict[str, Any] = {}  # in whose code
         self._at = 0  # the phase that it is in
 
     def run(self) -> Generator[tuple[Trainer, int], None, Evaluation]:
@@ -91,11 +104,12 @@ class Course:
             failure, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
             if failure == "crashed":
                 self._record.files[TRACEBACK] = whole_traceback(error)
+                self._crashed = {IN_PLUGIN: True} if at_fault(error) else {}
         record = self._record
         cut_short = failure if record.scores else None
         if cut_short is not None:
             reason = f"{cut_short.replace('_', ' ')}: {reason}"
-        choice, more = self._trial.choice, dict(self._continued)
+        choice, more = self._trial.choice, self._continued | self._crashed
         if self._together > 1:
             more["trained_together"] = self._together
         if self._scoring.shown.judged is not None:

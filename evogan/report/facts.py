@@ -442,8 +442,10 @@ def verdict(run: RunHistory) -> str:
         return "Nothing was evaluated yet."
     if not run.ranking:
         statuses = Counter(evaluation.status for evaluation in evaluations(run))
-        said = ", ".join(f"{status.replace('_', ' ')} {n}" for status, n in statuses.most_common())
-        first = run.history[0].evaluation.reason
+        unmeasured = f"no finite {metric}"
+        called = {"completed": unmeasured, "out_of_memory": "out of memory", "timed_out": "timed out"}
+        said = ", ".join(f"{called.get(status, status)} {n}" for status, n in statuses.most_common())
+        first = run.history[0].evaluation.reason or f"{unmeasured} at any checkpoint"
         return f"Nothing completed: all {statuses.total()} evaluations failed ({said}). The first: {first}."
     searched = f"{metric} {short(fitness(run, run.ranking[0]))} in the search"
     known, reference = _references(run), best_reference(run)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class Run(RunHistory):
     """A search and what it found: `best`, `history`, `confirmations`, `to_dataframe()`, `report()`."""
 
+    def __repr__(self) -> str:
+        return f"<Run '{self.name}': {facts.verdict(self)}>"
+
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the HTML report and sample grids, beside the store or into `folder`; the path of the page."""
         from evogan.report import write_report

@@ -49,7 +49,7 @@ def serve(
     """
     watched = WatchedStore(store, title, names)
     if start and start not in watched.names():
-        raise unknown("run", start, watched.names() or ["none yet"])
+        raise unknown("run", start, watched.names())
     found, listening = bound(host, port)
     if found != port:
         say(f"port {port} is in use: {found} is taken")

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import Literal, Protocol
 
 from evogan.errors import UserError, summary, whole_traceback
-from evogan.trial import TRACEBACK, Evaluation, Limits, Trial
+from evogan.plugins import at_fault
+from evogan.trial import IN_PLUGIN, TRACEBACK, Evaluation, Limits, Trial
 
 Evaluate = Callable[[Trial], Evaluation]
 
@@ -64,5 +65,7 @@ def evaluate_safely(evaluate: Evaluate, trial: Trial) -> Evaluation:
     except MemoryError as error:
         failed = Evaluation(status="out_of_memory", reason=str(error) or "out of memory")
     except (Exception, SystemExit) as error:
-        failed = Evaluation(status="crashed", reason=summary(error), files={TRACEBACK: whole_traceback(error)})
+        provenance = {IN_PLUGIN: True} if at_fault(error) else {}
+        files = {TRACEBACK: whole_traceback(error)}
+        failed = Evaluation(status="crashed", reason=summary(error), provenance=provenance, files=files)
     return replace(failed, cost={"seconds": perf_counter() - started})
