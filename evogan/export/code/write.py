@@ -18,6 +18,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from evogan.data.image import SUFFIXES
 from evogan.errors import UserError
 from evogan.export.code.format import WIDTH, formatted
 from evogan.export.code.losses import loss
@@ -121,11 +122,13 @@ def _context(wanted: Wanted, genes: Genes) -> dict[str, Any]:
             "noise": derive_seed(wanted.seed, "noise"),
         },
         "ema": genes["ema"] if genes["ema"] > 0 else 0,
+        "sampled": "average" if genes["ema"] > 0 else "generator",
         "version": __version__,
         "command": _quoted(wanted.command),
         "file": f"{_quoted(wanted.name)}.py",
         "out": _quoted(wanted.name),
         "kimg": float(wanted.kimg),
+        "suffixes": SUFFIXES,
         "title": _quoted(wanted.title),
         "about": "\n".join(textwrap.wrap(_quoted(wanted.source) or "A GAN that was found.", WIDTH)),
         "norm": genes.get("reconstruction_norm", "l2"),
