@@ -34,6 +34,8 @@ from evogan.space import Space, load_space
 from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from evogan.evaluation.architecture import Player
     from evogan.evaluation.checkpoint import Generator
     from evogan.evaluation.critic import Critic
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 SIZE, CHANNELS, CLASSES = 32, 3, 10  # of the images that a GAN is described for
 MOST_CLASSES = 1000
+COMPARED = 16  # images that exported code makes of trained weights, as evogan does
 Data = str | Path | Any  # what holds images, too: arrays, torch Datasets
 LAST_REPLICATE = 1_000_000
 OF_AN_OBJECTIVE = {"fitness": "value", "confirm": 0}  # where nothing else is asked for
@@ -348,10 +351,12 @@ def _writes(genome: Mapping[str, Value]) -> bool:
 
 @dataclass(frozen=True)
 class Code:
-    """A GAN as one file of PyTorch: its `text`, and a `name` for it."""
+    """A GAN as one file of PyTorch: its `text`, a `name` for it, and of a trained one the `weights` that the file's
+    `Generator` loads."""
 
     name: str
     text: str
+    weights: Mapping[str, Tensor] | None = None
 
 
 def export_code(
@@ -362,6 +367,7 @@ def export_code(
     classes: int | None = None,
     change: Mapping[str, Value] | None = None,
     seed: int | None = None,
+    weights: bool = True,
     runs: str | Path | None = None,
     store: str | None = None,
     plugins: Sequence[str] = (),
@@ -370,10 +376,12 @@ def export_code(
 
     gan: a published genome's name, a TOML file, a .safetensors of a training, or the name of a run (its best).
     image_size, channels, classes: of the images that it is to make; else as it was trained, or 32x32 in colour, of 10
-    classes. seed: of a training by evogan, else that of the GAN's own. Errors: UserError, for a GAN that no code is
-    written for, too.
+    classes. seed: of a training by evogan, else that of the GAN's own. weights: of a trained GAN these, too, unless
+    something of it is changed. Errors: UserError, for a GAN that no code is written for, and for weights of which the
+    code makes other images.
     """
     from evogan.export.code import Wanted, write_code
+    from evogan.export.code.weights import weights as matched
     from evogan.export.found import find
 
     _plugins({"plugins": plugins})
@@ -387,21 +395,22 @@ def export_code(
         )
     }
     seed = read_option("seed", found.seed if seed is None else seed, int, low=0, high=LARGEST_SEED)
-    return Code(
-        found.name,
-        write_code(
-            Wanted(
-                genome=_changed(found.genome, change or {}),
-                seed=seed,
-                kimg=found.kimg,
-                name=found.name,
-                title=found.title,
-                source=found.source,
-                command=f"evogan export code {gan}",
-                **form,
-            )
-        ),
+    wanted = Wanted(
+        genome=_changed(found.genome, change or {}),
+        seed=seed,
+        kimg=found.kimg,
+        name=found.name,
+        title=found.title,
+        source=found.source,
+        command=f"evogan export code {gan}",
+        **form,
     )
+    text = write_code(wanted)
+    same = wanted.genome == found.genome and all(getattr(found, name) == value for name, value in form.items())
+    if found.file is None or not same or not weights:
+        return Code(found.name, text)
+    trained = load(found.file)
+    return Code(found.name, text, matched(wanted, trained.gan, trained.prompt(COMPARED)))
 
 
 def export_onnx(

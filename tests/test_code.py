@@ -8,22 +8,29 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from evogan import shipped
+from evogan import load, shipped
 from evogan.data import DataSpec, load_dataset
 from evogan.data.load import called
 from evogan.errors import UserError
+from evogan.evaluation.checkpoint import pack_generator
 from evogan.export.code import Wanted, unsupported, write_code
-from evogan.export.code.compare import as_module, furthest, narrow, some_images
-from evogan.families import family_of
+from evogan.export.code.compare import as_module, default, furthest, narrow, some_images
+from evogan.export.code.weights import weights
+from evogan.families import family_of, image_fields
+from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import load_space
+from evogan.trial import GANTask
+from evogan.zoo.backbones.progressive import Growth
+from evogan.zoo.gan import GAN, Prompt
 from tests import test_cli
 from tests.test_cli import mistake
 
@@ -109,6 +116,109 @@ def imported(node: ast.AST) -> set[str]:
     if isinstance(node, ast.Import):
         return {alias.name.partition(".")[0] for alias in node.names}
     return {str(node.module).partition(".")[0]} if isinstance(node, ast.ImportFrom) else set()
+
+
+def trained(wanted: Wanted) -> GAN:
+    """As if: nothing of its generator is at its first value, which is often 0."""
+    gan = build(wanted.genome, image_fields(wanted.image_size, wanted.channels, wanted.classes), wanted.seed)
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for x in gan.sampler.parameters():
+            x += 0.1 * torch.randn(x.shape, generator=rng)
+        for name, x in gan.sampler.named_buffers():
+            if name.endswith(("mean", "var", "noise")):
+                x += torch.rand(x.shape, generator=rng)
+    return gan
+
+
+def prompt(gan: GAN, wanted: Wanted, n: int = 12) -> Prompt:
+    """Made by a generator of random numbers."""
+    found = gan.prompts(n, {"labels": torch.arange(n) % wanted.classes}, torch.Generator().manual_seed(1))
+    return {name: x if name == "labels" else x.to(torch.get_default_dtype()) for name, x in found.items()}
+
+
+def far_from_evogan(wanted: Wanted) -> float:
+    """How far pixels are from evogan's, of a plain `Generator()` of the file that has loaded the trained weights."""
+    with default(torch.float64), torch.random.fork_rng(devices=[]):
+        gan = trained(wanted)
+        given = prompt(gan, wanted)
+        generator = as_module(write_code(wanted)).Generator()
+        generator.load_state_dict(weights(wanted, gan, given), strict=True)
+        with torch.no_grad():
+            ours = generator.eval()(*(given[name] for name in ("latent", *gan.prompted)))
+        theirs = gan.sample(given)
+    assert ours.dtype == torch.float64 and theirs.std() > 0
+    return float((ours.clamp(-1, 1) - theirs).abs().max())
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_trained_weights_make_the_images_of_evogan(name: str) -> None:
+    """To 1e-7, which samples of evogan are rounded to."""
+    assert far_from_evogan(small(name)) < 1e-7
+
+
+def test_trained_weights_of_random_genomes_make_the_images_of_evogan() -> None:
+    of = set()
+    for genome in random_genomes(40, seed=5):
+        try:
+            write_code(wanted(genome))
+        except UserError:  # images of 16x16 do not fit
+            continue
+        assert far_from_evogan(wanted(genome)) < 1e-7, dict(genome)
+        of.add(genome["backbone"])
+    assert {"improved_mlp", "progressive", "autogan", "resnet"} <= of
+
+
+def test_weights_of_which_the_code_makes_other_images_are_refused() -> None:
+    growing = small("pggan")
+    gan = trained(growing)
+    assert weights(growing, gan, prompt(gan, growing))
+    next(module for module in gan.sampler.modules() if isinstance(module, Growth)).keep(1.5)
+    with pytest.raises(UserError, match=r"^the code makes other images of these weights .*--no-weights"):
+        weights(growing, gan, prompt(gan, growing))
+    other = trained(small("dcgan"))
+    with pytest.raises(UserError, match=r"^the code's generator has not the weights of evogan's: --no-weights"):
+        weights(growing, other, prompt(other, growing))
+
+
+def file_of(wanted: Wanted, path: Path) -> Path:
+    form = {"image_size": wanted.image_size, "channels": wanted.channels}
+    task = GANTask(name="some", fingerprint="f", kimg=1, features="f", **form)
+    facts = {"key": GENES.key(wanted.genome), "tells_apart": list("abcdefghij"), "classes": list("abcdefghij")}
+    path.write_bytes(pack_generator(trained(wanted), wanted.genome, task, facts))
+    return path
+
+
+def test_a_trained_gan_is_taken_along(shell: test_cli.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights lie beside the code, which draws samples of them without evogan; of a changed GAN there are none."""
+    generator = load(file_of(small("sngan_projection"), tmp_path / "mine.safetensors"))
+    done = shell("export code mine.safetensors")
+    assert done.code == 0 and done.out.endswith("mine.pt  trained weights; python mine.py --weights mine.pt\n")
+    mistake(shell("export code mine.safetensors"), "'mine.py' exists", "--to")
+    for options, name in (("--no-weights", "alone.py"), ("--set critic_steps=2", "other.py"), ("--classes 3", "3.py")):
+        assert shell(f"export code mine.safetensors {options} --to {name}").code == 0
+        assert not (tmp_path / name).with_suffix(".pt").exists()
+    (tmp_path / "there.pt").touch()
+    mistake(shell("export code mine.safetensors --to there.py"), "'there.pt' exists")
+    module = as_module((tmp_path / "mine.py").read_text())
+    with torch.random.fork_rng(devices=[]):
+        mine = module.Generator()
+    mine.load_state_dict(torch.load(tmp_path / "mine.pt", weights_only=True), strict=True)
+    given = generator.prompt(5)
+    with torch.no_grad():
+        assert torch.allclose(mine.eval()(given["latent"], given["labels"]), generator.sample(5), atol=1e-5)
+    monkeypatch.setitem(sys.modules, "evogan", None)
+    assert samples_of(module, tmp_path / "mine.pt", tmp_path / "out") > 0
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["samples.png"]
+
+
+def samples_of(module: Any, weights: Path, to: Path) -> float:
+    """How much the pixels vary of what `--weights` draws."""
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
+        patch.setattr(sys, "argv", ["x.py", "--weights", str(weights), "--out", str(to), "--device", "cpu"])
+        module.main()
+    with Image.open(to / "samples.png") as grid:
+        return float(np.asarray(grid).std())
 
 
 def folder_of_images(folder: Path) -> Path:
@@ -206,6 +316,7 @@ def test_a_file_trains_by_itself(data: str, tmp_path: Path, monkeypatch: pytest.
     assert {"generator", "critic"} <= states.keys()
     with Image.open(tmp_path / "out" / "samples.png") as grid:
         assert grid.size == (64, 64) and np.asarray(grid).std() > 0
+    assert samples_of(module, tmp_path / "out" / "checkpoint.pt", tmp_path / "again") > 0
 
 
 def test_pixels_of_a_grid_are_those_of_the_images(tmp_path: Path) -> None:

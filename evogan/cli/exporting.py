@@ -29,11 +29,14 @@ def code(
     classes: Annotated[int | None, typer.Option(help="Of a conditional GAN; default: as trained, or 10.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of a training by evogan; default: the GAN's own, or 0.")] = None,
+    no_weights: Annotated[
+        bool, typer.Option("--no-weights", help="Of a trained GAN write the code alone, no .pt beside it.")
+    ] = False,
     runs: Runs = None,
     store: StoreURL = None,
     **asked: Any,
 ) -> None:
-    """Write a GAN as one readable file of PyTorch that trains it without evogan."""
+    """Write a GAN as one readable file of PyTorch that trains it without evogan; of a trained one its weights, too."""
     from evogan import api
     from evogan.cli.training import output_file
 
@@ -44,14 +47,21 @@ def code(
         classes=classes,
         change=read_pairs("gene", set_ or []),
         seed=seed,
+        weights=not no_weights,
         runs=runs,
         store=store,
         **asked,
     )
     to = output_file(to or Path(f"{found.name}.py"), ".py")
-    _check_new(to)
+    beside = [] if found.weights is None else [to.with_suffix(".pt")]
+    _check_new(to, *beside)
     to.write_text(found.text)
     say(f"{to}  {len(found.text.splitlines())} lines; python {to} --help")
+    for file in beside:
+        import torch
+
+        torch.save(found.weights, file)
+        say(f"{file}  trained weights; python {to} --weights {file}")
 
 
 Trained = Annotated[

@@ -27,7 +27,7 @@ KIMG = 100.0
 @dataclass(frozen=True)
 class Found:
     """A GAN by its genome, for images of this form, and what is known of its training: seed and budget. `name`: one
-    that Python can import."""
+    that Python can import. `file`: with its generator's weights."""
 
     name: str
     title: str
@@ -38,6 +38,7 @@ class Found:
     classes: int = CLASSES
     seed: int = 0
     kimg: float = KIMG
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         name = re.sub(r"\W", "_", self.name, flags=re.ASCII)
@@ -92,6 +93,7 @@ def _of_file(path: Path) -> Found:
         known["image_size"],
         known["channels"],
         len(players.form.tells_apart) or CLASSES,
+        file=path / GENERATOR if path.is_dir() else None if players.whole else path,
     )
     if "key" in known and "task" in known:
         found = replace(found, seed=derive_seed(known["key"], known["task"], 0))
@@ -119,4 +121,4 @@ def _of_run(run: Run) -> Found:
         kimg=task.get("kimg") or KIMG,
     )
     path = run.store.files(training.identity, training.evaluation) / GENERATOR
-    return replace(found, classes=_of_file(path).classes) if path.is_file() else found
+    return replace(found, classes=_of_file(path).classes, file=path) if path.is_file() else found
