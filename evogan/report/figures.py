@@ -220,7 +220,11 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
     with mpl.rc_context(STYLE):
         figure, axes = _axes(3.2)
         for rank, curve in reversed(list(enumerate(curves))):
-            color, label = (BEST, "best") if rank == 0 else (DOT, "next best" if rank == 1 else None)
+            color, label = (
+                (BEST, f"#{run.ranking[0].row.number}, best of the search")
+                if rank == 0
+                else (DOT, "next best" if rank == 1 else None)
+            )
             axes.plot(*zip(*curve, strict=True), "o-", ms=3, lw=1.8 - (rank > 0), color=color, label=label)
         values = [value for curve in curves for _, value in curve]
         reference = _reference(run)
