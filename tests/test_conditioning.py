@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -322,11 +323,15 @@ NAMES = ("cat", "dog", "7", "bird", "fish")
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("conditional") / "generator.safetensors"
-    gan = build(GENOME, image_fields(8, 1, CLASSES), 0)
+    return saved(tmp_path_factory.mktemp("conditional"), NAMES)
+
+
+def saved(folder: Path, names: Sequence[str]) -> Path:
+    """A generator of classes of these names."""
+    gan = build(GENOME, image_fields(8, 1, len(names)), 0)
     task = GANTask(name="pets", fingerprint="0", image_size=8, channels=1, kimg=1.0, features="none", samples=10)
-    path.write_bytes(pack_generator(gan, GENOME, task, {"fid": 1.0, "classes": [*NAMES]}))
-    return path
+    (folder / "generator.safetensors").write_bytes(pack_generator(gan, GENOME, task, {"fid": 1.0, "classes": [*names]}))
+    return folder / "generator.safetensors"
 
 
 def test_a_saved_generator_is_asked_for_a_class_by_name_or_number(file: Path) -> None:
@@ -346,6 +351,16 @@ def test_a_saved_generator_is_asked_for_a_class_by_name_or_number(file: Path) ->
 def test_a_label_that_does_not_exist_is_refused(file: Path, label: int | str) -> None:
     with pytest.raises(UserError, match=f"unknown label '{label}'.*cat, dog, 7, bird, fish"):
         Generator(file).sample(2, label=label)
+
+
+def test_where_all_names_are_numbers_a_label_is_a_name(tmp_path: Path) -> None:
+    """Of --classes 5,7 the label 1 is none: it would be sevens."""
+    generator = Generator(saved(tmp_path, ("5", "7")))
+    sevens = generator.sample(3, label=7)
+    assert torch.equal(sevens, generator.sample(3, label="7")) and torch.equal(sevens[1], generator.sample(3)[1])
+    for label in (1, "1", 0, "-1", "07"):
+        with pytest.raises(UserError, match=f"unknown label '{label}'.*allowed: 5, 7"):
+            generator.sample(2, label=label)
 
 
 def test_an_unconditional_generator_has_no_labels(tmp_path: Path) -> None:

@@ -110,7 +110,10 @@ def sample(
         int | None, typer.Option("-n", help="How many; default 64, of each --text 8, of --gif 16, of points 1,000.")
     ] = None,
     seed: int = 0,
-    label: Annotated[str | None, typer.Option(help="Of a conditional one: the class, by name or number.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Of a conditional one: the class, by name or, unless names are numbers, by place from 0."),
+    ] = None,
     code: Annotated[int | None, typer.Option(help="Of a GAN with an encoder: the category, from 0.")] = None,
     text: Annotated[
         list[str] | None,

@@ -4,6 +4,7 @@ encoder that one's weights, too."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +37,7 @@ MAGIC = "evogan.generator"
 ENCODER = "encoder/"  # how the names of its weights begin; no module's name has a slash
 MOST = 1_000_000  # images at once
 ROWS = 20  # of conditions that a grid shows, at most
+WHOLE = re.compile(r"[-+]?\d+")
 VALUE_COUNTS = torch.tensor([len(words) for words in ATTRIBUTES.values()])
 
 
@@ -105,8 +107,9 @@ class Generator:
         """`n` images, (n, C, H, W) in [-1, 1], or points; the same for the same `n`, seed, label and code. Of one that
         makes sequences a list of texts.
 
-        `label`: the class of a conditional generator's images, by its name or number; without one they have classes
-        in turn, or conditions at random. `code`: the category that they are all made of, from 0, where codes have one.
+        `label`: the class of a conditional generator's images, by its name, or, unless all names are numbers, by its
+        place from 0; without one they have classes in turn, or conditions at random. `code`: the category that they
+        are all made of, from 0, where codes have one.
         `text`: of a generator that learned from captions, a sentence, or several, of each of which there are `n`
         images, from the same latents; what it does not name is at random, but nothing is tilted. Errors: UserError for
         a label, a category or a word that does not exist.
@@ -423,7 +426,7 @@ class Generator:
         if str(label) in self.classes:
             return self.classes.index(str(label))
         try:
-            number = int(label)
+            number = -1 if all(map(WHOLE.fullmatch, self.classes)) else int(label)
         except ValueError:
             number = -1
         if not 0 <= number < len(self.classes):
