@@ -174,6 +174,12 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
     refuses(DataSpec(str(path)), str(path), ".npz")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "CSV", "tsv"])
+def test_a_table_of_points(suffix: str, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / f"pts.{suffix}", np.random.default_rng(0).normal(size=(50, 2)), delimiter=",")
+    refuses(DataSpec(str(tmp_path / f"pts.{suffix}")), "is a table", ".npy of shape (N, 2)")
+
+
 # ------------------------------------------------------------------------------------------- folders
 
 

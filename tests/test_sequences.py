@@ -142,6 +142,7 @@ def test_a_line_ends_where_an_editor_ends_it(tmp_path: Path) -> None:
         ("", "has 0 lines"),
         ("one line", "has 1 line with"),
         ("\n" * 50, "has 0 lines"),
+        ("0.5, -1\n2.0 3e-4\n.5\t1.\n" * 20, r"two numbers a line.*\.npy.*--tokens characters"),
         ("one two\n" * 5, "at least 20"),
         ("same line\n" * 50, "equal"),
         ("a\n" * 50, "one token alone"),

@@ -34,6 +34,7 @@ from evogan.trial import IMAGE_SIZES
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 LOOKED_AT, DARK = 1000, 16  # images, and the least that their brightest pixel should be
 ARRAYS = (".npz", ".npy")
+TABLES = (".csv", ".tsv")
 KINDS = "a folder of images, an .npz, .npy, .parquet or .txt file"
 
 
@@ -238,6 +239,11 @@ def _find(spec: DataSpec) -> Source:
             return load_parquet(path.stem, path.parent, [Path(path.name)])
     except OSError as error:
         raise UserError(f"data set '{spec.name}': {error.strerror}") from error
+    if there and path.suffix.lower() in TABLES:
+        raise UserError(
+            f"data set '{spec.name}' is a table: save points as an .npy of shape (N, 2), with np.save; "
+            "of images name the folder"
+        )
     if there:
         raise UserError(f"data set '{spec.name}' is a file of another kind: allowed: {KINDS}")
     if "/" in spec.name or path.suffix:

@@ -11,6 +11,7 @@ Rows of tokens are int32 (N, T); those that end before are filled with the end, 
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ COUNT, HELD_OUT, FEWEST = 10_000, 2_000, 20
 VOCABULARY, LENGTH = 500, 10  # of the oracle, if nothing is said
 MOST_TOKENS, LONGEST = 5000, 100  # of a text: rarer tokens are one, and longer lines are cut
 MOST_BYTES = 2**28
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+POINT = re.compile(rf"(?=.*\.){NUMBER}[\s,;]+{NUMBER}", re.IGNORECASE)  # of fractions, not "3 5"
 RARE = "<rare>"
 WORDS, CHARACTERS = "words", "characters"
 OPERATORS, LONGEST_SUM = "+-*/", 12
@@ -120,6 +123,11 @@ def _known(name: str, words: _Words, probabilities: Sequence[float], length: int
 def _text(spec: DataSpec, path: Path) -> Dataset:
     """A tenth is held out; a line that is there twice may be on both sides."""
     lines, notes = _lines(spec.name, path)
+    if spec.tokens is None and all(map(POINT.fullmatch, lines)):
+        raise UserError(
+            f"'{path}' has two numbers a line: save points as an .npy of shape (N, 2), with np.save; or, if they are "
+            f"text, say --tokens {CHARACTERS}"
+        )
     unit = spec.tokens or (WORDS if 2 * sum(len(line.split()) > 1 for line in lines) > len(lines) else CHARACTERS)
     sequences = [line.split() if unit == WORDS else list(line) for line in lines]
     if long := sum(len(sequence) > LONGEST for sequence in sequences):
