@@ -223,6 +223,14 @@ def test_folder_of_mixed_sizes_needs_a_size(tmp_path: Path) -> None:
     assert load_dataset(DataSpec(str(tmp_path), image_size=6)).images.shape[1:] == (1, 6, 6)
 
 
+def test_images_that_are_blown_up_are_counted(tmp_path: Path) -> None:
+    for number in range(20):
+        side = (2, 16, 17, 40)[number % 4]
+        save_image(tmp_path / f"{number}.png", pixels(side, side + 1, seed=number))
+    assert "; 5 images enlarged more than twice" in load_dataset(DataSpec(str(tmp_path), image_size=32)).describe()
+    assert "enlarged" not in load_dataset(DataSpec(str(tmp_path), image_size=4)).describe()
+
+
 def test_folder_mistakes(tmp_path: Path) -> None:
     refuses(DataSpec(str(tmp_path)), "no images", str(tmp_path), ".png")
     for number in range(3):

@@ -19,7 +19,7 @@ from evogan.data.dataset import Images
 from evogan.data.image import File, deepest, read_file
 from evogan.data.resize import resize
 from evogan.data.source import Rows, depth, scaled
-from evogan.errors import UserError
+from evogan.errors import UserError, counted
 from evogan.trial import IMAGE_SIZES
 
 AT_ONCE = 64  # files that one thread reads in a go
@@ -98,6 +98,7 @@ class Pictures:
                 continue
             part.frames += found.frames
             part.cropped += size is not None and pixels.shape[1] != pixels.shape[2]
+            part.enlarged += size is not None and 2 * min(pixels.shape[1:]) < size
             part.deep += found.pixels.dtype == np.uint16
             if found.upper:
                 part.upper += 1
@@ -140,13 +141,14 @@ class _Part:
     bad: list[str] = field(default_factory=list)
     frames: int = 0
     cropped: int = 0
+    enlarged: int = 0
     deep: int = 0
     upper: int = 0
     brightest: int = 0
 
     def add(self, other: _Part) -> None:
         self.bad += other.bad
-        for name in ("frames", "cropped", "deep", "upper"):
+        for name in ("frames", "cropped", "enlarged", "deep", "upper"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.brightest = max(self.brightest, other.brightest)
 
@@ -156,6 +158,8 @@ class _Part:
             yield f"of {self.frames:,} images with several frames the first is taken"
         if self.cropped:
             yield f"of {self.cropped:,} images that are not square the centre is taken"
+        if self.enlarged:
+            yield f"{counted(self.enlarged, 'image')} enlarged more than twice"
         if self.deep:
             yield f"{self.deep:,} grey images of 16 bits are read as {bits} bits, 0 to {2**bits - 1:,}"
         if self.upper:
