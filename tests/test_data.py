@@ -541,7 +541,7 @@ def test_npz_channels_last_equals_channels_first(tmp_path: Path) -> None:
         ({"x": pixels(9, 4, 4)}, ["no array 'images'", "x"]),
         ({"images": np.zeros((9, 4, 4))}, ["float64", "uint8"]),
         ({"images": pixels(9, 4)}, ["(9, 4)", "(N, H, W)"]),
-        ({"images": pixels(9, 4, 4, 5)}, ["(9, 4, 4, 5)", "(N, H, W)"]),
+        ({"images": pixels(9, 6, 6, 5)}, ["(9, 6, 6, 5)", "(N, H, W)"]),
         ({"images": pixels(9, 4, 6)}, ["6x4", "--image-size"]),
         ({"images": pixels(3, 4, 4)}, ["too few images"]),
         ({"images": pixels(0, 4, 4)}, ["too few images"]),

@@ -191,6 +191,15 @@ ARRAYS: dict[str, tuple[np.ndarray, np.ndarray, str]] = {
         np.floor((DEEP >> 4) * 255.0 / 4095 + 0.5),
         "16 bits are read as 12 bits, 0 to 4,095",
     ),
+    "floats to 255": (
+        GREY * np.float32(0.99),
+        np.rint(GREY[..., None] * np.float32(0.99)),
+        "taken as 0 to 255, and rounded",
+    ),
+    "masks": (GREY % 2, GREY[..., None] % 2 * 255, "uint8 has 0 and 1 alone, and is taken as black and white"),
+    "masks of 16 bits": ((GREY % 2).astype(np.uint16), GREY[..., None] % 2 * 255, "taken as black and white"),
+    "masks of integers": ((GREY % 2).astype(np.int64), GREY[..., None] % 2 * 255, "taken as black and white"),
+    "masks of floats": ((GREY % 2).astype(float), GREY[..., None] % 2 * 255, "float64 is taken as from [0, 1]"),
     "truths": (GREY > 127, (GREY[..., None] > 127) * 255, "True is white"),
 }
 
@@ -212,7 +221,12 @@ def test_arrays(kind: str, suffix: str, tmp_path: Path) -> None:
     ("images", "words"),
     [
         (UNIT * 1.2, ["from 0 to 1.2"]),
-        (UNIT * 1.05 - 0.05, ["from -0.05 to 1", "[0, 1] or [-1, 1]"]),
+        (UNIT * 1.05 - 0.05, ["from -0.05 to 1", "[0, 1], [-1, 1] or [0, 255]"]),
+        (UNIT - 0.5, ["from -0.5 to 0.5", "add 0.5"]),
+        ((UNIT - 0.5).astype(np.float16), ["from -0.5 to 0.5", "add 0.5"]),
+        ((COLOUR - 128.0) / 255, ["from -0.50", "add 0.5"]),
+        (UNIT * 1.4 - 0.5, ["from -0.5 to 0.9", "[-1, 1] or [0, 255]"]),
+        (UNIT * 99.9, ["from 0 to 99.9"]),
         (UNIT / 255, ["from 0 to 0.0039"]),
         (UNIT * 255.5, ["float64", "255.5"]),
         (np.where(UNIT > 0.5, np.nan, UNIT), ["not finite", "NaN"]),
@@ -226,9 +240,27 @@ def test_arrays_that_are_no_images(images: np.ndarray, words: list[str], tmp_pat
     refuses(DataSpec(str(tmp_path / "own.npy")), "own.npy", *words)
 
 
-def test_masks_of_0_and_1_are_said_to_be_dark(tmp_path: Path) -> None:
-    np.save(tmp_path / "own.npy", GREY % 2)
-    assert load(tmp_path / "own.npy").describe().endswith("; nearly black: no pixel is above 1 of 255")
+def test_what_is_nearly_black_or_white_is_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "black.npy", GREY % 3)
+    assert load(tmp_path / "black.npy").describe().endswith("; nearly black: no pixel is above 2 of 255")
+    np.save(tmp_path / "white.npy", 255 - GREY % 3)
+    assert load(tmp_path / "white.npy").describe().endswith("; nearly white: no pixel is below 253 of 255")
+
+
+ALPHA = pixels(20, 8, 8, 1, seed=2)
+CLEAR = np.concatenate([COLOUR, ALPHA], axis=3)
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_transparent_arrays_are_laid_on_white_as_files_are(kind: type, first: bool, tmp_path: Path) -> None:
+    for i, image in enumerate(CLEAR):
+        Image.fromarray(image, "RGBA").save(tmp_path / f"{i}.png")
+    written = CLEAR if kind == np.uint8 else CLEAR / 255
+    np.save(tmp_path / "own.npy", written.transpose(0, 3, 1, 2) if first else written)
+    found = load(tmp_path / "own.npy")
+    assert every(found).keys() == every(load(tmp_path)).keys()
+    assert "the fourth channel is taken as alpha, and what is transparent is laid on white" in found.describe()
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,19 @@ import numpy.typing as npt
 
 from evogan.data import kept
 from evogan.data.dataset import Dataset, Images, Labels, check_fits
+from evogan.data.image import on_white
 from evogan.data.resize import resize
 from evogan.data.source import Rows, Source, depth, scaled
 from evogan.errors import UserError
 
 MOST_LABELS = 2**16
-LAYOUTS = "allowed: (N, H, W), (N, H, W, C), (N, C, H, W) with C 1 or 3"
+LAYOUTS = "allowed: (N, H, W), (N, H, W, C), (N, C, H, W) with C 1, 3 or, of RGBA, 4"
+LABELS = f"whole numbers from 0 to {MOST_LABELS - 1}, or text, one an image, or one-hot"
 AT_ONCE = 2**23  # numbers
 SPILL = 1e-3  # by which rounding may have led floats beyond their range
-HALF_USED = 0.5  # images in [-1, 1] have something below minus this; others were sharpened in [0, 1], or are no images
+HALF_USED = 0.51  # images in [-1, 1] have something below minus this; others were sharpened in [0, 1], or only shifted
 DARK = 0.05  # images in [0, 1] have something above this; others were divided twice
+BRIGHT = 128  # floats in [0, 255] with fractions have something above this; others were scaled otherwise
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +43,10 @@ NAMES = (
 
 @dataclass
 class Arrays:
-    """Arrays of images one after another, each (N, H, W), (N, H, W, C) or (N, C, H, W), of the same kind of numbers."""
+    """Arrays of images one after another, each (N, H, W), (N, H, W, C) or (N, C, H, W), of the same kind of numbers.
+
+    Where C is 4, the last is alpha.
+    """
 
     where: str
     arrays: Sequence[Array]
@@ -48,7 +54,7 @@ class Arrays:
 
     def most(self, count: int, size: int | None) -> float:
         channels, height, width = _first(self.arrays[0][:1]).shape[1:]
-        return float(count * channels * (size or height) * (size or width))
+        return float(count * min(channels, 3) * (size or height) * (size or width))
 
     def identity(self) -> Any:
         return self.of()
@@ -61,10 +67,14 @@ class Arrays:
             begin += len(array)
             for values in _chunks(array, own):
                 images = to_bytes(_first(values))
+                if images.shape[1] == 4:
+                    images = on_white(images[:, :3], images[:, 3:])
                 yield images if size is None else resize(images, size)
         if note:
             notes.append(note)
-        height, width = _first(self.arrays[0][:1]).shape[2:]
+        channels, height, width = _first(self.arrays[0][:1]).shape[1:]
+        if channels == 4:
+            notes.append("the fourth channel is taken as alpha, and what is transparent is laid on white")
         if size is not None and height != width:
             notes.append(f"of images of {width}x{height} the centre is taken")
 
@@ -72,11 +82,14 @@ class Arrays:
     def _levels(self) -> tuple[Callable[[Array], Images], str | None]:
         """How numbers become 0 .. 255, and what to say about it. Errors: UserError for what can be no images."""
         kind = self.arrays[0].dtype
-        if kind == np.uint8:
+        if kind == np.uint8 and any(values.max() > 1 for values in self._values()):
             return lambda x: x, None
         if kind == np.bool_:
             return lambda x: x.astype(np.uint8) * np.uint8(255), "True is white"
         least, most, whole = self._range()
+        if kind.kind in "iu" and least >= 0 and most <= 1:
+            note = f"{kind.name} has 0 and 1 alone, and is taken as black and white"
+            return lambda x: x.astype(np.uint8) * np.uint8(255), note
         if kind.kind == "u" and kind.itemsize == 2:
             bits = depth(int(most))
             return lambda x: scaled(x, bits), f"numbers of 16 bits are read as {bits} bits, 0 to {2**bits - 1:,}"
@@ -84,23 +97,29 @@ class Arrays:
             return lambda x: x.astype(np.uint8), f"{kind.name} is taken as 0 to 255"
         if kind.kind == "f" and least >= 0 and DARK <= most <= 1 + SPILL:
             return lambda x: _rounded(_wide(x) * 255), f"{kind.name} is taken as from [0, 1]"
-        if kind.kind == "f" and -1 - SPILL <= least <= -HALF_USED and most <= 1 + SPILL:
+        if kind.kind == "f" and -1 - SPILL <= least < -HALF_USED and most <= 1 + SPILL:
             return lambda x: _rounded((_wide(x) + 1) * 127.5), f"{kind.name} is taken as from [-1, 1]"
+        if kind.kind == "f" and least >= 0 and BRIGHT < most <= 255 * (1 + SPILL):
+            return lambda x: _rounded(_wide(x)), f"{kind.name} is taken as 0 to 255, and rounded"
+        shifted = "; add 0.5 to what was made [-0.5, 0.5]" if -HALF_USED <= least < 0 and most <= HALF_USED else ""
         raise UserError(
-            f"{self.where} is {kind.name} with values from {least:g} to {most:g}: "
-            "allowed are uint8, uint16, whole numbers from 0 to 255, and floats that use [0, 1] or [-1, 1]"
+            f"{self.where} is {kind.name} with values from {least:g} to {most:g}: allowed are uint8, uint16, whole "
+            f"numbers from 0 to 255, and floats that use [0, 1], [-1, 1] or [0, 255]{shifted}"
         )
+
+    def _values(self) -> Iterator[Array]:
+        for array in self.arrays:
+            yield from _chunks(array, np.arange(len(array)))
 
     def _range(self) -> tuple[float, float, bool]:
         """The least number, the largest, and whether all are whole."""
         least, most, whole = math.inf, -math.inf, True
-        for array in self.arrays:
-            for values in _chunks(array, np.arange(len(array))):
-                low, high = float(values.min()), float(values.max())
-                if not (math.isfinite(low) and math.isfinite(high)):
-                    raise UserError(f"{self.where} has numbers that are not finite (NaN or infinity)")
-                least, most = min(least, low), max(most, high)
-                whole = whole and (values.dtype.kind in "iu" or bool((values == np.rint(values)).all()))
+        for values in self._values():
+            low, high = float(values.min()), float(values.max())
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise UserError(f"{self.where} has numbers that are not finite (NaN or infinity)")
+            least, most = min(least, low), max(most, high)
+            whole = whole and (values.dtype.kind in "iu" or bool((values == np.rint(values)).all()))
         return least, most, whole
 
 
@@ -132,7 +151,13 @@ def _first(images: Array) -> Array:
     """Channels before rows and columns."""
     if images.ndim == 3:
         return images[:, None]
-    return images.transpose(0, 3, 1, 2) if images.shape[3] in (1, 3) else images
+    return images.transpose(0, 3, 1, 2) if _channels(images.shape)[0] else images
+
+
+def _channels(shape: tuple[int, ...]) -> tuple[bool, bool]:
+    """Whether the last axis may be the channels, and whether the second may: they are 1 or 3, or else 4."""
+    may = [(shape[3] in counts, shape[1] in counts) for counts in ((1, 3), (4,)) if len(shape) == 4]
+    return next(filter(any, may), (False, False))
 
 
 def _wide(x: Array) -> Array:
@@ -260,9 +285,12 @@ def _header(file: IO[bytes], where: str, size: int) -> _Stored:
 
 def _check_images(where: str, stored: _Stored) -> None:
     shape = stored.shape
-    last, first = (len(shape) == 4 and shape[axis] in (1, 3) for axis in (3, 1))
+    last, first = _channels(shape)
     if last and first:
-        raise UserError(f"{where} has shape {shape}, channels first or last: give images of more than 3 pixels a side")
+        side = max(3, shape[3])
+        raise UserError(
+            f"{where} has shape {shape}, channels first or last: give images of more than {side} pixels a side"
+        )
     if not (len(shape) == 3 or last or first):
         raise UserError(f"{where} has shape {shape}: {LAYOUTS}")
     height, width = shape[1:3] if len(shape) == 3 or last else shape[2:]

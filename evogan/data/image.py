@@ -60,6 +60,12 @@ def read_file(file: File, where: str) -> Picture:
         raise UserError(f"cannot read image {where}: {'empty' if empty else 'damaged, or not an image'}") from error
 
 
+def on_white(colours: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What shows of colours, of which `alpha` of 255 is opaque, on white."""
+    wide = alpha.astype(np.uint16)
+    return np.asarray((colours * wide + BACKGROUND * (255 - wide) + 127) // 255, dtype=np.uint8)
+
+
 def deepest(file: File) -> int:
     """The largest value in a file, if it is grey of 16 bits; else 0, and for one that cannot be read."""
     try:
@@ -79,8 +85,7 @@ def _pixels(where: str, image: Image.Image, grey: bool) -> npt.NDArray[Any]:
     if not grey and image.mode not in COLOUR:
         raise UserError(f"image {where} is of mode {image.mode}: convert it to grey or RGB of 8 bits a channel")
     if image.has_transparency_data:
-        *colours, alpha = np.asarray(image.convert("LA" if grey else "RGBA"), dtype=np.uint16).transpose(2, 0, 1)
-        mixed = (np.stack(colours) * alpha + BACKGROUND * (255 - alpha) + 127) // 255
-        return np.asarray(mixed, dtype=np.uint8)
+        channels = np.asarray(image.convert("LA" if grey else "RGBA")).transpose(2, 0, 1)
+        return on_white(channels[:-1], channels[-1])
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels[None] if grey else pixels.transpose(2, 0, 1)

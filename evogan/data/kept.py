@@ -24,7 +24,7 @@ from evogan.files.mapped import mapped
 from evogan.stable import digest
 
 LARGE = 256_000_000  # bytes of decoded images, beyond which they are kept in a file
-FORMAT = 1  # rises when the same source would be decoded otherwise
+FORMAT = 2  # rises when the same source would be decoded otherwise
 SHORT = 1_000_000  # bytes of what is said about the pixels
 ZEROS = bytes(2**24)
 

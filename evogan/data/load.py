@@ -32,7 +32,7 @@ from evogan.stable import derive_seed
 from evogan.trial import IMAGE_SIZES
 
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
-LOOKED_AT, DARK = 1000, 16  # images, and the least that their brightest pixel should be
+LOOKED_AT, DARK = 1000, 16  # images, and the least that their brightest pixel should be, and their darkest below 255
 ARRAYS = (".npz", ".npy")
 TABLES = (".csv", ".tsv")
 KINDS = "a folder of images, an .npz, .npy, .parquet or .txt file"
@@ -171,15 +171,17 @@ class _Chosen(NamedTuple):
     def dataset(self, source: Source, images: Images, notes: Iterable[str]) -> Dataset:
         n, labels = self.train, self.labels
         ours, held_out = (None, None) if labels is None else (labels[:n], labels[n:])
-        said = (*source.notes, *notes, *_dark(images))
+        said = (*source.notes, *notes, *_plain(images))
         return image_dataset(source.name, images[:n], ours, images[n:], held_out, self.class_names, said)
 
 
-def _dark(images: Images) -> Iterator[str]:
-    """Masks of 0 and 1, for one, are not wrong, but hardly what is meant."""
-    brightest = int(images[:LOOKED_AT].max(initial=0))
+def _plain(images: Images) -> Iterator[str]:
+    """Files of 0 and 1, for one, are not wrong, but hardly what is meant."""
+    darkest, brightest = int(images[:LOOKED_AT].min(initial=255)), int(images[:LOOKED_AT].max(initial=0))
     if 0 < brightest < DARK:
         yield f"nearly black: no pixel is above {brightest} of 255"
+    if 255 - DARK < darkest < 255:
+        yield f"nearly white: no pixel is below {darkest} of 255"
 
 
 def _read(spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
