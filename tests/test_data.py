@@ -546,11 +546,18 @@ def test_npz_channels_last_equals_channels_first(tmp_path: Path) -> None:
         ({"images": pixels(3, 4, 4)}, ["too few images"]),
         ({"images": pixels(0, 4, 4)}, ["too few images"]),
         ({"images": pixels(9, 4, 4), "labels": np.zeros(8, int)}, ["'labels'", "(8,)", "(9,)"]),
-        ({"images": pixels(9, 4, 4), "labels": np.zeros(9)}, ["'labels'", "float64"]),
+        ({"images": pixels(9, 4, 4), "labels": np.zeros(9, complex)}, ["'labels'", "complex128", "one-hot"]),
+        ({"images": pixels(9, 4, 4), "labels": np.arange(9) / 2}, ["'labels'", "label 0.5", "whole numbers"]),
+        ({"images": pixels(9, 4, 4), "labels": np.full(9, np.nan)}, ["'labels'", "label nan"]),
+        ({"images": pixels(9, 4, 4), "labels": np.array([b"\xff"] * 9)}, ["'labels'", "no UTF-8"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, -1)}, ["'labels'", "-1"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, 2**62)}, ["'labels'", str(2**62), "0 to 65535"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, 2**64 - 1, np.uint64)}, ["'labels'", str(2**64 - 1)]),
-        ({"images": pixels(9, 4, 4), "labels": np.eye(9, dtype=int)}, ["'labels'", "(9, 9)", "(9,)"]),
+        ({"images": pixels(9, 4, 4), "labels": np.ones((9, 9), int)}, ["'labels'", "(9, 9)", "not one-hot"]),
+        ({"images": pixels(9, 4, 4), "labels": np.eye(9) * 0.5}, ["'labels'", "(9, 9)", "not one-hot"]),
+        ({"images": pixels(9, 4, 4), "labels": np.full((9, 2), "a")}, ["'labels'", "one an image"]),
+        ({"images": pixels(9, 4, 4), "labels": np.zeros((9, 2, 2))}, ["'labels'", "(9, 2, 2)", "(9, 'K')"]),
+        ({"images": pixels(9, 4, 8, 4)}, ["(9, 4, 8, 4)", "more than 4 pixels"]),
         ({"images": pixels(9, 4, 4), "labels": np.array([{}] * 9)}, ["'labels'", "Python objects"]),
         ({"images": pixels(9, 3, 3, 3)}, ["(9, 3, 3, 3)", "first or last"]),
         ({"images": pixels(9, 3, 8, 1)}, ["(9, 3, 8, 1)", "first or last"]),
@@ -576,6 +583,75 @@ def test_npz_with_gaps_in_its_labels(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", images=pixels(40, 4, 4), labels=np.array([3, 70] * 20))
     assert load_dataset(DataSpec(str(tmp_path / "own.npz"), classes=("70",))).class_names == ("70",)
     refuses(DataSpec(str(tmp_path / "own.npz"), classes=("1",)), "allowed: 3, 70")
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+def test_classes_are_those_that_occur(step: int, tmp_path: Path) -> None:
+    """EMNIST's letters begin at 1: a GAN of them has 10 classes, not 11, and none for what no image is of."""
+    labels = step * (1 + np.arange(40) % 10)
+    np.savez(tmp_path / "own.npz", images=pixels(40, 4, 4), labels=labels)
+    own = load_dataset(DataSpec(str(tmp_path / "own.npz")))
+    assert own.class_names == tuple(str(step * i) for i in range(1, 11)) and own.class_count == 10
+    assert own.labels is not None
+    number = {image.tobytes(): label for image, label in zip(pixels(40, 4, 4), labels.tolist(), strict=True)}
+    for image, label in zip(own.images, own.labels.tolist(), strict=True):
+        assert own.class_names[label] == str(number[image.tobytes()])
+    assert f"10 classes: {step} (" in own.describe()
+
+
+def test_labels_without_gaps_stay_as_they_are(tmp_path: Path) -> None:
+    """And with them the fingerprints of what has been trained on."""
+    labels = (np.arange(40) % 10).astype(np.uint8)
+    np.savez(
+        tmp_path / "own.npz", x_train=pixels(30, 4, 4), y_train=labels[:30], x_test=pixels(10, 4, 4), y_test=labels[30:]
+    )
+    own = load_dataset(DataSpec(str(tmp_path / "own.npz")))
+    assert own.labels is not None and own.labels.dtype == np.int64 and own.labels.tolist() == labels[:30].tolist()
+    assert own.fingerprint == "5e8fb7320def2768"
+
+
+def test_a_class_that_is_held_out_alone_is_said(tmp_path: Path) -> None:
+    labels = np.array([1, 4] * 15 + [1, 4, 7] * 3)
+    np.savez(
+        tmp_path / "own.npz", x_train=pixels(30, 4, 4), y_train=labels[:30], x_test=pixels(9, 4, 4), y_test=labels[30:]
+    )
+    own = load_dataset(DataSpec(str(tmp_path / "own.npz")))
+    assert own.class_names == ("1", "4", "7") and own.held_out_labels is not None
+    assert own.held_out_labels.tolist() == [0, 1, 2] * 3
+    assert own.describe().endswith(
+        "2 classes: 1 (15), 4 (15); 'x_train' is trained on, 'x_test' held out; held out, but never trained on: '7'"
+    )
+
+
+def test_a_number_in_a_record_is_the_label_itself(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=pixels(40, 4, 4), labels=np.array([3, 70] * 20))
+    assert load_dataset(DataSpec(str(tmp_path / "own.npz"), classes=(70,))).class_names == ("70",)
+
+
+WAYS = {  # to say the same
+    "whole floats": lambda labels: labels.astype(np.float32),
+    "one-hot": lambda labels: np.eye(2, dtype=np.uint8)[labels],
+    "one-hot floats": lambda labels: np.eye(4, dtype=np.float32)[labels],
+    "truths": lambda labels: labels == 1,
+    "one-hot truths": lambda labels: np.eye(2, dtype=bool)[labels],
+    "digits": lambda labels: labels.astype(str),
+    "bytes": lambda labels: labels.astype(str).astype(np.bytes_),
+    "a column of floats": lambda labels: labels[:, None].astype(float),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_write_labels(way: str, tmp_path: Path) -> None:
+    labels = np.arange(40) % 2
+    for name, written in (("plain", labels), ("own", WAYS[way](labels))):
+        np.savez(tmp_path / f"{name}.npz", images=pixels(40, 4, 4), labels=written)
+    plain, own = (load_dataset(DataSpec(str(tmp_path / f"{name}.npz"))) for name in ("plain", "own"))
+    assert (own.fingerprint, own.class_names) == (plain.fingerprint, ("0", "1"))
+
+
+def test_labels_of_bytes_are_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=pixels(40, 4, 4), labels=np.array(["bär".encode(), b"wolf"] * 20))
+    assert load_dataset(DataSpec(str(tmp_path / "own.npz"))).class_names == ("bär", "wolf")
 
 
 def test_npz_in_fortran_order(tmp_path: Path) -> None:

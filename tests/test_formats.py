@@ -318,6 +318,10 @@ def test_parquet_of_the_hub_in_parts_and_shards(tmp_path: Path) -> None:
     [
         (lambda: table(COLOUR), None),
         (lambda: table(COLOUR, np.arange(20)), np.arange(20)),
+        (lambda: table(COLOUR, 3 * np.arange(20)), 3 * np.arange(20)),
+        (lambda: table(COLOUR, 2 * (np.arange(20) % 2), names=["cat", "cow", "dog", "eel"]), NAMES),
+        (lambda: table(COLOUR, (np.arange(20) % 2 == 1).tolist()), np.arange(20) % 2),
+        (lambda: table(COLOUR, np.eye(2)[np.arange(20) % 2].tolist()), np.arange(20) % 2),
         (lambda: pa.table({"image": [encoded(image) for image in COLOUR], "class": NAMES}), NAMES),
     ],
 )
@@ -335,6 +339,7 @@ def test_one_parquet_file(made: Callable[[], pa.Table], names: Any, tmp_path: Pa
         ({"image": [b""] * 9}, ["9 of 9 images are no use", "row 0 of", "empty"]),
         ({"image": pa.array([{"path": "a.png"}] * 9, HUB)}, ["row 0", "empty"]),
         ({"image": [b"x"] * 9, "label": [-1] * 9}, ["label -1"]),
+        ({"image": [b"x"] * 9, "label": [[0], *[[0, 1]] * 8]}, ["rows are of different lengths"]),
         ({"image": [b"x"] * 9, "label": [None, *[1] * 8]}, ["1 rows have no label"]),
     ],
 )

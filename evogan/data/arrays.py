@@ -180,7 +180,7 @@ class _Stored(NamedTuple):
 
 
 def load_arrays(path: Path) -> Source:
-    """An .npz file with names as above, or an .npy file of images. Labels (N,): numbers from 0, or names.
+    """An .npz file with names as above, or an .npy file of images. Labels (N,): numbers from 0, or names; or one-hot.
 
     Errors: UserError.
     """
@@ -234,8 +234,8 @@ def _npz(path: Path) -> Source:
         out = " and ".join(f"'{images}'" for images, _ in parts[1:])
         source.notes.append(f"'{train[0]}' is trained on, {out} held out")
     if labelled:
-        labels = np.concatenate([found[label].reshape(len(found[images])) for images, label in parts])
-        source.labels, source.class_names = classes_of(f"'{parts[0][1]}' in '{path}'", labels)
+        columns = [column(f"'{label}' in '{path}'", found[label]) for _, label in parts]
+        source.labels, source.class_names = classes_of(f"'{parts[0][1]}' in '{path}'", np.concatenate(columns))
     return source
 
 
@@ -302,10 +302,28 @@ def _check_images(where: str, stored: _Stored) -> None:
 
 def _check_labels(where: str, stored: _Stored, len_of: _Stored) -> None:
     count = len_of.shape[0]
-    if stored.shape not in ((count,), (count, 1)):
-        raise UserError(f"{where} has shape {stored.shape}: it must be {(count,)}, one an image")
-    if stored.dtype.kind not in "iuU":
-        raise UserError(f"{where} is {stored.dtype}: it must be integers from 0, or text")
+    if stored.shape[:1] != (count,) or len(stored.shape) > 2 or stored.shape[1:] == (0,):
+        raise UserError(
+            f"{where} has shape {stored.shape}: it must be {(count,)}, one an image, or one-hot {(count, 'K')}"
+        )
+    if stored.dtype.kind not in "biufSU":
+        raise UserError(f"{where} is {stored.dtype}: it must be {LABELS}")
+
+
+def column(where: str, labels: Array) -> Array:
+    """(N,): numbers, or text. Errors: UserError for what are no labels."""
+    kind, rows = labels.dtype.kind, labels.ndim == 2 and labels.shape[1] > 1
+    if labels.ndim > 2 or kind not in ("biuf" if rows else "biufSU"):
+        raise UserError(f"{where}: labels must be {LABELS}")
+    if rows:
+        if not (((labels == 0) | (labels == 1)).all() and ((labels == 1).sum(1) == 1).all()):
+            raise UserError(f"{where} has shape {labels.shape}, but is not one-hot, a single 1 a row and 0 else")
+        return np.asarray(labels.argmax(1))
+    labels = labels.reshape(len(labels))
+    try:
+        return np.char.decode(labels, "utf-8") if kind == "S" else labels
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} has bytes that are no UTF-8: give its labels as text") from error
 
 
 def classes_of(where: str, labels: Array) -> tuple[Labels, tuple[str, ...]]:
@@ -313,8 +331,10 @@ def classes_of(where: str, labels: Array) -> tuple[Labels, tuple[str, ...]]:
     if labels.dtype.kind == "U":
         names, numbers = np.unique(labels, return_inverse=True)
         return numbers.astype(np.int64), tuple(names.tolist())
-    least, most = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
-    if least < 0 or most >= MOST_LABELS:
-        wrong = least if least < 0 else most
-        raise UserError(f"{where} has the label {wrong}: allowed are 0 to {MOST_LABELS - 1}, or text")
-    return labels.astype(np.int64), tuple(map(str, range(most + 1)))
+    wrong = labels[~((labels >= 0) & (labels < MOST_LABELS) & (labels == np.rint(labels)))]
+    if len(wrong):
+        raise UserError(
+            f"{where} has the label {wrong[0]}: allowed are whole numbers from 0 to {MOST_LABELS - 1}, or text"
+        )
+    whole = labels.astype(np.int64)
+    return whole, tuple(map(str, range(whole.max(initial=0) + 1)))

@@ -20,6 +20,7 @@ from evogan.data.dataset import Dataset, DataSpec, Images, Labels, changed, imag
 from evogan.data.domains import CLASSES, by_classes, by_recipes, of_data_sets, recipes_of
 from evogan.data.folder import load_folder
 from evogan.data.gather import gather
+from evogan.data.labels import listed
 from evogan.data.pairs import SIDES, are_made, check_pairs, made, one_side, paired, sources_of
 from evogan.data.parquet import PARQUET, load_parquet
 from evogan.data.points import is_points, load_points
@@ -171,8 +172,15 @@ class _Chosen(NamedTuple):
     def dataset(self, source: Source, images: Images, notes: Iterable[str]) -> Dataset:
         n, labels = self.train, self.labels
         ours, held_out = (None, None) if labels is None else (labels[:n], labels[n:])
-        said = (*source.notes, *notes, *_plain(images))
+        said = (*source.notes, *notes, *_plain(images), *self._unseen())
         return image_dataset(source.name, images[:n], ours, images[n:], held_out, self.class_names, said)
+
+    def _unseen(self) -> Iterator[str]:
+        """A GAN will be asked for what it was never shown."""
+        if self.labels is None or self.class_names is None or self.labels.ndim > 1:
+            return
+        if alone := [self.class_names[i] for i in np.setdiff1d(self.labels[self.train :], self.labels[: self.train])]:
+            yield f"held out, but never trained on: {listed(alone)}"
 
 
 def _plain(images: Images) -> Iterator[str]:
@@ -262,11 +270,14 @@ def _check_text(text: str) -> None:
 
 
 def _choose(source: Source, classes: tuple[str | int, ...] | None) -> _Chosen:
-    """All rows, or those of these classes."""
+    """All rows, or those of these classes. Classes without an image are none: nobody could learn them."""
     out, labels, names = source.parts(), source.labels, source.class_names
     if classes is None:
         rows = np.concatenate([np.flatnonzero(~out), np.flatnonzero(out)])
-        return _Chosen(rows, int((~out).sum()), None if labels is None else labels[rows], names)
+        if labels is None or names is None or labels.ndim > 1:
+            return _Chosen(rows, int((~out).sum()), None if labels is None else labels[rows], names)
+        present, numbers = np.unique(labels[rows], return_inverse=True)
+        return _Chosen(rows, int((~out).sum()), numbers.astype(np.int64), tuple(names[i] for i in present))
     if labels is None or names is None:
         raise UserError(f"data set '{source.name}' has no labels to choose classes by")
     number = _numbered(source.name, classes, labels[~out], names)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import __version__ as PIL
 
-from evogan.data.arrays import classes_of, identity
+from evogan.data.arrays import classes_of, column, identity
 from evogan.data.dataset import Labels
 from evogan.data.pictures import Named, Pictures
 from evogan.data.source import Rows, Source
@@ -139,18 +139,19 @@ def _named(table: _Table, row: int, content: bytes | None) -> tuple[bytes, str]:
 def _labels(tables: Sequence[_Table]) -> tuple[Labels | None, tuple[str, ...] | None]:
     import pyarrow.parquet as pq
 
-    column = tables[0].label
-    if column is None:
+    name = tables[0].label
+    if name is None:
         return None, None
-    where = f"'{column}' in '{tables[0].path}'"
-    found = [pq.read_table(table.path, columns=[column]).column(0) for table in tables]
+    where = f"'{name}' in '{tables[0].path}'"
+    found = [pq.read_table(table.path, columns=[name]).column(0) for table in tables]
     if missing := sum(values.null_count for values in found):
         raise UserError(f"{where}: {missing:,} rows have no label")
-    values = np.concatenate([np.array(chunked.to_pylist()) for chunked in found])
-    if values.dtype.kind not in "iuUb" or values.ndim != 1:
-        raise UserError(f"{where}: labels must be whole numbers from 0, or text")
-    labels, names = classes_of(where, values if values.dtype.kind != "b" else values.astype(int))
-    given = tables[0].features.get(column, {})
+    try:
+        values = [np.array(chunked.to_pylist()) for chunked in found]
+    except ValueError as error:
+        raise UserError(f"{where}: rows are of different lengths") from error
+    labels, names = classes_of(where, np.concatenate([column(where, some) for some in values]))
+    given = tables[0].features.get(name, {})
     if isinstance(given, dict) and isinstance(given.get("names"), list) and len(given["names"]) >= len(names):
         names = tuple(map(str, given["names"][: len(names)]))
     return labels, names
