@@ -332,6 +332,8 @@ class Claim:
 def interval(worse: Sequence[float], better: Sequence[float] | None = None) -> tuple[float, float, float]:
     """A mean, or the ratio of geometric means of two lists of logarithms, with the 95 % interval of Welch's t."""
     sides = [np.array(worse)] if better is None else [np.array(worse), np.array(better)]
+    if better is None and len(worse) == 1:  # computed, of no training
+        return worse[0], worse[0], worse[0]
     parts = [float(side.var(ddof=1)) / len(side) for side in sides]
     error = sum(parts)
     freedom = error**2 / sum(p**2 / (len(s) - 1) for p, s in zip(parts, sides, strict=True)) if error else math.inf

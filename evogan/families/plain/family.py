@@ -13,7 +13,6 @@ from evogan.genome import Conflict
 PLAYERS = ("critic", "generator")
 BACKBONE, NORM = (next(gene for gene in NETWORKS if gene.name == name) for name in ("backbone", "generator_norm"))
 UNHEARD = "the generator would not be told the class: generator_label = one_hot or product, or batch norms with classes"
-DENSE = "features of dense layers have no height and width for instance norm to normalise over"
 
 # penalties of one image's gradient, and their values
 COUPLED = {"gradient_penalty": ("two_sided", "one_sided"), "zero_penalty": ("r1", "r2", "r1_r2")}
@@ -45,12 +44,6 @@ CONFLICTS = (
     Conflict(
         {"backbone": ("progressive", "stylegan", "improved_mlp"), "loss": AUTOENCODING},
         "an autoencoder as critic is built with the other backbones only",
-    ),
-    Conflict({"backbone": ("mlp",), "critic_norm": ("instance",)}, DENSE),
-    Conflict({"backbone": ("mlp", "improved_mlp"), "generator_norm": ("instance",)}, DENSE),
-    Conflict(
-        {"evolution": (True,), "feature_matching": ("alone",)},
-        "children of an E-GAN differ by their losses, which feature_matching = alone replaces",
     ),
     *(
         Conflict({"generator_label": ("none",), **otherwise}, UNHEARD)

@@ -93,7 +93,7 @@ LOSSES = [
         (False, True),
         False,
         "whether each generator step makes a child by the minimax, the non-saturating and the least-squares loss, of "
-        "which the fittest lives on",
+        "which the fittest lives on; with feature_matching = alone the three are one",
         "E-GAN, arXiv:1803.00657",
         loss="minimax",
     ),

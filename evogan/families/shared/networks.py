@@ -94,7 +94,15 @@ NETWORKS = [
         backbone=("wdcgan", "dcgan", "sndcgan", "resnet"),
     ),
     number("slope", 0.0, 1.0, 0.2, "negative slope (alpha) of the critic's leaky ReLU; 0 = ReLU", EDL, acts="number"),
-    number("generator_slope", 0.0, 1.0, 0.0, "the same of the generator's", "DCGAN, arXiv:1511.06434", acts="number"),
+    number(
+        "generator_slope",
+        0.0,
+        1.0,
+        0.0,
+        "the same of the generator's; improved_mlp's has softplus",
+        "DCGAN, arXiv:1511.06434",
+        acts="number",
+    ),
     number(
         "dropout",
         0.0,
