@@ -5,6 +5,8 @@
                                                            of them at the published settings
     python benchmarks/at_their_best.py train mnist         N (5) fresh replicates of the winner, of what was tuned,
                                                            and of the same as published
+    python benchmarks/at_their_best.py longer mnist        the same of the two best that were tuned, for as many seconds
+                                                           as the winner takes
     python benchmarks/at_their_best.py table               results/at_their_best.json, and a picture, of what is there
 
 Each goes on where it stopped, with EVOGAN_RUNS. All trainings are of KIMG (10), on data from EVOGAN_DATA, `cifar` on
@@ -15,6 +17,7 @@ long. Nothing known of other data is used.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import sys
@@ -104,16 +107,43 @@ def train(data: str) -> None:
             print(data, replicate, name, evaluation.status, evaluation.metric("fid"), flush=True)
 
 
+def longer(data: str) -> None:
+    for name, (genome, kimg) in as_long(data).items():
+        for replicate in range(FRESH, FRESH + REPLICATES):
+            evaluation, _ = evogan.train(genome, DATA[data], replicate=replicate, **TRAINING | {"kimg": kimg})
+            print(data, replicate, name, kimg, evaluation.status, evaluation.metric("fid"), flush=True)
+
+
+def as_long(data: str) -> dict[str, tuple[Genome, float]]:
+    """What was tuned, best first, and the budget that takes it as many seconds as the winner; two of them."""
+    done = {
+        name: [one for _, one in fresh(genome, DATA[data], KIMG, REPLICATES, RUNS)]
+        for name, genome in subjects(data).items()
+        if name == "evolved" or name.endswith("tuned")
+    }
+    fids = {
+        name: statistics.median(one.metric("fid") or math.inf for one in some) for name, some in done.items() if some
+    }
+    seconds = {name: statistics.median(one.cost["seconds"] for one in some) for name, some in done.items() if some}
+    best = sorted((name for name in fids if name != "evolved"), key=lambda name: fids[name])[:2]
+    if "evolved" not in seconds:
+        return {}
+    return {
+        f"{name}, as long": (subjects(data)[name], round(KIMG * seconds["evolved"] / seconds[name], 1)) for name in best
+    }
+
+
 def table() -> None:
     record("at_their_best", {"kimg": KIMG, "space": SPACE, "evaluations": EVALUATIONS, "tuned": TUNED} | dict(rows()))
 
 
 def rows() -> Iterator[tuple[str, Any]]:
     for data in DATA:
+        asked = {name: (genome, KIMG) for name, genome in subjects(data).items()} | as_long(data)
         found = {
             name: (genome, done)
-            for name, genome in subjects(data).items()
-            if (done := fresh(genome, DATA[data], KIMG, REPLICATES, RUNS))
+            for name, (genome, kimg) in asked.items()
+            if (done := fresh(genome, DATA[data], kimg, REPLICATES, RUNS))
         }
         fids = {name: [evaluation.metric("fid") for _, evaluation in done] for name, (_, done) in found.items()}
         for name, (genome, done) in found.items():
@@ -123,6 +153,7 @@ def rows() -> Iterator[tuple[str, Any]]:
                     "median": round(statistics.median(fids[name]), 2),
                     "all": [round(fid, 2) for fid in fids[name]],
                     "seconds": round(statistics.median(one.cost["seconds"] for _, one in done), 1),
+                    "kimg": asked[name][1],
                     "parameters": int(done[0][1].metric("parameters") or 0),
                     "genome": dict(genome),
                 },
@@ -149,5 +180,11 @@ def picture(trials: list[Trial]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    steps: dict[str, Callable[..., None]] = {"search": search, "tune": tune, "train": train, "table": table}
+    steps: dict[str, Callable[..., None]] = {
+        "search": search,
+        "tune": tune,
+        "train": train,
+        "longer": longer,
+        "table": table,
+    }
     steps[sys.argv[1]](*sys.argv[2:])
