@@ -254,7 +254,7 @@ def main() -> None:
 
 
 def summary(ratios: list[float]) -> dict[str, Any]:
-    """The median with a 95 % bootstrap interval; infinite where a side never got there."""
+    """The median with a 95 % bootstrap interval; None: infinite, where a side never got there."""
     drawn = np.random.default_rng(0).choice(np.sort(ratios), (10_000, len(ratios)))
     medians: npt.NDArray[np.float64] = np.sort(np.median(drawn, axis=1))
     low, high = medians[[250, -251]]
@@ -262,7 +262,7 @@ def summary(ratios: list[float]) -> dict[str, Any]:
 
 
 def rounded(value: float | None) -> float | None:
-    return value if value is None or not math.isfinite(value) else round(value, 3)
+    return None if value is None or not math.isfinite(value) else round(value, 3)
 
 
 if __name__ == "__main__":
