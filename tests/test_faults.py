@@ -222,7 +222,7 @@ def test_ctrl_c_once_finishes_what_runs_twice_stops_at_once_and_either_way_it_ca
     def is_stopped() -> None:
         out, errors = process.communicate()
         assert (process.returncode, out) == (130, ""), errors
-        assert errors.splitlines()[-1] == "evogan: stopped; the same command, or `evogan resume`, goes on"
+        assert errors.splitlines()[-1] == "evogan: stopped; the same command goes on, or `evogan resume` with a run that had begun"
         assert "Traceback" not in errors and "SIGTERM" not in errors
         status = json.loads((tmp_path / "stopped" / "status.json").read_text())
         assert status["state"] == "stopped"
@@ -275,7 +275,7 @@ def test_a_search_whose_cluster_is_killed_ends_with_one_line_and_goes_on(
     process = started("resume", "hurt")
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate()
-    stopped = "evogan: stopped; the same command, or `evogan resume`, goes on"
+    stopped = "evogan: stopped; the same command goes on, or `evogan resume` with a run that had begun"
     assert (process.returncode, errors.splitlines()[-1]) == (130, stopped), errors
     assert "Traceback" not in errors
 
