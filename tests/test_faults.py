@@ -222,7 +222,10 @@ def test_ctrl_c_once_finishes_what_runs_twice_stops_at_once_and_either_way_it_ca
     def is_stopped() -> None:
         out, errors = process.communicate()
         assert (process.returncode, out) == (130, ""), errors
-        assert errors.splitlines()[-1] == "evogan: stopped; the same command goes on, or `evogan resume` with a run that had begun"
+        assert (
+            errors.splitlines()[-1]
+            == "evogan: stopped; the same command goes on, or `evogan resume` with a run that had begun"
+        )
         assert "Traceback" not in errors and "SIGTERM" not in errors
         status = json.loads((tmp_path / "stopped" / "status.json").read_text())
         assert status["state"] == "stopped"
