@@ -606,7 +606,8 @@ def test_a_table_of_settings_that_are_none_is_refused(table: Table, tmp_path: Pa
         run_bench(tmp_path / "odd.parquet", [])
 
 
-def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("space", ["wdcgan", "modern"])  # one whose genes apply always, one where the zoo says when
+def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str) -> None:
     def evaluate(self: GANEvaluator, trial: Trial) -> Evaluation:
         rng = np.random.default_rng(trial.seed)
         score = {"fidelity": 0.98, "kimg": 0.05, "seconds": 1.0, "parameters": 5.0}
@@ -619,10 +620,10 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(GANEvaluator, "__call__", evaluate)
     shutil.copy(NETWORKS / "digits.safetensors", tmp_path / "mine.safetensors")
-    (tmp_path / "small.toml").write_text(FILE)
+    (tmp_path / "small.toml").write_text(FILE.replace('"wdcgan"', f'"{space}"'))
     collected = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path / 'to'} --runs {tmp_path / 'runs'}")
     assert collected.code == 0, collected.err
-    found = Table.read(tmp_path / "to" / "digits-wdcgan.parquet")
+    found = Table.read(tmp_path / "to" / f"digits-{space}.parquet")
     assert found.facts["gan"]["features"] == "../mine.safetensors"  # from the table, wherever that is read
     _check_task(found, GANSettings.recorded(found.gan), Place(tmp_path / "runs"))
     assert found.facts["genomes"] == 16 and found.facts["rows"] == 20

@@ -133,7 +133,8 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
         "hours of training": round(float(rows["seconds"].sum()) / 3600, 2),
         "origins": rows.drop_duplicates("key")["origin"].value_counts().to_dict(),
     }
-    table = Table(path.stem, rows, runs[0].space, facts)
+    space = Space.from_document(runs[0].settings.space, GENES)  # the zoo knows where genes apply
+    table = Table(path.stem, rows, space, facts)
     table.write(path)  # without the model's part first: whatever it may lack, the trainings are there
     model = Surrogate(table)
     with suppress(UserError):
