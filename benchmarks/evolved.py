@@ -4,8 +4,8 @@
     python benchmarks/evolved.py mnist 8 5         at 8x8 pixels and 5 kimg (EVOGAN_DATA names the folder of the data)
 
 Every published genome is trained once; the best three of them, and the three best of the search, get five fresh
-replicates. The search is `auto` on the space SPACE (modern), EVALUATIONS (100) trainings, with no published seeds and no
-knowledge of other data.
+replicates. The search is `auto` on the space SPACE (modern), EVALUATIONS (100) trainings, with no published seeds and
+no knowledge of other data.
 """
 
 from __future__ import annotations
