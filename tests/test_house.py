@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lab": GROUND | {"data", "fitness", "zoo", "models", "training", "serving"},
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "space", "version"},
+    "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "space", "stable", "version"},
 }
 MODELS = ("architecture", "build", "model", "diagnostics", "part")
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor", "watch")
@@ -129,3 +129,26 @@ import gpu
 def test_the_benchmark_of_gpus_runs_where_little_is_installed() -> None:
     script = ROOT.parent / "benchmarks"
     subprocess.run([sys.executable, "-c", WITHOUT], cwd=script, check=True)
+
+
+QUIETLY = """
+import random, sys
+random.seed(3)
+before = random.getstate()
+import evogan
+for name in evogan.__all__:
+    getattr(evogan, name)
+import evogan.evaluation.evaluator
+from evogan.data import DataSpec, load_dataset
+load_dataset(DataSpec("digits"))
+late = {"sklearn", "scipy.optimize", "scipy.stats", "matplotlib", "ray", "torch._dynamo"} & {*sys.modules}
+assert not late, late
+import torch
+from evogan.fitness.encoders import nmi
+nmi(torch.tensor([0, 1]), torch.tensor([0, 1]))
+assert "sklearn" in sys.modules and random.getstate() == before
+"""
+
+
+def test_what_takes_seconds_to_import_waits_until_it_is_needed_and_draws_nothing() -> None:
+    subprocess.run([sys.executable, "-c", QUIETLY], check=True)

@@ -24,6 +24,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.runs.table import Table
 from evogan.space import Space
+from evogan.stable import undisturbed
 from evogan.trial import Evaluation, Task, Trial
 
 Array = npt.NDArray[np.float64]
@@ -173,7 +174,8 @@ class Surrogate(StandIn):
         return np.array([self._features_of(genome) for genome in self.table.genomes])
 
     def _fit(self, values: Array, rows: npt.NDArray[np.bool_] | None = None) -> Any:
-        from sklearn.ensemble import GradientBoostingRegressor
+        with undisturbed():
+            from sklearn.ensemble import GradientBoostingRegressor
 
         rows = np.isfinite(values) if rows is None else rows & np.isfinite(values)
         model = GradientBoostingRegressor(
@@ -196,7 +198,8 @@ class Surrogate(StandIn):
     @cached_property
     def _failure(self) -> Any:
         """None if nothing failed."""
-        from sklearn.ensemble import GradientBoostingClassifier
+        with undisturbed():
+            from sklearn.ensemble import GradientBoostingClassifier
 
         failed = (self.table.rows["status"] != "completed").to_numpy()
         return GradientBoostingClassifier(random_state=0).fit(self.features, failed) if failed.any() else None
@@ -232,7 +235,9 @@ class Surrogate(StandIn):
         `failure_auc` if something failed.
         """
         from scipy.stats import kendalltau
-        from sklearn.metrics import r2_score, roc_auc_score
+
+        with undisturbed():
+            from sklearn.metrics import r2_score, roc_auc_score
 
         keys = self.table.rows["key"].astype("category").cat.codes.to_numpy()
         fold = np.random.default_rng(0).permutation(keys.max() + 1)[keys] % min(folds, keys.max() + 1)

@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from evogan.data import Dataset
@@ -18,7 +17,7 @@ from evogan.families.plain.model import LATENT, PlainGAN
 from evogan.fitness import NonFiniteSamples
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
 from evogan.fitness.threads import threads
-from evogan.stable import derive_seed
+from evogan.stable import derive_seed, undisturbed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Encodes, Prompt
 from evogan.zoo.latents import ends
@@ -118,6 +117,9 @@ def plane(code: Code) -> Plane:
 
 
 def _principal(numbers: npt.NDArray[np.float64]) -> Plane:
+    with undisturbed():
+        from sklearn.decomposition import PCA  # takes a second
+
     if len(numbers) == 1:
         return Plane(np.zeros((1, 2)), "one code", "")
     pca = PCA(min(2, *numbers.shape), svd_solver="covariance_eigh").fit(numbers)

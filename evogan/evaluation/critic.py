@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from evogan.data import Dataset
@@ -23,7 +22,7 @@ from evogan.evaluation.players import read_players
 from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES
 from evogan.options import LARGEST_SEED, read_option
-from evogan.stable import derive_seed
+from evogan.stable import derive_seed, undisturbed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Network
 
@@ -94,5 +93,8 @@ class Critic:
 
 def auc(real: Scores, other: Scores) -> float:
     """The chance that one of `real` is scored above one of `other`, ties being 1/2: the area under the ROC curve."""
+    with undisturbed():
+        from sklearn.metrics import roc_auc_score  # takes a second
+
     truth = np.r_[np.ones(len(real)), np.zeros(len(other))]
     return float(roc_auc_score(truth, np.r_[real, other]))

@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
+
+from evogan.stable import undisturbed
 
 TINY = torch.finfo(torch.float32).tiny  # of a probability, which may be 0 by rounding, and of a distance of equals
 AT_ONCE = 1000  # rows of a matrix of distances
@@ -30,6 +30,8 @@ def clustering_error(category: Tensor, labels: Tensor) -> float:
     >>> clustering_error(torch.tensor([2, 2, 0, 0]), torch.tensor([0, 0, 1, 0]))
     0.25
     """
+    from scipy.optimize import linear_sum_assignment  # takes half a second
+
     table = torch.zeros(int(category.max()) + 1, int(labels.max()) + 1, dtype=torch.long)
     table.index_put_((category, labels), torch.ones_like(labels), accumulate=True)
     rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
@@ -38,6 +40,9 @@ def clustering_error(category: Tensor, labels: Tensor) -> float:
 
 def nmi(category: Tensor, labels: Tensor) -> float:
     """Of categories and classes (N,); 0 where one category, or one class, is all there is."""
+    with undisturbed():
+        from sklearn.metrics import normalized_mutual_info_score  # takes a second
+
     return float(normalized_mutual_info_score(labels.numpy(), category.numpy()))
 
 

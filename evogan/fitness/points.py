@@ -15,8 +15,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from evogan.data import Dataset
@@ -69,6 +67,8 @@ class PlaneMeasures:
         self._modes, self._near = _modes(dataset.plane)
 
     def measure(self, samples: Tensor) -> dict[str, float]:
+        from scipy.spatial.distance import cdist  # takes half a second
+
         made = _flat(samples)
         p, q = (_smoothed(counts) for counts in (self._counts, self._counted(made)))
         found = {
@@ -91,6 +91,9 @@ class PlaneMeasures:
 
 def w1(one: Coordinates, other: Coordinates) -> float:
     """Of the first points of each, as many, at most `ASSIGNED`."""
+    from scipy.optimize import linear_sum_assignment  # takes half a second
+    from scipy.spatial.distance import cdist
+
     n = min(len(one), len(other), ASSIGNED)
     cost = cdist(one[:n], other[:n])
     return float(cost[linear_sum_assignment(cost)].mean())

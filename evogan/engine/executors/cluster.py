@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import signal
 import socket
 import threading
@@ -23,6 +22,7 @@ from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.errors import UserError
 from evogan.files.mapped import sent_whole
 from evogan.settings.resources import Resources, host_and_port
+from evogan.stable import undisturbed
 
 ANSWER = 10.0  # seconds that an address has to answer
 RESTART = 30.0  # seconds that a cluster which was joined may be away
@@ -110,11 +110,11 @@ def leave(cluster: Cluster) -> None:
 @contextmanager
 def _preserved() -> Iterator[None]:
     """Ray draws from Python's global generator, and has a handler of SIGTERM that ends its driver with a dump."""
-    state, handler = random.getstate(), signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
-        yield
+        with undisturbed():
+            yield
     finally:
-        random.setstate(state)
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evogan.genome import Value
+from evogan.stable import undisturbed
 
 LEAST = 8  # observations, below which nothing is said
 NEWEST = 1000  # observations that are fitted
@@ -92,8 +93,9 @@ def _features(genome: Mapping[str, Value]) -> dict[str, float]:
 
 def _fit(seen: list[Mapping[str, float]], values: Array) -> Model:
     """Bayesian ridge regression on the features and the products of the logarithms: costs are sums of products."""
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import BayesianRidge
+    with undisturbed():
+        from sklearn.feature_extraction import DictVectorizer
+        from sklearn.linear_model import BayesianRidge
 
     vectorizer = DictVectorizer(sparse=False)
     x: Array = vectorizer.fit_transform(seen)
