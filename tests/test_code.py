@@ -79,6 +79,14 @@ def test_what_is_not_written_is_named() -> None:
     assert all(family_of(GENOMES[name].genome).name == "plain" for name in WRITTEN)
 
 
+@pytest.mark.parametrize("relativistic", ["pairs", "average"])
+@pytest.mark.parametrize("more", [{"loss": "hinge"}, {"loss": "least_squares", "label_smoothing": 0.1}])
+def test_classes_that_are_wrong_are_told_of_in_relativistic_losses_too(relativistic: str, more: dict[str, Any]) -> None:
+    genome = GENOMES["evolved_mnist"].genome
+    one = wanted(GENES.read(narrow(GENES.read({**genome, "relativistic": relativistic, "wrong_label": 0.3, **more}))))
+    assert max(furthest(one, *some_images(one), 3, torch.float64).values()) < 1e-9
+
+
 def random_genomes(n: int, seed: int) -> list[Genome]:
     """Of all genes at once, that code is written for."""
     space, rng = load_space("anything"), np.random.default_rng(seed)
@@ -187,6 +195,16 @@ def file_of(wanted: Wanted, path: Path) -> Path:
     facts = {"key": GENES.key(wanted.genome), "tells_apart": list("abcdefghij"), "classes": list("abcdefghij")}
     path.write_bytes(pack_generator(trained(wanted), wanted.genome, task, facts))
     return path
+
+
+@pytest.mark.parametrize("name", shipped.generators())
+def test_what_comes_trained_is_taken_along_trained(
+    shell: test_cli.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shell(f"export code {name}").code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.py", f"{name}.pt"}
+    assert "uint8 (N, 1, 28, 28)" in (tmp_path / f"{name}.py").read_text()
 
 
 def test_a_trained_gan_is_taken_along(shell: test_cli.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

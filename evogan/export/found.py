@@ -51,6 +51,8 @@ def find(name: str | Path, place: Place) -> Found:
     path = expand(name)
     if path.suffix == ".safetensors" or (path.is_dir() and (path / GENERATOR).is_file()):
         return _of_file(path)
+    if str(name) in shipped.generators():
+        return _of_file(shipped.generator(name))
     if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
         kept = place.existing()
         if name in kept.names():

@@ -72,10 +72,6 @@ EVOLVED_WITHOUT = (
 # what does not go together
 TOGETHER: tuple[tuple[Callable[[Genes], bool], str], ...] = (
     (
-        lambda g: g.get("wrong_label", 0) > 0 and g.get("relativistic", "none") != "none",
-        "wrong_label in a relativistic loss",
-    ),
-    (
         lambda g: (
             g["equalized_lr"]
             and (
