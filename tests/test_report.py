@@ -380,6 +380,15 @@ def test_verdict_counts_failed_replicates() -> None:
     assert "wdcgan failed on every replicate" in verdict_of([9.0, 9.0, 9.0], [None, None, None])
 
 
+def test_a_failed_replicate_is_not_better() -> None:
+    said = verdict_of([12.0, None, 13.0], [38.0, 39.0, 40.0])
+    assert said.endswith("a better mean of what completed, but not all did, so no clear difference.")
+    said = verdict_of([30.0, 30.0, 30.0], [29.0, 29.0, None])  # it stands first, by its failures
+    assert said.endswith("fewer failures, but no better mean, so no clear difference.")
+    assert "Nothing better" in verdict_of([30.0, None, 30.0], [29.0, 29.0, None])
+    assert "in every replicate" in verdict_of([12.0, 12.0, 13.0], [38.0, 39.0, None])
+
+
 def test_one_replicate_has_no_spread_and_shows_no_difference() -> None:
     said = verdict_of([10.0], [20.0], replicates=1)
     assert "±" not in said

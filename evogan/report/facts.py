@@ -467,7 +467,11 @@ def verdict(run: RunHistory) -> str:
     if min(len(best.values), len(reference.values)) < 2:
         return f"{compared}: one replicate shows no difference."
     if best.mean >= reference.mean:
+        if best.failures < reference.failures:
+            return f"{compared}: fewer failures, but no better mean, so no clear difference."
         return f"Nothing better than {reference.name} was found: {compared}{times and f', {times}'}."
+    if best.failures:  # each is worse than whatever completed
+        return f"{compared}: a better mean of what completed, but not all did, so no clear difference."
     if max(best.values) >= min(reference.values):
         return f"{compared}: a better mean, but the replicates overlap, so no clear difference."
     return f"{compared}: {times or 'better'}, in every replicate."
