@@ -490,6 +490,19 @@ def test_what_random_search_did_not_reach_counts_with_all_it_had(compared: list[
     assert rows.loc["ga", "ratio"] == np.median(took) / 24
 
 
+def test_of_few_runs_there_is_a_ratio_and_no_interval(compared: list[RunHistory]) -> None:
+    """Resampled, one run has no spread at all."""
+    for seeds in (1, 3, 4):
+        found = Comparison([run for run in compared if run.document["seed"] < seeds])
+        row = found.targets.set_index("strategy").loc["ga"]
+        assert not math.isnan(row["ratio"])
+        assert math.isnan(row["low"]) == math.isnan(row["high"]) == (seeds < 4)
+        assert ("Of fewer than 4 runs there is no interval." in found_note(found)) == (seeds < 4)
+        section = next(section for section in sections(found) if section.title == "Evaluations to target")
+        assert all(cells[5] and not cells[6] for cells in section.rows if cells[1] != "random") == (seeds < 4)
+        assert json.loads(json.dumps(as_document(found), allow_nan=False))["targets"]
+
+
 def test_random_search_is_the_baseline_of_each_problem(compared: list[RunHistory]) -> None:
     others = [
         search(mixed_space(), objective=objective, task=task, strategy=strategy, window=5, evaluations=12, workers=1)

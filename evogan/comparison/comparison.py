@@ -24,6 +24,7 @@ from evogan.stable import digest
 from evogan.trial import Identity
 
 RANDOM = "random"
+FEWEST = 4  # runs a side: of 1, 2 and 3 the bootstrap's 95 % intervals hold the ratio 0, 64 and 88 times in 100
 FRESH, SEARCH = "fresh replicates", "the search"
 
 
@@ -184,8 +185,9 @@ class Comparison:
         """What it took to reach the target, a row a problem and strategy.
 
         `reached` of `runs` did; `median` evaluations (infinite unless more than half did), its `ratio` to random search
-        (NaN without it), and the 95 % interval `low`, `high` of the ratio. A run of random search that did not get
-        there counts with the budget that it had, so the ratio is no smaller than it would be with more.
+        (NaN without it), and the 95 % interval `low`, `high` of the ratio (NaN of fewer than `FEWEST` runs of either).
+        A run of random search that did not get there counts with the budget that it had, so the ratio is no smaller
+        than it would be with more.
         """
         rows = []
         for problem in self.problems:
@@ -201,6 +203,8 @@ class Comparison:
                 compared = (math.nan,) * 3
                 if others and strategy != baseline:
                     compared = bootstrap_ratio(took[strategy], others)
+                    if min(len(took[strategy]), len(others)) < FEWEST:
+                        compared = (compared[0], math.nan, math.nan)
                 rows.append(
                     {
                         "problem": problem,

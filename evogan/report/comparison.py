@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evogan.comparison import Comparison
-from evogan.comparison.comparison import FRESH
+from evogan.comparison.comparison import FEWEST, FRESH
 from evogan.comparison.ranks import LEVEL
 from evogan.comparison.statistics import quantile
 from evogan.errors import one_line
@@ -124,7 +124,7 @@ def _targets(comparison: Comparison) -> Section:
         reached = f"{row.reached} of {row.runs}"
         ratio = "" if math.isnan(row.ratio) else _number(row.ratio, "not reached")
         interval = (
-            "" if math.isnan(row.ratio) else f"{_number(row.low, 'not reached')} to {_number(row.high, 'not reached')}"
+            "" if math.isnan(row.low) else f"{_number(row.low, 'not reached')} to {_number(row.high, 'not reached')}"
         )
         median = _number(row.median, "not reached")
         rows.append((row.problem, row.strategy, short(row.target), reached, median, ratio, interval))
@@ -136,6 +136,8 @@ def _targets(comparison: Comparison) -> Section:
         note += "The target is what the median run of random search had in the end."
     if rows and not comparison.targets["reached"].any():
         note += " No run reached it."
+    if any(row[5] and not row[6] for row in rows):
+        note += f" Of fewer than {FEWEST} runs there is no interval."
     if any(row[5] for row in rows):
         note += " Where random search did not reach it, all that it had is counted: the ratio is at most this."
     for problem in comparison.problems:
