@@ -26,6 +26,7 @@ from evogan.engine.history import RunHistory
 from evogan.genome import Gene, Genome
 from evogan.report.comparison import as_document, html, markdown, sections
 from evogan.space import Space
+from evogan.trial import Evaluation, Trial
 from tests import test_cli
 from tests.conftest import mixed_space, score
 from tests.test_cli import mistake
@@ -388,6 +389,20 @@ def test_a_target_that_nobody_reaches_is_said_to_be_so(compared: list[RunHistory
     assert "No run reached it." in text
     assert "not reached" in text
     assert json.loads(json.dumps(as_document(found), allow_nan=False))["targets"][0]["median"] is None
+
+
+def test_a_target_is_said_as_the_metric_has_it() -> None:
+    """Also where more is better: a recall of 0.9 is not there at once."""
+
+    def recall(trial: Trial) -> Evaluation:
+        return Evaluation(status="completed", scores=({"fid": 1.0, "manifold_recall": trial.seed % 100 / 100},))
+
+    run = make_run(Store(), mixed_gan_space(), recall, fitness="manifold_recall", evaluations=10, fresh=0)
+    found = [-(told.value or 0.0) for told in run.history]
+    assert 0 < found[0] < max(found)
+    rows = Comparison([run], target=max(found)).targets.iloc[0]
+    assert (rows["target"], rows["median"], rows["reached"]) == (-max(found), found.index(max(found)) + 1, 1)
+    assert Comparison([run], target=1.5).targets["reached"].tolist() == [0]
 
 
 def test_without_random_search_there_is_no_target(compared: list[RunHistory]) -> None:

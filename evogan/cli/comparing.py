@@ -19,7 +19,9 @@ def compare(
     every: Annotated[bool, typer.Option("--all", help="All runs of the store.")] = False,
     target: Annotated[
         float | None,
-        typer.Option(help="Fitness to reach; default: what the median run of random search had in the end."),
+        typer.Option(
+            help="Fitness to reach, as the metric has it; default: what the median run of random search had in the end."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write it: .md, or .html for one page with figures.")] = None,
     runs: Runs = None,

@@ -21,7 +21,7 @@ from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.stable import digest
-from evogan.trial import Identity
+from evogan.trial import Identity, turned
 
 RANDOM = "random"
 FEWEST = 4  # runs a side: of 1, 2 and 3 the bootstrap's 95 % intervals hold the ratio 0, 64 and 88 times in 100
@@ -47,7 +47,8 @@ class Comparison:
     A problem is data, space, task, fitness and a budget in seconds if there is one; a strategy is its name with what
     else shapes a search (options, window, pruner, replicates, seed genomes): names are as long as is needed to tell
     them apart. Runs are compared at the smallest budget of their problem, in evaluations. Of several objectives the
-    fitness is what a run's front lacks of the hypervolume (see `hypervolume`). `given_target`: a fitness to reach.
+    fitness is what a run's front lacks of the hypervolume (see `hypervolume`). `given_target`: a fitness to reach, as
+    the metric has it.
     `called`: by the name of a run, what to call its problem and its strategy, where that is not as recorded.
     """
 
@@ -167,13 +168,15 @@ class Comparison:
         return next((e.strategy for e in self.select(problem) if e.run.settings.strategy == RANDOM), None)
 
     def target(self, problem: str) -> float | None:
-        """The fitness to reach: as given, or what the median run of random search had at the end of the common budget.
+        """The fitness to reach, as it is judged: given, or what the median run of random search had at the end of the
+        common budget.
 
         Of an even number of runs the worse of the two in the middle, so that at least half of them get there. None
         without either, or where nothing of random search completed.
         """
         if self.given_target is not None:
-            return self.given_target
+            metric, *others = self.objectives(problem)
+            return self.given_target if others else turned(metric, self.given_target)
         baseline = self.baseline(problem)
         if baseline is None:
             return None
