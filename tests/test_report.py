@@ -467,6 +467,27 @@ def test_importance_finds_the_gene_that_matters(run: RunHistory) -> None:
     assert sum(found.means[1:]) < 0.1 * found.means[0], "what does not matter is not said to, a little each"
 
 
+def test_figures_say_what_they_show(run: RunHistory) -> None:
+    found = gene_importance(run)
+    assert isinstance(found, Importance)
+    assert "on genomes that it has not seen" in figures.importance(found).caption
+
+    def measured(trial: Trial) -> Evaluation:
+        scores = {name: float(trial.seed // 7**i % 7) for i, name in enumerate(("fid", "kid", "swd"))}
+        return Evaluation(status="completed", scores=(scores,))
+
+    for fitness, every in (("fid,kid", "both"), ("fid,kid,swd", "all 3")):
+        several = make_run(
+            Store(), load_space("wdcgan"), measured, fitness=fitness, fresh=0, strategy="nsga2", evaluations=20
+        )
+        shown = [told.values or () for told in several.ranking]
+        assert not any(
+            all(a < b for a, b in zip(v, told.values or (), strict=True)) for told in several.front for v in shown
+        )
+        drawn = figures.front(several)
+        assert drawn is not None and f"better in {every} than one on the front" in drawn.caption
+
+
 def test_importance_is_twice_the_share_of_the_variance() -> None:
     """Of a sum of independent terms: a shuffled one is lost, and as much is put in its place."""
     x = np.random.default_rng(0).normal(size=(4000, 3))

@@ -22,7 +22,7 @@ from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
 from evogan.report.facts import generations as generations_of
-from evogan.report.importance import Importance
+from evogan.report.importance import REPEATS, Importance
 from evogan.report.lineage import population
 from evogan.trial import budget_unit, turned
 
@@ -194,14 +194,18 @@ def front(run: RunHistory) -> Drawn | None:
         points = np.array([visible(run.judge.shown(told.values or ())) for told in run.ranking])
         best = np.array([visible(run.judge.shown(v)) for v in sorted(told.values or () for told in run.front)])
         axes.plot(points[:, 0], points[:, 1], "o", ms=3.5, mew=0, color=DOT, label="evaluated")
-        axes.step(best[:, 0], best[:, 1], "o-", where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
+        line = "o-" if len(names) == 2 else "o"  # of more objectives it is no line in these two
+        axes.step(best[:, 0], best[:, 1], line, where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
         _log_where_wide(axes, "x", points[:, 0])
         _log_where_wide(axes, "y", points[:, 1])
         figure.legend(loc="outside upper center", ncols=2)
         others = f" (of {len(names)} objectives the first two)" if len(names) > 2 else ""
-        caption = f"{names[0]} against {names[1]}{others}: nothing evaluated is better in both than one on the front."
+        every = "both" if len(names) == 2 else f"all {len(names)}"
+        caption = (
+            f"{names[0]} against {names[1]}{others}: nothing evaluated is better in {every} than one on the front."
+        )
         return Drawn(_svg(figure, "front", caption), caption)
 
 
@@ -329,8 +333,9 @@ def importance(found: Importance, top: int = 15) -> Drawn:
         axes.set_xlim(left=0)
         axes.set_xlabel("drop of R² when the gene is shuffled")
         caption = (
-            f"Permutation importance in a random forest fitted to the fitness of {found.evaluations} genomes; "
-            f"out of bag it explains R² = {found.r2:.2f} of the variance."
+            f"Permutation importance in a random forest fitted to the fitness of {found.evaluations} genomes: mean and "
+            f"deviation over {REPEATS} shuffles, on genomes that it has not seen, of whose variance it explains R² = "
+            f"{found.r2:.2f}."
         )
         return Drawn(_svg(figure, "importance", caption), caption)
 
