@@ -4,7 +4,7 @@ knowledge has (a run's own data set is left out).
     python benchmarks/knowledge.py                 SPACES (wdcgan_wide,modern), SEEDS (3), EVALUATIONS (40)
     STRATEGIES="gp;tpe;ga" python benchmarks/knowledge.py      some of them first; with EVOGAN_RUNS it goes on
 
-What counts is the mean FID of the genome that a search recommends over five fresh trainings. All share one
+What counts is the mean FID over five fresh trainings of the genome that had the best in a search. All share one
 store, so that none trains again what another has trained.
 """
 
