@@ -300,7 +300,8 @@ class RunHistory:
     def to_dataframe(self) -> pd.DataFrame:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.
 
-        `fidelity` and `replicates` say what it was judged on, `spent` what the run had cost by then, in full trainings.
+        `fitness` is over all `replicates` and less is better; scores and status are those of the first, or of one that
+        failed. `fidelity` is what it was judged on, `spent` what the run had cost by then, in full trainings.
         `changes`, where there are any: of a schedule, whose genes are those that it begins with, what changes when.
         `generation`, `parents` (numbers, with spaces between) and `operator` say how it came about, as far as recorded.
         """
