@@ -15,9 +15,11 @@ FRESH = 1000  # the first replicate that no search uses
 
 
 def fresh(genome: Genome, data: str, kimg: float, n: int, runs: Path) -> list[tuple[Trial, Evaluation]]:
-    """Of the first n in bf16 those that were made and did not fail."""
+    """Of the first n in bf16 those that were made. If one failed it ends: the others alone would tell too much good."""
     task, _ = GANProblem(GANSettings.of(data=data, kimg=kimg, precision="bf16")).prepare()
     store, key = Store(runs), GENES.key(genome)
     trials = [Trial(genome, key, task, 1.0, FRESH + i) for i in range(n)]
     found = [(trial, store.find(trial.identity)) for trial in trials]
-    return [(trial, one) for trial, one in found if one is not None and not one.failed]
+    if failed := [trial.replicate for trial, one in found if one is not None and one.failed]:
+        raise SystemExit(f"{data}: of {key} replicates {failed} failed, and the table has no place for that")
+    return [(trial, one) for trial, one in found if one is not None]
