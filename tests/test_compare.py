@@ -337,6 +337,21 @@ def test_a_lucky_search_does_not_win() -> None:
         assert found.verdict.startswith(f"{better} is shown to be better")
 
 
+def test_it_is_said_where_seeds_end_with_the_same_genome() -> None:
+    """They have the same fresh replicates: six seeds are no six results."""
+
+    def run(strategy: str, seed: int, levels: int) -> RunHistory:
+        space = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0, levels=levels)])
+        how: dict[str, Any] = {"evaluations": 4, "finalists": 1, "confirm": 2, "workers": 1}
+        return search(space, objective=lambda genes: genes["x"], task="t", strategy=strategy, seed=seed, **how)
+
+    for levels, said in ((4, "4 runs end with 1 genome:"), (10_001, "")):
+        found = Comparison([run(strategy, seed, levels) for strategy in ("random", "sobol") for seed in range(2)])
+        note = sections(found)[0].note
+        assert found.basis(found.problems[0]) == FRESH
+        assert said in note and ("say too much" in note) == bool(said)
+
+
 def test_the_best_of_more_finalists_is_no_better() -> None:
     """By luck it would be; so the search counts."""
     space = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0)])

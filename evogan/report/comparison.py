@@ -62,6 +62,7 @@ def _results(comparison: Comparison) -> Section:
     note = f"Median and quartiles over seeds of each run's result, smaller is better. Judged: {said}."
     if FRESH not in bases.values():
         note += " The best of a search is the luckiest of noisy numbers: only fresh replicates tell how good it is."
+    note += "".join(_alike(comparison, problem) for problem, basis in bases.items() if basis == FRESH)
     note += "".join(_several(comparison, problem) for problem in comparison.problems)
     columns = ("problem", "strategy", "median", "25 %", "75 %", "runs", "without result")
     return Section("Results", note, columns, rows, names=2)
@@ -71,6 +72,20 @@ def fitness_of(comparison: Comparison, problem: str) -> str:
     """What the runs of a problem are compared by, in words."""
     metrics = comparison.objectives(problem)
     return fitness_name(metrics[0]) if len(metrics) == 1 else f"{LACKING}: {', '.join(map(fitness_name, metrics))}"
+
+
+def _alike(comparison: Comparison, problem: str) -> str:
+    """How many winners are the same one: fresh replicates are of a genome and a task, whatever the seed of the run."""
+    runs = [entry.run for entry in comparison.select(problem)]
+    found = [(run.facts.task, run.best.row.key) for run in runs if run.best]
+    different = len(set(found))
+    if different == len(found):
+        return ""
+    return (
+        f" On {problem} {len(found)} runs end with {different} genome{'s' if different > 1 else ''}: those that "
+        "end with the same one have the same fresh replicates, so the tests below, which take seeds for independent, "
+        "say too much."
+    )
 
 
 def _several(comparison: Comparison, problem: str) -> str:
