@@ -579,6 +579,12 @@ def test_tables_show_the_run(run: RunHistory) -> None:
     assert f"{run.ranking[0].evaluation.scores[0]['fid']:.4g}" in checkpoints
 
 
+def test_the_list_of_runs_says_whose_best_it_has(run: RunHistory) -> None:
+    shown = text_of(tables.runs([run]))
+    assert f"{facts.fitness(run, run.best):.4g}" in shown and "in the search" in shown
+    assert "in the search" not in text_of(tables.runs([]))
+
+
 def test_tables_of_what_is_shipped() -> None:
     assert "WDCGAN" in text_of(
         tables.zoo([tables.zoo_row(shipped.read_genome("wdcgan"), {"generator": 1, "critic": 2})])

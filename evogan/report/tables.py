@@ -306,7 +306,8 @@ def runs(found: Iterable[RunHistory]) -> Table:
                 _number(facts.fitness(run, run.best)),
             )
         )
-    return _table("", columns, rows, "" if rows else "no runs yet")
+    caption = "best: in the search, where it is the luckiest of noisy numbers; `evogan show` says how it held"
+    return _table("", columns, rows, caption if rows else "no runs yet")
 
 
 def scores(evaluation: Evaluation) -> Table:
