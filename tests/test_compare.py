@@ -497,6 +497,20 @@ def test_budgets_that_differ_are_compared_at_the_smallest() -> None:
     assert found.finals["sobol"].iloc[0] == best_so_far(runs[1]).loc[:6].min()
 
 
+def test_strategies_that_never_met_are_not_tested() -> None:
+    """One searched one problem, the other another: no difference could have been shown."""
+    how: dict[str, Any] = {"evaluations": 5, "workers": 1}
+    found = Comparison(
+        [
+            search(mixed_space(), objective=objective, task=task, strategy=strategy, **how)
+            for task, strategy in (("one", "random"), ("another", "sobol"))
+        ]
+    )
+    rows = next(section for section in sections(found) if section.title == "Paired wins").rows
+    assert [list(row[5:]) for row in rows] == [["", "", "", "never met"]]
+    assert found.verdict.startswith("No test")
+
+
 def test_budgets_in_seconds_that_differ_are_problems_of_their_own() -> None:
     runs = [
         search(

@@ -123,6 +123,8 @@ def _wins(comparison: Comparison) -> Section:
             *(_number(pair.probability, ""), f"{pair.p:.2g}", f"{pair.p_holm:.2g}"),
             "yes" if pair.p_holm < LEVEL else "no difference shown",
         )
+        if pair.wins + pair.ties + pair.losses
+        else (pair.one, pair.other, "0", "0", "0", "", "", "", "never met")
         for pair in _records(comparison.wins)
     ]
     note = (
