@@ -14,6 +14,7 @@ import evogan
 from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Gene, Schedule
+from evogan.monitor.tally import Tally
 from evogan.report.figures import lineage
 from evogan.report.page import genome_toml
 from evogan.shipped import read_genome
@@ -87,6 +88,13 @@ def test_takeovers_inherit_a_schedule_and_change_what_may_change() -> None:
     assert len(run.confirmations) == 6 and any(isinstance(one.genome, Schedule) for one in run.confirmations)
     for one in run.confirmations:
         assert one.genome == told[one.key].row.genome and one.values == (told[one.key].value,) * 2
+
+
+def test_who_looks_on_counts_what_the_run_has_spent() -> None:
+    """A training that goes on costs the difference, in the status and on the terminal, too."""
+    tally = Tally()
+    run = search(listener=tally.add)
+    assert tally.account.spent == run.spent[-1] == 18
 
 
 def test_it_goes_on_from_where_trainings_are_now_and_not_from_dead_ones() -> None:

@@ -112,6 +112,6 @@ class Tally:
         self.cached += event.kind == "cached"
         self.evaluated += event.kind != "cached"
         self.pruned += event.kind == "pruned"
-        self.account.ask(trial.key, trial.fidelity, trial.replicate)
+        self.account.ask(trial.key, trial.fidelity, trial.replicate, trial.prefixes)
         self.account.answer(trial.key, trial.fidelity, trial.replicate, evaluation)
         return True
