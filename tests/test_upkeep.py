@@ -197,6 +197,7 @@ def test_a_store_is_not_added_to_itself_nor_one_that_is_not_there(
     assert "no store in" in mistake(tmp_path / "none")
     assert "--files must name the folder" in mistake("postgresql://host/name")
     assert "--files is for a store by URL" in mistake(theirs, "--files", tmp_path)
+    assert "none': no such folder" in mistake("postgresql://host/name", "--files", tmp_path / "none")
     assert "begins with 'mysql://'" in mistake("mysql://host/name", "--files", tmp_path)
 
 

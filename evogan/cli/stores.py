@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evogan.cli.common import Json, Runs, StoreURL, console, print_json, say
+from evogan.cli.common import Json, Runs, StoreURL, console, print_json, say, teller
 from evogan.errors import UserError
 from evogan.files import expand
+
+if TYPE_CHECKING:
+    from evogan.engine import Store
 
 
 def add(
@@ -30,11 +33,19 @@ def add(
         raise UserError("--files must name the folder where the files of a store by URL lie")
     if files is not None and not by_url:
         raise UserError("--files is for a store by URL: in a folder, files lie beside the database")
-    theirs = Place(expand(files or other), other if by_url else None)
+    if files is not None and not expand(files).is_dir():
+        raise UserError(f"--files '{files}': no such folder")
+    theirs, mine = Place(expand(files or other), other if by_url else None), Place.of(runs, store)
+
+    def opened() -> Store:
+        kept = mine.open()
+        kept.database.on_wait = lambda reason: teller(console())(f"waiting: {reason}")
+        return kept
+
     with Progress(console=console(), disable=not console().is_terminal, transient=True) as progress:
         bar = progress.add_task("adding evaluations", total=None)
         added = upkeep.add(
-            Place.of(runs, store).open,
+            opened,
             theirs.existing(),
             lambda done, of: progress.update(bar, completed=done, total=of),
         )
