@@ -210,6 +210,7 @@ def train(
     say(problem.contents)
     say(problem.judged_by)
     kept = place.open()
+    kept.database.on_wait = lambda reason: say(f"waiting: {reason}")
     choice = Choice((problem.natural,)) if problem.dataset.language and problem.natural else Choice()
     trial = Trial(read, GENES.key(read), task, 1.0, replicate, choice=choice, whole=True)
     live = kept.files(trial.identity) / "live.png"

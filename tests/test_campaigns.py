@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -31,6 +32,7 @@ from evogan.comparison import Comparison
 from evogan.comparison.comparison import FRESH
 from evogan.engine import Event, Judge
 from evogan.evaluation.evaluator import GANEvaluator
+from evogan.files import write_whole
 from evogan.genome import Genome
 from evogan.monitor.status import StatusWriter
 from evogan.runs.place import Place
@@ -320,6 +322,23 @@ def test_a_strategy_that_crashes_stops_no_other(
     mended = run(f"campaign run {path}")
     assert mended.code == 0
     assert "4 of 4 runs done, 12 of 12 evaluations" in mended.out
+
+
+def test_a_full_disk_is_told_of(
+    tmp_path: Path, trained: list[Identity], run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status of the run cannot be written then, either."""
+    full = [OSError(errno.ENOSPC, "No space left on device")]
+
+    def once(path: Path, content: bytes) -> None:
+        if full:
+            raise full.pop()
+        write_whole(path, content)
+
+    monkeypatch.setattr("evogan.engine.store.write_whole", once)
+    result = run(f"campaign run {write(tmp_path)}")
+    assert result.code == 0
+    assert "small-digits-tiny-random-s0 is waiting: cannot write " in result.err
 
 
 def test_a_run_that_crashed_and_was_finished_by_hand_is_done(tmp_path: Path, trained: list[Identity]) -> None:

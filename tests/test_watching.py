@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ from rich.console import Console
 
 import evogan
 from evogan.engine import Event
+from evogan.files import write_whole
 from evogan.fitness import NormalizedLoss
 from evogan.genome import Value
 from evogan.monitor.training import TrainingProgress
@@ -104,10 +106,27 @@ def test_the_recorded_parts_lie_in_the_range(watched: tuple[Evaluation, Path]) -
 def test_the_live_line_says_how_far_it_is() -> None:
     out = io.StringIO()
     with TrainingProgress("training x", Console(file=out, width=60)) as progress:
+        progress(Event("awaited", None))
         for share in (0.05, 0.15, 0.5):
             point = {"kimg": 20 * share, "fidelity": share, "real": 0.5, "fake": 0.25, "generator": 1.0}
             progress(Event("progress", None, point=point | ({"fid": 33.0} if share == 0.5 else {})))
     assert out.getvalue().splitlines() == [
+        "another process trains it just now: waiting for what that records",
         "training x: 15%, 3 kimg, real 0.5, fake 0.25, generator 1",
         "training x: 50%, 10 kimg, real 0.5, fake 0.25, generator 1, FID 33",
     ]
+
+
+def test_a_full_disk_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    full = [OSError(errno.ENOSPC, "No space left on device")]
+
+    def write(path: Path, content: bytes) -> None:
+        if full:
+            raise full.pop()
+        write_whole(path, content)
+
+    monkeypatch.setattr("evogan.engine.store.write_whole", write)
+    evaluation, _ = evogan.train(GENES, kimg=0.05, samples=50, runs=tmp_path, say=said.append)
+    assert not evaluation.failed
+    assert re.fullmatch(r"waiting: cannot write '.*': No space left on device", said[-1])

@@ -10,6 +10,7 @@ from typing import Any
 
 from evogan.campaigns.plan import Campaign, PlannedRun, read_campaign
 from evogan.campaigns.status import CampaignStatus, RunState
+from evogan.engine import Event
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
 from evogan.monitor import read_status
@@ -46,7 +47,8 @@ def run_campaign(
 
     Its runs take turns, and share the store, so that none trains what another one has. One that crashes does not stop
     the others. runs, store: as of `evogan.search`. workers: in place of the file's. `say` gets a line about
-    each data set, and one as a run ends. Errors: UserError, before anything is trained, for every mistake in the file.
+    each data set, and one as a run ends, or waits for a store or a disk. Errors: UserError, before anything is trained,
+    for every mistake in the file.
     """
     campaign, place = read_campaign(path), Place.of(runs, store)
     resources = campaign.resources if workers is None else replace(campaign.resources, workers=workers)
@@ -59,7 +61,7 @@ def run_campaign(
         say(line)
     for planned in campaign.runs:
         if planned.name in settled:
-            _carry_out(place, planned.name, settled[planned.name])
+            _carry_out(place, planned.name, settled[planned.name], say)
             say(campaign_status(campaign, place).line(planned.name))
     status = campaign_status(campaign, place)
     done: list[Run] = []
@@ -170,12 +172,17 @@ def _begun_with(run: PlannedRun, before: Mapping[str, Any] | None) -> dict[str, 
     return {"options": {"evaluations": before["options"].get("evaluations", run.evaluations)} | options}
 
 
-def _carry_out(place: Place, name: str, plan: Plan) -> None:
+def _carry_out(place: Place, name: str, plan: Plan, say: Callable[[str], None]) -> None:
     """Whatever ends a run but the user is kept beside it, and the next run's turn comes."""
+
+    def hear(event: Event) -> None:
+        if event.kind == "waiting":
+            say(f"{name} is waiting: {event.reason}")
+
     crash = place.status(name).with_name(CRASHED)
     crash.unlink(missing_ok=True)
     try:
-        launch(place, name, plan, Outside()).close()
+        launch(place, name, plan, Outside(hear)).close()
     except Exception as error:
         why = str(error) if isinstance(error, UserError) else traceback.format_exc()
         write_whole(crash, without_passwords(why.strip()).encode())

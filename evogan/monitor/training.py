@@ -26,6 +26,8 @@ class TrainingProgress(Display):
     def __call__(self, event: Event) -> None:
         if event.kind == "preparing":
             self._prepare(event.reason, event.value)
+        if event.kind == "awaited":
+            self._say("another process trains it just now: waiting for what that records")
         if event.kind != "progress":
             return
         self._known |= event.point

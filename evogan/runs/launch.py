@@ -92,7 +92,9 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     with ExitStack() as stack:
         executor, learn = _make_executor(evaluate, settings, plan.plugins)
         stack.callback(executor.close)
+        hear: Listener = outside.listener or (lambda event: None)
         store = place.open()
+        store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         stack.callback(store.leases.close)
         if known := store.runs().get(name):  # whatever the published genomes and other results are by now
             knowledge = Knowledge.recorded(known["knowledge"]) if "knowledge" in known else Knowledge()
@@ -119,7 +121,6 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
             stack.enter_context(LivePage(store.folder, place.url, name, say))
         for line in filter(None, (problem.contents, problem.judged_by, learned)):
             say(line)
-        store.database.on_wait = lambda reason: hear(Event("waiting", None, reason=reason))
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         loop = Loop(
             name,
