@@ -481,6 +481,9 @@ def test_a_driver_is_known_by_pid_and_birth_on_its_host(tmp_path: Path, monkeypa
     assert elsewhere.alive is None
     assert "on node7" in text(elsewhere) and "last heard of" in text(elsewhere)
     assert elsewhere.age > 86400
+    silent = replace(status, updated=elsewhere.updated)
+    assert silent.alive and "last heard of" in text(silent), "it is suspended, or its disk is full"
+    assert "last heard of" not in text(status)
 
     # the clock is set forward by an hour: what the kernel tells as the time of boot moves with it
     boot = psutil.boot_time()

@@ -9,6 +9,8 @@ from rich.text import Text
 from evogan.monitor.machine import Memory
 from evogan.monitor.status import Status
 
+SILENT = 30.0  # seconds after which it is said of a driver that lives, too: it is suspended, or its disk is full
+
 
 def status_table(status: Status) -> RenderableType:
     """How a run is getting on, and what runs where."""
@@ -25,7 +27,7 @@ def _headline(status: Status) -> str:
         return f"{status.run}  {status.state}{why} after {span(status.seconds)}{on}"
     if status.alive is False:
         return f"{status.run}  its driver is gone: `evogan resume {status.run}` goes on"
-    heard = "" if status.alive else f", last heard of {span(status.age)} ago"
+    heard = "" if status.alive and status.age < SILENT else f", last heard of {span(status.age)} ago"
     reason = f" ({status.reason})" if status.reason else ""
     return f"{status.run}  {status.state}{reason} for {span(status.seconds)} on {host}, process {pid}{heard}"
 
