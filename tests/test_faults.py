@@ -34,6 +34,8 @@ from tests.test_resume import evogan, facts
 
 pytestmark = pytest.mark.fault
 
+STOPPED = "evogan: stopped; a search or a campaign goes on with the same command, a run with `evogan resume`, too"
+
 # --- kill -9
 
 KILLS = 20
@@ -222,10 +224,7 @@ def test_ctrl_c_once_finishes_what_runs_twice_stops_at_once_and_either_way_it_ca
     def is_stopped() -> None:
         out, errors = process.communicate()
         assert (process.returncode, out) == (130, ""), errors
-        assert (
-            errors.splitlines()[-1]
-            == "evogan: stopped; the same command goes on, or `evogan resume` with a run that had begun"
-        )
+        assert errors.splitlines()[-1] == STOPPED
         assert "Traceback" not in errors and "SIGTERM" not in errors
         status = json.loads((tmp_path / "stopped" / "status.json").read_text())
         assert status["state"] == "stopped"
@@ -278,8 +277,7 @@ def test_a_search_whose_cluster_is_killed_ends_with_one_line_and_goes_on(
     process = started("resume", "hurt")
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate()
-    stopped = "evogan: stopped; the same command goes on, or `evogan resume` with a run that had begun"
-    assert (process.returncode, errors.splitlines()[-1]) == (130, stopped), errors
+    assert (process.returncode, errors.splitlines()[-1]) == (130, STOPPED), errors
     assert "Traceback" not in errors
 
     process = evogan("resume", "hurt", "--workers", "1", runs=tmp_path)
