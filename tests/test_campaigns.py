@@ -574,6 +574,25 @@ def test_who_watches_stays_between_two_runs(tmp_path: Path, run: Command, monkey
     assert len(looks) == 4
 
 
+def test_who_looks_on_goes_without_a_word_that_anything_was_stopped(
+    tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ctrl-C: what is looked at goes on."""
+    status = replace(status_of(tmp_path, "a0", 1, 1.0, monkeypatch), run="a0", state="searching")
+    monkeypatch.setattr(
+        "evogan.campaigns.carry_out.campaign_status", lambda *_: CampaignStatus("c", [state("a0", "a", status)])
+    )
+    monkeypatch.setattr("evogan.monitor.read_status", lambda path: status)
+
+    def pressed(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", pressed)
+    for command in (f"campaign status {write(tmp_path)}", "status a0"):
+        looked = run(f"{command} --watch")
+        assert (looked.code, looked.err) == (0, "")
+
+
 def test_looking_at_a_campaign_that_never_began_makes_nothing(tmp_path: Path) -> None:
     found = campaign_status(read_campaign(write(tmp_path)), Place(tmp_path / "none"))
     assert [one.state for one in found.runs] == ["waiting"] * 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,7 +68,7 @@ def status(
     if not watch:
         say(found.table())
         return
-    with Live(found.table(), console=output(), refresh_per_second=1 / EVERY) as live:
+    with suppress(KeyboardInterrupt), Live(found.table(), console=output(), refresh_per_second=1 / EVERY) as live:
         seen = time.monotonic()
         while found.going or (found.waiting and time.monotonic() - seen < BETWEEN):
             time.sleep(EVERY)

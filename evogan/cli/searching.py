@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,7 +91,7 @@ def status(
     if not watch:
         say(status_table(found))
         return
-    with Live(status_table(found), console=output(), refresh_per_second=2) as live:
+    with suppress(KeyboardInterrupt), Live(status_table(found), console=output(), refresh_per_second=2) as live:
         while found is not None and not found.ended and found.alive is not False:
             time.sleep(1)
             found = read_status(path)
