@@ -276,6 +276,20 @@ def test_a_run_that_goes_on_keeps_all_that_it_was_told(theirs: Path) -> None:
     assert contents(store)[1] == before
 
 
+def test_a_best_whose_weights_were_freed_in_part_has_the_best_of_the_others(theirs: Path) -> None:
+    """A run that went on after a pruning may find best what was not needed before."""
+    store = Store.existing(theirs)
+    run = RunHistory(store, RUN)
+    assert run.best is not None
+    trainings = sorted((run.judge.value(e), i) for i, e in run.trainings(run.best.row.key).items())
+    for value, identity in trainings:
+        found = run.best_training(run.best.row.key)
+        assert found is not None and (found.value, found.identity) == (value, identity)
+        (store.files(identity) / GENERATOR).unlink()
+    found = run.best_training(run.best.row.key)
+    assert found is not None and found.value == trainings[0][0], "where none has any it is the best"
+
+
 def test_what_is_trained_just_now_is_left_alone(tmp_path: Path) -> None:
     store = Store(tmp_path)
     early = trial(1, fidelity=0.5)

@@ -287,7 +287,8 @@ class RunHistory:
 
     def best_training(self, key: str) -> Training | None:
         """Of these the one with the best fitness; of those that were judged on held-out data, if any were, the one with
-        the best in validation."""
+        the best in validation. One whose weights are there comes before those that were pruned before the run went on.
+        """
         completed = [
             Training(identity, evaluation, value)
             for identity, evaluation in self.trainings(key).items()
@@ -295,7 +296,8 @@ class RunHistory:
         ]
         chosen = replace(self.judge, metric=VALIDATION + self.judge.metric)
         tested = [one._replace(value=v) for one in completed if (v := chosen.value(one.evaluation)) is not None]
-        return min(tested or completed, key=lambda training: training.value, default=None)
+        there = [one for one in tested or completed if self.store.has_weights(one.identity, one.evaluation)]
+        return min(there or tested or completed, key=lambda training: training.value, default=None)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.

@@ -25,7 +25,7 @@ from evogan.errors import UserError, unknown
 from evogan.files import STORE, check_folder, file_name, write_whole
 from evogan.genome import Genome
 from evogan.genome.schedule import document, from_document
-from evogan.trial import STATE, Choice, Evaluation, Identity, Limits, Trial, share_of
+from evogan.trial import PLAYERS, STATE, Choice, Evaluation, Identity, Limits, Trial, share_of
 
 PAGE = 500  # rows that are read at a time
 UNLIMITED = Limits()
@@ -284,6 +284,11 @@ class Store:
         if choice not in (None, Choice()):
             name += f"-{'+'.join(choice.metrics)}-{choice.score}"
         return self.folder / "evaluations" / file_name(key) / file_name(name)
+
+    def has_weights(self, identity: Identity, evaluation: Evaluation) -> bool:
+        """Whether its generator is there: not if it was pruned, or lies with another driver."""
+        found = self.files(identity, evaluation).glob("*.safetensors")
+        return any(path.name not in (STATE, PLAYERS) for path in found)
 
     def folders(self, identity: Identity) -> list[Path]:
         """Those with files of attempts at it, whatever chose their weights."""

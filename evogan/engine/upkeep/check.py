@@ -12,10 +12,8 @@ from evogan.engine.history import RunHistory
 from evogan.engine.store import Store
 from evogan.engine.tables import all_tables, evaluations, extensions, finalists, proposals, runs, tasks, tells
 from evogan.engine.upkeep.files import fault
-from evogan.engine.upkeep.prune import WEIGHTS
 from evogan.errors import UserError
 from evogan.files import file_name
-from evogan.trial import PLAYERS, STATE
 
 SHAPES: dict[sa.Table, type[rows.Row]] = {
     tasks: rows.TaskRow,
@@ -114,7 +112,7 @@ def _runs(store: Store) -> Iterator[str]:
         training = run.best_training(best.row.key) if through and best else None
         if training is not None and run.settings.gan and not run.facts.table:
             folder = store.files(training.identity, training.evaluation)
-            if all(path.name in (STATE, PLAYERS) for path in folder.glob(WEIGHTS)):
+            if not store.has_weights(training.identity, training.evaluation):
                 yield f"run '{name}': '{folder}' has no weights of its best training"
 
 
