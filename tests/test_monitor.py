@@ -120,12 +120,10 @@ def shown(events: list[Event]) -> list[str]:
 def test_the_display_says_what_a_user_should_know() -> None:
     assert shown([Event("data", None, reason="digits: 1,442 images"), *every_kind()]) == [
         "digits: 1,442 images",
-        "1/10 0 evaluated, 1 cached, 0 failed, best fid -",
+        "1/10 0 evaluated, 1 cached, 0 failed, best fid 5",
         "trial 2 is tried again: worker lost",
         "waiting: store 'runs/evogan.db': database is locked",
-        "2/10 1 evaluated, 1 cached, 0 failed, best fid 5",
-        "3.5/10 3 evaluated, 1 cached, 1 failed, 1 pruned, best fid 4",
-        "4.5/10 3 evaluated, 2 cached, 1 failed, 1 pruned, best fid 4",
+        "2/10 1 evaluated, 1 cached, 0 failed, best fid 4",
         "stopping: 1 trials finish, Ctrl-C again stops at once",
     ]
 
@@ -149,8 +147,9 @@ def test_the_bar_counts_what_runs_here_and_elsewhere() -> None:
 
 
 def test_checks_are_none_of_the_searchs_evaluations() -> None:
-    events = [Event("evaluated", trial(1), done(id=1)), Event("evaluated", check(1), done(0.5, id=2))]
-    assert shown(events) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid -"]
+    search = [Event("evaluated", trial(1), done(id=1)), known(1, 5.0)]
+    checks = [Event("evaluated", check(1), done(0.5, id=2)), known(2, None)]
+    assert shown([*search, *checks]) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid 5"]
 
 
 def test_the_best_is_that_of_the_highest_fidelity_and_of_all_replicates(tmp_path: Path) -> None:

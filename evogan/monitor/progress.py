@@ -36,7 +36,8 @@ class SearchProgress(Display):
         self._bar.update(self._search, completed=spent, facts=", ".join((self.facts, *self.under_way)))
         if self._tally.checked:
             self._bar.update(self._check, completed=self._tally.checked, total=self._tally.checks, visible=True)
-        self._say_tenth(spent / self._total, f"{spent:g}/{self._total} {self.facts}")
+        if event.kind == "told":  # what was evaluated before is in the best now
+            self._say_tenth(spent / self._total, f"{spent:g}/{self._total} {self.facts}")
 
     def _look(self, point: Mapping[str, float]) -> None:
         """At the first trial, long before it is scored."""
