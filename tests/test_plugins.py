@@ -245,6 +245,8 @@ def test_a_loss_and_a_measure_are_searched_with(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["best"]["value"] >= 0
     assert "allowed: fid, " in one_line(shell(line.replace("--fitness spread", "--fitness speed"), tmp_path))
+    code = one_line(shell("export code own --plugin spread.py", tmp_path))
+    assert code == "evogan: no code is written for loss = cubic\n"
 
 
 def test_what_genomes_may_say_grows_and_their_keys_stay(tmp_path: Path) -> None:

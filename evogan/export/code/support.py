@@ -27,6 +27,17 @@ VALUES: dict[str, tuple[Any, ...]] = {
         "stylegan",
         "autogan",
     ),
+    "loss": (
+        "minimax",
+        "non_saturating",
+        "maximum_likelihood",
+        "least_squares",
+        "wasserstein",
+        "hinge",
+        "f_divergence",
+        "ebgan",
+        "began",
+    ),
     "generator_norm": ("batch", "layer", "instance", "group", "pixel", "none"),
     "critic_norm": ("batch", "layer", "instance", "group", "none"),
     "divergence": ("total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger", "js", "gan"),
@@ -45,7 +56,7 @@ ANY = frozenset(
     family filters critic_filters mlp_layers sndcgan_form kernel_size strided_kernel first_side
     critic_downsampling upsampling slope generator_slope dropout hidden_noise generator_dropout attention
     hierarchical_latent critic_pooling critic_depth equalized_lr init init_std first_init latent latent_prior
-    truncation loss relativistic ls_targets divergence_generator label_smoothing label_noise code margin
+    truncation relativistic ls_targets divergence_generator label_smoothing label_noise code margin
     pull_away began_gamma began_rate reconstruction_norm unrolled_rate evolution evolution_gamma
     feature_matching condition generator_label label_norm label_embedding critic_label wrong_label
     class_loss_real class_loss_fake class_loss_generator match_loss clip clipped constrained_head
