@@ -147,6 +147,11 @@ def test_a_search_in_which_nothing_completed_says_so(runs: Path, kept: bool) -> 
         run.load_best()
 
 
+def test_nothing_is_loaded_of_a_run_that_trained_no_gan() -> None:
+    with pytest.raises(UserError, match="run 'r' has an objective of its own: no GAN was trained"):
+        search(lambda genes: 1.0, name="r").load_best()
+
+
 def test_a_search_in_which_something_completed_says_nothing() -> None:
     with warnings.catch_warnings(action="error", category=NothingCompleted):
         assert search(lambda genes: 1.0 / (genes["x"] > 0), evaluations=21).traceback.endswith("by zero\n")

@@ -53,6 +53,8 @@ class Run(RunHistory):
             raise UserError(f"run '{self.name}' has no genome that completed: {facts.verdict(self)}")
         if self.facts.table:
             raise UserError(f"run '{self.name}' is a replay of table '{self.facts.table}': nothing was trained")
+        if self.settings.gan is None:
+            raise UserError(f"run '{self.name}' has an objective of its own: no GAN was trained")
         if not training.evaluation.keeps(self.judge.choice):
             warnings.warn(
                 f"run '{self.name}' is of a version that kept the weights with the best FID, whatever judged",
