@@ -371,6 +371,9 @@ GIVEN = {
     "pair": (lambda: (COLOUR, NAMES), NAMES),
     "dataset of images": (lambda: Pairs(Image.fromarray), np.arange(20) % 2),
     "dataset of tensors": (lambda: Pairs(lambda x: torch.tensor(x).permute(2, 0, 1) / 255), np.arange(20) % 2),
+    "tensor with a gradient": (lambda: (torch.tensor(COLOUR) / 255).requires_grad_(), None),
+    "bfloat16": (lambda: torch.tensor(COLOUR).bfloat16(), None),
+    "texts as objects": (lambda: (COLOUR, NAMES.astype(object)), NAMES),
 }
 
 
@@ -380,6 +383,15 @@ def test_what_a_script_holds_is_filed(kind: str, tmp_path: Path) -> None:
     path = filed(make(), tmp_path)
     assert every(load(Path(path))) == expected(COLOUR, names)
     assert filed(make(), tmp_path) == path and filed(tmp_path, tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "CMYK", "YCbCr"])
+def test_images_of_a_dataset_are_what_their_files_would_be(mode: str, tmp_path: Path) -> None:
+    """Not their palettes' numbers, nor ink for transparency."""
+    images = [Image.fromarray(x).convert("L" if mode == "LA" else "RGB").convert(mode) for x in COLOUR]
+    path = filed([(image, 0) for image in images], tmp_path)
+    shown = np.stack([np.asarray(image.convert("L" if mode == "LA" else "RGB")) for image in images])
+    assert every(load(Path(path))) == expected(shown, np.zeros(20, dtype=int))
 
 
 @pytest.mark.parametrize("given", [None, 5, b"x", {"a": 1}, [1, 2], [], np.array([{}]), GREY[0], UNIT * 2])

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 
 from evogan.data.arrays import load_arrays
+from evogan.data.image import pixels_of
 from evogan.errors import UserError, shown
 from evogan.files import written_whole
 
 ALLOWED = "a name, a path, an array of images, a pair of images and labels, or a torch Dataset of such pairs"
+
+NO_NUMBERS = ("P", "PA", "LA", "La", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")  # modes that an array does not tell
 
 
 def filed(given: Any, folder: Path) -> str | Path:
@@ -57,7 +62,14 @@ def _arrays(given: Any) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _plain(numbers: Any) -> np.ndarray[Any, Any]:
+    if isinstance(numbers, Image.Image) and numbers.mode in NO_NUMBERS:
+        return pixels_of("of a torch Dataset", numbers)
+    if isinstance(numbers, torch.Tensor):
+        numbers = numbers.detach().cpu()
+        numbers = numbers.float() if numbers.dtype == torch.bfloat16 else numbers  # which NumPy has not
     array = np.asarray(numbers)
+    if array.dtype.hasobject and all(isinstance(one, str) for one in array.flat):  # as pandas keeps texts
+        array = array.astype(str)
     if array.dtype.hasobject:
         raise UserError(f"data must be {ALLOWED}: these are Python objects")
     return array

@@ -46,7 +46,7 @@ def read_file(file: File, where: str) -> Picture:
     try:
         with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
             raw = str([tile[3] for tile in getattr(image, "tile", ())])
-            pixels = _pixels(where, ImageOps.exif_transpose(image), "'LA;16" in raw)
+            pixels = pixels_of(where, ImageOps.exif_transpose(image), "'LA;16" in raw)
             return Picture(pixels, getattr(image, "is_animated", False), ";16" in raw and pixels.dtype == np.uint8)
     except UserError:
         raise
@@ -75,7 +75,8 @@ def deepest(file: File) -> int:
         return 0
 
 
-def _pixels(where: str, image: Image.Image, grey: bool) -> npt.NDArray[Any]:
+def pixels_of(where: str, image: Image.Image, grey: bool = False) -> npt.NDArray[Any]:
+    """(C, H, W), with white under what is transparent; `grey` whatever its mode says. Errors: UserError."""
     if image.mode in DEEP:
         values = np.asarray(image)
         if image.has_transparency_data or values.min() < 0 or values.max() > 65535:
