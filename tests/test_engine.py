@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 from threading import Event as Flag
@@ -231,6 +232,24 @@ def test_a_strategy_that_repeats_itself_is_pushed_to_a_new_neighbour() -> None:
     assert len({told.row.key for told in outcome.history}) == 4
     assert [told.row.number for told in outcome.history if told.row.pushed] == [11, 22, 33]
     assert {(told.row.operator, told.row.parents) for told in outcome.history[1:]} == {("the middle", (0,))}
+
+
+@pytest.mark.parametrize(
+    ("vector", "said"),
+    [
+        ((0.5,), r"Wrong proposed \(0.5,\), not 3 finite numbers"),
+        ((0.5, math.nan, 0.5), r"Wrong proposed \(0.5, nan, 0.5\), not 3 finite numbers"),
+        (None, "Wrong waits for results, and none are out"),
+    ],
+)
+def test_a_strategy_of_ones_own_that_is_wrong_gets_one_line(vector: tuple[float, ...] | None, said: str) -> None:
+    class Wrong(Stuck):
+        def _ask(self) -> Point:
+            return vector and Point(vector, "")  # type: ignore[return-value]
+
+    space = Space("three", [Gene(name=name, kind="float", low=0.0, high=1.0) for name in "xyz"])
+    with pytest.raises(UserError, match=said):
+        run(LocalExecutor(evaluate), strategy=Wrong(space, 0), space=space)
 
 
 def test_a_space_smaller_than_the_budget_ends_with_the_reason() -> None:

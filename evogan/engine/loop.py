@@ -143,6 +143,8 @@ class Loop:
                     self._tell_next()  # what was pruned may leave some of the budget
                 continue
             proposal = self.strategy.ask()
+            if proposal is None and not self._pending:
+                raise UserError(f"{type(self.strategy).__name__} waits for results, and none are out")
             if proposal is None:
                 self._tell_next()
             elif self._stuck(proposal):

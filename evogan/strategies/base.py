@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from evogan.errors import UserError
+from evogan.errors import UserError, counted, shown
 from evogan.genome import Gene
 from evogan.options import read_option
 from evogan.space import Space
@@ -110,12 +111,17 @@ class Strategy(ABC):
         self._asked = 0
 
     def ask(self) -> Proposal | None:
-        """The next proposal; None: wait for results first (a generation is still out)."""
+        """The next proposal; None: wait for results first (a generation is still out).
+
+        Errors: UserError for a point that is none of the space's unit cube.
+        """
         point = self._ask()
         if point is None:
             return None
         self._asked += 1
-        vector = tuple(float(u) for u in point.vector)
+        vector, genes = tuple(float(u) for u in point.vector), self.space.dimension
+        if len(vector) != genes or not all(map(math.isfinite, vector)):
+            raise UserError(f"{type(self).__name__} proposed {shown(vector)}, not {counted(genes, 'finite number')}")
         origin = point.operator, point.parents, point.generation
         return Proposal(self._asked - 1, vector, point.fidelity, point.continues, *origin)
 
