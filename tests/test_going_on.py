@@ -169,6 +169,17 @@ def test_what_a_critic_says_of_images(runs: Path, trained: Path, form: str) -> N
         assert not torch.allclose(scores, torch.tensor(critic.score(images, labels.roll(1))))
         with pytest.raises(UserError, match="labels are missing"):
             critic.score(images)
+        for wrong in (labels[:3], labels + 1, ["a"] * 70):
+            with pytest.raises(UserError, match="labels must be 70 whole numbers from 0 to 4"):
+                critic.score(images, wrong)
+
+
+def test_what_a_critic_is_shown_is_pixels(runs: Path, trained: Path) -> None:
+    critic, images = evogan.load_critic(trained), torch.linspace(-1, 1, 4 * 64).reshape(4, 1, 8, 8)
+    assert (critic.score(images.double()) == critic.score(images)).all()
+    for wrong in (images * 127.5 + 127.5, (images * 100).long(), images * np.nan):
+        with pytest.raises(UserError, match=r"pixels must be uint8, 0 to 255, or floats in \[-1, 1\]"):
+            critic.score(wrong)
 
 
 def test_a_command_ranks_images_and_tells_classes_apart(trained: Path, tmp_path: Path) -> None:

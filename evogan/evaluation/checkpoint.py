@@ -19,7 +19,15 @@ from evogan.data.dataset import Dataset, Images
 from evogan.errors import UserError, unknown
 from evogan.evaluation import codes, walks
 from evogan.evaluation.artefacts import GENERATOR
-from evogan.evaluation.header import PLANE, check_finite, check_language, read_form, read_plane, unless_damaged
+from evogan.evaluation.header import (
+    PLANE,
+    check_finite,
+    check_language,
+    read_form,
+    read_pixels,
+    read_plane,
+    unless_damaged,
+)
 from evogan.evaluation.translations import SOURCES
 from evogan.evaluation.written import LANGUAGE, judged, read_language
 from evogan.families import family_of
@@ -254,9 +262,7 @@ class Generator:
         """
         gan, shown = self._encodes(), torch.as_tensor(images)
         self.check_form(tuple(shown.shape))
-        if shown.dtype != torch.uint8 and not (shown.is_floating_point() and shown.abs().max() <= 1 + 1e-3):
-            raise UserError("pixels must be uint8, 0 to 255, or floats in [-1, 1]")
-        return codes.encode(gan, shown if shown.dtype == torch.uint8 else shown.float())
+        return codes.encode(gan, read_pixels(shown))
 
     def decode(self, code: Mapping[str, Tensor]) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of codes as `encode` gives them.
@@ -292,7 +298,7 @@ class Generator:
             made_of = f"(N, {', '.join(map(str, form))})"
             resize = f": --image-size {form[-1]}" if given.ndim == 4 and given.shape[1] == form[0] else ""
             raise UserError(f"its sources are {made_of}, not {tuple(given.shape)}{resize}")
-        return torch.cat([gan.translate(prepared(part)).float() for part in given.split(500)])
+        return torch.cat([gan.translate(prepared(part)).float() for part in read_pixels(given).split(500)])
 
     def cross(self, images: Images | Tensor, origin: int | str = 0, target: int | str = -1) -> Tensor:
         """What is made of images of a domain, uint8 (N, C, H, H) or floats in [-1, 1], in another: images in [-1, 1].
@@ -305,7 +311,7 @@ class Generator:
             raise UserError("this GAN does not translate between domains, as those of family 'domains' do")
         ends = self._domain(origin), self._domain(target)
         self.check_form(tuple(given.shape))
-        return torch.cat([gan.cross(prepared(part), *ends).float() for part in given.split(500)])
+        return torch.cat([gan.cross(prepared(part), *ends).float() for part in read_pixels(given).split(500)])
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from evogan.data import Dataset
 from evogan.data.dataset import Images
-from evogan.errors import UserError, one_line
+from evogan.errors import UserError, counted, one_line
+from evogan.evaluation.header import PLANE, read_pixels
 from evogan.evaluation.players import read_players
 from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES
@@ -69,9 +70,10 @@ class Critic:
         shown, size, channels = torch.as_tensor(images), self.facts["image_size"], self.facts["channels"]
         if shown.dim() != 4 or tuple(shown.shape[1:]) != (channels, size, size):
             raise UserError(f"images must be (N, {channels}, {size}, {size}), not {tuple(shown.shape)}")
+        shown = shown if PLANE in self.facts else read_pixels(shown)
         if self.classes and labels is None:
             raise UserError("this critic is told the classes of images: labels are missing")
-        given = [torch.as_tensor(labels, dtype=torch.long)] if self.classes and labels is not None else []
+        given = [self._read_labels(labels, len(shown))] if self.classes and labels is not None else []
         if self._players.form.conditions is not None:
             given = [torch.from_numpy(self._players.form.conditions.table)[own] for own in given]
         seed = derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "critic")
@@ -89,6 +91,14 @@ class Critic:
                 said = self._critic(self._critic.present(reals), (), *told)
                 total[own] += said.score[: len(own)].double()
         return (self._critic.sign * total / rounds).numpy()
+
+    def _read_labels(self, labels: Sequence[int] | Tensor, n: int) -> Tensor:
+        """Errors: UserError unless they are places in `classes`, one an image."""
+        places, classes = np.asarray(labels), len(self.classes)
+        fit = places.shape == (n,) and places.dtype.kind in "iu" and ((places >= 0) & (places < classes)).all()
+        if not fit:
+            raise UserError(f"labels must be {counted(n, 'whole number')} from 0 to {classes - 1}, places in `classes`")
+        return torch.as_tensor(places, dtype=torch.long)
 
 
 def auc(real: Scores, other: Scores) -> float:

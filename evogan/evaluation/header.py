@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from evogan.data.captions import sentences
-from evogan.data.dataset import Conditions, Dataset, Plane
+from evogan.data.dataset import Conditions, Dataset, Images, Plane
 from evogan.errors import UserError
 from evogan.evaluation.written import LANGUAGE, read_language
 from evogan.families import Field, Fields, image_fields, sequence_fields
@@ -34,6 +35,16 @@ def conditions_of(conditions: Conditions) -> dict[str, Any]:
         "classes": list(conditions.names[:CONDITIONS]),
         "conditions": {"kind": conditions.kind, "table": table},
     }
+
+
+def read_pixels(images: Images | Tensor) -> Tensor:
+    """Of images as a script gives them: uint8, or floats in [-1, 1] of 32 bits. Errors: UserError for other numbers."""
+    given = torch.as_tensor(images)
+    if given.dtype == torch.uint8:
+        return given
+    if not (given.is_floating_point() and (given.abs() <= 1 + 1e-3).all()):
+        raise UserError("pixels must be uint8, 0 to 255, or floats in [-1, 1]")
+    return given.float()
 
 
 @dataclass(frozen=True)
