@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evogan.stable import undisturbed
+from evogan.outside import undrawn
 from evogan.version import __version__
 
 if TYPE_CHECKING:
@@ -80,5 +80,5 @@ def __getattr__(name: str) -> Any:
     """Import on first use: `evogan --help` and workers need not wait for what they do not touch."""
     if name not in __all__:
         raise AttributeError(f"module 'evogan' has no attribute '{name}'")
-    with undisturbed():
+    with undrawn():
         return getattr(importlib.import_module(f"evogan.{_HOME.get(name, 'api')}"), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from evogan.files import expand, file_name, write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
+from evogan.outside import undisturbed
 from evogan.plugins import Plugins
 from evogan.report import facts
 from evogan.runs.code_map import keep_code_map
@@ -106,11 +108,13 @@ def search(
         problem = ObjectiveProblem(objective, f"{task or 'objective'} on {space.name}")
     else:
         problem = GANProblem(GANSettings.of(data=data, **gan), place.features, _teller(listener))
-    plan = settle(space, problem, place, resources, search, plugins)
-    if name is None:
-        what = task or "objective" if own else expand(data).resolve().stem
-        name = file_name(f"{what}-{plan.space.name}-{plan.settings.strategy}-s{plan.settings.seed}")
-    return _told_of(launch(place, name, plan, _outside(listener, asked)), name)
+    with nullcontext() if own else undisturbed():
+        plan = settle(space, problem, place, resources, search, plugins)
+        if name is None:
+            what = task or "objective" if own else expand(data).resolve().stem
+            name = file_name(f"{what}-{plan.space.name}-{plan.settings.strategy}-s{plan.settings.seed}")
+        store = launch(place, name, plan, _outside(listener, asked))
+    return _told_of(store, name)
 
 
 @takes(RESUME)
@@ -139,7 +143,9 @@ def resume(
     settings = replace(settings, **_said(picked(SearchSettings, asked)))
     problem = GANProblem(gan, place.features, _teller(listener))
     plan = Plan(settings, Space.from_document(settings.space, GENES), problem, plugins)
-    return _told_of(launch(place, name, plan, _outside(listener, asked)), name)
+    with undisturbed():
+        store = launch(place, name, plan, _outside(listener, asked))
+    return _told_of(store, name)
 
 
 def open_run(
@@ -151,6 +157,7 @@ def open_run(
 
 
 @takes(TRAIN)
+@undisturbed()
 def train(
     genome: str | Path | Mapping[str, Value] | None = None,
     data: Data = GANSettings.data,
@@ -263,6 +270,7 @@ def _write_page(
 
 
 @takes(GAN)
+@undisturbed()
 def evaluate(
     generator: str | Path,
     data: str | Path = GANSettings.data,
@@ -302,6 +310,7 @@ def evaluate(
     return scorer.score(zip(images, labels, strict=True)) | found.judge_codes(dataset, seed)
 
 
+@undisturbed()
 def describe(
     genome: str | Path | Mapping[str, Value],
     *,
@@ -360,6 +369,7 @@ class Code:
     weights: Mapping[str, Tensor] | None = None
 
 
+@undisturbed()
 def export_code(
     gan: str | Path,
     *,
@@ -414,6 +424,7 @@ def export_code(
     return Code(found.name, text, matched(wanted, trained.gan, trained.prompt(COMPARED)))
 
 
+@undisturbed()
 def export_onnx(
     generator: str | Path,
     to: str | Path,

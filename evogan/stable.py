@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 
@@ -33,13 +30,3 @@ def derive_seed(*parts: str | int) -> int:
     """A seed in [0, 2**63) that depends on all the parts and on nothing else."""
     text = json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Python's own generator, which is the user's, ends as it was: what imports rich or scikit-learn draws from it."""
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 import evogan
 from evogan import Gene, Space, UserError
 from evogan.engine import Event
+from evogan.export.code.compare import default
 from evogan.genes import GENES
 from evogan.runs.seeds import read_seeds
 from evogan.space import load_space
@@ -47,6 +50,55 @@ def test_search_finds_a_gan_and_hands_it_over(runs: Path) -> None:
     assert [c.name for c in run.confirmations][-1] == "wdcgan"
     assert all(len(c.values) == 2 for c in run.confirmations)
     assert evogan.open_run(run.name, runs).best == run.best
+
+
+SET = {
+    "nothing": nullcontext,
+    "no gradients": torch.no_grad,
+    "inference": torch.inference_mode,
+    "a device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "float64": lambda: default(torch.float64),
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
+    """What a small training comes to, where a script has set this and that in torch."""
+    found: dict[str, list[object]] = {}
+    for what, setting in SET.items():
+        with setting():
+            asked = {"kimg": 0.1, "samples": 50, "runs": tmp_path_factory.mktemp("runs")}
+            trained, folder = evogan.train({"filters": 4, "critic_steps": 1}, **asked)
+            images = evogan.load(folder / "generator.safetensors").sample(9, seed=1)
+            said = evogan.load_critic(folder).score(images)
+            _, players = evogan.describe("wgan_gp", image_size=8)
+        scores = [{name: x for name, x in row.items() if name != "seconds"} for row in trained.scores]
+        found[what] = [trained.status, scores, images.tolist(), said.tolist(), players]
+    return found
+
+
+@pytest.mark.parametrize("what", SET)
+def test_what_a_script_has_set_in_torch_changes_nothing(what: str, found: dict[str, list[object]]) -> None:
+    assert found["nothing"][0] == "completed" and found[what] == found["nothing"]
+
+
+def test_threads_share_torchs_default_type() -> None:
+    def same(seed: int) -> bool:
+        return torch.equal(evogan.load("evolved_mnist").sample(2, seed), expected[seed])
+
+    expected = [evogan.load("evolved_mnist").sample(2, seed) for seed in range(16)]
+    with default(torch.float64):
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(same, range(16)))
+        assert torch.get_default_dtype() == torch.float64
+
+
+def test_what_a_script_has_set_in_torch_stays() -> None:
+    with default(torch.float64), torch.device("meta"), torch.no_grad():
+        evogan.describe("wgan_gp", image_size=8)
+        made = torch.ones(1)
+        assert (made.dtype, made.device.type, torch.is_grad_enabled()) == (torch.float64, "meta", False)
 
 
 def test_the_best_are_checked_beside_what_is_named(runs: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from evogan.errors import UserError
 from evogan.files import check_folder, expand, file_name
 from evogan.files.processes import cores
 from evogan.genes import GENES
+from evogan.outside import undisturbed
 from evogan.runs.gans import GANProblem
 from evogan.runs.launch import Outside, check, launch
 from evogan.runs.place import Place
@@ -54,6 +55,7 @@ class Collected:
     crashed: dict[str, str]
 
 
+@undisturbed()
 def collect_tables(
     path: str | Path,
     to: str | Path,
@@ -149,6 +151,7 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
 
 
 @takes(doors.BENCH)
+@undisturbed()
 def run_bench(
     tables: str | Path | Sequence[str | Path],
     strategies: str | Sequence[str],

@@ -22,9 +22,9 @@ import pandas as pd
 from evogan.errors import UserError, unknown
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
+from evogan.outside import undrawn
 from evogan.runs.table import Table
 from evogan.space import Space
-from evogan.stable import undisturbed
 from evogan.trial import Evaluation, Task, Trial
 
 Array = npt.NDArray[np.float64]
@@ -174,7 +174,7 @@ class Surrogate(StandIn):
         return np.array([self._features_of(genome) for genome in self.table.genomes])
 
     def _fit(self, values: Array, rows: npt.NDArray[np.bool_] | None = None) -> Any:
-        with undisturbed():
+        with undrawn():
             from sklearn.ensemble import GradientBoostingRegressor
 
         rows = np.isfinite(values) if rows is None else rows & np.isfinite(values)
@@ -198,7 +198,7 @@ class Surrogate(StandIn):
     @cached_property
     def _failure(self) -> Any:
         """None if nothing failed."""
-        with undisturbed():
+        with undrawn():
             from sklearn.ensemble import GradientBoostingClassifier
 
         failed = (self.table.rows["status"] != "completed").to_numpy()
@@ -236,7 +236,7 @@ class Surrogate(StandIn):
         """
         from scipy.stats import kendalltau
 
-        with undisturbed():
+        with undrawn():
             from sklearn.metrics import r2_score, roc_auc_score
 
         keys = self.table.rows["key"].astype("category").cat.codes.to_numpy()

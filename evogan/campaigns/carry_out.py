@@ -14,6 +14,7 @@ from evogan.engine import Event
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
 from evogan.monitor import read_status
+from evogan.outside import undisturbed
 from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, check, check_same, launch
 from evogan.runs.place import Place
@@ -35,6 +36,7 @@ class Ran:
     crashed: dict[str, str]
 
 
+@undisturbed()
 def run_campaign(
     path: str | Path,
     *,

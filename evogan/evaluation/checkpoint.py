@@ -36,6 +36,7 @@ from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
+from evogan.outside import undisturbed
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.trial import PLAYERS, GANTask
@@ -81,6 +82,7 @@ class Generator:
     `language`: of one that makes sequences. `fields`: of the data that it was built for.
     """
 
+    @undisturbed()
     def __init__(self, path: str | Path) -> None:
         header, state = _read(expand(path))
         with unless_damaged(path, "a generator"):
@@ -125,6 +127,7 @@ class Generator:
         found = self.rows(n, seed, label, code, text)
         return found if self.language is None else self.language.texts(found.numpy())
 
+    @undisturbed()
     def rows(
         self,
         n: int,
@@ -152,6 +155,7 @@ class Generator:
         """That it is of; of its players the one that samples come from has its weights, and so has an encoder."""
         return self._gan
 
+    @undisturbed()
     def prompt(self, n: int, seed: int = 0, label: int | str | None = None) -> Prompt:
         """What `sample` makes n images from. Errors: UserError for one that makes images of images."""
         return self._prompt(n, seed, label)
@@ -160,6 +164,7 @@ class Generator:
         """Of the network that samples come from, by name."""
         return dict(self._gan.sampler.state_dict())
 
+    @undisturbed()
     def interpolate(
         self, rows: int = 8, columns: int = 8, seed: int = 0, label: int | str | None = None, code: int | None = None
     ) -> Tensor:
@@ -172,6 +177,7 @@ class Generator:
         prompt = self._prompt(2 * rows, seed, label, code)
         return self._sample(walks.interpolation(walks.of_latents(self._gan), prompt, columns))
 
+    @undisturbed()
     def sweep(
         self,
         coordinate: int,
@@ -189,6 +195,7 @@ class Generator:
         prompt = self._prompt(rows, seed, label, code)
         return self._sample(walks.sweep(walks.of_latents(self._gan), prompt, coordinate, columns))
 
+    @undisturbed()
     def mix(self, rows: int = 7, columns: int = 7, seed: int = 0, label: int | str | None = None) -> Tensor:
         """StyleGAN's styles, those of the coarser layers from a row's source, of the finer from a column's, all of one
         class: ((rows + 1) * (columns + 1), C, H, W) with the sources as first column and first row, the corner empty.
@@ -203,6 +210,7 @@ class Generator:
         top = torch.cat([torch.full_like(of_row[:1], -1), of_column])
         return torch.cat([top[None], torch.cat([of_row[:, None], mixed], 1)]).flatten(0, 1)
 
+    @undisturbed()
     def walk(
         self,
         n: int = 16,
@@ -220,12 +228,14 @@ class Generator:
         images = self._sample(walks.walk(walks.of_latents(self._gan), prompt, n, frames))
         return images.view(frames, n, *images.shape[1:])
 
+    @undisturbed()
     def truncate(self, psi: float) -> Self:
         """Itself, its samples less varied from now on: StyleGAN's styles drawn to their mean by psi, other generators'
         normal latents within +-psi (BigGAN's trick). Errors: UserError for other latents."""
         walks.of_latents(self._gan).truncate(read_option("truncation", psi, float, above=0, high=100))
         return self
 
+    @undisturbed()
     def class_grid(self, columns: int = 8, seed: int = 0) -> Tensor:
         """Images of a conditional generator in rows of as many: a row a class, with the same latent down a column; of
         conditions that are no classes the first 20.
@@ -239,6 +249,7 @@ class Generator:
         found = of_every_class(prompt, len(self.classes) if self.conditions is None else min(len(self.classes), ROWS))
         return self._sample({**found, "labels": self._told(found["labels"])})
 
+    @undisturbed()
     def sweep_code(
         self, columns: int = 8, seed: int = 0, label: int | str | None = None, code: int | None = None
     ) -> Tensor:
@@ -254,6 +265,7 @@ class Generator:
         found = codes.Sweep.of(gan, self._prompt(columns, seed, label), code)
         return found.arranged(self._sample(found.prompt))
 
+    @undisturbed()
     def encode(self, images: Images | Tensor) -> dict[str, Tensor]:
         """The codes of images, uint8 (N, C, H, W), or floats in [-1, 1]: of each part of `code` the numbers, (N, size);
         of a category the probabilities. The same image has the same code, whatever is beside it.
@@ -264,6 +276,7 @@ class Generator:
         self.check_form(tuple(shown.shape))
         return codes.encode(gan, read_pixels(shown))
 
+    @undisturbed()
     def decode(self, code: Mapping[str, Tensor]) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of codes as `encode` gives them.
 
@@ -275,6 +288,7 @@ class Generator:
             raise UserError(f"codes must be of {' and '.join(f'{name} (N, {k})' for name, k in self.code.items())}")
         return codes.decode(gan, parts)
 
+    @undisturbed()
     def judge_codes(self, data: Dataset, seed: int = 0) -> dict[str, float]:
         """By all held-out images, at most 5,000 (`evogan.fitness.encoders`); nothing without an encoder."""
         if not isinstance(self._gan, Encodes):
@@ -283,10 +297,12 @@ class Generator:
         found = codes.judged(self._gan, data, slice(None), seed, 500, dear=True)
         return found | codes.told(self._gan, samples, self._gan.sample)
 
+    @undisturbed()
     def judge_written(self, data: Dataset) -> dict[str, float]:
         """By its own probabilities, of all that is held out, too; nothing of one that makes no sequences."""
         return judged(self._gan, data, slice(None), torch.device("cpu")) if isinstance(self._gan, Writes) else {}
 
+    @undisturbed()
     def translate(self, sources: Images | Tensor) -> Tensor:
         """What is made of sources, uint8 (N, C, H, H) or floats in [-1, 1]: images (N, C', H', H') in [-1, 1].
 
@@ -300,6 +316,7 @@ class Generator:
             raise UserError(f"its sources are {made_of}, not {tuple(given.shape)}{resize}")
         return torch.cat([gan.translate(prepared(part)).float() for part in read_pixels(given).split(500)])
 
+    @undisturbed()
     def cross(self, images: Images | Tensor, origin: int | str = 0, target: int | str = -1) -> Tensor:
         """What is made of images of a domain, uint8 (N, C, H, H) or floats in [-1, 1], in another: images in [-1, 1].
 
@@ -391,6 +408,7 @@ class Generator:
         prompt = of_every_class(self._prompt(n, seed, None), len(texts))
         return {**prompt, "labels": self._told(torch.tensor(asked))}
 
+    @undisturbed()
     def at_random(self, n: int, seed: int = 0) -> Tensor:
         """(n,): which of its conditions n samples are asked for where nothing is said."""
         rng = self._rng(derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "conditions"))

@@ -17,7 +17,8 @@ from evogan.families.plain.model import LATENT, PlainGAN
 from evogan.fitness import NonFiniteSamples
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
 from evogan.fitness.threads import threads
-from evogan.stable import derive_seed, undisturbed
+from evogan.outside import undrawn
+from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Encodes, Prompt
 from evogan.zoo.latents import ends
@@ -117,7 +118,7 @@ def plane(code: Code) -> Plane:
 
 
 def _principal(numbers: npt.NDArray[np.float64]) -> Plane:
-    with undisturbed():
+    with undrawn():
         from sklearn.decomposition import PCA  # takes a second
 
     if len(numbers) == 1:

@@ -23,7 +23,8 @@ from evogan.evaluation.players import read_players
 from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES
 from evogan.options import LARGEST_SEED, read_option
-from evogan.stable import derive_seed, undisturbed
+from evogan.outside import undisturbed, undrawn
+from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Network
 
@@ -40,6 +41,7 @@ class Critic:
     image depends on those beside it.
     """
 
+    @undisturbed()
     def __init__(self, path: str | Path) -> None:
         self._players = read_players(path)
         form = self._players.form
@@ -59,6 +61,7 @@ class Critic:
                 told = ", ".join(self.classes)
                 raise UserError(one_line(f"'{self.path}' is told the classes {told}: '{data.name}' has '{name}'"))
 
+    @undisturbed()
     @torch.no_grad()
     def score(self, images: Images | Tensor, labels: Sequence[int] | Tensor | None = None, seed: int = 0) -> Scores:
         """Of images, uint8 (N, C, H, W), or floats in [-1, 1]: (N,), higher is more real, in units of its own.
@@ -103,7 +106,7 @@ class Critic:
 
 def auc(real: Scores, other: Scores) -> float:
     """The chance that one of `real` is scored above one of `other`, ties being 1/2: the area under the ROC curve."""
-    with undisturbed():
+    with undrawn():
         from sklearn.metrics import roc_auc_score  # takes a second
 
     truth = np.r_[np.ones(len(real)), np.zeros(len(other))]

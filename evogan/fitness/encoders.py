@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor
 
-from evogan.stable import undisturbed
+from evogan.outside import undrawn
 
 TINY = torch.finfo(torch.float32).tiny  # of a probability, which may be 0 by rounding, and of a distance of equals
 AT_ONCE = 1000  # rows of a matrix of distances
@@ -40,7 +40,7 @@ def clustering_error(category: Tensor, labels: Tensor) -> float:
 
 def nmi(category: Tensor, labels: Tensor) -> float:
     """Of categories and classes (N,); 0 where one category, or one class, is all there is."""
-    with undisturbed():
+    with undrawn():
         from sklearn.metrics import normalized_mutual_info_score  # takes a second
 
     return float(normalized_mutual_info_score(labels.numpy(), category.numpy()))

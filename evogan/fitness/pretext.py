@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from evogan.fitness.features import to_unit_range
-from evogan.stable import undisturbed
+from evogan.outside import undrawn
 
 CLUSTERED = 10_000  # images that clusters are found in
 FAINT = 1e-4  # of the largest variance of a component: what has less is rounding, and stays small
@@ -102,7 +102,7 @@ class Clusters:
 
     @classmethod
     def of(cls, images: Tensor, k: int, dim: int, seed: int) -> Clusters:
-        with undisturbed():
+        with undrawn():
             from sklearn.cluster import KMeans
             from sklearn.decomposition import PCA
         from threadpoolctl import threadpool_limits

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evogan.engine.history import RunHistory
 from evogan.extremes import scaled, tamed
-from evogan.stable import undisturbed
+from evogan.outside import undrawn
 
 LEAST = 10  # completed evaluations, below which a forest says nothing
 LEAST_R2 = 0.1
@@ -55,7 +55,7 @@ def gene_importance(run: RunHistory) -> Importance | str:
 
 
 def _forest(vectors: Array, values: Array) -> Predict:
-    with undisturbed():
+    with undrawn():
         from sklearn.ensemble import RandomForestRegressor
 
     fitted: Predict = RandomForestRegressor(100, min_samples_leaf=2, random_state=0).fit(vectors, values).predict

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.files import check_folder, expand, read_small
+from evogan.outside import undisturbed
 from evogan.report import facts
 from evogan.runs.launch import check_name
 from evogan.runs.looks import look
@@ -23,6 +24,7 @@ class Run(RunHistory):
     def __repr__(self) -> str:
         return f"<Run '{self.name}': {facts.verdict(self)}>"
 
+    @undisturbed()
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the HTML report and sample grids, beside the store or into `folder`; the path of the page."""
         from evogan.report import write_report

@@ -21,8 +21,8 @@ from evogan.engine.executors import ray_private
 from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.errors import UserError
 from evogan.files.mapped import sent_whole
+from evogan.outside import undrawn
 from evogan.settings.resources import Resources, host_and_port
-from evogan.stable import undisturbed
 
 ANSWER = 10.0  # seconds that an address has to answer
 RESTART = 30.0  # seconds that a cluster which was joined may be away
@@ -112,7 +112,7 @@ def _preserved() -> Iterator[None]:
     """Ray draws from Python's global generator, and has a handler of SIGTERM that ends its driver with a dump."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        with undisturbed():
+        with undrawn():
             yield
     finally:
         if handler is not None and threading.current_thread() is threading.main_thread():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evogan.genome import Value
-from evogan.stable import undisturbed
+from evogan.outside import undrawn
 
 LEAST = 8  # observations, below which nothing is said
 NEWEST = 1000  # observations that are fitted
@@ -93,7 +93,7 @@ def _features(genome: Mapping[str, Value]) -> dict[str, float]:
 
 def _fit(seen: list[Mapping[str, float]], values: Array) -> Model:
     """Bayesian ridge regression on the features and the products of the logarithms: costs are sums of products."""
-    with undisturbed():
+    with undrawn():
         from sklearn.feature_extraction import DictVectorizer
         from sklearn.linear_model import BayesianRidge
 
