@@ -147,6 +147,14 @@ def test_a_search_in_which_nothing_completed_says_so(runs: Path, kept: bool) -> 
         run.load_best()
 
 
+def test_metrics_called_as_a_column_leave_it() -> None:
+    names = ("status", "fitness", "number", "gene_x")
+    frame = search(lambda genes: {"value": genes["x"], **dict.fromkeys(names, 7.0)}).to_dataframe()
+    assert list(frame["number"]) == [0, 1, 2, 3, 4] and set(frame["status"]) == {"completed"}
+    assert (frame["fitness"] == frame["gene_x"]).all() and (frame["value"] == frame["gene_x"]).all()
+    assert (frame[[f"metric_{name}" for name in names]] == 7).all(axis=None)
+
+
 def test_nothing_is_loaded_of_a_run_that_trained_no_gan() -> None:
     with pytest.raises(UserError, match="run 'r' has an objective of its own: no GAN was trained"):
         search(lambda genes: 1.0, name="r").load_best()

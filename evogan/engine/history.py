@@ -306,29 +306,30 @@ class RunHistory:
         failed. `fidelity` is what it was judged on, `spent` what the run had cost by then, in full trainings.
         `changes`, where there are any: of a schedule, whose genes are those that it begins with, what changes when.
         `generation`, `parents` (numbers, with spaces between) and `operator` say how it came about, as far as recorded.
+        An objective's metric that is called as one of these columns is `metric_NAME`.
         """
         import pandas as pd
 
         rows = []
         for told, spent in zip(self.history, self.spent, strict=True):
-            rows.append(
-                {
-                    "number": told.row.number,
-                    "key": told.row.key,
-                    "status": told.evaluation.status,
-                    "fitness": told.value,
-                    "fidelity": told.fidelity,
-                    "pruned": told.pruned,
-                    "replicates": len(told.evaluations),
-                    "spent": spent,
-                    "pushed": told.row.pushed,
-                    "generation": told.row.generation,
-                    "parents": " ".join(map(str, told.row.parents or ())) or math.nan,
-                    "operator": told.row.operator,
-                    "training_seconds": sum(e.cost.get("seconds", 0.0) for e in told.evaluations),
-                    **{name: value for name, value in self.judge.point(told.evaluation).items() if name != "fidelity"},
-                    **({"changes": in_words(told.row.genome)} if told.row.genome.changes else {}),
-                    **{f"gene_{name}": value for name, value in told.row.genome.items()},
-                }
-            )
+            row = {
+                "number": told.row.number,
+                "key": told.row.key,
+                "status": told.evaluation.status,
+                "fitness": told.value,
+                "fidelity": told.fidelity,
+                "pruned": told.pruned,
+                "replicates": len(told.evaluations),
+                "spent": spent,
+                "pushed": told.row.pushed,
+                "generation": told.row.generation,
+                "parents": " ".join(map(str, told.row.parents or ())) or math.nan,
+                "operator": told.row.operator,
+                "training_seconds": sum(e.cost.get("seconds", 0.0) for e in told.evaluations),
+            }
+            point = {name: value for name, value in self.judge.point(told.evaluation).items() if name != "fidelity"}
+            genes: dict[str, object] = {"changes": in_words(told.row.genome)} if told.row.genome.changes else {}
+            genes |= {f"gene_{name}": value for name, value in told.row.genome.items()}
+            row |= {f"metric_{name}" if name in row | genes else name: value for name, value in point.items()}
+            rows.append(row | genes)
         return pd.DataFrame(rows).astype({"generation": "Int64"} if rows else {})
