@@ -249,6 +249,16 @@ def test_a_loss_and_a_measure_are_searched_with(tmp_path: Path) -> None:
     assert code == "evogan: no code is written for loss = cubic\n"
 
 
+def test_what_a_script_enters_itself_is_not_sent_to_workers(tmp_path: Path) -> None:
+    """They would not know it: every training would crash, and be remembered."""
+    space = "Space('s', [Gene(name='loss', kind='choice', values=('cubic', 'hinge'))])"
+    tiny = {"evaluations": 1, "kimg": 0.05, "samples": 50, "confirm": 0}
+    code = f"{SPREAD}\nimport evogan\nfrom evogan import Gene, Space\nevogan.search({space}, workers=2, **{tiny})"
+    done = forked.run([sys.executable, "-c", code], cwd=tmp_path, text=True)
+    assert "UserError: loss 'cubic' is known to this process alone" in done.stderr
+    assert not (tmp_path / "runs" / "evogan.db").exists()
+
+
 def test_what_genomes_may_say_grows_and_their_keys_stay(tmp_path: Path) -> None:
     (tmp_path / "places.py").write_text(BACKBONE)
     (tmp_path / "spread.py").write_text(SPREAD)

@@ -29,7 +29,7 @@ from evogan.errors import UserError, unknown
 from evogan.families import FAMILIES, family_of
 from evogan.files import STORE
 from evogan.files.processes import cores
-from evogan.genes import GENES
+from evogan.genes import ADDED, GENES
 from evogan.genome import Genome
 from evogan.monitor import LEVELS, LiveWriter, Log, MLflow, StatusWriter, TensorBoard, all_of
 from evogan.monitor.page import LivePage
@@ -322,6 +322,7 @@ def _make_executor(
         evaluate = EvaluateBundles(alone)
     if resources.ray is None and resources.workers == 1 and not resources.watched:
         return fusing(LocalExecutor(evaluate)), lambda store, task: None
+    _check_entered(settings, plugins)
     from evogan.engine.executors.on_ray import RayExecutor
     from evogan.engine.executors.sending import check_sendable
 
@@ -331,6 +332,20 @@ def _make_executor(
     if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
         executor.limits()
     return fusing(executor), lambda store, task: executor.learn(store.costs(task.key))
+
+
+def _check_entered(settings: SearchSettings, plugins: Plugins | None) -> None:
+    """Errors: UserError for a value of a gene that a script entered: workers enter what plugins do, and no more."""
+    if settings.gan is None or (plugins and plugins.names):
+        return
+    fixed, genes = settings.space["fixed"], settings.space["genes"]
+    for gene, values in ADDED.items():
+        for value in values:
+            if value == fixed.get(gene) or value in genes.get(gene, {}).get("values", ()):
+                raise UserError(
+                    f"{gene} '{value}' is known to this process alone, not to workers: name the module or .py file "
+                    "that enters it (plugins), or workers=1"
+                )
 
 
 def _allotted(settings: SearchSettings) -> Resources:
