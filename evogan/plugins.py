@@ -59,8 +59,14 @@ def imported(names: Iterable[str]) -> bool:
     return names <= _IMPORTED
 
 
+class Unusable(TypeError):
+    """What a plugin's code returned."""
+
+
 def at_fault(error: BaseException) -> bool:
-    """Whether code of a plugin raised it, or called what did."""
+    """Whether code of a plugin raised it, called what did, or returned what is of no use."""
+    if isinstance(error, Unusable):
+        return True
     frames = (frame for frame, _ in walk_tb(error.__traceback__))
     modules = {str(frame.f_globals.get("__name__")) for frame in frames}
     return any(module == name or module.startswith(f"{name}.") for module in modules for name in _MODULES)

@@ -12,13 +12,18 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import evogan
 from evogan import Gene, Space, UserError
 from evogan.campaigns.plan import read_campaign
+from evogan.data import DataSpec, load_dataset
 from evogan.data.builtin import DATASETS
-from evogan.plugins import Plugged, Plugins, imported
+from evogan.fitness import Features, Scorer, load_features
+from evogan.fitness.measures import MEASURES, Reference
+from evogan.plugins import Plugged, Plugins, Unusable, at_fault, imported
 from evogan.strategies import STRATEGIES
 from tests import forked
 
@@ -313,3 +318,31 @@ def test_what_crashed_in_a_plugin_is_tried_again_by_the_next_run(tmp_path: Path)
     assert mended.returncode == 0 and "2 evaluated, 0 cached, 0 failed" in mended.stderr, mended.stderr
     again = shell(f"{search} --plugin mine.py --fitness spread --name again", tmp_path)
     assert again.returncode == 0 and "2 cached" in again.stderr, again.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "measure Own returned None, not named numbers"),
+        ({"own": "much"}, "measure Own returned 'own' = 'much', not a number"),
+        ({"own": np.ones(3)}, "measure Own returned 'own' = array"),
+        ({"own": 1.0, "fid": 0.0}, "measure Own returned 'fid', which another one measures"),
+    ],
+)
+def test_what_a_measure_returns_is_read(answer: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is of no use is the plugin's fault, so that it answers no other run."""
+
+    class Own:
+        def __init__(self, reference: Reference) -> None: ...
+
+        def measure(self, network: Features, fake: torch.Tensor) -> Any:
+            return told
+
+    monkeypatch.setitem(MEASURES, Own, {"own": ""})
+    scorer, images = Scorer(load_dataset(DataSpec("digits")), load_features("digits"), 50), torch.zeros(50, 1, 8, 8)
+    told: Any = {"own": torch.tensor(2.0)}
+    assert type(scorer.score([images])["own"]) is float
+    told = answer
+    with pytest.raises(Unusable, match=said) as caught:
+        scorer.score([images])
+    assert at_fault(caught.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -10,15 +10,16 @@ from torch import Tensor
 from evogan.data import Dataset
 from evogan.data.cache import remembered
 from evogan.data.dataset import Images
-from evogan.errors import UserError
+from evogan.errors import UserError, shown
 from evogan.fitness.captions import CaptionErrors
 from evogan.fitness.classes import Classes
 from evogan.fitness.features import Features, to_unit_range
 from evogan.fitness.frechet import Moments, frechet_distance
-from evogan.fitness.measures import MEASURES, OF_CAPTIONS, OF_CLASSES, FrechetDistance, Reference
+from evogan.fitness.measures import MEASURES, OF_CAPTIONS, OF_CLASSES, FrechetDistance, Measure, Reference
 from evogan.fitness.pictures import Pictures
 from evogan.fitness.points import PlaneMeasures
 from evogan.fitness.threads import threads
+from evogan.plugins import Unusable
 from evogan.stable import derive_seed
 
 BATCH = 100  # on a CPU this stays in its caches: twice as fast as 500
@@ -82,7 +83,7 @@ class Scorer:
             raise ValueError(f"scores are of {self.samples} images, not {len(fake)}")
         found: dict[str, float] = {}
         for measure in self._measures:
-            found |= measure.measure(self.features, fake)
+            found |= _read(measure, measure.measure(self.features, fake), found)
         if asked and self._classes is not None:
             found |= self._classes.measure(self.features, fake, torch.cat(asked))
         images = torch.cat(first)
@@ -150,6 +151,21 @@ def _keeping(
             kept.append(to_unit_range(images) if images.dtype == torch.uint8 else images.float())
             n -= len(images)
         yield batch
+
+
+def _read(measure: Measure, answer: object, others: Mapping[str, float]) -> dict[str, float]:
+    """Named numbers as plain ones. Errors: Unusable for what is none, and for those of `others`."""
+    who, found = type(measure).__name__, dict[str, float]()
+    if not isinstance(answer, Mapping):
+        raise Unusable(f"measure {who} returned {shown(answer)}, not named numbers")
+    for name, value in answer.items():
+        if name in others:
+            raise Unusable(f"measure {who} returned '{name}', which another one measures")
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise Unusable(f"measure {who} returned '{name}' = {shown(value)}, not a number") from None
+    return found
 
 
 def _check(real: Tensor, data: str, features: str) -> None:
