@@ -19,8 +19,8 @@ import torch
 import evogan
 from evogan import Gene, Space, UserError
 from evogan.campaigns.plan import read_campaign
-from evogan.data import DataSpec, load_dataset
-from evogan.data.builtin import DATASETS
+from evogan.data import DataSpec, image_dataset, load_dataset
+from evogan.data.builtin import _ADDED, DATASETS
 from evogan.fitness import Features, Scorer, load_features
 from evogan.fitness.measures import MEASURES, Reference
 from evogan.plugins import Plugged, Plugins, Unusable, at_fault, imported
@@ -346,3 +346,20 @@ def test_what_a_measure_returns_is_read(answer: Any, said: str, monkeypatch: pyt
     with pytest.raises(Unusable, match=said) as caught:
         scorer.score([images])
     assert at_fault(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros((9, 1, 8, 8)), r"float64 \(9, 1, 8, 8\), not uint8"),
+        (np.zeros((9, 8, 8, 3), np.uint8), r"uint8 \(9, 8, 8, 3\), not uint8 \(N, 1 or 3, H, W\)"),
+        (np.zeros((9, 8, 8), np.uint8), r"uint8 \(9, 8, 8\), not"),
+        (None, "its plugin gave None, not a Dataset"),
+    ],
+)
+def test_images_of_a_plugin_are_in_form(given: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = given if given is None else image_dataset("own", given, None, given, None)
+    monkeypatch.setitem(DATASETS, "own", "")
+    monkeypatch.setitem(_ADDED, "own", lambda spec: data)
+    with pytest.raises(UserError, match=said):
+        load_dataset(DataSpec("own"))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
-from evogan.errors import UserError
+from evogan.errors import UserError, shown
 from evogan.files import expand
 from evogan.plugins import enter
 from evogan.stable import derive_seed
@@ -45,8 +45,19 @@ def add_dataset(name: str, meaning: str, load: Callable[[DataSpec], Dataset]) ->
 def load_builtin(spec: DataSpec) -> Dataset:
     """One of `DATASETS` at its own size. Raises UserError where its files are absent or damaged."""
     if spec.name in _ADDED:
-        return _ADDED[spec.name](spec)
+        return _checked(spec.name, _ADDED[spec.name](spec))
     return _digits() if spec.name == "digits" else _torchvision(spec)
+
+
+def _checked(name: str, data: object) -> Dataset:
+    """Errors: UserError for what a plugin gives that is no data set of images."""
+    if not isinstance(data, Dataset):
+        raise UserError(f"data set '{name}': its plugin gave {shown(data)}, not a Dataset")
+    for images in (data.images, data.held_out):
+        if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype != np.uint8:
+            form = f"{images.dtype} {images.shape}"
+            raise UserError(f"data set '{name}': its plugin gave images that are {form}, not uint8 (N, 1 or 3, H, W)")
+    return data
 
 
 def _digits() -> Dataset:
