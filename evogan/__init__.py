@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evogan.outside import undrawn
+from evogan.caller import undrawn
 from evogan.version import __version__
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from evogan import shipped
+from evogan.caller import undisturbed
 from evogan.engine import Broker, Event, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.families import family_of, image_fields, sequence_fields
@@ -19,7 +20,6 @@ from evogan.files import expand, file_name, write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
-from evogan.outside import undisturbed
 from evogan.plugins import Plugins
 from evogan.report import facts
 from evogan.runs.code_map import keep_code_map

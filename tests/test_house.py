@@ -14,13 +14,13 @@ import evogan
 
 ROOT = Path(evogan.__file__).parent
 GROUND = {
-    *("errors", "extremes", "files", "options", "plugins", "settings", "outside", "stable", "version"),
+    *("errors", "extremes", "files", "options", "plugins", "settings", "caller", "stable", "version"),
     *("genome", "families", "genes", "shipped", "trial"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "extremes": set(),
-    "outside": set(),
+    "caller": set(),
     "stable": set(),
     "version": set(),
     "genome": {"errors", "stable"},
@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lab": GROUND | {"data", "fitness", "zoo", "models", "training", "serving"},
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "outside", "space", "version"},
+    "__init__": {"api", "bench", "campaigns", "errors", "genome", "runs", "caller", "space", "version"},
 }
 MODELS = ("architecture", "build", "model", "diagnostics", "part")
 SEARCH_WING = ("space", "strategies", "optuna", "engine", "comparison", "report", "monitor", "watch")

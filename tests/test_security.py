@@ -22,7 +22,7 @@ from evogan.monitor import Log
 from evogan.report.comparison import markdown
 from evogan.report.export import export_table
 from evogan.report.grids import Grid, real_grid
-from evogan.runs.launch import check_name
+from evogan.runs.checks import check_name
 from evogan.settings import Resources
 from evogan.space import Space
 from tests import test_cli

@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from evogan.bench.surrogate import Surrogate, load_table
+from evogan.caller import undisturbed
 from evogan.campaigns.carry_out import run_campaign
 from evogan.campaigns.plan import PlannedRun, plain, read_campaign
 from evogan.comparison import Comparison
@@ -29,9 +30,9 @@ from evogan.errors import UserError
 from evogan.files import check_folder, expand, file_name
 from evogan.files.processes import cores
 from evogan.genes import GENES
-from evogan.outside import undisturbed
+from evogan.runs.checks import check
 from evogan.runs.gans import GANProblem
-from evogan.runs.launch import Outside, check, launch
+from evogan.runs.launch import Outside, launch
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan, settle_search
 from evogan.runs.table import Table, tabulate

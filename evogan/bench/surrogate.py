@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evogan.caller import undrawn
 from evogan.errors import UserError, unknown
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
-from evogan.outside import undrawn
 from evogan.runs.table import Table
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial

@@ -8,15 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evogan.caller import undisturbed
 from evogan.campaigns.plan import Campaign, PlannedRun, read_campaign
 from evogan.campaigns.status import CampaignStatus, RunState
 from evogan.engine import Event
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
 from evogan.monitor import read_status
-from evogan.outside import undisturbed
+from evogan.runs.checks import check, check_same
 from evogan.runs.gans import GANProblem, Tell, lines
-from evogan.runs.launch import Outside, check, check_same, launch
+from evogan.runs.launch import Outside, launch
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan, settle
 from evogan.runs.run import Run

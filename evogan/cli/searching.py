@@ -77,7 +77,7 @@ def status(
     from rich.live import Live
 
     from evogan.monitor import read_status, status_table
-    from evogan.runs.launch import check_name
+    from evogan.runs.checks import check_name
     from evogan.runs.place import Place
 
     check_name(name)

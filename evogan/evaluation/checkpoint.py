@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from evogan.caller import undisturbed
 from evogan.data.captions import ATTRIBUTES, named, sentence
 from evogan.data.dataset import Dataset, Images
 from evogan.errors import UserError, unknown
@@ -36,7 +37,6 @@ from evogan.files import check_file, expand
 from evogan.files.documents import parse_json
 from evogan.genome import Genome
 from evogan.options import LARGEST_SEED, read_option
-from evogan.outside import undisturbed
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.trial import PLAYERS, GANTask

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evogan.caller import undrawn
 from evogan.data import Dataset
 from evogan.data.dataset import spread
 from evogan.families.plain.model import LATENT, PlainGAN
 from evogan.fitness import NonFiniteSamples
 from evogan.fitness.encoders import clustering_error, code_nn_error, mutual_information, nmi, reconstruction_ratio
 from evogan.fitness.threads import threads
-from evogan.outside import undrawn
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Encodes, Prompt

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evogan.caller import undisturbed, undrawn
 from evogan.data import Dataset
 from evogan.data.dataset import Images
 from evogan.errors import UserError, counted, one_line
@@ -23,7 +24,6 @@ from evogan.evaluation.players import read_players
 from evogan.families.plain.model import PlainGAN
 from evogan.genes import GENES
 from evogan.options import LARGEST_SEED, read_option
-from evogan.outside import undisturbed, undrawn
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
 from evogan.zoo.gan import Network

@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor
 
-from evogan.outside import undrawn
+from evogan.caller import undrawn
 
 TINY = torch.finfo(torch.float32).tiny  # of a probability, which may be 0 by rounding, and of a distance of equals
 AT_ONCE = 1000  # rows of a matrix of distances

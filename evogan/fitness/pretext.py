@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evogan.caller import undrawn
 from evogan.fitness.features import to_unit_range
-from evogan.outside import undrawn
 
 CLUSTERED = 10_000  # images that clusters are found in
 FAINT = 1e-4  # of the largest variance of a component: what has less is rounding, and stays small

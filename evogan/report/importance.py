@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evogan.caller import undrawn
 from evogan.engine.history import RunHistory
 from evogan.extremes import scaled, tamed
-from evogan.outside import undrawn
 
 LEAST = 10  # completed evaluations, below which a forest says nothing
 LEAST_R2 = 0.1

@@ -6,12 +6,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evogan.caller import undisturbed
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.files import check_folder, expand, read_small
-from evogan.outside import undisturbed
 from evogan.report import facts
-from evogan.runs.launch import check_name
+from evogan.runs.checks import check_name
 from evogan.runs.looks import look
 
 if TYPE_CHECKING:

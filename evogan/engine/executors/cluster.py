@@ -17,11 +17,11 @@ import psutil
 import ray
 
 import evogan
+from evogan.caller import undrawn
 from evogan.engine.executors import ray_private
 from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.errors import UserError
 from evogan.files.mapped import sent_whole
-from evogan.outside import undrawn
 from evogan.settings.resources import Resources, host_and_port
 
 ANSWER = 10.0  # seconds that an address has to answer

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evogan.caller import undrawn
 from evogan.genome import Value
-from evogan.outside import undrawn
 
 LEAST = 8  # observations, below which nothing is said
 NEWEST = 1000  # observations that are fitted

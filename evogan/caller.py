@@ -1,4 +1,4 @@
-"""The script around evogan: what it has set in torch disturbs no training, and nobody draws from its random numbers."""
+"""The caller's process: what it has set in torch disturbs no training, and nobody draws from its random numbers."""
 
 from __future__ import annotations
 
