@@ -30,7 +30,7 @@ from evogan.runs.place import IN_MEMORY, Place
 from evogan.runs.plan import Plan, settle
 from evogan.runs.run import Run
 from evogan.settings import GANSettings, Output, Resources, SearchSettings
-from evogan.settings.doors import GAN, RESUME, SEARCH, TRAIN, picked
+from evogan.settings.doors import RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
 from evogan.space import Space, load_space
 from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
@@ -269,7 +269,7 @@ def _write_page(
     write_training(training)
 
 
-@takes(GAN)
+@takes(TRAIN)
 @undisturbed()
 def evaluate(
     generator: str | Path,
@@ -282,19 +282,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Score a trained generator against the images of a data set, by every measure. `say` and `tell` as of `train`.
 
-    A conditional one is asked for its classes in turn, and judged by them where they are those of the data. Codes are
-    judged by all held-out images.
-    Errors: UserError.
+    generator: as of `load`. A conditional one is asked for its classes in turn, and judged by them where they are those
+    of the data. Codes are judged by all held-out images. Errors: UserError.
     """
     import torch
 
     from evogan.fitness.load import scorer_of
 
     _plugins(asked)
-    place = Place.of(asked.get("runs"), None)
+    place = Place.of(asked.get("runs"), asked.get("store"))
     problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), place.features, tell or lines(say))
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
-    found = load(generator)
+    found = load(generator, runs=place.folder, store=place.url)
     dataset, samples = problem.dataset, problem.gan.samples
     found.check_served(dataset)
     say(problem.contents)
@@ -435,8 +434,7 @@ def export_onnx(
 ) -> dict[str, tuple[int, ...]]:
     """Write a trained generator as an ONNX file, and a model card beside it: its inputs, the shape of a row of each.
 
-    generator: a generator.safetensors, the folder of a training, or the name of a run (its best). Errors: UserError,
-    for a network whose images onnxruntime does not make, too.
+    generator: as of `load`. Errors: UserError, for a network whose images onnxruntime does not make, too.
     """
     from evogan.export.card import card
     from evogan.export.to_onnx import check_installed, export_onnx
@@ -459,7 +457,7 @@ def model_card(
 ) -> str:
     """What is known of a trained generator, as a Markdown page: data, genome, budget, FID and its spread, failures.
 
-    generator: as for `export_onnx`. runs, store: what knows its trainings. Errors: UserError.
+    generator: as of `load`. runs, store: what knows its trainings. Errors: UserError.
     """
     from evogan.export.card import card
 
@@ -468,10 +466,8 @@ def model_card(
 
 def _trained(generator: str | Path, place: Place, plugins: Sequence[str]) -> tuple[Generator, Known]:
     from evogan.export.card import known_of
-    from evogan.export.found import generator_of
 
-    expect("generator", generator, (str, Path), "a file, a folder or a run")
-    found = load(generator_of(generator, place), plugins=plugins)
+    found = load(generator, runs=place.folder, store=place.url, plugins=plugins)
     return found, known_of(found, place.existing() if place.has_store else None)
 
 
@@ -488,15 +484,24 @@ def _named_genome(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any
     return shipped.read_genome(name).genome, {}
 
 
-def load(path: str | Path, *, plugins: Sequence[str] = ()) -> Generator:
-    """A trained generator, ready to `.sample(n)`: a .safetensors file, or the name of one that comes with evogan.
+def load(
+    generator: str | Path,
+    *,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    plugins: Sequence[str] = (),
+) -> Generator:
+    """A trained generator, ready to `.sample(n)`.
 
-    Errors: UserError.
+    generator: a .safetensors file, the folder of a training, the name of a run (its best), or of one that comes with
+    evogan. runs, store: where runs are, as of `search`. Errors: UserError.
     """
     from evogan.evaluation.checkpoint import Generator
+    from evogan.export.found import generator_of
 
+    expect("generator", generator, (str, Path), "a file, a folder or a run")
     _plugins({"plugins": plugins})
-    return Generator(shipped.generator(path))
+    return Generator(generator_of(generator, Place.of(runs, store)))
 
 
 def load_critic(path: str | Path, *, plugins: Sequence[str] = ()) -> Critic:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from evogan import cli
+from evogan import cli, load, open_run
 from evogan.cli.common import say
 from tests import forked
 
@@ -179,6 +179,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("runs", ("no store in 'runs'",)),
         ("show nothing", ("no store in 'runs'",)),
         ("report nothing", ("no store in 'runs'",)),
+        ("sample nothing", ("unknown generator 'nothing'", "evolved_mnist")),
         ("sample nothing.safetensors", ("no file 'nothing.safetensors'",)),
         ("sample nothing.safetensors -o x.tif", ("output 'x.tif'", ".png")),
         ("evaluate nothing.safetensors", ("no file 'nothing.safetensors'",)),
@@ -298,6 +299,19 @@ def test_looking_at_runs(run: Run, searched: Path) -> None:
     assert {c["name"] for c in shown["confirmations"]} >= {"wdcgan"}
     assert "learning_rate" in run(f"show small --runs {searched}").out
     assert run(f"report small --runs {searched}").out.strip().endswith("report.html")
+
+
+def test_a_run_is_sampled_by_its_name(run: Run, searched: Path, tmp_path: Path) -> None:
+    best = open_run("small", searched).file_of_best()
+    for name in (f"small --runs {searched}", best.parent, best):
+        assert run(f"sample {name} -o {tmp_path / 'some.npz'} -n 5").code == 0
+        images = np.load(tmp_path / "some.npz")["images"]
+        assert np.array_equal(images, ((load(best).sample(5) + 1) * 127.5).round().byte().numpy())
+    scored = [
+        json.loads(run(f"evaluate {name} --samples 100 --json").out) for name in (best, f"small --runs {searched}")
+    ]
+    assert scored[0] == scored[1]
+    mistake(run(f"sample smal --runs {searched}"), "unknown run or generator 'smal': did you mean 'small'")
 
 
 def test_train_sample_and_evaluate(run: Run, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_mistakes_are_one_line(shell: test_cli.Run, tmp_path: Path, monkeypatch:
     trained(tmp_path / "mine.safetensors", MLP)
     (tmp_path / "there.onnx").touch()
     mistake(shell("export onnx mine.safetensors --to there.onnx"), "'there.onnx' exists", "--to")
-    mistake(shell("export onnx nothing"), "'nothing' is neither", "nor a run")
+    mistake(shell("export onnx nothing"), "unknown generator 'nothing'")
     mistake(shell("export onnx mine.safetensors --to x.txt"), ".onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     mistake(shell("export onnx mine.safetensors"), "onnxscript is not installed: pip install 'evogan[onnx]'")

@@ -25,9 +25,9 @@ def test_evolved_genomes_are_not_published_ones() -> None:
 
 def test_a_name_that_is_none_gets_those_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shipped, "generators", lambda: ["evolved_rings"])
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="unknown generator 'evolved_ring': did you mean 'evolved_rings'"):
         evogan.load("evolved_ring")
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no file 'mine.safetensors'"):
         evogan.load("mine.safetensors")
 

@@ -24,6 +24,13 @@ Workers = Annotated[
     int | None,
     said(replace(options_of(Resources)["workers"], help="Trials at once, in place of the file's; 1 needs no Ray.")),
 ]
+Trained = Annotated[
+    str,
+    typer.Argument(
+        metavar="GENERATOR",
+        help="A generator.safetensors, the folder of a training, a run (its best), or one that comes with evogan.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.", rich_help_panel="output")]
 
 

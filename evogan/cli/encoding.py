@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, console, learning, print_json, say, teller
+from evogan.cli.common import Json, Runs, StoreURL, Trained, console, learning, print_json, say, teller
 from evogan.cli.critics import TABLES
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, output_file
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @takes(CRITIC)
 def encode(
-    generator: Annotated[Path, typer.Argument(help="The generator.safetensors of a GAN with an encoder.")],
+    generator: Trained,
     data: Annotated[str, typer.Option(help="Images: a name, a folder, an .npz, .npy or .parquet.")],
     to: Annotated[Path, typer.Option(help="All codes, a row an image: a .parquet or .csv.")] = Path("codes.parquet"),
     n: Annotated[int, typer.Option("-n", min=1, max=500, help="How many reconstructions are shown.")] = 32,
@@ -32,6 +32,8 @@ def encode(
     ),
     map_: Annotated[Path, typer.Option("--map", help="A map of the codes, coloured by class.")] = Path("code_map.png"),
     as_json: Json = False,
+    runs: Runs = None,
+    store: StoreURL = None,
     **asked: Any,
 ) -> None:
     """Images to codes and back, by a GAN that has an encoder."""
@@ -48,7 +50,7 @@ def encode(
 
     to = output_file(to, *TABLES)
     picture, map_ = (output_file(path, ".png", data=data) for path in (picture, map_))
-    coder = api.load(generator, plugins=asked.pop("plugins", ()))
+    coder = api.load(generator, runs=runs, store=store, plugins=asked.pop("plugins", ()))
     coder.check_encodes()
     spec = GANProblem(GANSettings(data=data, **asked)).spec
     with learning(console()) as tell:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evogan.cli.common import Runs, StoreURL, say
+from evogan.cli.common import Runs, StoreURL, Trained, say
 from evogan.cli.options import takes
 from evogan.errors import UserError, public_url
 from evogan.settings.doors import EXTENSIONS
@@ -62,12 +62,6 @@ def code(
 
         torch.save(found.weights, file)
         say(f"{file}  trained weights; python {to} --weights {file}")
-
-
-Trained = Annotated[
-    str,
-    typer.Argument(metavar="GENERATOR", help="A generator.safetensors, the folder of a training, or a run: its best."),
-]
 
 
 @takes(EXTENSIONS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from evogan.cli.common import Json, console, learning, print_json, say, teller
+from evogan.cli.common import Json, Runs, StoreURL, Trained, console, learning, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.errors import UserError, printable
 from evogan.plugins import Plugins
@@ -103,9 +103,7 @@ def train(
 
 @takes(EXTENSIONS)
 def sample(
-    generator: Annotated[
-        Path, typer.Argument(help="A generator.safetensors, or the name of one that comes with evogan.")
-    ],
+    generator: Trained,
     n: Annotated[
         int | None, typer.Option("-n", help="How many; default 64, of each --text 8, of --gif 16, of points 1,000.")
     ] = None,
@@ -149,6 +147,8 @@ def sample(
             "default: they are printed.",
         ),
     ] = None,
+    runs: Runs = None,
+    store: StoreURL = None,
     **asked: Any,
 ) -> None:
     """Draw images, or sequences, from a trained generator."""
@@ -168,7 +168,7 @@ def sample(
     kinds = (".gif",) if gif else (".png", ".npz")
     if output is not None:
         output = output_file(output, *kinds, *(() if gif else (".txt",)))
-    found = api.load(generator, **asked)
+    found = api.load(generator, runs=runs, store=store, **asked)
     if temperature is not None:
         found.warm(temperature)
     if truncation is not None:
@@ -251,7 +251,7 @@ def _write_points(output: Path, points: Any) -> None:
 
 @takes(EVALUATE)
 def evaluate(
-    generator: Annotated[Path, typer.Argument(help="A generator.safetensors.")],
+    generator: Trained,
     seed: Annotated[int, typer.Option(help="Seed of the latent noise.")] = 0,
     as_json: Json = False,
     **asked: Any,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, console, learning, print_json, say, teller
+from evogan.cli.common import Json, Runs, StoreURL, Trained, console, learning, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, check_apart, output_file
 from evogan.errors import UserError, counted
@@ -20,7 +20,7 @@ from evogan.settings.doors import TRANSLATE
 
 @takes(TRANSLATE)
 def translate(
-    generator: Annotated[Path, typer.Argument(help="The generator.safetensors of a GAN that makes images of images.")],
+    generator: Trained,
     data: Annotated[str, typer.Option(help="Sources; with --pairs true images: a name, a folder, a file.")],
     to: Annotated[Path, typer.Option(help="Folder for what is made, a PNG a source.")] = Path("translated"),
     origin: Annotated[str, typer.Option(help="Of a GAN between domains: which the sources are of.")] = "0",
@@ -34,6 +34,8 @@ def translate(
         ),
     ] = Path("translated.png"),
     as_json: Json = False,
+    runs: Runs = None,
+    store: StoreURL = None,
     **asked: Any,
 ) -> None:
     """Images from images, by a GAN that was trained on pairs or on domains; between domains and back again."""
@@ -52,7 +54,7 @@ def translate(
     picture, folder = output_file(picture, ".png", data=data), expand(to)
     check_apart(folder, data)
     check_folder(folder)
-    translator = api.load(generator, plugins=asked.pop("plugins", ()))
+    translator = api.load(generator, runs=runs, store=store, plugins=asked.pop("plugins", ()))
     translator.check_translates()
     spec = GANProblem(GANSettings(data=data, **asked)).spec
     with learning(console()) as tell:

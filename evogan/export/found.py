@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evogan import shipped
-from evogan.errors import UserError
+from evogan.errors import UserError, unknown
 from evogan.evaluation.artefacts import GENERATOR
 from evogan.evaluation.players import read_players
 from evogan.families import family_of
@@ -67,16 +67,15 @@ def generator_of(name: str | Path, place: Place) -> Path:
     Errors: UserError for what has none.
     """
     path = expand(name)
-    if path.is_dir() and (path / GENERATOR).is_file():
+    if (path / GENERATOR).is_file():
         return path / GENERATOR
-    if path.suffix == ".safetensors" or not place.has_store or str(name) not in place.existing().names():
-        if str(name) in shipped.generators():
-            return shipped.generator(name)
-        if path.suffix != ".safetensors" and not path.exists():
-            raise UserError(f"'{name}' is neither a generator's .safetensors nor a run that is known")
-        return path
-    run = Run(place.existing(), str(name))
-    return run.file_of_best()
+    if path.suffix != ".safetensors" and not path.is_file() and place.has_store:
+        kept = place.existing()
+        if str(name) in kept.names():
+            return Run(kept, str(name)).file_of_best()
+        if path.parent == Path() and str(name) not in shipped.generators():
+            raise unknown("run or generator", str(name), [*kept.names(), *shipped.generators()])
+    return shipped.generator(name)
 
 
 def _of_file(path: Path) -> Found:

@@ -35,10 +35,9 @@ RESUME = [
     *_of(Extensions),
 ]
 TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE), *_of(Extensions)]
-GAN = [*_of(GANSettings), *_of(Output, only=("runs",)), *_of(Extensions)]
 EVALUATE = [
     one
-    for one in GAN
+    for one in TRAIN
     if one.name not in ("labels", "pairs", "domains", "kimg", "iterations", "precision", "threads", "device")
 ]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
