@@ -2,13 +2,14 @@
 
     python benchmarks/at_their_best.py search mnist        `auto` in SPACE (modern), EVALUATIONS (32) trainings
     python benchmarks/at_their_best.py search mnist 32     the same with the batches of the published ones, so that
-                                                           equal images take about equal time
+                                                           equal images are equal steps
     python benchmarks/at_their_best.py tune mnist rgan     its rates and critic steps, TUNED (24) trainings, the first
                                                            of them at the published settings
     python benchmarks/at_their_best.py train mnist         N (5) fresh replicates of the winner, of what was tuned,
                                                            and of the same as published
     python benchmarks/at_their_best.py longer mnist        the same of the two best that were tuned, for as many seconds
-                                                           as the winner takes
+                                                           of training as each winner takes, which is measured
+                                                           first, on a machine that should be quiet
     python benchmarks/at_their_best.py table               results/at_their_best.json, and a picture, of what is there
 
 Each goes on where it stopped, with EVOGAN_RUNS. All trainings are of KIMG (10), on data from EVOGAN_DATA, `cifar` on
@@ -19,10 +20,12 @@ long. Nothing known of other data is used.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +119,8 @@ def train(data: str) -> None:
 
 
 def longer(data: str) -> None:
+    if not speeds(data):
+        measure(data)
     for name, (genome, kimg) in as_long(data).items():
         for replicate in range(FRESH, FRESH + REPLICATES):
             evaluation, _ = evogan.train(genome, DATA[data], replicate=replicate, **TRAINING | {"kimg": kimg})
@@ -123,22 +128,44 @@ def longer(data: str) -> None:
 
 
 def as_long(data: str) -> dict[str, tuple[Genome, float]]:
-    """What was tuned, best first, and the budget that takes it as many seconds as the winner; two of them."""
-    done = {
-        name: [one for _, one in fresh(genome, DATA[data], KIMG, REPLICATES, RUNS)]
-        for name, genome in subjects(data).items()
-        if name == "evolved" or name.endswith("tuned")
-    }
-    fids = {
-        name: statistics.median(one.metric("fid") or math.inf for one in some) for name, some in done.items() if some
-    }
-    seconds = {name: statistics.median(one.cost["seconds"] for one in some) for name, some in done.items() if some}
-    best = sorted((name for name in fids if name != "evolved"), key=lambda name: fids[name])[:2]
-    if "evolved" not in seconds:
-        return {}
+    """The two best that were tuned, and the budget that takes them as many seconds of training as a winner; of each
+    winner. Nothing before `longer` has measured that."""
+    speed, known = speeds(data), subjects(data)
     return {
-        f"{name}, as long": (subjects(data)[name], round(KIMG * seconds["evolved"] / seconds[name], 1)) for name in best
+        f"{name}, as long{winner.removeprefix('evolved')}": (known[name], round(KIMG * speed[winner] / speed[name], 1))
+        for winner in speed
+        if winner.startswith("evolved")
+        for name in speed
+        if name.endswith("tuned")
     }
+
+
+def speeds(data: str) -> dict[str, float]:
+    """Seconds of a kimg, scores aside, as they were measured."""
+    kept = RUNS / f"seconds-{data}.json"
+    found: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    return found
+
+
+def measure(data: str) -> None:
+    """Of the winners and the two best that were tuned: side by side, medians of three, on a machine that is quiet."""
+    known = subjects(data)
+    fids = {
+        name: statistics.median(one.metric("fid") or math.inf for _, one in done)
+        for name, genome in known.items()
+        if name.endswith("tuned") and (done := fresh(genome, DATA[data], KIMG, REPLICATES, RUNS))
+    }
+    names = [*(name for name in known if name.startswith("evolved")), *sorted(fids, key=fids.__getitem__)[:2]]
+    took: dict[str, list[float]] = {name: [] for name in names}
+    for replicate in range(3):
+        for name in names:
+            with tempfile.TemporaryDirectory() as folder:
+                short = TRAINING | {"kimg": 1.0, "samples": 2, "runs": folder}
+                evaluation, _ = evogan.train(known[name], DATA[data], replicate=replicate, **short)
+            took[name].append(evaluation.cost["seconds"] - evaluation.cost["scoring_seconds"])
+    found = {name: round(statistics.median(seconds), 3) for name, seconds in took.items()}
+    (RUNS / f"seconds-{data}.json").write_text(json.dumps(found))
+    print(data, found, flush=True)
 
 
 def table() -> None:
@@ -161,6 +188,7 @@ def rows() -> Iterator[tuple[str, Any]]:
                     "median": round(statistics.median(fids[name]), 2),
                     "all": [round(fid, 2) for fid in fids[name]],
                     "seconds": round(statistics.median(one.cost["seconds"] for _, one in done), 1),
+                    "seconds of a kimg, on a quiet machine": speeds(data).get(name),
                     "kimg": asked[name][1],
                     "parameters": int(done[0][1].metric("parameters") or 0),
                     "genome": dict(genome),
