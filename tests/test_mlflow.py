@@ -26,7 +26,7 @@ LOSSES = ({"kimg": 0.5, "critic": -1.0}, {"kimg": 1.0, "critic": -2.0})
 
 def search(uri: str, store: Path, *events: Event) -> None:
     with MLflow(
-        uri, "mine", FID, lambda identity, _: store / identity[0], {"strategy": "de", "data": "digits"}
+        uri, "mine", FID, lambda identity, _: store / identity[0], {"strategy": "de", "data": "digits"}, print
     ) as heard:
         for event in events:
             heard(event)
@@ -84,10 +84,12 @@ def _pauses_of_a_client_are_random() -> Iterator[None]:
 def test_a_server_that_breaks_down_stops_nothing_and_gets_the_rest_later(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     events = [Event("evaluated", trial(1), done(4.0, id=1)), Event("evaluated", trial(2), done(3.0, id=2))]
-    with MLflow(uri, "mine", FID, lambda *_: tmp_path / "none", {}) as heard:
+    said: list[str] = []
+    with MLflow(uri, "mine", FID, lambda *_: tmp_path / "none", {}, said.append) as heard:
         heard._client = Broken(heard._client)
         for event in events:
             heard(event)
+    assert said == ["mlflow is written no more (broken pipe): what is missing comes when the run goes on"]
     search(uri, tmp_path, *events)
     found = runs_of(uri)[1]
     assert sorted(found) == ["000001-key1", "000002-key2", "mine"]

@@ -34,7 +34,7 @@ class MLflow:
     its sample grid.
 
     A run that goes on goes on there, too: what is there is not written again. What cannot be written stops nothing: it
-    is tried once, and the rest is written when the run goes on again. No thread writes: a client draws from Python's
+    is tried once, `say` gets a line, and the rest is written when the run goes on again. No thread writes: a client draws from Python's
     generator, which DEAP's operators draw from. `files`: where the files of an evaluation lie.
     Errors: UserError if mlflow is not installed, and if nothing can be written to `uri` when it begins.
     """
@@ -46,9 +46,11 @@ class MLflow:
         judge: Judge,
         files: Callable[[Identity, Evaluation], Path],
         facts: Mapping[str, object],
+        say: Callable[[str], None],
     ) -> None:
         self.check()
         self._uri, self._name, self._judge, self._files, self._facts = uri, name, judge, files, facts
+        self._say = say
         self._tally, self._told = Tally(), 0
         self._known: set[str] = set()  # trials that are there
         self._writes = True
@@ -104,8 +106,10 @@ class MLflow:
         if self._writes:
             try:
                 write(*given)
-            except Exception:  # the network, a full disk
+            except Exception as error:  # the network, a full disk
                 self._writes = False
+                why = without_passwords(one_line(str(error)))[:300]
+                self._say(f"mlflow is written no more ({why}): what is missing comes when the run goes on")
 
     # --- what is there
 

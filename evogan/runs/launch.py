@@ -102,12 +102,12 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
             store.keep_task_file(task.key, "real.png", real_grid)
         learn(store, task)
         stopping = stack.enter_context(stopping_on_signals())
-        hear = _listeners(stack, store, name, settings, judge, len(references), outside)
-        learned = str(knowledge) if settings.learn_from else ""
 
         def say(line: str) -> None:
             hear(Event("data", None, reason=line, metric=judge.metric))
 
+        hear = _listeners(stack, store, name, settings, judge, len(references), outside, say)
+        learned = str(knowledge) if settings.learn_from else ""
         if outside.watch:
             stack.enter_context(LivePage(store.folder, place.url, name, say))
         for line in filter(None, (problem.contents, problem.judged_by, learned)):
@@ -174,6 +174,7 @@ def _listeners(
     judge: Judge,
     references: int,
     outside: Outside,
+    say: Callable[[str], None],
 ) -> Listener:
     """Whoever hears of the run's events; what is kept in memory leaves no files."""
     hear: list[Listener] = [outside.listener] if outside.listener else []
@@ -192,7 +193,7 @@ def _listeners(
             facts = {part: getattr(settings, part) for part in ("strategy", "seed", "evaluations", "fitness", "score")}
             facts |= {"space": settings.space["name"], **(asdict(settings.gan) if settings.gan else {})}
             said = {fact: value for fact, value in facts.items() if value is not None}
-            hear.append(stack.enter_context(MLflow(outside.mlflow, name, judge, store.files, said)))
+            hear.append(stack.enter_context(MLflow(outside.mlflow, name, judge, store.files, said, say)))
     return all_of(*hear)
 
 
