@@ -34,8 +34,8 @@ class MLflow:
     its sample grid.
 
     A run that goes on goes on there, too: what is there is not written again. What cannot be written stops nothing: it
-    is tried once, `say` gets a line, and the rest is written when the run goes on again. No thread writes: a client draws from Python's
-    generator, which DEAP's operators draw from. `files`: where the files of an evaluation lie.
+    is tried once, `say` gets a line, and the rest is written when the run goes on again. No thread writes: a client
+    draws from Python's generator, which DEAP's operators draw from. `files`: where the files of an evaluation lie.
     Errors: UserError if mlflow is not installed, and if nothing can be written to `uri` when it begins.
     """
 
