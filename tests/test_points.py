@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.spatial.distance import jensenshannon
 import evogan
 from evogan import api
 from evogan.data import DataSpec, load_dataset
+from evogan.data.given import filed
 from evogan.data.points import POINTS
 from evogan.errors import UserError
 from evogan.families.build import build, count_parameters
@@ -57,6 +59,18 @@ def test_perfect_samples_cover_all_modes_and_a_collapse_one(name: str, modes: in
     assert perfect["high_quality"] == pytest.approx(1 - np.exp(-4.5), abs=0.005)  # of a Gaussian in the plane
     assert collapsed["modes"] <= 1 and collapsed["js"] > 5 * perfect["js"] and collapsed["w1"] > 5 * perfect["w1"]
     assert judge.measure(held_out + 1e6)["modes"] == 0  # far away, where no cell is
+
+
+def test_points_of_a_script_are_those_of_a_file(tmp_path: Path) -> None:
+    points = RNG.normal(size=(300, 2)) * [5, 1] + 3
+    np.save(tmp_path / "mine.npy", points)
+    of_file, of_script = (
+        GANProblem(GANSettings(data=str(data), kimg=1)).dataset
+        for data in (tmp_path / "mine.npy", filed(torch.from_numpy(points), tmp_path))
+    )
+    assert asdict(of_script.plane) == asdict(of_file.plane) and np.array_equal(of_script.images, of_file.images)
+    with pytest.raises(UserError, match=r"data has 9 points: at least 20"):
+        filed(points[:9], tmp_path)
 
 
 @pytest.mark.parametrize(

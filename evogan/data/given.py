@@ -12,10 +12,12 @@ from PIL import Image
 
 from evogan.data.arrays import load_arrays
 from evogan.data.image import pixels_of
+from evogan.data.points import NAME as POINTS
+from evogan.data.points import check_points
 from evogan.errors import UserError, shown
 from evogan.files import written_whole
 
-ALLOWED = "a name, a path, an array of images, a pair of images and labels, or a torch Dataset of such pairs"
+ALLOWED = "a name, a path, an array of images or points, a pair of images and labels, or a torch Dataset of such pairs"
 
 NO_NUMBERS = ("P", "PA", "LA", "La", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")  # modes that an array does not tell
 
@@ -23,11 +25,13 @@ NO_NUMBERS = ("P", "PA", "LA", "La", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LA
 def filed(given: Any, folder: Path) -> str | Path:
     """A name or a path as it is. Arrays, or a torch Dataset, are written below `folder`, under their digest.
 
-    Errors: UserError for whatever else, and for arrays that are no images.
+    Errors: UserError for whatever else, and for arrays that are neither images nor points (N, 2).
     """
     if isinstance(given, str | Path):
         return given
     arrays = _arrays(given)
+    if POINTS in arrays:
+        check_points(arrays[POINTS], "data")
     sha = hashlib.sha256()
     for name, array in arrays.items():
         sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
@@ -37,7 +41,8 @@ def filed(given: Any, folder: Path) -> str | Path:
         with written_whole(path) as file:
             np.savez(file, allow_pickle=False, **arrays)
     try:
-        load_arrays(path)
+        if POINTS not in arrays:
+            load_arrays(path)
     except UserError:
         path.unlink()
         raise
@@ -46,7 +51,8 @@ def filed(given: Any, folder: Path) -> str | Path:
 
 def _arrays(given: Any) -> dict[str, np.ndarray[Any, Any]]:
     if hasattr(given, "__array__"):
-        return {"images": _plain(given)}
+        array = _plain(given)
+        return {POINTS if array.ndim == 2 and array.shape[1] == 2 else "images": array}
     if isinstance(given, tuple) and len(given) == 2:
         return {"images": _plain(given[0]), "labels": _plain(given[1])}
     if not (hasattr(given, "__getitem__") and hasattr(given, "__len__")) or isinstance(given, bytes | dict):
