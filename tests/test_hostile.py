@@ -146,7 +146,7 @@ def _one(genes: Any) -> float:
         (lambda: evogan.train("wdcgan", replicate=2**63), "replicate must be at most"),
         (lambda: evogan.train({"filters": HUGE}), "gene 'filters': 1000"),
         (lambda: evogan.train({3: 4}), "unknown gene '3'"),
-        (lambda: evogan.load(3), "a path must be a text or a Path, not 3"),
+        (lambda: evogan.load(3), "generator must be a file, a folder or a run, not 3"),
         (lambda: evogan.load("no\0where"), "'no.*where' is no path"),
         (lambda: evogan.open_run("x", runs=""), "no store in"),
         (lambda: evogan.open_run("x", store=3), "store must be the URL of a database, not 3"),
