@@ -202,7 +202,8 @@ def rows() -> Iterator[tuple[str, Any]]:
                 ratio = bootstrap_ratio(fids[winner], fids[name])
                 yield f"{data}, {winner} over {name}", [round(x, 3) for x in ratio]
         others = sorted(
-            (name for name in fids if name.endswith("tuned")), key=lambda name: statistics.median(fids[name])
+            (name for name in fids if not name.startswith("evolved") and "as long" not in name),
+            key=lambda name: statistics.median(fids[name]),
         )
         if "evolved" in fids and others:
             shown = [found[name][1][0][0] for name in ("evolved", others[0])]
