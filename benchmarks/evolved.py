@@ -91,6 +91,7 @@ def evolved(gan: GANSettings, name: str) -> list[float]:
         name=name,
         runs=RUNS,
         workers=1,
+        memory_per_trial=8,  # GB: genomes of `anything` may ask for all there is
         learn_from="none",
         **keywords,
     )
