@@ -47,13 +47,16 @@ def generators() -> list[str]:
 
 
 def generator(name_or_path: str | Path) -> Path:
-    """The file of a generator that a user means: a path, or the name of a shipped one. Errors: UserError."""
+    """The file of a generator that a user means: a path, or the name of a shipped one, which a folder does not hide.
+
+    Errors: UserError.
+    """
     path = expand(name_or_path)
+    if str(path) in generators() and not path.is_file():
+        return folder("genomes") / f"{path}{GENERATOR}"
     if path.suffix or path.parent != Path() or path.exists():
         return path
-    if str(path) not in generators():
-        raise unknown("generator", str(path), [*generators(), f"a {GENERATOR} file"])
-    return folder("genomes") / f"{path}{GENERATOR}"
+    raise unknown("generator", str(path), [*generators(), f"a {GENERATOR} file"])
 
 
 def find(room: str, name_or_path: str | Path) -> Path:

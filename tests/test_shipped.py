@@ -36,3 +36,16 @@ def test_a_file_here_comes_before_a_shipped_name(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evolved_rings").write_text("")
     assert shipped.generator("evolved_rings") == Path("evolved_rings")
+
+
+def test_neither_a_folder_nor_a_broken_store_hides_a_shipped_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its exported code writes into a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    name = shipped.generators()[0]
+    (tmp_path / name).mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "evogan.db").write_text("no database")
+    assert evogan.load(name).genome == shipped.read_genome(name).genome
+    assert evogan.export_code(name).weights is not None

@@ -69,11 +69,12 @@ def generator_of(name: str | Path, place: Place) -> Path:
     path = expand(name)
     if (path / GENERATOR).is_file():
         return path / GENERATOR
-    if path.suffix != ".safetensors" and not path.is_file() and place.has_store:
+    known = path.suffix == ".safetensors" or path.is_file() or str(name) in shipped.generators()
+    if not known and place.has_store:
         kept = place.existing()
         if str(name) in kept.names():
             return Run(kept, str(name)).file_of_best()
-        if path.parent == Path() and str(name) not in shipped.generators():
+        if path.parent == Path():
             raise unknown("run or generator", str(name), [*kept.names(), *shipped.generators()])
     return shipped.generator(name)
 
