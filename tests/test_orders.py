@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import resource
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,6 +183,24 @@ def test_pruned_trials_cost_less_and_are_never_the_best(rule: str) -> None:
     before = len(trained)
     assert facts(go(LocalExecutor(counted))) == facts(outcome)  # type: ignore[arg-type]
     assert len(trained) == before
+
+
+# --- memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system caps a process")
+def test_what_needs_more_memory_than_is_free_fails_alone_and_leaves_what_it_took() -> None:
+    def greedy(trial: Trial) -> Evaluation:
+        hoard = [np.empty(2**28, np.uint8)]
+        while trial.genome["x"] == 1:
+            hoard.append(np.empty(2**28, np.uint8))  # never touched: it costs the machine nothing
+        return Evaluation(status="completed", scores=({"value": 0.0},))
+
+    before, executor = resource.getrlimit(resource.RLIMIT_DATA), LocalExecutor(greedy)
+    found = [Broker(Store(), executor).result(Trial(Genome({"x": i}), f"key{i}", TASK)) for i in range(3)]
+    assert [one.status for one in found] == ["completed", "out_of_memory", "completed"]
+    assert found[1].limits == executor.limits() and found[1].limits.memory < psutil.virtual_memory().total
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 # --- stopping by hand

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-import psutil
-
 from evogan.engine.executors.base import Evaluate, Report, Watch, evaluate_safely
+from evogan.engine.executors.memory import capped, free_memory
 from evogan.trial import Evaluation, Limits, Stopped, Trial
 
 
 class LocalExecutor:
-    """Evaluates when it is waited for. A trial has all the memory, and time without end."""
+    """Evaluates when it is waited for. A trial has the memory that is free, and time without end."""
 
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
         self._queue: deque[Trial] = deque()
+        self._memory = free_memory()
 
     def limits(self) -> Limits:
-        return Limits(memory=psutil.virtual_memory().total)
+        return Limits(memory=self._memory)
 
     def submit(self, trial: Trial) -> None:
         self._queue.append(trial)
@@ -33,7 +35,8 @@ class LocalExecutor:
             if watch(Report("progress", trial, point=point, grid=grid)):
                 raise Stopped
 
-        evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
+        with capped(math.inf if _cuda() else self._memory):
+            evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
         if evaluation.status == "out_of_memory":
             evaluation = replace(evaluation, limits=self.limits())
         return trial, evaluation
@@ -45,3 +48,9 @@ class LocalExecutor:
 
     def close(self) -> None:
         self._queue.clear()
+
+
+def _cuda() -> bool:
+    """Whether a trial may use CUDA, which maps far more memory than it uses."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available())

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Condition, Event, Thread
 from time import monotonic, perf_counter, sleep
 from typing import Any
@@ -19,6 +17,7 @@ import ray
 from ray.util import get_node_ip_address
 
 from evogan.engine.executors.base import Evaluate, evaluate_safely
+from evogan.engine.executors.memory import capped, forget_peak, machine_memory, mapped, peak
 from evogan.errors import summary
 from evogan.trial import Evaluation, Stopped, Trial
 
@@ -85,7 +84,7 @@ class Worker:
 
         threadpool_limits(self._threads)  # for what is loaded already
         self._evaluate, self._location = evaluate, here()
-        self._may_cap = sys.platform == "linux" and not self._location.gpus  # CUDA maps far more than it uses
+        self._may_cap = not self._location.gpus  # CUDA maps far more than it uses
         return self._location
 
     def run(self, number: int, trial: Trial, offer: Offer) -> tuple[Evaluation, list[Point]]:
@@ -107,11 +106,11 @@ class Worker:
             for device in range(len(self._location.gpus)):
                 cuda.set_per_process_memory_fraction(min(1.0, offer.gpu), device)
                 cuda.reset_peak_memory_stats(device)
-        _forget_peak()
+        forget_peak()
         started = perf_counter()
-        with self._guarded(offer.memory), _capped(offer.memory if self._may_cap else math.inf):
+        with self._guarded(offer.memory), capped(offer.memory if self._may_cap else math.inf):
             evaluation = self._evaluated(replace(trial, report=report))
-        cost = {"seconds": perf_counter() - started} | dict(evaluation.cost) | {"memory": _peak()}
+        cost = {"seconds": perf_counter() - started} | dict(evaluation.cost) | {"memory": peak()}
         cuda = self._cuda()
         if cuda is not None:
             cost["gpu_memory"] = float(sum(map(cuda.max_memory_reserved, range(len(self._location.gpus)))))
@@ -149,7 +148,7 @@ class Worker:
         def watch() -> None:
             process = psutil.Process()
             while not done.wait(LOOK):
-                if (used := process.memory_info().rss - _mapped()) > memory:
+                if (used := process.memory_info().rss - mapped()) > memory:
                     with self._changed:
                         self._exceeded = float(used)
                         self._changed.notify_all()
@@ -171,7 +170,7 @@ class Worker:
 def here() -> Location:
     """Where this process is, by Ray."""
     gpus = tuple(map(str, ray.get_gpu_ids()))
-    memory = _machine_memory()
+    memory = machine_memory()
     torch = sys.modules.get("torch")
     if gpus and torch is not None and torch.cuda.is_available():
         gpu_memory = sum(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
@@ -185,51 +184,3 @@ def here() -> Location:
 def _node_gpus() -> float:
     here = ray.get_runtime_context().get_node_id()
     return next((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["NodeID"] == here), 0.0)
-
-
-def _machine_memory() -> float:
-    """Bytes of the machine, or of the container."""
-    memory = psutil.virtual_memory().total
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if Path(path).is_file() and (limit := Path(path).read_text().strip()).isdigit():
-            memory = min(memory, int(limit))
-    return float(memory)
-
-
-@contextmanager
-def _capped(memory: float) -> Iterator[None]:
-    """Allocating more fails, as a MemoryError or what torch makes of it."""
-    if memory == math.inf:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    used = psutil.Process().memory_info()
-    cap = int(used.data + max(0.0, memory - used.rss + _mapped()))
-    resource.setrlimit(resource.RLIMIT_DATA, (cap if hard == resource.RLIM_INFINITY else min(cap, hard), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _mapped() -> int:
-    """Resident bytes of files, such as code and large data sets: all processes share them, and they make room."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return 0
-    return 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("RssFile")), 0)
-
-
-def _forget_peak() -> None:
-    with suppress(OSError):  # not Linux, or not allowed: the peak is then that of the process so far
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> float:
-    """The most resident memory in bytes."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
-    return 1024.0 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))

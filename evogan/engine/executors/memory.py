@@ -1,0 +1,72 @@
+"""Memory of a machine and of this process, and a cap on what a trial may take of it."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+
+def machine_memory() -> float:
+    """Bytes of the machine, or of the container."""
+    memory = psutil.virtual_memory().total
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if Path(path).is_file() and (limit := Path(path).read_text().strip()).isdigit():
+            memory = min(memory, int(limit))
+    return float(memory)
+
+
+def free_memory() -> float:
+    """Bytes that this process may have in all, in whole tenths of the machine's, so that it is the same next time."""
+    memory, mine = machine_memory(), psutil.Process().memory_info().rss - mapped()
+    free = min(memory, float(psutil.virtual_memory().available + mine))
+    return memory * max(1, math.floor(10 * free / memory)) / 10
+
+
+@contextmanager
+def capped(memory: float) -> Iterator[None]:
+    """Allocating more than `memory` bytes in all fails, as a MemoryError or what torch makes of it (Linux alone)."""
+    if memory == math.inf or sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    used = psutil.Process().memory_info()
+    cap = int(used.data + max(0.0, memory - used.rss + mapped()))
+    limits = [limit for limit in (cap, soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def mapped() -> int:
+    """Resident bytes of files, such as code and large data sets: all processes share them, and they make room."""
+    return int(_status("RssFile") or 0)
+
+
+def forget_peak() -> None:
+    with suppress(OSError):  # not Linux, or not allowed: the peak is then that of the process so far
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> float:
+    """The most resident memory in bytes."""
+    known = _status("VmHWM")
+    if known is not None:
+        return known
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+
+
+def _status(name: str) -> float | None:
+    """Bytes, by Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith(name)), None)
