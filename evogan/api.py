@@ -11,7 +11,6 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from evogan import shipped
 from evogan.caller import undisturbed
 from evogan.engine import Broker, Event, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
@@ -173,36 +172,39 @@ def train(
 ) -> tuple[Evaluation, Path]:
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
-    genome: a published one's name, a TOML file, or genes. data: as for `search`. origin: in place of a genome the
-    players.safetensors or generator.safetensors of a training, or its folder: a training of its own begins with these
-    networks, on the same data or on others. change: genes to change; of an origin only what its networks do not depend
-    on. page: write `train.html` into the folder, and while it trains `live.png` there, samples of now; a text is what
-    the page calls the GAN. every: thousands of real images from one such grid to the next, 0 for none; without a page
-    there are some only if it is said. Neither changes the training. `say` gets lines about the data, what judges and
-    the grid, `listener` hears how far it is. Errors: UserError.
+    genome: a published one's name, a TOML file, the name of a run (its best), or genes. data: as for `search`. origin:
+    in place of a genome the players.safetensors or generator.safetensors of a training, its folder, or the name of a
+    run (its best): a training of its own begins with these networks, on the same data or on others. change: genes to
+    change; of an origin only what its networks do not depend on. page: write `train.html` into the folder, and while it
+    trains `live.png` there, samples of now; a text is what the page calls the GAN. every: thousands of real images from
+    one such grid to the next, 0 for none; without a page there are some only if it is said. Neither changes the
+    training. `say` gets lines about the data, what judges and the grid, `listener` hears how far it is. Errors:
+    UserError.
     """
     from evogan.evaluation.look import Look
     from evogan.evaluation.players import read_players
+    from evogan.export.found import genome_of, origin_of
     from evogan.families.build import check
 
     _plugins(asked)
     expect("genome", genome, (str, Path, Mapping, NoneType), "a name, a file or genes")
-    expect("origin", origin, (str, Path, NoneType), "a file or a folder")
+    expect("origin", origin, (str, Path, NoneType), "a file, a folder or a run")
     expect("page", page, (bool, str), "True, False or a name")
     if (genome is None) == (origin is None):
         raise UserError("a genome, or a training to go on from: name one of the two")
-    players, change = read_players(origin) if origin is not None else None, change or {}
+    place, change = Place.of(asked.get("runs"), asked.get("store")), change or {}
+    players = read_players(origin_of(origin, place)) if origin is not None else None
     if players is not None:
-        read = players.changed(change)
+        read, named = players.changed(change), f"going on from {origin}"
     elif isinstance(genome, Mapping):
-        read = _changed(genome, change)
+        read, named = _changed(genome, change), "a GAN"
     elif genome is not None:
-        read = _changed(shipped.read_genome(genome).genome, change)
-    known = genome if isinstance(genome, str | Path) else origin
-    name = page if isinstance(page, str) else "a GAN" if known is None else Path(known).stem
+        before = genome_of(genome, place)[0]
+        read, named = _changed(before, change), Path(genome).stem
+        named += ", changed" if dict(read) != dict(before) else ""
+    name = page if isinstance(page, str) else named
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     every = read_option("every", every, float | None, low=0)
-    place = Place.of(asked.get("runs"), asked.get("store"))
     tell = _teller(listener) if listener else lines(say)
     settings = GANSettings.of(data=_filed(data, asked), **picked(GANSettings, asked))
     problem = GANProblem(settings, place.features, tell)
@@ -328,6 +330,7 @@ def describe(
     classes. change: genes to change. Errors: UserError.
     """
     from evogan.evaluation.architecture import architecture
+    from evogan.export.found import genome_of
 
     _plugins({"plugins": plugins})
     expect("genome", genome, (str, Path, Mapping), "a name, a file or genes")
@@ -340,7 +343,7 @@ def describe(
         if found.language:
             return (read := GENES.changed(genes, change or {})), architecture(read, found.fields)
     else:
-        genes, known = _named_genome(genome, Place.of(runs, store))
+        genes, known = genome_of(genome, Place.of(runs, store))
     known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known
     given = {"image_size": image_size, "channels": channels, "classes": classes}
     form = [
@@ -471,19 +474,6 @@ def _trained(generator: str | Path, place: Place, plugins: Sequence[str]) -> tup
     return found, known_of(found, place.existing() if place.has_store else None)
 
 
-def _named_genome(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
-    """A run's best where nothing else has the name, and what is known of the images that it was judged on."""
-    if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
-        kept = place.existing()
-        if name in kept.names():
-            run = Run(kept, name)
-            if run.best is None:
-                raise UserError(f"run '{name}' has no genome that completed")
-            _, task = kept.tasks().get(run.facts.task, ("", {}))
-            return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
-    return shipped.read_genome(name).genome, {}
-
-
 def load(
     generator: str | Path,
     *,
@@ -504,12 +494,24 @@ def load(
     return Generator(generator_of(generator, Place.of(runs, store)))
 
 
-def load_critic(path: str | Path, *, plugins: Sequence[str] = ()) -> Critic:
-    """A trained critic from a players.safetensors, ready to `.score(images)`. Errors: UserError."""
+def load_critic(
+    players: str | Path,
+    *,
+    runs: str | Path | None = None,
+    store: str | None = None,
+    plugins: Sequence[str] = (),
+) -> Critic:
+    """A trained critic, ready to `.score(images)`.
+
+    players: a players.safetensors, the folder of a training, or the name of a run: the best of its checked winner's.
+    runs, store: where runs are, as of `search`. Errors: UserError.
+    """
     from evogan.evaluation.critic import Critic
+    from evogan.export.found import origin_of
 
     _plugins({"plugins": plugins})
-    return Critic(expand(path))
+    expect("players", players, (str, Path), "a file, a folder or a run")
+    return Critic(origin_of(players, Place.of(runs, store)))
 
 
 def _told_of(store: Store, name: str) -> Run:

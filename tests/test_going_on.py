@@ -23,6 +23,7 @@ from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.trial import PLAYERS, GANTask
+from tests.conftest import NARROW
 
 SMALL = {"filters": 8, "critic_steps": 1, "learning_rate": 1e-3, "ema": 0.9, "critic_optimizer": "adam"}
 LOW, HIGH = ["0", "1", "2", "3", "4"], ["5", "6", "7", "8", "9"]
@@ -33,7 +34,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("going_on")
 
 
-def train(runs: Path, genome: Mapping[str, Any] | None = None, kimg: float = 3.0, **more: Any) -> tuple[Any, Path]:
+def train(
+    runs: Path, genome: str | Mapping[str, Any] | None = None, kimg: float = 3.0, **more: Any
+) -> tuple[Any, Path]:
     return evogan.train(genome, "digits", kimg=kimg, samples=100, features="digits", runs=str(runs), **more)
 
 
@@ -122,6 +125,45 @@ def test_networks_that_have_grown_do_not_shrink() -> None:
     assert not other.begin(0.0) and torch.equal(sampled(other), images)
     gan.begin(0.0)
     assert not torch.equal(sampled(gan), images)
+
+
+@pytest.fixture(scope="module", params=[0, 1], ids=["unchecked", "checked"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> evogan.Run:
+    return evogan.search(
+        NARROW,
+        "digits",
+        evaluations=2,
+        kimg=0.2,
+        samples=100,
+        strategy="random",
+        learn_from="none",
+        finalists=1,
+        confirm=request.param,
+        references="none",
+        workers=1,
+        name="first",
+        runs=tmp_path_factory.mktemp("runs"),
+    )
+
+
+def test_a_run_is_trained_on_by_its_name(run: evogan.Run) -> None:
+    """Its best genome anew, or from where that genome's training ended; with a critic that did not begin anew only
+    where a winner was checked, because no other training keeps its players."""
+    checked, runs = bool(run.confirmations), run.store.folder
+    assert run.best is not None
+    lines: list[str] = []
+    _, anew = train(runs, "first", kimg=0.1)
+    _, on = train(runs, origin="first", kimg=0.1, say=lines.append)
+    assert read_players(anew).form.genome == read_players(on).form.genome == run.best.row.genome
+    assert ("all players after 0.192" if checked else "with a fresh critic") in lines[0]
+    if checked:
+        critic = evogan.load_critic("first", runs=runs)
+        assert critic.facts["key"] == run.best.row.key
+    else:
+        with pytest.raises(UserError, match="or a run that checked its best"):
+            evogan.load_critic("first", runs=runs)
+    with pytest.raises(UserError, match="unknown genome 'second'"):
+        train(runs, "second")
 
 
 def test_what_does_not_fit_is_named(runs: Path, trained: Path, tmp_path: Path) -> None:

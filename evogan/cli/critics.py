@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, console, learning, print_json, say
+from evogan.cli.common import Json, Runs, StoreURL, console, learning, print_json, say
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, output_file
 from evogan.errors import UserError, unknown
@@ -25,7 +25,9 @@ TABLES = (".csv", ".parquet")
 
 @takes(CRITIC)
 def critic(
-    players: Annotated[Path, typer.Argument(help="A players.safetensors, or the folder of a training.")],
+    players: Annotated[
+        str, typer.Argument(help="A players.safetensors, the folder of a training, or a run (its best).")
+    ],
     data: Annotated[str, typer.Option(help="Images to rank: a name, a folder, an .npz, .npy or .parquet.")],
     against: Annotated[str | None, typer.Option(help="Other images: how well is --data told from them?")] = None,
     class_: Annotated[
@@ -36,6 +38,8 @@ def critic(
     output: Annotated[Path | None, typer.Option("-o", help="All scores: a .csv or .parquet.")] = None,
     picture: Annotated[Path, typer.Option(help="The best images, below them the worst.")] = Path("critic.png"),
     seed: Annotated[int, typer.Option(help="Of the batches, for a critic that looks at whole ones.")] = 0,
+    runs: Runs = None,
+    store: StoreURL = None,
     as_json: Json = False,
     **asked: Any,
 ) -> None:
@@ -52,7 +56,7 @@ def critic(
     picture = output_file(picture, ".png", data=data)
     if output is not None:
         output = output_file(output, *TABLES)
-    asker = api.load_critic(players, plugins=asked.pop("plugins", ()))
+    asker = api.load_critic(players, runs=runs, store=store, plugins=asked.pop("plugins", ()))
     images, table, fingerprint = _scored(asker, data, held_out, seed, asked)
     found: dict[str, Any] = {"images": len(table), "in_batches": asker.in_batches}
     found["trained_on"] = not held_out and asker.facts.get("fingerprint") == fingerprint

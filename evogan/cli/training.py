@@ -41,13 +41,15 @@ class Sampling(TyperCommand):
 
 @takes(TRAIN)
 def train(
-    genome: Annotated[str | None, typer.Argument(help="A published genome (`evogan zoo`) or a TOML file.")] = None,
+    genome: Annotated[
+        str | None, typer.Argument(help="A published genome (`evogan zoo`), a TOML file, or a run (its best).")
+    ] = None,
     from_: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--from",
-            metavar="FILE",
-            help="In place of a genome: go on from the players.safetensors or generator.safetensors of a training.",
+            help="In place of a genome: go on from a run (its best), or the players.safetensors or "
+            "generator.safetensors of a training.",
         ),
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a gene, name=value.")] = None,
@@ -60,28 +62,22 @@ def train(
     **asked: Any,
 ) -> None:
     """Train one genome and score it, with a page about it; trained before, it is looked up."""
-    from evogan import api, shipped
+    from evogan import api
     from evogan.monitor.training import TrainingProgress
     from evogan.report import facts, tables
     from evogan.report.training import NAME
 
     Plugins(asked.get("plugins", ()))  # a genome may need them
     terminal, budget = console(), GANSettings.of(**picked(GANSettings, asked)).budget
-    change = read_pairs("gene", set_ or [])
-    if genome is None:
-        page = f"going on from {from_}"
-    else:
-        file = shipped.read_genome(genome)
-        page = file.name if {**file.genome, **change} == dict(file.genome) else f"{file.name}, changed"
-    what = page if genome is None else f"training {genome}"
+    what = f"going on from {from_}" if genome is None else f"training {genome}"
     with TrainingProgress(f"{what} on {asked['data']} for {budget}", terminal) as progress:
         evaluation, folder = api.train(
             genome,
             origin=from_,
-            change=change,
+            change=read_pairs("gene", set_ or []),
             replicate=replicate,
             every=every,
-            page=page,
+            page=True,
             say=teller(terminal),
             listener=progress,
             **asked,

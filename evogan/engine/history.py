@@ -28,7 +28,7 @@ from evogan.plugins import imported
 from evogan.settings import SearchSettings
 from evogan.space import Space
 from evogan.strategies.knowledge import Knowledge
-from evogan.trial import FRESH, VALIDATION, Evaluation, Identity
+from evogan.trial import FRESH, PLAYERS, VALIDATION, Evaluation, Identity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -285,9 +285,10 @@ class RunHistory:
         searched = {told.identity(i): e for told in mine for i, e in enumerate(told.evaluations)}
         return searched | self._fresh(key)
 
-    def best_training(self, key: str) -> Training | None:
+    def best_training(self, key: str, *, whole: bool = False) -> Training | None:
         """Of these the one with the best fitness; of those that were judged on held-out data, if any were, the one with
         the best in validation. One whose weights are there comes before those that were pruned before the run went on.
+        `whole`: of those that left all players, if any did.
         """
         completed = [
             Training(identity, evaluation, value)
@@ -297,6 +298,9 @@ class RunHistory:
         chosen = replace(self.judge, metric=VALIDATION + self.judge.metric)
         tested = [one._replace(value=v) for one in completed if (v := chosen.value(one.evaluation)) is not None]
         there = [one for one in tested or completed if self.store.has_weights(one.identity, one.evaluation)]
+        if whole:
+            left = [one for one in there if (self.store.files(one.identity, one.evaluation) / PLAYERS).is_file()]
+            there = left or there
         return min(there or tested or completed, key=lambda training: training.value, default=None)
 
     def to_dataframe(self) -> pd.DataFrame:

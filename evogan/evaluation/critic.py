@@ -48,7 +48,8 @@ class Critic:
         self.path, self.genome, self.facts, self.classes = self._players.path, form.genome, form.facts, form.classes
         network = self._players.gan.players.get("critic")
         if not self._players.whole or not isinstance(network, Network):
-            raise UserError(f"'{self.path}' has no critic: name the players.safetensors of a training")
+            whole = "name the players.safetensors of a training, or a run that checked its best"
+            raise UserError(f"'{self.path}' has no critic: {whole}")
         self._critic, genes = network, GENES.complete(form.genome)
         self.in_batches = genes.get("critic_norm") == "batch" or genes.get("minibatch", "none") != "none"
         self._rows = self._players.gan.rows["critic"]

@@ -19,6 +19,7 @@ from evogan.report import facts
 from evogan.runs.place import Place
 from evogan.runs.run import Run
 from evogan.stable import derive_seed
+from evogan.trial import PLAYERS
 
 SIZE, CHANNELS, CLASSES = 32, 3, 10  # of images that are not known
 KIMG = 100.0
@@ -61,10 +62,11 @@ def find(name: str | Path, place: Place) -> Found:
     return Found(file.name, file.title, file.source, file.genome)
 
 
-def generator_of(name: str | Path, place: Place) -> Path:
+def generator_of(name: str | Path, place: Place, *, whole: bool = False) -> Path:
     """The file of a trained generator: itself, in the folder of a training, of the best of a run, or a shipped one.
 
-    Errors: UserError for what has none.
+    `whole`: of a run, one that lies beside all players of its training, if there is one. Errors: UserError for what has
+    none.
     """
     path = expand(name)
     if (path / GENERATOR).is_file():
@@ -73,10 +75,36 @@ def generator_of(name: str | Path, place: Place) -> Path:
     if not known and place.has_store:
         kept = place.existing()
         if str(name) in kept.names():
-            return Run(kept, str(name)).file_of_best()
+            return Run(kept, str(name)).file_of_best(whole=whole)
         if path.parent == Path():
             raise unknown("run or generator", str(name), [*kept.names(), *shipped.generators()])
     return shipped.generator(name)
+
+
+def origin_of(name: str | Path, place: Place) -> Path:
+    """The players that a training left: their file or folder, or of the best of a run; else a generator alone.
+
+    Errors: UserError for what has none.
+    """
+    path = expand(name)
+    if path.is_file() or (path / PLAYERS).is_file():
+        return path
+    file = generator_of(name, place, whole=True)
+    return file.parent if file != path and (file.parent / PLAYERS).is_file() else file
+
+
+def genome_of(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
+    """A published genome, that of a file, or, where nothing else has the name, a run's best, and what is known of the
+    images that it was judged on. Errors: UserError."""
+    if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
+        kept = place.existing()
+        if name in kept.names():
+            run = Run(kept, name)
+            if run.best is None:
+                raise UserError(f"run '{name}' has no genome that completed")
+            _, task = kept.tasks().get(run.facts.task, ("", {}))
+            return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
+    return shipped.read_genome(name).genome, {}
 
 
 def _of_file(path: Path) -> Found:

@@ -48,9 +48,12 @@ class Run(RunHistory):
 
         return Generator(self.file_of_best())
 
-    def file_of_best(self) -> Path:
-        """Where `load_best` finds it. Errors: UserError if nothing completed, or nothing was trained."""
-        training = None if self.best is None else self.best_training(self.best.row.key)
+    def file_of_best(self, *, whole: bool = False) -> Path:
+        """Where `load_best` finds it; `whole`: of a training that left all players, if there is one.
+
+        Errors: UserError if nothing completed, or nothing was trained.
+        """
+        training = None if self.best is None else self.best_training(self.best.row.key, whole=whole)
         if training is None:
             raise UserError(f"run '{self.name}' has no genome that completed: {facts.verdict(self)}")
         if self.facts.table:
