@@ -54,7 +54,7 @@ def test_neighbours_are_the_nearest(run: evogan.Run) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_what_was_looked_at_once_needs_no_data(run: evogan.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = looks.look(run)
+    first = looks.look(run, run.load_best)
     assert next(name for name, _ in first.architectures).startswith("evolved #")
     assert first.nearest.startswith(b"\x89PNG") and not first.missing
     assert first.truncation[-1].keys() == set(looked.CURVE)
@@ -63,11 +63,11 @@ def test_what_was_looked_at_once_needs_no_data(run: evogan.Run, monkeypatch: pyt
         raise UserError("no data")
 
     monkeypatch.setattr(GANProblem, "dataset", property(gone))
-    again = looks.look(run)
+    again = looks.look(run, run.load_best)
     assert (again.nearest, again.truncation, again.missing) == (first.nearest, first.truncation, "")
     for path in run.store.folder.rglob(looks.TRUNCATION):
         path.write_text(json.dumps([{"fid": "x"}]))
-    assert looks.look(run).missing == "no data"
+    assert looks.look(run, run.load_best).missing == "no data"
 
 
 @pytest.mark.usefixtures("few")
@@ -81,7 +81,7 @@ def test_data_that_take_their_time_are_waited_for(run: evogan.Run, monkeypatch: 
     monkeypatch.setattr("evogan.data.load_dataset", slow)
     for path in run.store.folder.rglob(looks.NEAREST):
         path.unlink()
-    assert not looks.look(run).missing
+    assert not looks.look(run, run.load_best).missing
 
 
 def test_a_search_of_few_samples_says_what_is_left_out(run: evogan.Run, tmp_path: Path) -> None:

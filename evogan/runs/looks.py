@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.files import read_small, write_whole
 from evogan.genome import Genome
@@ -19,14 +20,14 @@ from evogan.runs.place import Place
 
 if TYPE_CHECKING:
     from evogan.evaluation.architecture import Player
-    from evogan.runs.run import Run
+    from evogan.evaluation.checkpoint import Generator
 
 NEAREST, TRUNCATION = "nearest.png", "truncation.json"
 CHEAP = 1e12  # FLOPs of all samples of a truncation curve, up to which it is drawn: half a minute
 CLASSES = 10  # where a published GAN is given some, and the best is not
 
 
-def look(run: Run) -> Looks:
+def look(run: RunHistory, load_best: Callable[[], Generator]) -> Looks:
     """As much as there is to be seen. Nothing is wrong with a run of which nothing is."""
     training = run.best_training(run.best.row.key) if run.best and run.settings.gan and run.genes else None
     if training is None or run.best is None or run.facts.table:
@@ -36,17 +37,19 @@ def look(run: Run) -> Looks:
     if not (folder / "generator.safetensors").is_file() or not {"image_size", "channels"} <= task.keys():
         return Looks(missing="the weights of the best genome's best training are not there")
     try:
-        architectures = list(_architectures(run, task))
+        architectures = list(_architectures(run, load_best, task))
     except UserError as error:
         return Looks(missing=str(error))
     try:
-        nearest, truncation = _dear(run, task, folder, architectures[0][1])
+        nearest, truncation = _dear(run, load_best, task, folder, architectures[0][1])
     except (UserError, OSError) as error:
         return Looks(architectures, missing=str(error))
     return Looks(architectures, nearest, truncation)
 
 
-def _architectures(run: Run, task: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Player]]]:
+def _architectures(
+    run: RunHistory, load_best: Callable[[], Generator], task: Mapping[str, Any]
+) -> Iterator[tuple[str, Sequence[Player]]]:
     """The best, then the published ones, each once."""
     from evogan.evaluation.architecture import architecture
     from evogan.families import image_fields
@@ -55,7 +58,7 @@ def _architectures(run: Run, task: Mapping[str, Any]) -> Iterator[tuple[str, Seq
     named: dict[str, tuple[str, Genome]] = {run.best.row.key: (f"evolved #{run.best.row.number}", run.best.row.genome)}
     for name, key, genome in run.facts.reference:
         named.setdefault(key, (Path(name).stem, genome))
-    best = run.load_best()
+    best = load_best()
     classes = best.told or CLASSES
     fields = best.fields if best.language else image_fields(task["image_size"], task["channels"], classes)
     for name, genome in named.values():
@@ -63,7 +66,11 @@ def _architectures(run: Run, task: Mapping[str, Any]) -> Iterator[tuple[str, Seq
 
 
 def _dear(
-    run: Run, task: Mapping[str, Any], folder: Path, players: Sequence[Player]
+    run: RunHistory,
+    load_best: Callable[[], Generator],
+    task: Mapping[str, Any],
+    folder: Path,
+    players: Sequence[Player],
 ) -> tuple[bytes, list[dict[str, float]]]:
     """The neighbours and the truncation curve. Errors: UserError where the data or their features are not there."""
     from evogan.evaluation.neighbours import POINTS, POOL, SHOWN, neighbours, truncation_curve
@@ -71,7 +78,7 @@ def _dear(
     if (folder / NEAREST).is_file() and (folder / TRUNCATION).is_file():
         with suppress(ValueError):
             return read_small(folder / NEAREST), _curve(read_small(folder / TRUNCATION))
-    generator = run.load_best()
+    generator = load_best()
     if generator.language:
         return b"", []
     too_few = task["samples"] < POOL

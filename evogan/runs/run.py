@@ -34,7 +34,7 @@ class Run(RunHistory):
         check_name(self.name)  # a store may be from anywhere
         where = self.store.folder / self.name if folder is None else expand(folder)
         check_folder(where)
-        return write_report(self, where, look(self))
+        return write_report(self, where, look(self, self.load_best))
 
     @property
     def traceback(self) -> str:
