@@ -13,24 +13,33 @@ label_told                the chance that the critic ranks a held-out image with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from evogan.zoo.conditioning import match, other_labels
-from evogan.zoo.gan import Rows
-
-if TYPE_CHECKING:
-    from evogan.families.plain.model import PlainGAN
+from evogan.zoo.gan import GAN, Network, Rows
 
 TINY = 1e-12
 IMAGES = 256  # of each kind that the critic judges, or a few more
 
 
+class Judged(GAN, Protocol):
+    """What is asked of a GAN beside what every family is: `genes`, of how many `classes` it is told, and what the
+    critic is `given` beside images with these labels, which a generator made of `start`."""
+
+    genes: dict[str, Any]
+    classes: int
+
+    @property
+    def players(self) -> Mapping[str, Network]: ...
+    def given(self, images: Tensor, labels: Sequence[Tensor], start: Tensor | None = None) -> Sequence[Tensor]: ...
+
+
 @torch.no_grad()
-def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Generator) -> dict[str, float]:
+def critic_diagnostics(gan: Judged, seen: Rows, unseen: Rows, rng: torch.Generator) -> dict[str, float]:
     """What the critic says in training mode: in batches as large as there, each of one kind; but nothing is dropped."""
     critic, generator, n = gan.players["critic"], gan.players["generator"], gan.rows["critic"]
     scores: list[list[Tensor]] = [[], [], []]
@@ -76,7 +85,7 @@ def critic_diagnostics(gan: PlainGAN, seen: Rows, unseen: Rows, rng: torch.Gener
     }
 
 
-def _told(gan: PlainGAN, shown: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+def _told(gan: Judged, shown: Tensor, images: Tensor, labels: Tensor) -> Tensor:
     """Signs, of images whose neighbour has another label."""
     critic, other, said = gan.players["critic"], labels.roll(1, 0), list[Tensor]()
     for these in (labels, other):
