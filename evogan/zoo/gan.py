@@ -56,6 +56,12 @@ class Critique(NamedTuple):
     classes: Tensor | None = None
     code: Tensor | None = None
 
+    def halves(self) -> tuple[Critique, Critique]:
+        """Of as many images the first ones, and the others."""
+        parts = [(None, None) if x is None else x.chunk(2) for x in self]
+        first, second = (Critique(*half) for half in zip(*parts, strict=True))
+        return first, second
+
 
 @dataclass(frozen=True)
 class Losses:

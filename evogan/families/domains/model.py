@@ -366,10 +366,8 @@ class DomainsGAN(PlainGAN):
         """Both at once where the critic judges each image alone."""
         if not self._together:
             return self._critics(real, (), domain), self._critics(made, (), domain)
-        said = self._critics(torch.cat([real, made.to(real.dtype)]), (), domain)
-        halves = [(None, None) if x is None else x.chunk(2) for x in said]
-        of_real, of_fake = (Critique(*half) for half in zip(*halves, strict=True))
-        return of_real, of_fake
+        said: Critique = self._critics(torch.cat([real, made.to(real.dtype)]), (), domain)
+        return said.halves()
 
     def _judge_of(self, domain: int) -> Any:
         return lambda x, draws: self._critics(x, draws, domain)

@@ -437,9 +437,7 @@ class PlainGAN:
         draws = tuple(torch.cat(pair) for pair in zip(batch.draws[REAL], batch.draws[FAKE], strict=True))
         given = (torch.cat(pair) for pair in zip(beside_real, beside_fake, strict=True))
         said: Critique = critic(torch.cat([real, fake.to(real.dtype)]), draws, *given)
-        halves = [(None, None) if x is None else x.chunk(2) for x in said]
-        r, f = (Critique(*half) for half in zip(*halves, strict=True))
-        return r, f
+        return said.halves()
 
     # --- between steps
 
