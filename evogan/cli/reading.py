@@ -48,17 +48,9 @@ def show(name: str, runs: Runs = None, store: StoreURL = None, as_json: Json = F
         return
     say(tables.verdict(run))
     say(tables.best_genomes(run))
-    if (classified := tables.classified(run)).row_count:
-        say(classified)
-    if (sequences := tables.sequences(run)).row_count:
-        say(sequences)
-    if (translations := tables.translations(run)).row_count:
-        say(translations)
-    if (lineage := tables.lineage(run)).row_count:
-        say(lineage)
-    troubles = tables.troubles(run)
-    if troubles.row_count:
-        say(troubles)
+    for further in (tables.classified, tables.sequences, tables.translations, tables.lineage, tables.troubles):
+        if (table := further(run)).row_count:
+            say(table)
 
 
 def report(

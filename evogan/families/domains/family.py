@@ -28,7 +28,6 @@ def domains_of(fields: Container[str]) -> tuple[str, ...]:
     return domain_fields(domains)
 
 
-UNIT = "UNIT, arXiv:1703.00848"
 XGAN = "XGAN, arXiv:1711.05139"
 FADER = "Lample et al., arXiv:1706.00409"
 STARGAN = "StarGAN, arXiv:1711.09020"
