@@ -6,8 +6,6 @@ same is true are of one domain.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from evogan.data.dataset import Labels
-from evogan.data.labels import FILE, MOST, delimiter, listed, numbers, plain
+from evogan.data.labels import FILE, check_all_told, listed, numbers, plain, read_lines
 from evogan.errors import UserError, unknown
-from evogan.files import check_file, expand, read_small
+from evogan.files import check_file, expand
 
 ATTRIBUTES = "attributes:"
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*)?")
@@ -74,10 +72,7 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
             absent.append(row[file].strip())
         elif found.setdefault(image, told) != told:
             raise UserError(f"{path}: '{row[file]}' has two lines that differ")
-    if absent:
-        raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
-    if without := [str(image) for i, image in enumerate(images) if i not in found]:
-        raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
+    check_all_told(path, len(body), absent, images, found)
     if empty:
         more = f" and {len(empty) - 1:,} more" if len(empty) > 1 else ""
         raise UserError(
@@ -114,11 +109,7 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
             for column in table.columns
         ]
         return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
-    try:
-        text = read_small(path, MOST).decode("utf-8-sig")
-        lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter(text)) if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: {'no UTF-8' if isinstance(error, UnicodeDecodeError) else error}") from error
+    lines = read_lines(path)
     if len(lines) < 2:
         raise UserError(f"{path}: a header and a line for each image are needed, as in file,hair and cat1.png,black")
     return lines[0], lines[1:]

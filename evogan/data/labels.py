@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -34,11 +34,7 @@ def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, 
 
     Files may be written without their suffix. Errors: UserError for lines without an image and images without a line.
     """
-    try:
-        text = read_small(path, MOST).decode("utf-8-sig")
-        lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter(text)) if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: {'no UTF-8' if isinstance(error, UnicodeDecodeError) else error}") from error
+    lines = read_lines(path)
     number = numbers(images)
     if not lines:
         raise UserError(f"{path}: empty: a line for each image is needed, as in cat1.png,cat")
@@ -55,12 +51,28 @@ def read_labels(path: Path, images: Sequence[Path]) -> tuple[Labels, tuple[str, 
             absent.append(row[file].strip())
         elif found.setdefault(image, name) != name:
             raise UserError(f"{path}: '{row[file]}' has two labels, '{found[image]}' and '{name}'")
-    if absent:
-        raise UserError(f"{path}: {len(absent):,} of {len(body):,} lines name no image that is there: {listed(absent)}")
-    if without := [str(image) for i, image in enumerate(images) if i not in found]:
-        raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
+    check_all_told(path, len(body), absent, images, found)
     names, labels = np.unique([found[i] for i in range(len(images))], return_inverse=True)
     return labels.astype(np.int64), tuple(names.tolist())
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """The rows of a CSV file in which there is anything. Errors: UserError for one that cannot be read."""
+    try:
+        text = read_small(path, MOST).decode("utf-8-sig")
+        return [row for row in csv.reader(io.StringIO(text), delimiter=delimiter(text)) if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: {'no UTF-8' if isinstance(error, UnicodeDecodeError) else error}") from error
+
+
+def check_all_told(
+    path: Path, lines: int, absent: Sequence[str], images: Sequence[Path], found: Container[int]
+) -> None:
+    """Errors: UserError for lines whose images are `absent`, and for images whose number was not `found`."""
+    if absent:
+        raise UserError(f"{path}: {len(absent):,} of {lines:,} lines name no image that is there: {listed(absent)}")
+    if without := [str(image) for i, image in enumerate(images) if i not in found]:
+        raise UserError(f"{path}: {len(without):,} of {len(images):,} images have no line: {listed(without)}")
 
 
 def _columns(path: Path, lines: list[list[str]], number: dict[str, int]) -> tuple[int, int, list[list[str]]]:
