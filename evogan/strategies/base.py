@@ -223,6 +223,15 @@ def others(gene: Gene, u: float) -> list[int]:
     return [level for level in range(len(gene.grid)) if level != cell(gene, u)]
 
 
+def mutate_choices(space: Space, vector: list[float], rate: float) -> None:
+    """Each choice of `vector` to another value with this probability, by Python's generator, as DEAP's operators."""
+    for i in choices(space):
+        gene = space.genes[i]
+        levels = others(gene, vector[i])
+        if levels and random.random() < rate:
+            vector[i] = centre(gene, random.choice(levels))
+
+
 def reflected(u: float) -> float:
     """`u` folded back into [0, 1] at both ends, however far outside it lies."""
     u %= 2.0

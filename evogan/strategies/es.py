@@ -36,12 +36,11 @@ from evogan.strategies.base import (
     Individual,
     Point,
     at_least,
-    centre,
     choices,
     latin_hypercube,
+    mutate_choices,
     numbers,
     numbers_of,
-    others,
     reflected,
     share,
     within,
@@ -129,11 +128,7 @@ class EvolutionStrategy(Generational):
             return rate
         tau = 1 / math.sqrt(2 * len(self._choices))
         rate = self._kept_rate(1 / (1 + (1 - rate) / rate * math.exp(-tau * random.gauss(0, 1))))
-        for i in self._choices:
-            gene = self.space.genes[i]
-            levels = others(gene, vector[i])
-            if levels and random.random() < rate:
-                vector[i] = centre(gene, random.choice(levels))
+        mutate_choices(self.space, vector, rate)
         return rate
 
     def _kept_step(self, j: int, step: float) -> float:

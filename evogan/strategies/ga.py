@@ -29,12 +29,11 @@ from evogan.strategies.base import (
     Proposal,
     Strategy,
     at_least,
-    centre,
     choices,
     latin_hypercube,
+    mutate_choices,
     numbers,
     numbers_of,
-    others,
     share,
 )
 
@@ -98,11 +97,7 @@ class Variation(Strategy):
         tools.mutPolynomialBounded(units, self.mutation_eta, 0.0, 1.0, self._rate)
         for i, u in zip(self._numeric, units, strict=True):
             child[i] = u
-        for i in self._choices:
-            gene = self.space.genes[i]
-            levels = others(gene, child[i])
-            if levels and random.random() < self._rate:
-                child[i] = centre(gene, random.choice(levels))
+        mutate_choices(self.space, child, self._rate)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
