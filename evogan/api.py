@@ -344,16 +344,16 @@ def describe(
             return (read := GENES.changed(genes, change or {})), architecture(read, found.fields)
     else:
         genes, known = genome_of(genome, Place.of(runs, store))
-    known = {"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known
     given = {"image_size": image_size, "channels": channels, "classes": classes}
-    form = [
-        read_option(name, known[name] if value is None else value, int, low=low, high=high)
-        for (name, value), (low, high) in zip(
-            given.items(), ((1, IMAGE_SIZES[1]), (1, 3), (0, MOST_CLASSES)), strict=True
-        )
-    ]
+    form = _form({"image_size": SIZE, "channels": CHANNELS, "classes": CLASSES} | known | _said(given), least_classes=0)
     read = GENES.changed(genes, change or {})
-    return read, architecture(read, sequence_fields() if _writes(read) else image_fields(*form))
+    return read, architecture(read, sequence_fields() if _writes(read) else image_fields(*form.values()))
+
+
+def _form(known: Mapping[str, Any], least_classes: int) -> dict[str, int]:
+    """Of images: side, channels and classes, within their bounds. Errors: UserError."""
+    bounds = {"image_size": (1, IMAGE_SIZES[1]), "channels": (1, 3), "classes": (least_classes, MOST_CLASSES)}
+    return {name: read_option(name, known[name], int, low=low, high=high) for name, (low, high) in bounds.items()}
 
 
 def _writes(genome: Mapping[str, Value]) -> bool:
@@ -401,12 +401,7 @@ def export_code(
     expect("gan", gan, (str, Path), "a name or a file")
     found = find(gan, Place.of(runs, store))
     given = {"image_size": image_size, "channels": channels, "classes": classes}
-    form = {
-        name: read_option(name, getattr(found, name) if value is None else value, int, low=low, high=high)
-        for (name, value), (low, high) in zip(
-            given.items(), ((1, IMAGE_SIZES[1]), (1, 3), (1, MOST_CLASSES)), strict=True
-        )
-    }
+    form = _form(vars(found) | _said(given), least_classes=1)
     seed = read_option("seed", found.seed if seed is None else seed, int, low=0, high=LARGEST_SEED)
     wanted = Wanted(
         genome=_changed(found.genome, change or {}),
