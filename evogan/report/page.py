@@ -18,13 +18,14 @@ from evogan.engine.history import RunHistory
 from evogan.files import check_folder, write_whole
 from evogan.genome import Genome, Value
 from evogan.genome.schedule import in_words
-from evogan.report import facts, figures, written
+from evogan.report import facts, figures
 from evogan.report.grids import Grid, best_code_grids, best_level_grids, generation_grids, sample_grids, training_grids
 from evogan.report.importance import Importance, gene_importance
 from evogan.report.lineage import descent
 from evogan.report.looks import Looks
 from evogan.report.tables import TOP, varying_genes
 from evogan.report.translated import columns, translated
+from evogan.report.written import METRICS, written
 from evogan.settings import GANSettings
 from evogan.shipped import AT
 from evogan.trial import Evaluation
@@ -89,8 +90,8 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
             classified=facts.classified(run),
             translated=translated(run),
             likenesses=columns(translated(run)),
-            written=written.written(run),
-            of_written=written.columns(written.written(run)),
+            written=written(run),
+            of_written=columns(written(run), METRICS),
             grids=grids,
             generations=generations,
             nearest=Grid("nearest", "", "", looks.nearest) if looks.nearest else None,

@@ -16,10 +16,11 @@ from evogan.evaluation.flags import named
 from evogan.genes import GENES
 from evogan.genome import GeneTable, Genome
 from evogan.genome.schedule import in_words
-from evogan.report import facts, written
+from evogan.report import facts
 from evogan.report.facts import metric_name, short, trainings
 from evogan.report.lineage import descent
-from evogan.report.translated import columns, translated
+from evogan.report.translated import Translated, columns, translated
+from evogan.report.written import METRICS, written
 from evogan.shipped import GenomeFile
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, strategy_options
@@ -97,24 +98,17 @@ def as_document(run: RunHistory) -> dict[str, Any]:
             }
             for c in facts.classified(run)
         ],
-        "translated": [
-            {
-                "name": t.name,
-                **{metric: figure[0] for metric, figure in t.figures.items()},
-                **{f"{metric}_spread": _finite(figure[1]) for metric, figure in t.figures.items() if t.replicates},
-                "replicates": t.replicates,
-            }
-            for t in translated(run)
-        ],
-        "written": [
-            {
-                "name": t.name,
-                **{metric: figure[0] for metric, figure in t.figures.items()},
-                **{f"{metric}_spread": _finite(figure[1]) for metric, figure in t.figures.items()},
-                "replicates": t.replicates,
-            }
-            for t in written.written(run)
-        ],
+        "translated": [*map(_figures, translated(run))],
+        "written": [*map(_figures, written(run))],
+    }
+
+
+def _figures(found: Translated) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        **{metric: figure[0] for metric, figure in found.figures.items()},
+        **{f"{metric}_spread": _finite(figure[1]) for metric, figure in found.figures.items() if found.replicates},
+        "replicates": found.replicates,
     }
 
 
@@ -213,23 +207,21 @@ def classified(run: RunHistory) -> Table:
 def translations(run: RunHistory) -> Table:
     """How like the true images what they make of held-out sources is."""
     found = translated(run)
-    metrics = columns(found)
-    rows = [
-        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in metrics), t.replicates or "")
-        for t in found
-    ]
-    return _table("made of held-out sources", ("", *map(facts.metric_name, metrics), "replicates"), rows)
+    return _figures_table("made of held-out sources", found, columns(found))
 
 
 def sequences(run: RunHistory) -> Table:
     """How good the sequences are that they write, beside those of their rivals."""
-    found = written.written(run)
-    metrics = written.columns(found)
+    found = written(run)
+    return _figures_table("sequences, beside likelihood alone", found, columns(found, METRICS))
+
+
+def _figures_table(title: str, found: Sequence[Translated], metrics: Sequence[str]) -> Table:
     rows = [
-        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in metrics), t.replicates)
+        (t.name, *(facts.figured(*t.figures[m]) if m in t.figures else "" for m in metrics), t.replicates or "")
         for t in found
     ]
-    return _table("sequences, beside likelihood alone", ("", *map(facts.metric_name, metrics), "replicates"), rows)
+    return _table(title, ("", *map(metric_name, metrics), "replicates"), rows)
 
 
 def _number(value: float | None) -> float | str:

@@ -27,9 +27,9 @@ class Translated:
     replicates: int
 
 
-def columns(found: Sequence[Translated]) -> tuple[str, ...]:
-    """The metrics that there are of any."""
-    return tuple(m for m in ALL if any(m in one.figures for one in found))
+def columns(found: Sequence[Translated], metrics: Sequence[str] = ALL) -> tuple[str, ...]:
+    """Of `metrics` those that there are of any."""
+    return tuple(m for m in metrics if any(m in one.figures for one in found))
 
 
 def translated(run: RunHistory) -> list[Translated]:

@@ -30,11 +30,6 @@ def written(run: RunHistory) -> list[Translated]:
     return found
 
 
-def columns(found: Sequence[Translated]) -> tuple[str, ...]:
-    """The metrics that there are of any."""
-    return tuple(m for m in METRICS if any(m in one.figures for one in found))
-
-
 def _points(run: RunHistory, one: Confirmation) -> list[Mapping[str, float]]:
     points = (run.judge.point(e) for e in one.evaluations if not e.failed)
     return [point for point in points if "nll_test" in point]
