@@ -13,11 +13,21 @@ from matplotlib.ticker import MaxNLocator
 from evogan.comparison import Comparison
 from evogan.comparison.ranks import LEVEL, Ranking
 from evogan.comparison.statistics import Against
+from evogan.report.drawing import (
+    COLORS,
+    LINE,
+    MUTED,
+    STYLE,
+    TEXT,
+    WIDTH,
+    Drawn,
+    drawn,
+    log_where_wide,
+    new_axes,
+    visible,
+)
 from evogan.report.facts import fitness_name
-from evogan.report.figures import LINE, MUTED, STYLE, TEXT, WIDTH, Drawn, _axes, _log_where_wide, _svg, visible
 
-# Of middle lightness, so that they can be told from a light page and a dark one; styles help where hues do not.
-COLORS = ("#1f9c77", "#d2691e", "#6f74d8", "#d1478f", "#8c9a1d", "#2f93cf", "#b08530", "#8b97a8")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 AXES: dict[Against, str] = {
     "evaluations": "evaluations (full trainings)",
@@ -40,7 +50,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
         if against == "clock" and workers == {1}:  # it is that of the summed seconds
             continue
         with mpl.rc_context(STYLE):
-            figure, axes = _axes(3.4)
+            figure, axes = new_axes(3.4)
             shown = []
             for i, strategy in enumerate(comparison.strategies):
                 table = comparison.anytime(problem, strategy, against)
@@ -55,7 +65,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
                     shown += [*low, *high]
             if not shown:
                 continue
-            _log_where_wide(axes, "y", [value for value in shown if math.isfinite(value)])
+            log_where_wide(axes, "y", [value for value in shown if math.isfinite(value)])
             target = comparison.target(problem)
             if target is not None and against == "evaluations":
                 axes.axhline(*visible([target]), color=MUTED, lw=1, ls=":", label="target")
@@ -68,7 +78,7 @@ def anytime(comparison: Comparison, problem: str) -> Iterator[Drawn]:
                 caption += f" An evaluation is {gan.budget}."
             if against == "clock":
                 caption += f" The clock has {', '.join(map(str, sorted(workers)))} workers."
-            yield Drawn(_svg(figure, f"anytime-{against}-{number}", caption), caption)
+            yield drawn(figure, f"anytime-{against}-{number}", caption)
 
 
 def critical_difference(ranking: Ranking) -> Drawn | None:
@@ -107,4 +117,4 @@ def critical_difference(ranking: Ranking) -> Drawn | None:
             f"Nemenyi, level {LEVEL:g}" if ranking.p < LEVEL else f"no difference shown, Friedman p = {ranking.p:.2g}"
         )
         caption = f"Mean ranks over {ranking.blocks} blocks, 1 is best; {found} ({test})."
-        return Drawn(_svg(figure, "critical-difference", caption), caption)
+        return drawn(figure, "critical-difference", caption)

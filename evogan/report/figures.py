@@ -1,77 +1,42 @@
-"""The figures of the page, each an inline SVG whose colours and font are the page's own."""
+"""The figures of a run's page."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from evogan.engine import Confirmation, Told
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene
-from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short
+from evogan.report.drawing import (
+    BEST,
+    DOT,
+    FAILED,
+    LINE,
+    MUTED,
+    REFERENCE,
+    STYLE,
+    TEXT,
+    Drawn,
+    drawn,
+    log_where_wide,
+    new_axes,
+    visible,
+)
+from evogan.report.facts import best_reference, evaluations, metric_name, phenotype, short, trainings
 from evogan.report.facts import generations as generations_of
 from evogan.report.importance import REPEATS, Importance
 from evogan.report.lineage import population
 from evogan.trial import budget_unit, turned
 
-WIDTH = 4.4  # inches, at which text can still be read on a phone
 UPDATES = "updates of the generator (iterations)"
-LARGEST = 1e150  # that an axis shows, with room for its margins and ticks
-
-# Stand-ins that matplotlib can draw with; `_svg` puts the page's CSS variables in their place.
-TEXT, MUTED, LINE, BEST, DOT, REFERENCE, FAILED = (f"#0{i}0{i}0{i}" for i in range(1, 8))
-VARIABLES = {
-    TEXT: "text",
-    MUTED: "muted",
-    LINE: "line",
-    BEST: "best",
-    DOT: "dot",
-    REFERENCE: "reference",
-    FAILED: "failed",
-}
-STYLE: Any = {  # newer matplotlibs type every key
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # a name with dollars in it is a name
-    "font.size": 9,
-    "text.color": TEXT,
-    "axes.labelcolor": TEXT,
-    "axes.edgecolor": LINE,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "grid.color": LINE,
-    "grid.alpha": 0.5,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "none",
-    "figure.constrained_layout.use": True,
-}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure and what it shows, in words."""
-
-    svg: str
-    caption: str
 
 
 def best_so_far(run: RunHistory) -> Drawn | None:
@@ -83,7 +48,7 @@ def best_so_far(run: RunHistory) -> Drawn | None:
     if not told:
         return None
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(3.2)
+        figure, axes = new_axes(3.2)
         metric = run.judge.metric
         values = visible([turned(metric, t.value or 0.0) for t in told])
         reference = _reference(run)
@@ -115,13 +80,12 @@ def best_so_far(run: RunHistory) -> Drawn | None:
         axes.set_xlabel("proposal")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper center", ncols=4)
-        trainings = "one training" if run.settings.replicates == 1 else f"up to {run.settings.replicates} trainings"
-        caption = f"A dot is a proposal, judged on {trainings}; the step line is the best so far."
+        caption = f"A dot is a proposal, judged on {trainings(run)}; the step line is the best so far."
         if reference is not None and reference.values:
             caption += (
                 f" The band is {reference.name} on fresh replicates{_in_search(run, reference)}: mean and spread."
             )
-        return Drawn(_svg(figure, "best-so-far", caption), caption)
+        return drawn(figure, "best-so-far", caption)
 
 
 def generations(run: RunHistory) -> Drawn | None:
@@ -130,7 +94,7 @@ def generations(run: RunHistory) -> Drawn | None:
     if len(found) < 2:
         return None
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(3.2)
+        figure, axes = new_axes(3.2)
         numbers = [one.number for one in found]
         best, average, worst = (visible([getattr(one, name) for one in found]) for name in ("best", "average", "worst"))
         ends = np.array([[one.average - one.deviation, one.average + one.deviation] for one in found])
@@ -146,7 +110,7 @@ def generations(run: RunHistory) -> Drawn | None:
         figure.legend(loc="outside upper center", ncols=3)
         caption = f"{metric_name(run.judge.metric)} in each generation: the band is the average and a standard "
         caption += "deviation to both sides, as far as there are any GANs. Failures are left out."
-        return Drawn(_svg(figure, "generations", caption), caption)
+        return drawn(figure, "generations", caption)
 
 
 def lineage(run: RunHistory) -> Drawn | None:
@@ -162,7 +126,7 @@ def lineage(run: RunHistory) -> Drawn | None:
     steps = {step: [row.number for row in rows.values() if row.generation == step] for step in range(first, last + 1)}
     places = {number: place for numbers in steps.values() for place, number in enumerate(sorted(numbers), 1)}
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(2.8)
+        figure, axes = new_axes(2.8)
         for row in (rows[number] for step in range(first + 1, last + 1) for number in steps[step]):
             origin = rows[(row.parents or (row.number,))[0]]
             ends = [origin.fidelity, row.fidelity], [places[origin.number], places[row.number]]
@@ -173,7 +137,7 @@ def lineage(run: RunHistory) -> Drawn | None:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         caption = "Who goes on from whom: a slanted line is a member that takes over another's weights and genes. The "
         caption += f"thick one leads to the best, proposal {best.number}."
-        return Drawn(_svg(figure, "lineage", caption), caption)
+        return drawn(figure, "lineage", caption)
 
 
 def _population(run: RunHistory) -> Drawn | None:
@@ -190,7 +154,7 @@ def front(run: RunHistory) -> Drawn | None:
         return None
     names = [metric_name(name) for name in run.judge.metrics]
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(3.2)
+        figure, axes = new_axes(3.2)
         points = np.array([visible(run.judge.shown(told.values or ())) for told in run.ranking])
         best = np.array([visible(run.judge.shown(v)) for v in sorted(told.values or () for told in run.front)])
         axes.plot(points[:, 0], points[:, 1], "o", ms=3.5, mew=0, color=DOT, label="evaluated")
@@ -198,15 +162,15 @@ def front(run: RunHistory) -> Drawn | None:
         axes.step(best[:, 0], best[:, 1], line, where="post", ms=4.5, lw=1.4, color=BEST, label="Pareto front")
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])
-        _log_where_wide(axes, "x", points[:, 0])
-        _log_where_wide(axes, "y", points[:, 1])
+        log_where_wide(axes, "x", points[:, 0])
+        log_where_wide(axes, "y", points[:, 1])
         figure.legend(loc="outside upper center", ncols=2)
         others = f" (of {len(names)} objectives the first two)" if len(names) > 2 else ""
         every = "both" if len(names) == 2 else f"all {len(names)}"
         caption = (
             f"{names[0]} against {names[1]}{others}: nothing evaluated is better in {every} than one on the front."
         )
-        return Drawn(_svg(figure, "front", caption), caption)
+        return drawn(figure, "front", caption)
 
 
 def _band(axes: Axes, reference: Confirmation) -> None:
@@ -222,7 +186,7 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
     if not curves or len(curves[0]) < 2:
         return None
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(3.2)
+        figure, axes = new_axes(3.2)
         for rank, curve in reversed(list(enumerate(curves))):
             color, label = (
                 (BEST, f"#{run.ranking[0].row.number}, best of the search")
@@ -245,7 +209,7 @@ def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
         caption += (
             f", and of each fresh replicate of {reference.name}{_in_search(run, reference)}." if reference else "."
         )
-        return Drawn(_svg(figure, "learning", caption), caption)
+        return drawn(figure, "learning", caption)
 
 
 def _in_search(run: RunHistory, reference: Confirmation) -> str:
@@ -270,7 +234,7 @@ def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | N
     genes = run.space.genes
     published = phenotype(run, reference.genome) if reference else {}
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(0.5 + 0.42 * len(genes))
+        figure, axes = new_axes(0.5 + 0.42 * len(genes))
         axes.hlines(range(len(genes)), 0, 1, color=LINE, lw=1, zorder=0)
         for row, gene in enumerate(genes):
             _name_levels(axes, gene, row)
@@ -293,7 +257,7 @@ def best_genes(run: RunHistory, top: Sequence[Told], reference: Confirmation | N
         caption = f"Genes of the best {len(top)} of the search, the best of them large"
         caption += f"; the diamond is {reference.name}." if reference else "."
         caption += " Best genes at a bound say that the space may be too narrow there."
-        return Drawn(_svg(figure, "genes", caption), caption)
+        return drawn(figure, "genes", caption)
 
 
 def _name_levels(axes: Axes, gene: Gene, row: int) -> None:
@@ -325,7 +289,7 @@ def importance(found: Importance, top: int = 15) -> Drawn:
     """Permutation importance of the genes."""
     names, means, spreads = found.genes[:top], found.means[:top], found.spreads[:top]
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(0.6 + 0.24 * len(names))
+        figure, axes = new_axes(0.6 + 0.24 * len(names))
         axes.barh(names, means, xerr=spreads, color=BEST, height=0.6, error_kw={"ecolor": MUTED, "lw": 1})
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
@@ -337,7 +301,7 @@ def importance(found: Importance, top: int = 15) -> Drawn:
             f"deviation over {REPEATS} shuffles, on genomes that it has not seen, of whose variance it explains R² = "
             f"{found.r2:.2f}."
         )
-        return Drawn(_svg(figure, "importance", caption), caption)
+        return drawn(figure, "importance", caption)
 
 
 def loss_against_fid(run: RunHistory) -> Drawn | None:
@@ -355,7 +319,7 @@ def loss_against_fid(run: RunHistory) -> Drawn | None:
     rho = float(spearmanr(both[:, 0], both[:, 1]).statistic)
     loss, fid = rankdata(both[:, 0]), rankdata(both[:, 1])
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(3.6)
+        figure, axes = new_axes(3.6)
         axes.plot([1, len(both)], [1, len(both)], color=LINE, lw=1)
         axes.plot(loss, fid, "o", ms=4, mew=0, color=DOT)
         picked, best = int(np.argmin(loss)), int(np.argmin(fid))
@@ -368,7 +332,7 @@ def loss_against_fid(run: RunHistory) -> Drawn | None:
             f"Rank by normalised loss against rank by FID of {len(both)} genomes (1 is best): Spearman correlation "
             f"{rho:.2f}. The genome that the losses would pick has FID {both[picked, 1]:.4g}, rank {fid[picked]:.4g}."
         )
-        return Drawn(_svg(figure, "ranks", caption), caption)
+        return drawn(figure, "ranks", caption)
 
 
 def truncation(points: Sequence[Mapping[str, float]]) -> Drawn | None:
@@ -376,11 +340,11 @@ def truncation(points: Sequence[Mapping[str, float]]) -> Drawn | None:
     if len(points) < 2:
         return None
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(2.9)
+        figure, axes = new_axes(2.9)
         places = range(len(points))
         fids = visible([point["fid"] for point in points])
         axes.plot(places, fids, "o-", ms=3, lw=1.8, color=BEST, label="FID")
-        _log_where_wide(axes, "y", fids)
+        log_where_wide(axes, "y", fids)
         axes.set_ylabel("FID")
         shares = axes.twinx()
         for name, color in (("precision", REFERENCE), ("recall", FAILED)):
@@ -393,7 +357,7 @@ def truncation(points: Sequence[Mapping[str, float]]) -> Drawn | None:
         figure.legend(loc="outside upper center", ncols=3)
         caption = "What truncation does to samples of the best: less is better and less varied, so precision rises and "
         caption += "recall falls. FIDs of 1,000 samples are higher than those of more; they compare with each other."
-        return Drawn(_svg(figure, "truncation", caption), caption)
+        return drawn(figure, "truncation", caption)
 
 
 def seconds(run: RunHistory) -> Drawn | None:
@@ -402,7 +366,7 @@ def seconds(run: RunHistory) -> Drawn | None:
     if len(found) < 2:
         return None
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(2.4)
+        figure, axes = new_axes(2.4)
         axes.hist(found, bins=min(30, max(5, len(found) // 3)), color=DOT)
         axes.axvline(float(np.mean(found)), color=BEST, lw=1.5, label="mean")
         axes.set_xlabel("seconds per trial")
@@ -411,53 +375,9 @@ def seconds(run: RunHistory) -> Drawn | None:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper center")
         caption = f"Seconds per trial: {min(found):.3g} to {max(found):.3g}, median {np.median(found):.3g}."
-        return Drawn(_svg(figure, "seconds", caption), caption)
-
-
-def _axes(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots()
-    axes.grid(visible=True)
-    return figure, axes
-
-
-def visible(values: Sequence[float]) -> list[float]:
-    """Where an axis shows them: at its ends what no axis reaches."""
-    sizes = np.clip(np.abs(values), 1 / LARGEST, LARGEST)
-    found: list[float] = np.where(np.equal(values, 0), 0.0, np.copysign(sizes, values)).tolist()
-    return found
+        return drawn(figure, "seconds", caption)
 
 
 def _fitness_axis(axes: Axes, run: RunHistory, values: Sequence[float]) -> None:
     axes.set_ylabel(metric_name(run.judge.metric))
-    _log_where_wide(axes, "y", values)
-
-
-def _log_where_wide(axes: Axes, which: Literal["x", "y"], values: Collection[float]) -> None:
-    """Logarithmic where the values span more than a factor of ten, with ticks enough to read them by."""
-    low, high = min(values), max(values)
-    if low <= 0 or high <= 10 * low:
-        return
-    axes.set(**{f"{which}scale": "log"})
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if 1 <= value < 1e7 else f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _svg(figure: Figure, name: str, label: str) -> str:
-    """The figure as an element of the page: scales, takes its colours, shares no ids with other figures."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    svg = buffer.getvalue()
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)
-    size = re.search(r'viewBox="[^"]*"', svg)
-    assert size is not None
-    body = svg[svg.index(">", svg.index("<svg")) + 1 :]
-    body = re.sub(r'\bid="', f'id="{name}-', body).replace("url(#", f"url(#{name}-")
-    body = body.replace('xlink:href="#', f'href="#{name}-')
-    for color, variable in VARIABLES.items():
-        body = body.replace(color, f"var(--{variable})")
-    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
-    return f'<svg class="figure" role="img" aria-label="{escape(label)}" {size[0]}>{body}'
+    log_where_wide(axes, "y", values)

@@ -8,21 +8,21 @@ from typing import Any
 
 import matplotlib as mpl
 
-from evogan.report.comparison_figures import COLORS
-from evogan.report.facts import metric_name
-from evogan.report.figures import (
+from evogan.report.drawing import (
     BEST,
+    COLORS,
     FAILED,
     MUTED,
     REFERENCE,
     STYLE,
-    UPDATES,
     Drawn,
-    _axes,
-    _log_where_wide,
-    _svg,
+    drawn,
+    log_where_wide,
+    new_axes,
     visible,
 )
+from evogan.report.facts import metric_name
+from evogan.report.figures import UPDATES
 from evogan.trial import Evaluation, budget_unit
 
 PARTS = {
@@ -119,7 +119,7 @@ def _lines(
         return None
     unit = budget_unit(points[-1])
     with mpl.rc_context(STYLE):
-        figure, axes = _axes(2.9)
+        figure, axes = new_axes(2.9)
         values: list[float] = []
         for key, (label, color) in there.items():
             own = [point for point in points if _known(point, key)]
@@ -130,11 +130,11 @@ def _lines(
         if top is not None:
             axes.set_ylim(-0.03, top + 0.03)
         elif log or name == "fid":
-            _log_where_wide(axes, "y", values)
+            log_where_wide(axes, "y", values)
         axes.set_ylabel(axis)
         axes.set_xlabel(UPDATES if unit == "iterations" else "thousands of real images shown (kimg)")
         figure.legend(loc="outside upper center", ncols=2 if len(there) > 3 else 3)
-        return Drawn(_svg(figure, name, caption), caption)
+        return drawn(figure, name, caption)
 
 
 def _known(point: Mapping[str, float], key: str) -> bool:
