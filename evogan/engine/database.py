@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from pathlib import Path
@@ -119,6 +119,10 @@ class Database:
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """The same for `work` that writes nothing: it waits for no writer."""
         return self._try(work, None, writes=False)
+
+    def rows(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[sa.Row[Any]]:
+        """All that it finds, with these values of its parameters."""
+        return self.read(lambda connection: connection.execute(query, values).all())
 
     def _add(self, table: sa.Table, *returned: sa.Column[Any]) -> sa.Insert:
         """The statement that inserts a row unless it is there; of a new one it returns columns, or the primary key."""

@@ -78,8 +78,7 @@ class Leases:
     def all(self) -> list[Identity]:
         """What any driver has taken on."""
         query = sa.select(*(leases.c[name] for name in _NAMES))
-        found = self._database.read(lambda connection: connection.execute(query).all())
-        return [(row.key, row.task, row.fidelity, row.replicate) for row in found]
+        return [(row.key, row.task, row.fidelity, row.replicate) for row in self._database.rows(query)]
 
     def lapsed(self) -> bool:
         """Whether others may have taken this driver for dead since this was last asked."""

@@ -56,12 +56,12 @@ class Live:
     def runs(self) -> dict[str, Mapping[str, Any]]:
         """By their names, as far as a driver told."""
         query = sa.select(live.c.run, live.c.document).where(live.c.trial == RUN)
-        return {row.run: _document(row.document) for row in self._database.read(lambda c: c.execute(query).all())}
+        return {row.run: _document(row.document) for row in self._database.rows(query)}
 
     def of(self, run: str) -> dict[str, Mapping[str, Any]]:
         """The run itself, and the trials that train."""
         query = sa.select(live.c.trial, live.c.document).where(live.c.run == run).order_by(live.c.trial)
-        return {row.trial: _document(row.document) for row in self._database.read(lambda c: c.execute(query).all())}
+        return {row.trial: _document(row.document) for row in self._database.rows(query)}
 
     def grid(self, run: str, trial: str) -> bytes:
         """The last one of a trial that trains; b"" if there is none."""

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +197,7 @@ class Store:
         _, task, _, replicate = trial.identity
         for key, up_to in [(trial.key, math.nextafter(trial.fidelity, 0.0)), *reversed(trial.prefixes)]:
             same = {"key": key, "task": task, "replicate": replicate, "up_to": min(up_to, trial.fidelity)}
-            lower = self.database.read(lambda connection, same=same: connection.execute(_LOWER, same).all())  # type: ignore[misc]
-            for row in self._checked(rows.EvaluationRow, evaluations, lower):
+            for row in self._checked(rows.EvaluationRow, evaluations, self.database.rows(_LOWER, same)):
                 evaluation = _evaluation(row)
                 folder = self.files((key, task, row.fidelity, replicate), evaluation)
                 if evaluation.keeps(choice) and (folder / STATE).is_file():
@@ -246,7 +245,7 @@ class Store:
         wanted = sorted(set(keys))
         for start in range(0, len(wanted), PAGE):
             these = query.where(_c.key.in_(wanted[start : start + PAGE]))
-            for row in self.database.read(partial(_all, these)):
+            for row in self.database.rows(these):
                 found[row.key, task, row.fidelity, row.replicate] = row.id
         return found
 
@@ -259,8 +258,7 @@ class Store:
     def identities(self) -> dict[int, Identity]:
         """Of all evaluations, by their ids."""
         query = sa.select(_c.id, _c.key, _c.task, _c.fidelity, _c.replicate).order_by(_c.id)
-        found = self.database.read(lambda connection: connection.execute(query).all())
-        return {id: (key, task, fidelity, replicate) for id, key, task, fidelity, replicate in found}
+        return {row.id: (row.key, row.task, row.fidelity, row.replicate) for row in self.database.rows(query)}
 
     def count(self) -> int:
         """How many evaluations there are."""
@@ -430,7 +428,7 @@ class Store:
     def told_numbers(self, run: str) -> set[int]:
         """The proposals that the strategy of a run was told of."""
         query = sa.select(tells.c.number).where(tells.c.run == run)
-        return {row.number for row in self.database.read(lambda connection: connection.execute(query).all())}
+        return {row.number for row in self.database.rows(query)}
 
     # --- the database
 
@@ -440,8 +438,7 @@ class Store:
         return self.database.do(lambda connection: connection.execute(insert, values).first() is not None)
 
     def _rows(self, query: sa.Select[Any], shape: type[rows.Row], table: sa.Table) -> Sequence[Any]:
-        found = self.database.read(lambda connection: connection.execute(query).all())
-        return self._checked(shape, table, found)
+        return self._checked(shape, table, self.database.rows(query))
 
     def _answers(self, connection: sa.Connection, identity: Identity) -> list[Evaluation]:
         found = connection.execute(_ANSWERS, _named(identity)).all()
@@ -458,10 +455,6 @@ class Store:
 
     def damaged(self, what: str) -> UserError:
         return UserError(f"store '{self.database.name}' is damaged: {what}")
-
-
-def _all(query: sa.Select[Any], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-    return connection.execute(query).all()
 
 
 def _two_at_once(run: str) -> UserError:

@@ -75,8 +75,8 @@ def _references(store: Store) -> Iterator[str]:
         for key in table.foreign_keys:
             there = sa.exists().where(key.column == key.parent)
             query = sa.select(*table.primary_key, key.parent.label("named")).where(~there)
-            for row in store.database.read(lambda connection, query=query: connection.execute(query).all()):  # type: ignore[misc]
-                *place, named = row
+            for row in store.database.rows(query):
+                *place, named = tuple(row)
                 where = ", ".join(f"{c.name} {v!r}" for c, v in zip(table.primary_key, place, strict=True))
                 yield f"table {table.name}, row {where}: there is no {key.column.table.name[:-1]} '{named}'"
 
