@@ -92,7 +92,7 @@ def status(
         say(status_table(found))
         return
     with suppress(KeyboardInterrupt), Live(status_table(found), console=output(), refresh_per_second=2) as live:
-        while found is not None and not found.ended and found.alive is not False:
+        while found is not None and found.going:
             time.sleep(1)
             found = read_status(path)
             if found is not None:

@@ -115,6 +115,11 @@ class Status:
         return bool(born(self.driver["pid"]) == self.driver["born"])
 
     @property
+    def going(self) -> bool:
+        """Whether it goes on, as far as can be seen from this host."""
+        return not self.ended and self.alive is not False
+
+    @property
     def age(self) -> float:
         """Seconds since it was written."""
         return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.updated)).total_seconds())

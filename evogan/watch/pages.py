@@ -77,7 +77,7 @@ def line(run: WatchedRun, status: Status | None) -> Line:
     best = None if leader is None or leader.told.value is None else turned(metric, leader.told.value)
     if not run.complete and status is not None and status.best is not None:
         best = status.best["value"]
-    going = status is not None and not status.ended and status.alive is not False
+    going = status is not None and status.going
     return Line(
         name=run.name,
         data=run.facts.data,
@@ -151,7 +151,7 @@ class Training:
 def now(run: WatchedRun, moment: Moment, number: int | None = None) -> str:
     """What trains, or of it one proposal, and where: the longest running first, some with their curves."""
     status = moment.status
-    there = status.running if status and not status.ended and status.alive is not False else []
+    there = status.running if status and status.going else []
     if number is not None:
         there = [trial for trial in there if trial["number"] == number]
     found = [_training(run, trial, moment, drawn=place < CARDS) for place, trial in enumerate(there)]
