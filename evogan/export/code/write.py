@@ -26,6 +26,7 @@ from evogan.export.code.networks import CHAINS, Networks, networks
 from evogan.export.code.support import check_supported
 from evogan.families.build import check
 from evogan.families.family import image_fields
+from evogan.families.plain.model import generator_rows
 from evogan.genes import GENES, LABELLED
 from evogan.genome import Genome
 from evogan.stable import derive_seed
@@ -95,7 +96,6 @@ def _context(wanted: Wanted, genes: Genes) -> dict[str, Any]:
     classes = wanted.classes if conditional else 0
     g, net = Absent(genes), networks(genes, wanted.image_size, wanted.channels, classes)
     batch = int(genes["batch_size"])
-    generator_batch = max(batch * int(genes["batch_ratio"]) // int(genes.get("batch_divisor", 1)), 2)
     found = _of_critic(g, net, conditional) | _of_generator(g, net, conditional)
     found |= _of_losses(g) | _of_weights(g, net) | _of_views(g)
     found |= _of_loop(g, conditional, found)
@@ -109,7 +109,7 @@ def _context(wanted: Wanted, genes: Genes) -> dict[str, Any]:
         "classes": classes,
         "conditional": conditional,
         "batch": batch,
-        "generator_batch": generator_batch,
+        "generator_batch": generator_rows(batch, genes),
         "backbone": genes["backbone"],
         "chains": CHAINS,
         "transposed": "ConvTranspose2d" in layers,

@@ -130,7 +130,7 @@ def _form(fields: Fields) -> tuple[int, int]:
     return size, channels
 
 
-def _generators(size: int, genes: Mapping[str, Any]) -> int:
+def generator_rows(size: int, genes: Mapping[str, Any]) -> int:
     """Rows of the generator's step, of the critic's."""
     return max(size * int(genes["batch_ratio"]) // int(genes.get("batch_divisor", 1)), 2)
 
@@ -163,7 +163,7 @@ class PlainGAN:
             ("generator", int(genes["generator_steps"])),
         )
         size, rate = int(genes["batch_size"]), float(genes["learning_rate"])
-        self.rows = {"critic": size, "generator": _generators(size, genes)}
+        self.rows = {"critic": size, "generator": generator_rows(size, genes)}
         self.rates = {"critic": rate, "generator": rate * genes["lr_ratio"]}
         self.steady = not (genes["instance_noise"] > 0 or genes.get("growing", False))
         self.genes, self._image, self.prior = genes, image, prior_of(genes)
@@ -443,14 +443,18 @@ class PlainGAN:
 
     @torch.no_grad()
     def after_step(self, player: str, batch: Batch, losses: Losses) -> None:
-        self._weights[player].after_step()
-        if self._histories:
-            self._histories[player].follow(self.players[player])
+        self._hold(player)
         self._memory.follow(player, losses)
         if player == "generator":
             self.players["generator"].after_step(*batch.draws[LATENT], *self._labels(batch))
             if self._average is not None:
                 self._average.follow(self.players["generator"])
+
+    def _hold(self, player: str) -> None:
+        """To the bounds of its weights; and what these were is remembered."""
+        self._weights[player].after_step()
+        if self._histories:
+            self._histories[player].follow(self.players[player])
 
     # --- samples
 

@@ -325,9 +325,7 @@ class SemiSupervisedGAN(PlainGAN):
         if self.plays:
             super().after_step(player, batch, losses)
         else:  # there are no scores to remember
-            self._weights[player].after_step()
-            if self._histories:
-                self._histories[player].follow(self.players[player])
+            self._hold(player)
         if player == self.teller:
             images = batch.data[IMAGES if self.plays else FEW_IMAGES]
             self.judged.follow(

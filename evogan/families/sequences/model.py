@@ -255,9 +255,7 @@ class SequenceGAN(PlainGAN):
 
     @torch.no_grad()
     def after_step(self, player: str, batch: Batch, losses: Losses) -> None:
-        self._weights[player].after_step()
-        if self._histories:
-            self._histories[player].follow(self.players[player])
+        self._hold(player)
         self._memory.follow(player, losses)
         if player == "generator" and self._average is not None:
             self._average.follow(self.players["generator"])
