@@ -194,25 +194,17 @@ class Space:
         if not gone:
             return self
         description = f"{self.description} (without {', '.join(gone)}: {why})"
-        return Space(
-            self.name,
-            [genes[gene.name] for gene in self.genes if gene.name in genes],
-            fixed=self.fixed,
-            table=self.table,
-            reference=self.reference,
-            description=description,
+        return self._with(
+            genes=[genes[gene.name] for gene in self.genes if gene.name in genes], description=description
         )
 
     def held_against(self, reference: Sequence[str]) -> Space:
         """The same, with other references."""
-        return Space(
-            self.name,
-            self.genes,
-            fixed=self.fixed,
-            table=self.table,
-            reference=reference,
-            description=self.description,
-        )
+        return self._with(reference=reference)
+
+    def _with(self, **changed: Any) -> Space:
+        mine = {name: getattr(self, name) for name in ("genes", "fixed", "table", "reference", "description")}
+        return Space(self.name, **mine | changed)
 
     @property
     def dimension(self) -> int:
