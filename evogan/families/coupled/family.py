@@ -5,10 +5,10 @@ from __future__ import annotations
 from evogan.families.family import Family
 from evogan.families.ladder.family import KEPT as OF_LADDERS
 from evogan.families.ladder.family import LADDER
-from evogan.families.plain.family import COUPLED as TORN
 from evogan.families.plain.family import PLAIN
 from evogan.families.shared.conditioning import CONDITIONING
 from evogan.families.shared.losses import AUTOENCODING
+from evogan.families.shared.penalties import not_of_batch_norm
 from evogan.genome import Conflict
 from evogan.genome.define import number
 
@@ -38,14 +38,7 @@ SHARED = frozenset({"level_norm", "level_critic_norm", "level_critic_filters"})
 
 CONFLICTS = (
     Conflict({"family": ("coupled",), "loss": AUTOENCODING}, "coupled critics are no autoencoders"),
-    *(
-        Conflict(
-            {"family": ("coupled",), "level_critic_norm": ("batch",), penalty: values},
-            "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
-            "level_critic_norm = layer, instance, group or none",
-        )
-        for penalty, values in TORN.items()
-    ),
+    *not_of_batch_norm("level_critic_norm", "layer, instance, group or none", family=("coupled",)),
 )
 
 COUPLED = Family(

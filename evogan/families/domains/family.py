@@ -6,7 +6,9 @@ from collections.abc import Container
 
 from evogan.families.family import Family
 from evogan.families.plain.family import PLAIN
-from evogan.families.shared.penalties import PENALTIES
+from evogan.families.shared.losses import OF_SCORES
+from evogan.families.shared.penalties import OF_JACOBIANS, PENALTIES
+from evogan.families.shared.schedule import OF_TURNS
 from evogan.families.translation.family import CYCLEGAN, TRANSLATION
 from evogan.genome import Conflict
 from evogan.genome.define import choice, number, only
@@ -249,15 +251,10 @@ GENES = (
 KEPT = frozenset(
     {
         *("filters", "slope", "equalized_lr", "init", "init_std"),
-        *("loss", "relativistic", "ls_targets", "divergence", "js_weight", "label_smoothing", "label_noise"),
-        *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
-        *("lr_ratio", "lr_decay", "ema", "historical_averaging", "mirror"),
+        *(*OF_SCORES, *OF_TURNS, "mirror"),
         *(gene.name for gene in PENALTIES),
     }
-) - {
-    *("constrained_head", "minibatch", "lecam"),
-    *("jacobian_clamping", "jacobian_weight", "jacobian_low", "jacobian_high"),
-}
+) - {"constrained_head", "minibatch", "lecam", *OF_JACOBIANS}
 
 # of translation in pairs
 SHARED = frozenset(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from evogan.families.family import Family
-from evogan.families.plain.family import COUPLED, PLAIN
+from evogan.families.plain.family import PLAIN
 from evogan.families.shared.conditioning import CONDITIONING
-from evogan.families.shared.losses import AUTOENCODING
-from evogan.families.shared.penalties import PENALTIES
+from evogan.families.shared.losses import AUTOENCODING, OF_SCORES
+from evogan.families.shared.penalties import OF_JACOBIANS, PENALTIES, not_of_batch_norm
+from evogan.families.shared.schedule import OF_TURNS
 from evogan.genome import Conflict
 from evogan.genome.define import choice, number
 
@@ -126,28 +127,15 @@ KEPT = frozenset(
     {
         *("filters", "slope", "generator_slope", "equalized_lr", "init", "init_std"),
         *("latent", "latent_prior", "truncation"),
-        *("loss", "relativistic", "ls_targets", "divergence", "js_weight", "divergence_generator"),
-        *("feature_matching", "label_smoothing", "label_noise"),
-        *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
-        *("lr_ratio", "lr_decay", "ema", "historical_averaging", "instance_noise", "input_noise", "augmentation"),
-        "mirror",
+        *(*OF_SCORES, "divergence_generator", "feature_matching"),
+        *(*OF_TURNS, "instance_noise", "input_noise", "augmentation", "mirror"),
         *(gene.name for gene in (*PENALTIES, *CONDITIONING)),
     }
-) - {
-    *("generator_label", "label_norm", "label_embedding", "constrained_head", "lecam"),
-    *("jacobian_clamping", "jacobian_weight", "jacobian_low", "jacobian_high"),
-}
+) - {"generator_label", "label_norm", "label_embedding", "constrained_head", "lecam", *OF_JACOBIANS}
 
 CONFLICTS = (
     Conflict({"level_given": ("image", "maps"), "loss": AUTOENCODING}, "the critics of a ladder are no autoencoders"),
-    *(
-        Conflict(
-            {"level_critic_norm": ("batch",), penalty: values},
-            "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
-            "level_critic_norm = layer, instance, group or none",
-        )
-        for penalty, values in COUPLED.items()
-    ),
+    *not_of_batch_norm("level_critic_norm", "layer, instance, group or none"),
 )
 
 LADDER = Family(

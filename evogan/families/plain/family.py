@@ -6,7 +6,7 @@ from evogan.families.family import Family
 from evogan.families.shared.conditioning import CONDITIONING
 from evogan.families.shared.losses import AUTOENCODING, LOSSES
 from evogan.families.shared.networks import NETWORKS
-from evogan.families.shared.penalties import PENALTIES, REGULARIZATIONS
+from evogan.families.shared.penalties import PENALTIES, REGULARIZATIONS, not_of_batch_norm
 from evogan.families.shared.schedule import SCHEDULE
 from evogan.genome import Conflict
 
@@ -14,18 +14,8 @@ PLAYERS = ("critic", "generator")
 BACKBONE, NORM = (next(gene for gene in NETWORKS if gene.name == name) for name in ("backbone", "generator_norm"))
 UNHEARD = "the generator would not be told the class: generator_label = one_hot or product, or batch norms with classes"
 
-# penalties of one image's gradient, and their values
-COUPLED = {"gradient_penalty": ("two_sided", "one_sided"), "zero_penalty": ("r1", "r2", "r1_r2")}
-
 CONFLICTS = (
-    *(
-        Conflict(
-            {"critic_norm": ("batch",), penalty: values},
-            "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
-            "critic_norm = virtual_batch, layer, instance, group or none",
-        )
-        for penalty, values in COUPLED.items()
-    ),
+    *not_of_batch_norm("critic_norm", "virtual_batch, layer, instance, group or none"),
     Conflict(
         {"critic_norm": ("virtual_batch",), "minibatch": ("std", "discrimination")},
         "minibatch layers would look at virtual batch norm's reference images too",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from evogan.families.family import Family
 from evogan.families.plain.family import PLAIN
-from evogan.families.shared.losses import AUTOENCODING
-from evogan.families.shared.penalties import PENALTIES
+from evogan.families.shared.losses import AUTOENCODING, OF_SCORES
+from evogan.families.shared.penalties import OF_JACOBIANS, PENALTIES
+from evogan.families.shared.schedule import OF_TURNS
 from evogan.genome import Conflict
 from evogan.genome.define import choice, number
 
@@ -151,15 +152,11 @@ GENES = (
 # of the plain GAN: what is not of images, nor of latents
 KEPT = frozenset(
     {
-        *("loss", "relativistic", "ls_targets", "divergence", "js_weight", "label_smoothing", "label_noise"),
         *("equalized_lr", "init", "init_std"),
-        *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
-        *("lr_ratio", "lr_decay", "ema", "historical_averaging", "instance_noise", "input_noise"),
+        *(*OF_SCORES, *OF_TURNS, "instance_noise", "input_noise"),
         *(gene.name for gene in PENALTIES),
     }
-) - {
-    *("jacobian_clamping", "jacobian_weight", "jacobian_low", "jacobian_high", "minibatch"),
-}
+) - {"minibatch", *OF_JACOBIANS}
 
 CONFLICTS = (
     Conflict({"reader": ("cnn", "rnn"), "loss": AUTOENCODING}, "a critic of sequences is no autoencoder"),

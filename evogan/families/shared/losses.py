@@ -7,6 +7,8 @@ from evogan.genome.define import choice, number
 
 SCORED = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "f_divergence", "maximum_likelihood")
 AUTOENCODING = ("ebgan", "began")  # the critic is an autoencoder: what it fails to reconstruct is fake
+# names of those that every family has whose critics say scores
+OF_SCORES = ("loss", "relativistic", "ls_targets", "divergence", "js_weight", "label_smoothing", "label_noise")
 LABELLED = ("minimax", "non_saturating", "least_squares", "maximum_likelihood")
 
 LOSSES = [

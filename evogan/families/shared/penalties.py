@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evogan.families.shared.losses import SCORED
 from evogan.families.shared.sources import PGGAN, WGAN
-from evogan.genome import TableGene
+from evogan.genome import Conflict, TableGene, Value
 from evogan.genome.define import choice, number, only
 
 JACOBIAN = "Odena et al., arXiv:1802.08768"
@@ -229,3 +229,15 @@ PENALTIES = [
         loss=SCORED,
     ),
 ]
+OF_JACOBIANS = frozenset(gene.name for gene in PENALTIES if gene.name.startswith("jacobian_"))
+
+
+def not_of_batch_norm(norm: str, others: str, **more: tuple[Value, ...]) -> tuple[Conflict, ...]:
+    """What a critic cannot have whose norm is this gene; with `more` genes where these have such values. `others`: its
+    values that go with it."""
+    of_one_image = {"gradient_penalty": ("two_sided", "one_sided"), "zero_penalty": ("r1", "r2", "r1_r2")}
+    reason = "batch norm couples the images of a batch, so there is no gradient of one image to penalise"
+    return tuple(
+        Conflict({**more, norm: ("batch",), penalty: values}, f"{reason}: {norm} = {others}")
+        for penalty, values in of_one_image.items()
+    )

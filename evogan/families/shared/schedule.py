@@ -5,6 +5,12 @@ from __future__ import annotations
 from evogan.families.shared.sources import EDL, IMPROVED, PGGAN, WGAN
 from evogan.genome.define import choice, number
 
+# names of those that every family has whose players take turns as the plain GAN's do
+OF_TURNS = (
+    *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
+    *("lr_ratio", "lr_decay", "ema", "historical_averaging"),
+)
+
 SCHEDULE = [
     number("batch_size", 2, 1024, 64, "images per step", EDL, log=True),
     number("batch_ratio", 1, 8, 1, "the generator's images per step over the critic's", "WGAN-GP, arXiv:1704.00028"),

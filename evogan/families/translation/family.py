@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evogan.families.family import Family
-from evogan.families.plain.family import COUPLED, PLAIN
-from evogan.families.shared.losses import AUTOENCODING
-from evogan.families.shared.penalties import PENALTIES
+from evogan.families.plain.family import PLAIN
+from evogan.families.shared.losses import AUTOENCODING, OF_SCORES
+from evogan.families.shared.penalties import OF_JACOBIANS, PENALTIES, not_of_batch_norm
+from evogan.families.shared.schedule import OF_TURNS
 from evogan.genome import Conflict, Value
 from evogan.genome.define import choice, number
 
@@ -155,27 +156,18 @@ GENES = (
 KEPT = frozenset(
     {
         *("filters", "slope", "equalized_lr", "init", "init_std"),
-        *("loss", "relativistic", "ls_targets", "divergence", "js_weight", "divergence_generator"),
-        *("feature_matching", "label_smoothing", "label_noise"),
-        *("batch_size", "critic_steps", "critic_pretraining", "critic_long_steps", "generator_steps", "learning_rate"),
-        *("lr_ratio", "lr_decay", "ema", "historical_averaging", "instance_noise", "input_noise", "mirror"),
+        *(*OF_SCORES, "divergence_generator", "feature_matching"),
+        *(*OF_TURNS, "instance_noise", "input_noise", "mirror"),
         *(gene.name for gene in PENALTIES),
     }
-) - {"constrained_head", "minibatch", "jacobian_clamping", "jacobian_weight", "jacobian_low", "jacobian_high"}
+) - {"constrained_head", "minibatch", *OF_JACOBIANS}
 
 CONFLICTS = (
     Conflict(
         {"translator": ("unet", "resnet", "srresnet"), "loss": AUTOENCODING},
         "the critic of patches is no autoencoder",
     ),
-    *(
-        Conflict(
-            {"patch_norm": ("batch",), penalty: values},
-            "batch norm couples the images of a batch, so there is no gradient of one image to penalise: "
-            "patch_norm = instance or none",
-        )
-        for penalty, values in COUPLED.items()
-    ),
+    *not_of_batch_norm("patch_norm", "instance or none"),
 )
 
 
