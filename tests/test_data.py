@@ -28,7 +28,7 @@ from torch.nn import functional
 import evogan
 from evogan.data import DATASETS, Dataset, DataSpec, load_dataset
 from evogan.data.dataset import image_dataset
-from evogan.data.image import SUFFIXES, read_image
+from evogan.data.image import SUFFIXES, Picture, read_file
 from evogan.data.resize import resize
 from evogan.errors import UserError
 from evogan.families import Field
@@ -415,6 +415,11 @@ def half_clear(mode: str) -> Image.Image:
     grey, alpha = np.array([[9, 9], [200, 0]], np.uint8), np.array([[0, 255], [255, 128]], np.uint8)
     channels = 3 if mode == "RGBA" else 1
     return Image.fromarray(np.stack([*[grey] * channels, alpha], 2), mode)
+
+
+def read_image(path: Path) -> Picture:
+    with warnings.catch_warnings(action="ignore"):
+        return read_file(path, f"'{path}'")
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])

@@ -49,18 +49,6 @@ def sentences() -> list[str]:
     return [sentence(values) for values in product(*(range(len(words)) for words in ATTRIBUTES.values()))]
 
 
-def parse(text: str) -> tuple[int, ...]:
-    """The value of each attribute, by its place; upright where nothing else is said. Words may be in another order.
-
-    Errors: UserError as of `named`, and for an attribute that is not named.
-    """
-    found = named(text)
-    for name, words in ATTRIBUTES.items():
-        if name not in found:
-            raise UserError(f"'{text}' names no {name}: {', '.join(words)}")
-    return tuple(found[name] for name in ATTRIBUTES)
-
-
 def named(text: str) -> dict[str, int]:
     """The values that are named, by their places, and upright where no tilt is. Words may be in another order.
 

@@ -106,14 +106,6 @@ def slanted(ink: Ink, slant: Floats) -> Ink:
     return found
 
 
-def slants(ink: Ink) -> Floats:
-    """(N,): m11/m02, of whole numbers."""
-    mass, right, down, cross, tall = _moments(ink)
-    middle = down / mass
-    found: Floats = (cross - middle * right) / np.maximum(tall - middle * down, 1.0)
-    return found
-
-
 def _moments(ink: Ink) -> Iterator[Floats]:
     """Sums over pixels of 1, x, y, xy and y^2, (N,) each."""
     whole = ink.astype(np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,14 +34,8 @@ class Picture(NamedTuple):
     upper: bool
 
 
-def read_image(path: Path) -> Picture:
-    """The first frame of an image file, upright, with white under what is transparent."""
-    with warnings.catch_warnings(action="ignore"):  # what is wrong is said
-        return read_file(path, f"'{path}'")
-
-
 def read_file(file: File, where: str) -> Picture:
-    """`read_image` for threads, who must not change how Python warns. Errors: UserError that says `where`."""
+    """The first frame, upright, with white under what is transparent. Errors: UserError that says `where`."""
     try:
         with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
             raw = str([tile[3] for tile in getattr(image, "tile", ())])
