@@ -30,6 +30,7 @@ from evogan.trial import Evaluation, Task, Trial
 Array = npt.NDArray[np.float64]
 Kind = Literal["surrogate", "table"]
 KINDS: tuple[Kind, ...] = ("surrogate", "table")
+FOLDS = 5  # of genomes, each judged by a model of the others
 DRAWS = 256  # of noise, over which the truth is a mean
 
 
@@ -228,7 +229,7 @@ class Surrogate(StandIn):
         draws: Array = np.random.default_rng(0).standard_normal((DRAWS, len(self._root))) @ self._root
         return draws
 
-    def quality(self, folds: int = 5) -> dict[str, float]:
+    def quality(self) -> dict[str, float]:
         """How well the models know genomes that they have not seen.
 
         `r2` and `kendall_tau` of the logarithm of the metric at the end, `cost_r2` of that of the seconds;
@@ -240,7 +241,7 @@ class Surrogate(StandIn):
             from sklearn.metrics import r2_score, roc_auc_score
 
         keys = self.table.rows["key"].astype("category").cat.codes.to_numpy()
-        fold = np.random.default_rng(0).permutation(keys.max() + 1)[keys] % min(folds, keys.max() + 1)
+        fold = np.random.default_rng(0).permutation(keys.max() + 1)[keys] % min(FOLDS, keys.max() + 1)
         seconds = np.log(self.table.rows["seconds"].to_numpy(dtype=float))
         failed = (self.table.rows["status"] != "completed").to_numpy()
         truths = {"end": self._logs[:, -1], "cost": seconds}

@@ -40,9 +40,9 @@ def mapped(path: str | Path, shape: tuple[int, ...], offset: int = 0) -> npt.NDA
 
 
 @contextmanager
-def sent_whole(whole: bool = True) -> Iterator[None]:
+def sent_whole() -> Iterator[None]:
     """What is pickled within goes to machines that may not have the files."""
-    before = _WHOLE.set(whole)
+    before = _WHOLE.set(True)
     try:
         yield
     finally:

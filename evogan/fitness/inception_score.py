@@ -25,9 +25,9 @@ class InceptionScore:
         return {} if logits is None else {"inception_score": inception_score(logits)}
 
 
-def inception_score(logits: Tensor, splits: int = SPLITS) -> float:
+def inception_score(logits: Tensor) -> float:
     """From logits (n, classes), in float64."""
-    parts = logits.double().cpu().tensor_split(min(splits, len(logits)))
+    parts = logits.double().cpu().tensor_split(min(SPLITS, len(logits)))
     return float(torch.stack([_score(part) for part in parts]).mean())
 
 

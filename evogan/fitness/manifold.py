@@ -35,9 +35,9 @@ class Manifold:
         }
 
 
-def radii(features: Tensor, k: int = NEIGHBOURS) -> Tensor:
-    """How far each keeps from its k-th nearest of the others, or from the farthest: itself is the first of k + 1."""
-    return torch.cdist(features, features).topk(min(k + 1, len(features)), largest=False).values[:, -1]
+def radii(features: Tensor) -> Tensor:
+    """How far each keeps from its `NEIGHBOURS`th nearest of the others, or from the farthest; itself is one more."""
+    return torch.cdist(features, features).topk(min(NEIGHBOURS + 1, len(features)), largest=False).values[:, -1]
 
 
 def share_within(apart: Tensor, radii: Tensor) -> float:

@@ -36,6 +36,7 @@ from evogan.report.importance import REPEATS, Importance
 from evogan.report.lineage import population
 from evogan.trial import budget_unit, turned
 
+LEARNING, GENES = 5, 15  # genomes whose curves are drawn, and genes whose importance is, at most
 UPDATES = "updates of the generator (iterations)"
 
 
@@ -179,10 +180,10 @@ def _band(axes: Axes, reference: Confirmation) -> None:
     axes.axhline(*visible([mean]), color=REFERENCE, lw=1.2, label=reference.name)
 
 
-def learning_curves(run: RunHistory, top: int = 5) -> Drawn | None:
+def learning_curves(run: RunHistory) -> Drawn | None:
     """Fitness at the score checkpoints: of the best of the search, and of the reference."""
     metric = run.judge.metric
-    curves = [_curve(told.evaluation.scores, metric) for told in run.ranking[:top]]
+    curves = [_curve(told.evaluation.scores, metric) for told in run.ranking[:LEARNING]]
     if not curves or len(curves[0]) < 2:
         return None
     with mpl.rc_context(STYLE):
@@ -285,9 +286,9 @@ def _inside(gene: Gene, value: Any) -> bool:
     return True
 
 
-def importance(found: Importance, top: int = 15) -> Drawn:
+def importance(found: Importance) -> Drawn:
     """Permutation importance of the genes."""
-    names, means, spreads = found.genes[:top], found.means[:top], found.spreads[:top]
+    names, means, spreads = (each[:GENES] for each in (found.genes, found.means, found.spreads))
     with mpl.rc_context(STYLE):
         figure, axes = new_axes(0.6 + 0.24 * len(names))
         axes.barh(names, means, xerr=spreads, color=BEST, height=0.6, error_kw={"ecolor": MUTED, "lw": 1})
