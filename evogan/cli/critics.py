@@ -50,6 +50,7 @@ def critic(
     from evogan import api
     from evogan.evaluation.critic import auc
     from evogan.evaluation.grid import grid_png
+    from evogan.fitness import to_unit_range
 
     if class_ and (len(class_) != 2 or class_[0] == class_[1] or against):
         raise UserError("--class is given twice, with two classes, and without --against")
@@ -69,7 +70,7 @@ def critic(
     order = np.argsort(-_values(table), kind="stable")
     best, worst = order[:n], order[::-1][:n][::-1]
     fill = -n % COLUMNS if n > COLUMNS else 0  # so that the worst begin a row of their own
-    chosen = [torch.tensor(images[rows]).float() / 127.5 - 1 for rows in (best, worst)]
+    chosen = [to_unit_range(torch.tensor(images[rows])) for rows in (best, worst)]
     empty = chosen[0].new_full((fill, *chosen[0].shape[1:]), -1.0)
     picture.write_bytes(grid_png(torch.cat([chosen[0], empty, chosen[1]]), min(n, COLUMNS)))
     if output is not None:

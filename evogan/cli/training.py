@@ -213,7 +213,9 @@ def sample(
     else:
         import numpy as np
 
-        np.savez_compressed(output, images=((images + 1) * 127.5).round().byte().numpy())
+        from evogan.evaluation.translations import to_bytes
+
+        np.savez_compressed(output, images=to_bytes(images).numpy())
     say(str(output))
 
 

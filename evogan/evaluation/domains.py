@@ -32,7 +32,7 @@ from evogan.data import Dataset
 from evogan.data.dataset import Images, Labels, spread
 from evogan.evaluation.translations import SOURCES, beside
 from evogan.families.domains.family import domains_of
-from evogan.fitness import Scorer
+from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.likeness import likeness
 from evogan.fitness.scorer import extract, some_of
 from evogan.fitness.threads import threads
@@ -95,7 +95,7 @@ def baselines(data: Dataset, first: int) -> dict[str, float]:
     ways = list(permutations(range(len(fields)), 2))
     for s, t in ways:
         x, y, field = images[s], images[t], fields[t]
-        mean = torch.tensor(data.train[field][field].mean(0, dtype="float64")).float() / 127.5 - 1
+        mean = to_unit_range(torch.tensor(data.train[field][field].mean(0, dtype="float64")))
         for name, made in {"copy": x, "mean": mean.expand_as(y)}.items():
             for way in _named(s, t, len(fields)):
                 found |= {f"{way}{metric}_{name}": value for metric, value in likeness(made, y).items()}

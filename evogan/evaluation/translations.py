@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from evogan.data import Dataset
 from evogan.data.dataset import spread
+from evogan.fitness import to_unit_range
 from evogan.fitness.likeness import likeness, psnr
 from evogan.fitness.scorer import Scorer
 from evogan.fitness.threads import threads
@@ -57,7 +58,7 @@ def _likeness(made: Tensor, sources: Tensor, true: Tensor) -> dict[str, float]:
 def baselines(data: Dataset, first: int) -> dict[str, float]:
     """Of the same pairs: `l1_copy`, `psnr_mean`, ..."""
     sources, images = _pairs(data, slice(first, None, 2))
-    true, mean = prepared(images), torch.tensor(data.images.mean(0, dtype="float64")).float() / 127.5 - 1
+    true, mean = prepared(images), to_unit_range(torch.tensor(data.images.mean(0, dtype="float64")))
     source = prepared(sources)
     found = {"copy": copied(source, true), "mean": mean.expand_as(true)}
     return {

@@ -35,7 +35,7 @@ FORMAT = "evogan_features_1"  # the header's entry that holds the record
 
 
 def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1]."""
+    """0..255, uint8 or means of such -> float32 in [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
