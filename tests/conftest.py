@@ -19,6 +19,7 @@ import rich.progress  # noqa: F401  (draws a random number when it is first impo
 import torch
 from hypothesis import settings
 
+from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.genome import Gene, Genome
 from evogan.space import Space
 from evogan.trial import Evaluation, Task, Trial
@@ -115,6 +116,11 @@ def _global_random_state_is_left_alone() -> Iterator[None]:
     assert random.getstate() == before[0]
     assert np.random.get_state()[1].tolist() == before[1]
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset(DataSpec("digits"))
 
 
 @pytest.fixture

@@ -10,12 +10,9 @@ from evogan.families import image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.zoo.augment import POLICIES, augment, draw_augmentation, mirrored
+from tests.draws import rng
 
 DRAWN = 3000
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def images(n: int, channels: int, size: int, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -20,13 +20,10 @@ from evogan.zoo.backbones import BACKBONES, attention_fits, make_networks
 from evogan.zoo.backbones.sizes import stages
 from evogan.zoo.gan import Critique
 from evogan.zoo.layers import REFERENCES, SelfAttention, initialise
+from tests.draws import rng
 
 FIXED = ("mlp", "wdcgan", "infogan", "dcgan", "sndcgan", "resnet", "autogan")  # those that do not grow
 SMALL = {"filters": 4, "critic_filters": 4, "latent": 6, "code": 5, "init": "he"}
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:

@@ -35,8 +35,9 @@ from evogan.settings import GANSettings
 from evogan.training import Population
 from evogan.zoo.conditioning import one_hot, other_labels
 from evogan.zoo.gan import Batch
+from tests.draws import rng
 from tests.test_cli import Run, run  # noqa: F401  (a fixture)
-from tests.test_population import DoubleTrainer
+from tests.test_population import DoubleTrainer, run_all
 
 K = 5
 CAPTIONED = DataSpec("digits", 16, classes=("1", "3", "7"), conditions="captions:one_hot")
@@ -49,10 +50,6 @@ SMALL: dict[str, Any] = {
     "batch_size": 6,
     "init_std": 0.1,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -236,10 +233,7 @@ def test_vectors_in_a_stack() -> None:
     alone, fused = ([made(1e-2), made(5e-3)] for _ in range(2))
     for one in alone:
         one.run_to(4)
-    population, left = Population(fused), {0: 4, 1: 4}
-    while left:
-        for i in population.run(left):
-            del left[i]
+    run_all(Population(fused), {0: 4, 1: 4})
     for one, other in zip(alone, fused, strict=True):
         for name in one.gan.players:
             for a, b in zip(one.gan.players[name].parameters(), other.gan.players[name].parameters(), strict=True):

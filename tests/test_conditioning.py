@@ -26,7 +26,8 @@ from evogan.space import load_space
 from evogan.training import Population
 from evogan.training.feed import of_images
 from evogan.trial import GANTask
-from tests.test_population import DoubleTrainer
+from tests.draws import rng
+from tests.test_population import DoubleTrainer, run_all
 
 CLASSES = 5
 LABELS = torch.tensor([3, 0, 4, 4, 1, 2])
@@ -38,10 +39,6 @@ SMALL = {
     "condition": "labels",
     "init_std": 0.1,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -297,10 +294,7 @@ def test_a_member_of_a_stack_is_trained_as_it_would_be_alone(genes: dict[str, An
     alone, fused = ([made(1.0, 1), made(0.5, 2)] for _ in range(2))
     for run in alone:
         run.run_to(6)
-    population, left = Population(fused), {0: 6, 1: 6}
-    while left:
-        for i in population.run(left):
-            del left[i]
+    run_all(Population(fused), {0: 6, 1: 6})
     for one, other in zip(alone, fused, strict=True):
         for name in one.gan.players:
             for a, b in zip(one.gan.players[name].parameters(), other.gan.players[name].parameters(), strict=True):

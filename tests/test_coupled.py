@@ -15,6 +15,7 @@ from evogan.families import Field
 from evogan.families.build import build, check
 from evogan.families.coupled.model import CoupledGAN
 from evogan.zoo.gan import Batch, Couples, Prompt
+from tests.draws import rng
 
 IMAGE = Field((1, 16, 16))
 FIELDS = {"images": IMAGE, "sources": IMAGE, "domain_1": IMAGE}  # three
@@ -28,10 +29,6 @@ SMALL: dict[str, Any] = {
     "loss": "non_saturating",
     "batch_size": 6,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made(**genes: Any) -> CoupledGAN:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from evogan import shipped
-from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data import Dataset
 from evogan.data.dataset import image_dataset
 from evogan.errors import UserError
 from evogan.evaluation.flags import RULES, explain, flags_of, plateau
@@ -35,19 +35,12 @@ from evogan.training.feed import of_images
 from evogan.trial import Evaluation, Trial
 from evogan.zoo.gan import Critique, Losses
 from evogan.zoo.weights import layers, matrix, raw
+from tests.draws import normal, rng
 
 torch.set_num_threads(1)
 
 SMALL = {"filters": 8, "batch_size": 16, "critic_steps": 2, "learning_rate": 1e-3}
 FAILURES = Path(__file__).parent.parent / "examples" / "failures"
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=rng(seed))
 
 
 # ------------------------------------------------------------------------------------------- diversity
@@ -57,11 +50,6 @@ class Plain(Features):
     """Features without classes."""
 
     name = "plain"
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DataSpec("digits"))
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from evogan.training import State, Trainer
 from evogan.trial import Evaluation
 from evogan.zoo.gan import Adapts, Batch, Crosses
 from evogan.zoo.history import HistoryPool
+from tests.draws import rng
 
 FIELDS = {name: Field((3, 8, 8)) for name in ("sources", "images")}
 TOLD = {**FIELDS, "source_labels": Field((), 3)}
@@ -50,10 +51,6 @@ SMALL: dict[str, Any] = {
     "history_pool": 0,
     "batch_size": 4,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made(fields: Fields = FIELDS, **genes: Any) -> DomainsGAN:

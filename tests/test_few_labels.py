@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data import Dataset
 from evogan.data.dataset import image_dataset
 from evogan.data.few import FewLabels
 from evogan.engine import Store
@@ -33,11 +33,6 @@ from evogan.trial import FRESH, Choice, GANTask, Trial
 from tests import forked
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DataSpec("digits"))
 
 
 def made(*sizes: int, held_out: int = 20) -> Dataset:

@@ -71,11 +71,6 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DataSpec("digits"))
-
-
-@pytest.fixture(scope="module")
 def scorer(digits: Dataset) -> Scorer:
     return Scorer(digits, load_features("digits"), samples=300)
 

@@ -30,14 +30,11 @@ from evogan.zoo.gan import Critique, Draws, Encodes, Network
 from evogan.zoo.inference import information, kind, kl, reconstruction
 from evogan.zoo.latents import Prior, draw_latents
 from evogan.zoo.layers import initialise
+from tests.draws import rng
 
 SYSTEMS = [name for name in names("genomes") if read_genome(name).genome.get("family") == "inference"]
 SMALL = {"filters": 8, "latent": 6, "batch_size": 8, "learning_rate": 1e-3}
 IMAGES = torch.randint(0, 256, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def small(name: str, **more: Any) -> InferenceGAN:

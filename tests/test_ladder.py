@@ -29,6 +29,7 @@ from evogan.training.feed import of_images, prepared
 from evogan.zoo.conditioning import match
 from evogan.zoo.gan import Batch, Climbs
 from evogan.zoo.pyramid import WEIGHTS, expand, low_passes, rebuilt, reduce, residuals, sides
+from tests.draws import rng
 
 FIELDS = {"images": Field((3, 16, 16)), "labels": Field((), 4)}
 SMALL: dict[str, Any] = {
@@ -42,10 +43,6 @@ SMALL: dict[str, Any] = {
     "loss": "non_saturating",
     "batch_size": 6,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made(**genes: Any) -> LadderGAN:

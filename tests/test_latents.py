@@ -9,12 +9,9 @@ import torch
 from scipy import stats
 
 from evogan.zoo.latents import Prior, draw_latents, truncated
+from tests.draws import rng
 
 N, LATENT = 4000, 8
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def prior_of(kind: str = "normal", truncation: float = 0.0) -> Prior:

@@ -27,10 +27,7 @@ from evogan.zoo.layers import (
     initialise,
     norm,
 )
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.draws import rng
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import evogan
 import evogan.api
-from evogan.data import Dataset, DataSpec, image_dataset, load_dataset
+from evogan.data import Dataset, image_dataset
 from evogan.errors import UserError
 from evogan.evaluation import look
 from evogan.fitness import FeatureNet, FeatureRecord, Scorer, classifier, learned, pretext, train_features
@@ -26,11 +26,6 @@ from evogan.trial import EARLY_FID, Trial
 from tests.conftest import NARROW
 
 SHORT = {"passes": 400, "clusters": 5}
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DataSpec("digits"))
 
 
 @pytest.fixture(autouse=True)

@@ -28,13 +28,10 @@ from evogan.zoo.losses import (
     pull_away,
     reconstruction_energy,
 )
+from tests.draws import rng
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Textbook = tuple[Callable[..., float], Callable[..., float], Callable[..., float]]
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def tensor(values: Any) -> Tensor:

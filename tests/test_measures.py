@@ -17,7 +17,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.functional.image.ssim import _ssim_update
 
 from evogan import Gene, Space, UserError, api, open_run, search
-from evogan.data import Dataset, DataSpec, load_dataset
+from evogan.data import Dataset
 from evogan.engine import Judge
 from evogan.evaluation.flags import flags_of
 from evogan.fitness import METRICS, Features, Scorer, load_features, to_unit_range
@@ -38,11 +38,6 @@ torch.set_num_threads(1)
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DataSpec("digits"))
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,10 @@ from evogan.zoo.penalties import (
     two_sided,
     zero_centred,
 )
+from tests.draws import rng
 
 SIZE = 6
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def images(n: int, channels: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -15,17 +15,10 @@ from torch.nn import functional as F
 from evogan.genes import GENES
 from evogan.zoo.backbones.progressive import Critic, Generator, Growth, blend, level_at
 from evogan.zoo.layers import initialise
+from tests.draws import normal, rng
 
 SIZES = [(8, 1), (28, 1), (28, 3), (32, 3)]
 K = 3  # of images of side 32
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=rng(seed))
 
 
 def genes(**given: Any) -> dict[str, Any]:

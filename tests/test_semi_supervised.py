@@ -21,6 +21,7 @@ from evogan.shipped import read_genome
 from evogan.training import State, Trainer
 from evogan.zoo.classifying import balanced, turn
 from evogan.zoo.gan import Batch, Critique
+from tests.draws import rng
 from tests.fields import rows, streams
 
 K, SIDE = 3, 8
@@ -39,10 +40,6 @@ SMALL: dict[str, Any] = {
     "batch_size": 6,
     "critic_steps": 1,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def gan_of(seed: int = 0, **genes: Any) -> SemiSupervisedGAN:

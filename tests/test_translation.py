@@ -28,6 +28,7 @@ from evogan.genome import Genome
 from evogan.report.translated import translated
 from evogan.shipped import read_genome
 from evogan.zoo.gan import Batch, LooksThrough, Translates
+from tests.draws import rng
 
 FIELDS = {"images": Field((3, 8, 8)), "sources": Field((1, 4, 4))}
 SMALL: dict[str, Any] = {
@@ -39,10 +40,6 @@ SMALL: dict[str, Any] = {
     "loss": "non_saturating",
     "batch_size": 6,
 }
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made(**genes: Any) -> TranslationGAN:

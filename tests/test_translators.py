@@ -9,6 +9,7 @@ import torch
 from evogan.zoo.layers import initialise
 from evogan.zoo.patches import PatchCritic, field, patch_layers, places
 from evogan.zoo.translators import ResNet, UNet, fitted, unet_levels
+from tests.draws import rng
 
 N = TypeVar("N", bound=torch.nn.Module)
 
@@ -18,10 +19,6 @@ def made(network: Callable[..., N], *form: int, **settings: Any) -> N:
         net = network(*form, **settings)
     initialise(net.to_empty(device="cpu"), {"equalized_lr": False, "init": "he"}, rng())
     return net
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def rand(*shape: int) -> torch.Tensor:

@@ -15,10 +15,7 @@ from torch.nn.utils import parametrize
 from evogan.genes import GENES
 from evogan.zoo.from_genes import weights as weights_of
 from evogan.zoo.weights import Weights, layers, matrix, raw
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.draws import rng
 
 
 class Network(nn.Module):

@@ -25,16 +25,13 @@ from evogan.training.feed import of_images
 from evogan.training.flops import flops_per_iteration
 from evogan.zoo.backbones import BACKBONES
 from evogan.zoo.gan import parts
+from tests.draws import rng
 from tests.fields import OF_IMAGES, rows, streams
 
 NARROW = {"filters": 4, "critic_filters": 4, "latent": 8, "batch_size": 4, "code": 8, "patch_filters": 4}
 NARROW |= {"translator_blocks": 1, "critic_units": 8, "level_critic_filters": 4, "condition_augmentation": 4}
 CLASSES = 3
 LABELS = torch.arange(CLASSES)
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def narrow(genome: Genome | dict[str, Any]) -> dict[str, Value]:
