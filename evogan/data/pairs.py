@@ -15,6 +15,7 @@ import numpy as np
 
 from evogan.data.dataset import Dataset, Images
 from evogan.data.folder import load_folder
+from evogan.data.labels import listed
 from evogan.data.pictures import Pictures
 from evogan.data.recipes import RECIPES, read_recipe
 from evogan.data.source import Rows, Source
@@ -23,7 +24,6 @@ from evogan.files import expand
 
 SIDES = {"left": "right", "right": "left"}  # of a source, and of its image
 SOURCES = "sources"
-LISTED = 3
 
 
 def check_pairs(text: str) -> None:
@@ -79,15 +79,10 @@ def sources_of(images: Sequence[str], below: Path, text: str) -> tuple[Source, R
     if len(number) < source.count:
         raise UserError(f"pairs '{text}': it has several images of a name, which differ in their suffix")
     if absent := [name for name in wanted if name not in number]:
-        raise UserError(f"pairs '{text}': {len(absent):,} of {len(wanted):,} images have no source: {_listed(absent)}")
+        raise UserError(f"pairs '{text}': {len(absent):,} of {len(wanted):,} images have no source: {listed(absent)}")
     return source, np.array([number[name] for name in wanted], dtype=np.int64)
 
 
 def _name(path: str, below: Path) -> str:
     """Of an image within its folder, without suffix."""
     return PurePath(path).relative_to(below).with_suffix("").as_posix()
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(f"'{name}'" for name in names[:LISTED]) + more
