@@ -360,10 +360,10 @@ class PlainGAN:
 
     def _penalised(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Judge, tuple[Tensor, Tensor]]:
         """The critic as a function of what its gradient is taken by, and that of reals and of fakes."""
-        labels = self._labels(batch)
+        beside = self._given(REAL, batch)
 
         def critic(x: Tensor, draws: Draws) -> Critique:
-            said: Critique = self.players["critic"](x, draws, *labels)
+            said: Critique = self.players["critic"](x, draws, *beside)
             return said
 
         return critic, (real, fake)

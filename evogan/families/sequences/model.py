@@ -18,14 +18,13 @@ from torch.nn import functional as F
 from evogan.errors import UserError
 from evogan.families.family import Fields
 from evogan.families.plain.diagnostics import forced_choice
-from evogan.families.plain.model import FAKE, IMAGES, LATENT, REAL, PlainGAN
+from evogan.families.plain.model import FAKE, IMAGES, LATENT, PlainGAN
 from evogan.genes import GENES, LABELLED
 from evogan.genome import Value
 from evogan.zoo.fresh import Networks
 from evogan.zoo.gan import Batch, Critique, Data, Draws, Losses, Network, Prompt, Rows
 from evogan.zoo.losses import LossTerms, Objective, draw_targets
 from evogan.zoo.readers import CNNReader, Reader, RNNReader
-from evogan.zoo.regularizers import Judge
 from evogan.zoo.rewards import REWARDS, centred, policy_gradient, returns
 from evogan.zoo.writers import RELAXATIONS, Form, Hidden, Writer, gumbel_noise
 
@@ -196,15 +195,6 @@ class SequenceGAN(PlainGAN):
                 targets = tuple(y[batch.draws[HIDDEN][0].flatten() > 0] for y in targets)
             batch = Batch(batch.data, {**batch.draws, "targets": targets})
         return super()._told_apart(r, f, batch)
-
-    def _penalised(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Judge, tuple[Tensor, Tensor]]:
-        where = self._given(REAL, batch)
-
-        def critic(x: Tensor, draws: Draws) -> Critique:
-            said: Critique = self.players["critic"](x, draws, *where)
-            return said
-
-        return critic, (real, fake)
 
     def _critic_loss(self, fake: Tensor, batch: Batch) -> Losses:
         losses = super()._critic_loss(fake, batch)
