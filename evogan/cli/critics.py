@@ -74,11 +74,7 @@ def critic(
     empty = chosen[0].new_full((fill, *chosen[0].shape[1:]), -1.0)
     picture.write_bytes(grid_png(torch.cat([chosen[0], empty, chosen[1]]), min(n, COLUMNS)))
     if output is not None:
-        ranked = table.iloc[order]
-        if output.suffix == ".csv":
-            ranked.to_csv(output, index=False)
-        else:
-            ranked.to_parquet(output, index=False)
+        write_table(table.iloc[order], output)
     shown = [table.iloc[rows].to_dict("records") for rows in (best, worst)]
     if as_json:
         print_json(
@@ -102,6 +98,14 @@ def critic(
     if "auc" in found:
         say(f"AUC {found['auc']['value']:.4f}: of '{found['auc']['of']}' above '{found['auc']['against']}'")
     say(f"picture  {picture}")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """As one of `TABLES`, by what its name ends in."""
+    if path.suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path, index=False)
 
 
 def _scored(

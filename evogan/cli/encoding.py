@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, Trained, console, learning, print_json, say, teller
-from evogan.cli.critics import TABLES
+from evogan.cli.critics import TABLES, write_table
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, output_file
 from evogan.errors import counted
@@ -63,10 +63,7 @@ def encode(
     code = {name: torch.cat([each[name] for each in found]) for name in coder.code}
     table = _table(dataset, names, {name: x.numpy() for name, x in code.items()}).iloc[order]
     code = {name: x[order] for name, x in code.items()}
-    if to.suffix == ".csv":
-        table.to_csv(to, index=False)
-    else:
-        table.to_parquet(to, index=False)
+    write_table(table, to)
     rows = np.unique(np.linspace(0, len(table) - 1, n).round().astype(int))
     shown = to_unit_range(torch.tensor(np.stack([_image(dataset, row) for row in order[rows]])))
     columns = min(len(rows), COLUMNS)
