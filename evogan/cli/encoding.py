@@ -41,6 +41,7 @@ def encode(
     import torch
 
     from evogan import api
+    from evogan.data.dataset import spread
     from evogan.data.load import called, load_dataset
     from evogan.evaluation.codes import pairs, plane
     from evogan.evaluation.grid import grid_png
@@ -64,7 +65,7 @@ def encode(
     table = _table(dataset, names, {name: x.numpy() for name, x in code.items()}).iloc[order]
     code = {name: x[order] for name, x in code.items()}
     write_table(table, to)
-    rows = np.unique(np.linspace(0, len(table) - 1, n).round().astype(int))
+    rows = spread(np.arange(len(table)), n)
     shown = to_unit_range(torch.tensor(np.stack([_image(dataset, row) for row in order[rows]])))
     columns = min(len(rows), COLUMNS)
     picture.write_bytes(

@@ -44,6 +44,7 @@ def translate(
     from PIL import Image
 
     from evogan import api
+    from evogan.data.dataset import spread
     from evogan.data.load import image_names, load_dataset
     from evogan.evaluation.grid import grid_png
     from evogan.evaluation.translations import SOURCES, beside, to_bytes
@@ -75,7 +76,7 @@ def translate(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(path)
-    rows = np.unique(np.linspace(0, len(names) - 1, n).round().astype(int))
+    rows = spread(np.arange(len(names)), n)
     again = [translator.cross(made[rows], *reversed(ends))] if translator.domains else []
     shown = beside(prepared(sources[rows]), made[rows], *([prepared(images[rows])] if paired else []), *again)
     each = len(shown) // len(rows)
