@@ -49,7 +49,7 @@ from evogan.space import Space
 from evogan.strategies.base import Fitness, Point, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
-from evogan.strategies.knowledge import Knowledge, Prior, Trended
+from evogan.strategies.knowledge import Knowledge, Prior, Trended, spread
 from evogan.strategies.threads import one_thread
 
 CHILDREN = 300  # of one generation under the model
@@ -308,14 +308,6 @@ def fence(values: Sequence[float]) -> float:
     """Beyond it a value is an extreme outlier."""
     low, high = np.percentile(values, [25, 75])
     return float(high + 3 * (high - low)) if high > low else math.inf
-
-
-def spread(ranked: list[tuple[Cells, float]], most: int) -> list[tuple[Cells, float]]:
-    """The best half of `most`, and of the rest as many at equal distances: a model must also remember what is bad."""
-    if len(ranked) <= most:
-        return ranked
-    best, rest = ranked[: most // 2], ranked[most // 2 :]
-    return [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, most - len(best)).astype(int))]
 
 
 def _conditions(space: Space, gene: Gene) -> list[tuple[int, list[int]]]:

@@ -53,12 +53,16 @@ FADE = 30  # results after which the trend is half of what it was
 
 
 def thinned(rows: Iterable[tuple[T, float | None]]) -> list[tuple[T, float | None]]:
-    """Best first, failures (None) last: the best half of `ROWS`, and of the rest as many at equal steps."""
-    ranked = sorted(rows, key=lambda row: (row[1] is None, row[1] or 0.0))
-    if len(ranked) <= ROWS:
+    """Best first, failures (None) last: `ROWS` of them, as `spread` has it."""
+    return spread(sorted(rows, key=lambda row: (row[1] is None, row[1] or 0.0)), ROWS)
+
+
+def spread(ranked: list[T], most: int) -> list[T]:
+    """The best half of `most`, and of the rest as many at equal distances: a model must also remember what is bad."""
+    if len(ranked) <= most:
         return ranked
-    best, rest = ranked[: ROWS // 2], ranked[ROWS // 2 :]
-    return [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, ROWS - len(best)).astype(int))]
+    best, rest = ranked[: most // 2], ranked[most // 2 :]
+    return [*best, *(rest[i] for i in np.linspace(0, len(rest) - 1, most - len(best)).astype(int))]
 
 
 @dataclass(frozen=True)
