@@ -560,6 +560,25 @@ def test_random_search_is_the_baseline_of_each_problem(compared: list[RunHistory
     assert f"No target on {third}: no random search among these runs" in found_note(found)
 
 
+def test_of_several_random_searches_the_plain_one_is_the_baseline() -> None:
+    def runs(name: str, **how: Any) -> list[RunHistory]:
+        how |= {"strategy": "random", "evaluations": 6, "workers": 1}
+        return [search(mixed_space(), objective=objective, name=f"{name}{n}", seed=n, **how) for n in range(2)]
+
+    plain, again = runs("plain"), runs("again", replicates=2)
+
+    def compared_as(first: str, second: str) -> Comparison:
+        called = {run.name: ("mine", second if run in plain else first) for run in [*again, *plain]}
+        return Comparison([*again, *plain], called=called)
+
+    found = compared_as("a repeated one", "one")
+    assert found.baseline("mine") == "one"
+    assert math.isnan(found.targets.set_index("strategy").loc["one", "ratio"])
+    assert "Random search on mine is one." in found_note(found)
+    assert compared_as("random", "a plain one").baseline("mine") == "random"
+    assert "Random search on" not in found_note(Comparison(plain))
+
+
 def found_note(found: Comparison) -> str:
     return next(section.note for section in sections(found) if section.title == "Evaluations to target")
 

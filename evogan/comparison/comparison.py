@@ -164,8 +164,14 @@ class Comparison:
         return wins(self.finals)
 
     def baseline(self, problem: str) -> str | None:
-        """What random search is called there; None if it did not search this problem."""
-        return next((e.strategy for e in self.select(problem) if e.run.settings.strategy == RANDOM), None)
+        """What random search is called there, the plainest of several; None if it did not search this problem."""
+        return next(iter(self.random_searches(problem)), None)
+
+    def random_searches(self, problem: str) -> list[str]:
+        """What they are called, the plainest first: with a pruner, say, it is another strategy."""
+        found = [entry for entry in self.select(problem) if entry.run.settings.strategy == RANDOM]
+        found.sort(key=lambda entry: (entry.strategy != RANDOM, _extras(entry.run)))
+        return list(dict.fromkeys(entry.strategy for entry in found))
 
     def target(self, problem: str) -> float | None:
         """The fitness to reach, as it is judged: given, or what the median run of random search had at the end of the
@@ -332,6 +338,14 @@ def _strategy_facts(run: RunHistory) -> dict[str, Any]:
     if run.knowledge:
         facts["learn_from"] = ", ".join(source.name for source in run.knowledge.sources)
     return facts
+
+
+def _extras(run: RunHistory) -> int:
+    """How much there is beside the strategy."""
+    settings = run.settings
+    ends_early = settings.target is not None or settings.patience is not None
+    extras = (settings.pruner, settings.replicates > 1, settings.seed_genomes, run.knowledge, ends_early)
+    return sum(map(bool, extras))
 
 
 def _labels(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

@@ -164,6 +164,8 @@ def _targets(comparison: Comparison) -> Section:
             note += f" No target on {problem}: {missing}; name one with --target."
         elif missing:
             note += f" No ratio on {problem}: {missing}."
+        elif len(comparison.random_searches(problem)) > 1:
+            note += f" Random search on {problem} is {comparison.baseline(problem)}."
     columns = ("problem", "strategy", "target", "reached", "evaluations", "ratio to random", "95 % interval")
     return Section("Evaluations to target", note, columns, rows, names=2)
 
