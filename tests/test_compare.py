@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -495,6 +496,26 @@ def test_budgets_that_differ_are_compared_at_the_smallest() -> None:
     found = Comparison(runs)
     assert (found.budget(found.problems[0]), found.basis(found.problems[0])) == (6, SEARCH)
     assert found.finals["sobol"].iloc[0] == best_so_far(runs[1]).loc[:6].min()
+
+
+def test_sixths_of_a_training_add_up_to_the_budget() -> None:
+    """The last training of the budget is the best here, and counts."""
+    calls = itertools.count()
+
+    def improves(genes: Mapping[str, object], fidelity: float = 1.0) -> float:
+        return 100.0 - next(calls)
+
+    ladder = {"fidelities": [1 / 6, 1.0], "eta": 2}
+    run = search(
+        mixed_space(), objective=improves, strategy="successive-halving", options=ladder, evaluations=4, workers=1
+    )
+    best = [told.value for told in run.history if told.fidelity == 1.0][-1]
+    assert run.spent[-1] == pytest.approx(4, abs=1e-6)
+    found = Comparison([run], target=best)
+    (problem,) = found.problems
+    assert found.finals.iloc[0, 0] == best
+    assert found.anytime(problem, found.strategies[0])["median"].loc[4] == best
+    assert found.targets["median"].tolist() == [4]
 
 
 def test_strategies_that_never_met_are_not_tested() -> None:

@@ -36,7 +36,7 @@ def costs(run: RunHistory, against: Against = "evaluations") -> list[float]:
         return run.seconds
     gan = run.settings.gan
     one = 1.0 if against == "evaluations" else math.nan if gan is None or gan.kimg is None else gan.kimg
-    return [one * spent for spent in run.spent]
+    return [one * round(spent, 6) for spent in run.spent]  # the account adds thirds of nine digits
 
 
 def best_so_far(run: RunHistory, against: Against = "evaluations") -> pd.Series:
