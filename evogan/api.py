@@ -31,7 +31,7 @@ from evogan.runs.run import Run
 from evogan.settings import GANSettings, Output, Resources, SearchSettings
 from evogan.settings.doors import RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
-from evogan.space import Space, load_space
+from evogan.space import Change, Space, altered, load_space
 from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def search(
     space: str | Path | Space = "wdcgan_wide",
     data: Data = GANSettings.data,
     *,
+    change: Change | None = None,
     objective: Objective | None = None,
     task: str | None = None,
     resources: Resources | None = None,
@@ -64,8 +65,10 @@ def search(
 ) -> Run:
     """Search `space` for the GAN that fits `data` best, or for the best value of your own `objective`.
 
-    space: a shipped space, a TOML file, or a `Space`. data: a name, a folder or a file; or an array of images, a pair
-    of images and labels, or a torch Dataset, which is filed with the runs. objective: genome as a dict -> a number to
+    space: a shipped space, a TOML file, or a `Space`. change: genes of it that are to be others: {"filters": 32} is
+    fixed, {"filters": (16, 32)} has these bounds, {"loss": ["hinge", "least_squares"]} these values. data: a name, a
+    folder or a file; or an array of images, a pair of images and labels, or a torch Dataset, which is filed with the
+    runs. objective: genome as a dict -> a number to
     minimise, or a mapping of metrics; with a parameter `fidelity` it can be asked for less than its full effort, with
     `changes` for genes that are others from shares of it on. Its runs are kept only where `runs` is named, and `task`
     says what is measured: results are remembered under that name, so give another one when the objective changes. Its
@@ -79,6 +82,7 @@ def search(
     if own:
         check_objective(objective)
     expect("space", space, (str, Path, Space), "a name, a file or a Space")
+    expect("change", change, (Mapping, NoneType), "genes and what they are to be")
     expect("resources", resources, (Resources, NoneType), "Resources")
     data, task = read_as(GANSettings, "data", _filed(data, asked)), read_option("task", task, str | None)
     name = read_as(Output, "name", asked.get("name"))
@@ -89,6 +93,7 @@ def search(
         space = load_space(space, table)
     elif space.table is not table:
         space = Space.from_document(space.document(), table)
+    space = altered(space, change or {})
     runs, store, gan = asked.get("runs"), asked.get("store"), picked(GANSettings, asked)
     if own and gan:
         raise unknown("keyword", next(iter(gan)), ("those of search(): an objective trains no GAN",))

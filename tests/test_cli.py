@@ -18,6 +18,7 @@ from safetensors.torch import save
 from evogan import cli, load, open_run
 from evogan.cli.common import say
 from tests import forked
+from tests.conftest import NARROW
 
 SMALL = "--kimg 0.1 --samples 100 --workers 1 --evaluations 2 --finalists 1 --confirm 1"
 Run = Callable[..., "Result"]
@@ -57,6 +58,16 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert document["best"]["value"] > 0
     assert Path(document["report"]).is_file()
     return runs
+
+
+def test_a_space_is_changed_in_the_command(run: Run, tmp_path: Path) -> None:
+    command = f"search {NARROW} --set filters=4 --set critic_steps=1..2 --set slope=0.1,0.2 {SMALL} --confirm 0"
+    assert run(command, "--name", "small", "--strategy", "random").code == 0
+    frame = open_run("small", tmp_path / "runs").to_dataframe()
+    assert set(frame["gene_filters"]) == {4} and {*frame["gene_critic_steps"]} <= {1, 2}
+    assert {*frame["gene_slope"]} <= {0.1, 0.2}
+    wrong = run(f"search {NARROW} --set clips=1")
+    assert wrong.code == 2 and "did you mean 'clip'" in wrong.err and wrong.err.count("\n") == 1
 
 
 def mistake(result: Result, *parts: str) -> None:

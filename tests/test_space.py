@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evogan.errors import UserError
 from evogan.genes import GENES
 from evogan.genome import Gene, Genome
+from evogan.settings.reading import read_changes
 from evogan.shipped import names, read_genome
-from evogan.space import Space, load_space
+from evogan.space import Space, altered, load_space
 from tests.conftest import mixed_space
 
 SPACES = [load_space(name) for name in names("search_spaces")] + [mixed_space()]
@@ -326,3 +327,83 @@ def test_a_space_without_some_values() -> None:
         GENES.read(space.decode([rng.random() for _ in range(space.dimension)]))
     with pytest.raises(UserError, match="backbone = autogan do not fit"):
         load_space("autogan_cells").without({"backbone": ["autogan"]}, "do not fit")
+
+
+# --- altered
+
+
+@given(st.sampled_from(SPACES), st.data())
+def test_what_is_left_of_a_space_is_a_part_of_it(space: Space, data: st.DataObject) -> None:
+    """Some genes fixed, of others fewer values: every genome is one of the whole space, and has what was asked for."""
+    change: dict[str, Any] = {}
+    for gene in data.draw(st.lists(st.sampled_from(space.genes), min_size=1, max_size=3, unique_by=lambda g: g.name)):
+        levels = [gene.grid[i] for i in sorted({0, len(gene.grid) // 2, len(gene.grid) - 1})]
+        several = st.lists(st.sampled_from(levels), min_size=1, unique_by=str)
+        change[gene.name] = data.draw(st.sampled_from(levels) | several)
+    try:
+        part = altered(space, change)
+    except UserError as error:  # together they rule each other out
+        assume("never applies" not in str(error) and "space '" not in str(error))
+        raise
+    vector = data.draw(st.lists(st.floats(0, 1), min_size=part.dimension, max_size=part.dimension))
+    genome = part.decode(vector)
+    same, moved = space.snap(genome)
+    assert not moved
+    if space.table is not None:
+        assert space.key(same) == part.key(genome)
+    for name, asked in change.items():
+        if name in genome:
+            assert genome[name] in (asked if isinstance(asked, list) else [asked])
+    assert Space.from_document(part.document(), part.table).decode(vector) == genome  # as a run records it
+
+
+def test_genes_are_fixed_bounded_listed_and_added() -> None:
+    change = {
+        "filters": (8, 16),
+        "loss": ["hinge"],
+        "critic_constraint": "none",
+        "dropout": (0.0, 0.5),
+        "ema": (0.5, 0.9),
+    }
+    modern, less = load_space("modern"), altered(load_space("modern"), change)
+    genes = {gene.name: gene for gene in less.genes}
+    assert genes["filters"].grid[0] == 8 and genes["filters"].grid[-1] == 16 and len(genes["filters"].grid) == 5
+    assert genes["loss"].values == ("hinge",) and less.fixed["critic_constraint"] == "none"
+    assert genes["dropout"].kind == genes["ema"].kind == "float"
+    assert {gene.name for gene in modern.genes} - set(genes) == {"critic_constraint", "constrained_head"}
+    assert less.reference == modern.reference and less.name != modern.name
+    assert altered(modern, {}) is modern
+
+
+def test_the_command_line_says_the_same() -> None:
+    asked = ["filters=8..16", "loss=hinge,least_squares", "ema=0.9", "rate=1e-4..1e-2", "on=true,false", "n=[1,2]"]
+    assert read_changes(asked) == {
+        "filters": (8, 16),
+        "loss": ["hinge", "least_squares"],
+        "ema": 0.9,
+        "rate": (1e-4, 1e-2),
+        "on": [True, False],
+        "n": [1, 2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"filtres": 8}, "did you mean 'filters'"),
+        ({"filters": 2}, "gene 'filters'.*4"),
+        ({"filters": (16, 8)}, "low 16 must be below high 8"),
+        ({"filters": (8, 16, 32)}, "two bounds"),
+        ({"filters": []}, "a choice needs 'values'"),
+        ({"filters": None}, "a list of values, or two bounds"),
+        ({"loss": (1, 2)}, "'loss' is a choice, without bounds"),
+        ({"loss": ["hinge", "hinges"]}, "gene 'loss': 'hinges' is not allowed"),
+        ({"backbone": "dcgan", "sndcgan_form": "code"}, "'sndcgan_form' never applies: backbone is dcgan"),
+        ({"backbone": "dcgan", "sndcgan_form": ["code", "paper"]}, "'sndcgan_form' never applies: backbone is dcgan"),
+    ],
+)
+def test_what_a_space_cannot_become_is_said(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        altered(load_space("modern"), change)
+    with pytest.raises(UserError, match="unknown gene 'depht'"):
+        altered(Space("mine", mixed_space().genes), {"depht": 1})

@@ -14,6 +14,7 @@ from evogan.errors import UserError
 from evogan.options import read_as
 from evogan.settings import Resources
 from evogan.settings.doors import RESUME, SEARCH
+from evogan.settings.reading import read_changes
 
 if TYPE_CHECKING:
     from evogan.runs.run import Run
@@ -25,6 +26,12 @@ def search(
         str | None, typer.Argument(metavar="SPACE", help="A shipped space (`evogan spaces`) or a TOML file.")
     ] = None,
     space: Annotated[str | None, typer.Option(help="The same, by name.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a gene of the space: name=value fixes it, name=low..high or name=one,other frees it."
+        ),
+    ] = None,
     as_json: Json = False,
     **asked: Any,
 ) -> None:
@@ -34,14 +41,14 @@ def search(
     from evogan.plugins import Plugins
     from evogan.runs.place import Place
     from evogan.runs.seeds import read_seeds
-    from evogan.space import load_space
+    from evogan.space import altered, load_space
 
     if (named_space is None) == (space is None):
         raise UserError("name one space to search (`evogan spaces` lists them)")
-    space = named_space or space or ""
     Plugins(asked.get("plugins", ()))
+    searched = altered(load_space(named_space or space or ""), read_changes(set_ or []))
     place = Place.of(asked.get("runs"), asked.get("store"))
-    for seed_genome in read_seeds(asked.get("seed_genomes", ()), load_space(space), place):
+    for seed_genome in read_seeds(asked.get("seed_genomes", ()), searched, place):
         for move in seed_genome.moves:
             console().print(
                 f"seed {seed_genome.name}: {move.gene} {move.old} -> {move.new}", highlight=False, markup=False
@@ -50,7 +57,7 @@ def search(
     if workers is not None and workers > window > 0:
         console().print(f"a window of {window} keeps at most {window} of {workers} workers busy", highlight=False)
     with SearchProgress(asked["evaluations"], console()) as progress:
-        run = api.search(space, listener=progress, **asked)
+        run = api.search(searched, listener=progress, **asked)
     _tell(run, as_json)
 
 

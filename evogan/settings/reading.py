@@ -44,6 +44,18 @@ def read_pairs(what: str, texts: list[str]) -> dict[str, Any]:
     return pairs
 
 
+def read_changes(texts: list[str]) -> dict[str, Any]:
+    """What `altered` takes: `name=value`, `name=low..high` and `name=one,other`. Errors: UserError."""
+
+    def read(name: str, value: Any) -> Any:
+        for between, kind in (("..", tuple), (",", list)):
+            if isinstance(value, str) and between in value:
+                return kind(read_pairs("gene", [f"{name}={part.strip()}"])[name] for part in value.split(between))
+        return value
+
+    return {name: read(name, value) for name, value in read_pairs("gene", texts).items()}
+
+
 def read_gpus(text: str) -> float | str:
     """Errors: UserError."""
     if text == "auto":

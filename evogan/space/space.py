@@ -108,10 +108,10 @@ class Space:
         """
         for name in self.fixed:
             family = {parent: options for parent, options in table[name].when.items() if parent == "family"}
-            if never := self._on_searched(family, table)[1]:
+            if never := on_searched(family, self.genes, self.fixed, table)[1]:
                 raise UserError(f"gene '{name}' never applies: {never}")
         for gene in self.genes:
-            when, never = self._on_searched(table[gene.name].when, table)
+            when, never = on_searched(table[gene.name].when, self.genes, self.fixed, table)
             if never:
                 raise UserError(f"gene '{gene.name}' never applies: {never}")
             mine = self.conditions[gene.name]
@@ -120,33 +120,12 @@ class Space:
         self.conflicts = [
             Conflict(values, conflict.reason)
             for conflict in table.conflicts
-            for values, never in [self._on_searched(conflict.values, table)]
+            for values, never in [on_searched(conflict.values, self.genes, self.fixed, table)]
             if not never
         ]
         for conflict in self.conflicts:
             if not self._repairs(conflict):
                 raise UserError(f"space '{self.name}': {conflict.reason}")
-
-    def _on_searched(self, when: When, table: GeneTable) -> tuple[dict[str, tuple[Value, ...]], str]:
-        """The condition on searched genes alone, those of the others' parents included; or why it is never met."""
-        found: dict[str, tuple[Value, ...]] = {}
-        for parent, options in when.items():
-            gene = next((gene for gene in self.genes if gene.name == parent), None)
-            if gene is not None:
-                listed = options if gene.kind != "choice" else _common(options, gene.values)
-                if not listed:
-                    return {}, f"no value of {parent} here is {' or '.join(map(str, options))}"
-                more: Mapping[str, tuple[Value, ...]] = {parent: listed}
-            else:
-                settled = self.fixed.get(parent, table[parent].default)
-                if not any(same(settled, option) for option in options):
-                    return {}, f"{parent} is {settled}, not {' or '.join(map(str, options))}"
-                more, never = self._on_searched(table[parent].when, table)
-                if never:
-                    return {}, never
-            for name, allowed in more.items():
-                found[name] = _common(found.get(name, allowed), allowed)
-        return found, ""
 
     def _sorted(self) -> tuple[Gene, ...]:
         by_name = {gene.name: gene for gene in self.genes}
@@ -430,6 +409,30 @@ def _parts(names: Sequence[str], links: Iterable[set[str]]) -> list[set[str]]:
         touched = [part for part in parts if part & link]
         parts = [part for part in parts if not part & link] + [link.union(*touched)] if link else parts
     return parts
+
+
+def on_searched(
+    when: When, genes: Iterable[Gene], fixed: Mapping[str, Value], table: GeneTable
+) -> tuple[dict[str, tuple[Value, ...]], str]:
+    """The condition on searched `genes` alone, those of the others' parents included; or why it is never met."""
+    found: dict[str, tuple[Value, ...]] = {}
+    for parent, options in when.items():
+        gene = next((gene for gene in genes if gene.name == parent), None)
+        if gene is not None:
+            listed = options if gene.kind != "choice" else _common(options, gene.values)
+            if not listed:
+                return {}, f"no value of {parent} here is {' or '.join(map(str, options))}"
+            more: Mapping[str, tuple[Value, ...]] = {parent: listed}
+        else:
+            settled = fixed.get(parent, table[parent].default)
+            if not any(same(settled, option) for option in options):
+                return {}, f"{parent} is {settled}, not {' or '.join(map(str, options))}"
+            more, never = on_searched(table[parent].when, genes, fixed, table)
+            if never:
+                return {}, never
+        for name, allowed in more.items():
+            found[name] = _common(found.get(name, allowed), allowed)
+    return found, ""
 
 
 def load_space(name_or_path: str | Path, table: GeneTable | None = GENES) -> Space:
