@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from evogan.trial import Evaluation, Trial
 from tests import test_cli
 from tests.conftest import mixed_space, score
 from tests.test_cli import mistake
-from tests.test_report import assert_self_contained, fake_gan, make_run
+from tests.test_report import GAN_TASK, assert_self_contained, fake_gan, make_run
 
 shell = test_cli.run
 quick = settings(max_examples=40)
@@ -632,6 +633,21 @@ def mixed_gan_space() -> Space:
     from evogan.space import load_space
 
     return load_space("wdcgan_wide")
+
+
+def test_problems_of_one_data_set_are_named_by_what_differs() -> None:
+    tasks = [
+        replace(GAN_TASK, **facts)
+        for facts in ({}, {"precision": "bf16"}, {"image_size": 16}, {"fingerprint": "of fewer classes"})
+    ]
+    runs = [
+        make_run(Store(), mixed_gan_space(), fake_gan, evaluations=2, fresh=0, task=task, name=f"{i}")
+        for i, task in enumerate(tasks)
+    ]
+    assert Comparison(runs[:2]).problems == [f"digits/wdcgan_wide (precision {p})" for p in ("fp32", "bf16")]
+    assert Comparison(runs[::2]).problems == [f"digits/wdcgan_wide (image_size {n})" for n in (8, 16)]
+    assert Comparison(runs[::3]).problems[1] == "digits/wdcgan_wide (images of few)"
+    assert Comparison(runs[:1]).problems == ["digits/wdcgan_wide"]
 
 
 # --- pages and the command line

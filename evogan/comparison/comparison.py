@@ -314,11 +314,14 @@ def _strategy(run: RunHistory) -> str:
 def _problem_facts(run: RunHistory) -> dict[str, Any]:
     """What tells problems of one name apart, the plainest first."""
     settings, found = run.settings, run.facts
+    _, task = run.store.tasks().get(found.task, ("", {}))
+    images = {"images": task["fingerprint"][:6]} if "fingerprint" in task else {}
     return {
         "fitness": settings.fitness,
         "score": settings.score,
-        "kimg": settings.gan and settings.gan.kimg,
-        "iterations": settings.gan and settings.gan.iterations,
+        "training": settings.gan and settings.gan.budget,
+        **{name: task[name] for name in ("image_size", "precision", "samples", "features", "threads") if name in task},
+        **images,
         "task": found.table or found.task[:6],
         "space": digest(settings.space)[:6],
         "kind": found.kind or None,
@@ -365,6 +368,8 @@ def _labels(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
