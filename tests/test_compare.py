@@ -301,6 +301,26 @@ def test_runs_of_several_objectives_are_compared_by_hypervolume(tmp_path: Path) 
     assert alone.union(problem) is not None
 
 
+def test_a_front_that_lacks_all_is_no_target(tmp_path: Path) -> None:
+    """Whatever completed first would have reached it."""
+
+    def dominated(genes: Mapping[str, object]) -> dict[str, float]:
+        return {name: value + 1e6 for name, value in two(genes).items()}
+
+    runs = [
+        search(
+            mixed_space(), objective=judged, task="two", runs=tmp_path / strategy, strategy=strategy, evaluations=8,
+            confirm=0, fitness="error,width", workers=1,
+        )
+        for strategy, judged in (("random", dominated), ("nsga2", two))
+    ]  # fmt: skip
+    found = Comparison(runs)
+    assert found.finals.iloc[0].to_dict() == {"nsga2": 0.0, "random": 1.0}
+    assert found.targets.empty
+    assert "found nothing before the reference point; name one with --target" in found_note(found)
+    assert Comparison(runs, target=0.5).targets["reached"].tolist() == [1, 0]
+
+
 @pytest.mark.filterwarnings("ignore:run .two-mixed")
 def test_a_run_of_several_objectives_in_which_nothing_completed_is_the_worst(tmp_path: Path) -> None:
     def fails(genes: Mapping[str, object]) -> dict[str, float]:

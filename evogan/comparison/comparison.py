@@ -178,7 +178,7 @@ class Comparison:
         common budget.
 
         Of an even number of runs the worse of the two in the middle, so that at least half of them get there. None
-        without either, or where nothing of random search completed.
+        without either, or where nothing of random search completed, or nothing of it before the reference point.
         """
         if self.given_target is not None:
             metric, *others = self.objectives(problem)
@@ -187,7 +187,8 @@ class Comparison:
         if baseline is None:
             return None
         found = sorted(self._at_budget(entry) for entry in self.select(problem, baseline))
-        return found[len(found) // 2] if found and math.isfinite(found[len(found) // 2]) else None
+        nothing = math.inf if self.union(problem) is None else 1.0  # lacks all: any run's first result would do
+        return found[len(found) // 2] if found[len(found) // 2] < nothing else None
 
     @cached_property
     def targets(self) -> pd.DataFrame:

@@ -160,7 +160,9 @@ def _targets(comparison: Comparison) -> Section:
     for problem in comparison.problems:
         missing = "" if comparison.baseline(problem) else "no random search among these runs"
         if comparison.target(problem) is None:
-            missing = missing or "nothing of random search completed"
+            several = len(comparison.objectives(problem)) > 1
+            nothing = "the median run of random search found nothing before the reference point"
+            missing = missing or (nothing if several else "nothing of random search completed")
             note += f" No target on {problem}: {missing}; name one with --target."
         elif missing:
             note += f" No ratio on {problem}: {missing}."
