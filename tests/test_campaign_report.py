@@ -86,6 +86,23 @@ def test_the_best_is_the_best_on_fresh_replicates(tmp_path: Path) -> None:
         assert f'<td class="n">{one.ranking[0].value:.4g}</td>' in row
 
 
+def test_what_is_said_of_checks_is_what_was_done(tmp_path: Path) -> None:
+    """The file may ask for less than was checked already."""
+    run_campaign(write(tmp_path, SMALL, *LARGER), runs=tmp_path / "runs")
+    page = report_campaign(write(tmp_path, SMALL, LARGER[0]), runs=tmp_path / "runs")
+    assert re.search(r"<dt>winners checked</dt><dd>\d on 2 fresh seeds</dd>", page.read_text())
+
+
+def test_without_a_reference_the_genes_of_the_best_are_those_of_its_space(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL, *LARGER, ("[resources]", 'references = ["none"]\n[resources]'))
+    done = run_campaign(path, runs=tmp_path / "runs").runs
+    assert len(done) == 4  # though they were checked beside less than the space asks for
+    best = min(done, key=lambda one: facts.checked_best(one).order).best  # type: ignore[union-attr]
+    assert best is not None
+    genes = ", ".join(f"{name} {facts.short(value)}" for name, value in best.row.genome.items())
+    assert f"Its genes: {genes}." in report_campaign(path, runs=tmp_path / "runs").read_text()
+
+
 def test_failures_are_counted_by_strategy(tmp_path: Path) -> None:
     path = write(tmp_path, SMALL, *LARGER)
     runs = run_campaign(path, runs=tmp_path / "runs").runs

@@ -67,9 +67,7 @@ def _render(campaign: Campaign, status: CampaignStatus, begun: Sequence[RunHisto
             strategies=_different(run.strategy for run in planned),
             seeds=_different(str(run.seed) for run in planned),
             budgets=_different(str(run.evaluations) for run in planned),
-            finalists=_different(
-                f"{run.search['finalists']} on {run.search['confirm']} fresh seeds" for run in planned
-            ),
+            finalists=_different(f"{run.settings.finalists} on {run.settings.confirm} fresh seeds" for run in begun),
             fitness=_different(facts.metric_name(m) for run in begun for m in run.settings.fitness.split(",")),
             trainings=_different(run.settings.gan.budget for run in begun if run.settings.gan),
             winners=_winners(comparison.runs),

@@ -17,6 +17,7 @@ from evogan.files import expand, file_name
 from evogan.files.documents import read_toml
 from evogan.options import Option, options_of, texts_for_words
 from evogan.plugins import Plugins
+from evogan.runs.knowledge import NONE
 from evogan.settings import Resources, doors
 from evogan.settings.search import checks
 from evogan.space import Space, load_space
@@ -48,7 +49,8 @@ class PlannedRun:
     @property
     def checks(self) -> int:
         """Full trainings that check the winners and the published references."""
-        return checks(self.search["finalists"], len(self.space.reference), self.search["confirm"])
+        references = set(self.search["references"] or self.space.reference) - {NONE}
+        return checks(self.search["finalists"], len(references), self.search["confirm"])
 
 
 @dataclass(frozen=True)

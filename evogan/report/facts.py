@@ -260,12 +260,10 @@ def phenotype(run: RunHistory, genome: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def differences(run: RunHistory, genome: Genome, other: Genome | None) -> str:
-    """In short, the genes of `genome` that differ from those of `other`, or all, and what changes."""
-    before = {} if other is None else phenotype(run, other)
+    """In short, the genes of `genome` that differ from those of `other`, or its own, and what changes."""
+    after, before = (genome, {}) if other is None else (phenotype(run, genome), phenotype(run, other))
     genes = ", ".join(
-        f"{name} {short(value)}"
-        for name, value in phenotype(run, genome).items()
-        if name not in before or not same(before[name], value)
+        f"{name} {short(value)}" for name, value in after.items() if name not in before or not same(before[name], value)
     )
     return f"{genes}; from {in_words(genome)}" if genome.changes else genes
 
