@@ -103,6 +103,18 @@ def test_without_a_reference_the_genes_of_the_best_are_those_of_its_space(tmp_pa
     assert f"Its genes: {genes}." in report_campaign(path, runs=tmp_path / "runs").read_text()
 
 
+def test_a_campaign_with_a_reference_that_cannot_make_its_images_ends(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL, *LARGER)
+    space = tmp_path / "tiny.toml"
+    space.write_text(space.read_text().replace('["wdcgan"]', '["wdcgan", "seqgan"]'))
+    runs = run_campaign(path, runs=tmp_path / "runs").runs
+    assert len(runs) == 4 and {name for run in runs for name, _, _ in run.facts.reference} == {"wdcgan"}
+    path.write_text(path.read_text().replace("confirm = 2", "confirm = 3"))
+    more = run_campaign(path, runs=tmp_path / "runs").runs
+    assert [len(one.evaluations) for run in more for one in run.confirmations] == [3] * 8
+    assert "<dd>4 done</dd>" in report_campaign(path, runs=tmp_path / "runs").read_text()
+
+
 def test_failures_are_counted_by_strategy(tmp_path: Path) -> None:
     path = write(tmp_path, SMALL, *LARGER)
     runs = run_campaign(path, runs=tmp_path / "runs").runs

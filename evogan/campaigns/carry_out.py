@@ -111,15 +111,16 @@ def campaign_status(campaign: Campaign, place: Place) -> CampaignStatus:
 
 
 def _state(run: PlannedRun, place: Place) -> RunState:
-    status, crash = place.status(run.name), place.status(run.name).with_name(CRASHED)
+    path = place.status(run.name)
+    status, crash = read_status(path), path.with_name(CRASHED)
     return RunState(
         name=run.name,
         data=run.data,
         space=run.space.name,
         strategy=run.strategy,
         evaluations=run.evaluations,
-        checks=run.checks,
-        status=read_status(status),
+        checks=run.checks(status.references if status else None),
+        status=status,
         crashed=_why(crash),
         total_seconds=run.search["total_seconds"],
     )

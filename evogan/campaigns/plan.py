@@ -46,11 +46,12 @@ class PlannedRun:
         """The budget of the search, in full trainings."""
         return int(self.search["evaluations"])
 
-    @property
-    def checks(self) -> int:
-        """Full trainings that check the winners and the published references."""
-        references = set(self.search["references"] or self.space.reference) - {NONE}
-        return checks(self.search["finalists"], len(references), self.search["confirm"])
+    def checks(self, references: int | None = None) -> int:
+        """Full trainings that check the winners and the references, which a run that has begun knows the number of:
+        some cannot make its images."""
+        if references is None:
+            references = len(set(self.search["references"] or self.space.reference) - {NONE})
+        return checks(self.search["finalists"], references, self.search["confirm"])
 
 
 @dataclass(frozen=True)

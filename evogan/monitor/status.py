@@ -79,7 +79,7 @@ class Status:
     `state`: searching, checking, stopping, waiting, finished or stopped. `reason`: what is waited for, or why
     the search has ended. `driver`: host, pid, and `born`, seconds after the machine's start. `spent` of `budget` are
     full trainings. `rate`: of these, per second. `eta`: seconds. `running`: the longest running trials, of
-    `counts["running"]`.
+    `counts["running"]`. `references`: genomes that winners are checked beside, where the driver says so.
     """
 
     run: str
@@ -100,6 +100,7 @@ class Status:
     eta: FiniteFloat | None
     running: list[RunningTrial]
     use: Use
+    references: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -146,10 +147,18 @@ class StatusWriter:
     """
 
     def __init__(
-        self, path: Path, run: str, judge: Judge, budget: float, checks: int = 0, total_seconds: float | None = None
+        self,
+        path: Path,
+        run: str,
+        judge: Judge,
+        budget: float,
+        checks: int = 0,
+        references: int = 0,
+        total_seconds: float | None = None,
     ) -> None:
         self._total_seconds = math.inf if total_seconds is None else total_seconds
-        self._path, self._run, self._judge, self._budget, self._checks = path, run, judge, budget, checks
+        self._path, self._run, self._judge, self._budget = path, run, judge, budget
+        self._checks, self._references = checks, references
         self._driver = Driver(host=socket.gethostname(), pid=os.getpid(), born=born(os.getpid()))
         self._tally, self._pace, self._reason, self._why = Tally(), _Pace(), "", ""
         self._machine = Machine()
@@ -212,6 +221,7 @@ class StatusWriter:
                 eta=left / rate if rate else None,
                 running=[self._running(trial, now) for trial in islice(tally.running.values(), SHOWN)],
                 use=use,
+                references=self._references,
             )
 
     def _left_to_search(self, tally: Tally) -> float:

@@ -180,8 +180,8 @@ def _listeners(
     hear: list[Listener] = [outside.listener] if outside.listener else []
     if not store.in_memory:
         folder = store.folder / name
-        checks = settings.checks(references)
-        status = StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks, settings.total_seconds)
+        checks, seconds = settings.checks(references), settings.total_seconds
+        status = StatusWriter(folder / "status.json", name, judge, settings.evaluations, checks, references, seconds)
         hear += [
             stack.enter_context(Log(folder / "log.jsonl", name, judge, outside.log_level)),
             stack.enter_context(LiveWriter(Live(store.database), name, judge.metric, status.status)),
