@@ -10,6 +10,7 @@ store, so that none trains again what another has trained.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
@@ -17,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from _record import record
+from _record import RESULTS, record
 
 import evogan
 
@@ -57,7 +58,7 @@ def recommended(space: str, strategy: str, seed: int, runs: Path) -> list[float]
 def main() -> None:
     asked = os.environ.get("STRATEGIES")
     strategies = asked.split(";") if asked else list(STRATEGIES)
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = json.loads((RESULTS / "knowledge.json").read_text())["results"]  # of other spaces, too
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / "knowledge"
         for space in SPACES:
