@@ -199,7 +199,9 @@ def test_what_a_critic_says_of_images(runs: Path, trained: Path, form: str) -> N
     images = torch.rand(70, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     labels = torch.arange(70) % 5 if critic.classes else None
     scores = torch.tensor(critic.score(images, labels))
-    assert torch.equal(scores, torch.tensor(critic.score(images, labels)))
+    heard: list[float] = []
+    assert torch.equal(scores, torch.tensor(critic.score(images, labels, progress=heard.append)))
+    assert heard == [i / len(heard) for i in range(8 if critic.in_batches else 1)]
     assert critic.in_batches == (form == "batch")
     if form == "batch":
         assert len(critic.score(images[:3])) == 3

@@ -132,7 +132,9 @@ def _scored(
         if asker.classes:
             labels = [asker.classes.index(name) for name in columns["class"]][first:]
     table = pd.DataFrame(columns)[first:].reset_index(drop=True)
-    table["score"] = asker.score(images, labels, seed)
+    with learning(console()) as tell:
+        line = f"{asker.path.name}: {len(images):,} images of '{data}' are ranked"
+        table["score"] = asker.score(images, labels, seed, lambda done: tell(line, done))
     return images, table, dataset.fingerprint
 
 

@@ -7,7 +7,7 @@ batches are as large as in the training and of one data set. Nothing is dropped,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +64,18 @@ class Critic:
 
     @undisturbed()
     @torch.no_grad()
-    def score(self, images: Images | Tensor, labels: Sequence[int] | Tensor | None = None, seed: int = 0) -> Scores:
+    def score(
+        self,
+        images: Images | Tensor,
+        labels: Sequence[int] | Tensor | None = None,
+        seed: int = 0,
+        progress: Callable[[float], None] = lambda done: None,
+    ) -> Scores:
         """Of images, uint8 (N, C, H, W), or floats in [-1, 1]: (N,), higher is more real, in units of its own.
 
         `labels`: (N,), the places of their classes in `classes`; needed by a conditional one. Where it looks at whole
-        batches: the mean over batches in several random orders, which `seed` decides.
+        batches: the mean over batches in several random orders, which `seed` decides. `progress` hears the share
+        that is done.
         Errors: UserError for another form, and for labels that are missing.
         """
         shown, size, channels = torch.as_tensor(images), self.facts["image_size"], self.facts["channels"]
@@ -83,7 +90,8 @@ class Critic:
         seed = derive_seed(read_option("seed", seed, int, low=0, high=LARGEST_SEED), "critic")
         rng, rows = torch.Generator().manual_seed(seed), self._rows if self.in_batches else AT_ONCE
         total, gan = torch.zeros(len(shown), dtype=torch.float64), self._players.gan
-        for _ in range(rounds := ROUNDS if self.in_batches else 1):
+        for done in range(rounds := ROUNDS if self.in_batches else 1):
+            progress(done / rounds)
             order = torch.randperm(len(shown), generator=rng) if self.in_batches else torch.arange(len(shown))
             for own in order.split(rows):
                 beside = order.repeat(-(-rows // len(order)))[: rows - len(own)] if self.in_batches else own[:0]
