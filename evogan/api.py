@@ -68,11 +68,10 @@ def search(
     space: a shipped space, a TOML file, or a `Space`. change: genes of it that are to be others: {"filters": 32} is
     fixed, {"filters": (16, 32)} has these bounds, {"loss": ["hinge", "least_squares"]} these values. data: a name, a
     folder or a file; or an array of images, a pair of images and labels, or a torch Dataset, which is filed with the
-    runs. objective: genome as a dict -> a number to
-    minimise, or a mapping of metrics; with a parameter `fidelity` it can be asked for less than its full effort, with
-    `changes` for genes that are others from shares of it on. Its runs are kept only where `runs` is named, and `task`
-    says what is measured: results are remembered under that name, so give another one when the objective changes. Its
-    fitness is `value` if not said, and winners are not checked.
+    runs. objective: genome as a dict -> a number to minimise, or a mapping of metrics; with a parameter `fidelity` it
+    can be asked for less than its full effort, with `changes` for genes that are others from shares of it on. Its runs
+    are kept only where `runs` is named, and `task` says what is measured: results are remembered under that name, so
+    give another one when the objective changes. Its fitness is `value` if not said, and winners are not checked.
     resources: several of the options below at once (memory in bytes). listener: hears what happens.
     The outcome depends on (seed, window), never on `workers`. A run that exists under `name` goes on.
     Errors: UserError for whatever does not exist or does not fit.

@@ -54,10 +54,8 @@ def find(name: str | Path, place: Place) -> Found:
         return _of_file(path)
     if str(name) in shipped.generators():
         return _of_file(shipped.generator(name))
-    if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
-        kept = place.existing()
-        if name in kept.names():
-            return _of_run(Run(kept, name))
+    if (run := _run(name, place)) is not None:
+        return _of_run(run)
     file = shipped.read_genome(name)
     return Found(file.name, file.title, file.source, file.genome)
 
@@ -96,15 +94,20 @@ def origin_of(name: str | Path, place: Place) -> Path:
 def genome_of(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
     """A published genome, that of a file, or, where nothing else has the name, a run's best, and what is known of the
     images that it was judged on. Errors: UserError."""
-    if isinstance(name, str) and name not in shipped.names("genomes") and place.has_store:
-        kept = place.existing()
-        if name in kept.names():
-            run = Run(kept, name)
-            if run.best is None:
-                raise UserError(f"run '{name}' has no genome that completed")
-            _, task = kept.tasks().get(run.facts.task, ("", {}))
-            return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
+    if (run := _run(name, place)) is not None:
+        if run.best is None:
+            raise UserError(f"run '{name}' has no genome that completed")
+        _, task = run.store.tasks().get(run.facts.task, ("", {}))
+        return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
     return shipped.read_genome(name).genome, {}
+
+
+def _run(name: str | Path, place: Place) -> Run | None:
+    """Where no published genome has the name."""
+    if not isinstance(name, str) or name in shipped.names("genomes") or not place.has_store:
+        return None
+    kept = place.existing()
+    return Run(kept, name) if name in kept.names() else None
 
 
 def _of_file(path: Path) -> Found:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from evogan.engine.executors.base import Evaluate, Report, Watch, evaluate_safely
-from evogan.engine.executors.memory import capped, free_memory
+from evogan.engine.executors.memory import capped, free_memory, machine_memory
 from evogan.trial import Evaluation, Limits, Stopped, Trial
 
 
@@ -19,7 +19,8 @@ class LocalExecutor:
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
         self._queue: deque[Trial] = deque()
-        self._memory = free_memory()
+        whole = machine_memory()  # in tenths of it, so that as much is offered next time
+        self._memory = whole * math.floor(10 * free_memory() / whole) / 10
 
     def limits(self) -> Limits:
         return Limits(memory=self._memory)
@@ -35,7 +36,7 @@ class LocalExecutor:
             if watch(Report("progress", trial, point=point, grid=grid)):
                 raise Stopped
 
-        with capped(math.inf if _cuda() else self._memory):
+        with capped(math.inf if _cuda() else free_memory()):
             evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
         if evaluation.status == "out_of_memory":
             evaluation = replace(evaluation, limits=self.limits())

@@ -22,10 +22,9 @@ def machine_memory() -> float:
 
 
 def free_memory() -> float:
-    """Bytes that this process may have in all, in whole tenths of the machine's, so that it is the same next time."""
-    memory, mine = machine_memory(), psutil.Process().memory_info().rss - mapped()
-    free = min(memory, float(psutil.virtual_memory().available + mine))
-    return memory * max(1, math.floor(10 * free / memory)) / 10
+    """Bytes that this process may have in all: what it has, and what nobody has."""
+    mine = psutil.Process().memory_info().rss - mapped()
+    return min(machine_memory(), float(psutil.virtual_memory().available + mine))
 
 
 @contextmanager
