@@ -183,6 +183,10 @@ def allotted(settings: SearchSettings) -> Resources:
             resources = replace(resources, gpus_per_trial="auto")
         if settings.gan.device == "cpu" and resources.gpus_per_trial:
             raise UserError("gpus_per_trial needs device cuda")
+        one = settings.gan.device.removeprefix("cuda:")
+        if one != settings.gan.device and (resources.gpus_per_trial or not resources.in_process):  # Ray numbers them
+            several = f"CUDA_VISIBLE_DEVICES={one}, and device cuda"
+            raise UserError(f"device cuda:{one} is for one worker without limits; for several: {several}")
     return resources
 
 

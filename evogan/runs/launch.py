@@ -152,7 +152,7 @@ def _make_executor(
     most, alone = int(resources.fuse), cast(FusingEvaluate, evaluate)
     if most > 1:
         evaluate = EvaluateBundles(alone)
-    if resources.ray is None and resources.workers == 1 and not resources.watched:
+    if resources.in_process:
         return fusing(LocalExecutor(evaluate)), lambda store, task: None
     check_entered(settings, plugins)
     from evogan.engine.executors.on_ray import RayExecutor

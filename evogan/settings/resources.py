@@ -66,6 +66,11 @@ class Resources:
             raise UserError(f"gpus_per_trial must be a share in (0, 1], a whole number, or auto, not {gpus:g}")
 
     @property
+    def in_process(self) -> bool:
+        """Whether trials run one after another in the process that asks for them, for which Ray is not needed."""
+        return self.ray is None and self.workers == 1 and not self.watched
+
+    @property
     def watched(self) -> bool:
         """Whether a trial may have to be ended from outside, which nothing in its own process can do."""
         return any(limit is not None for limit in (self.memory_per_trial, self.time_limit, self.stall_limit))

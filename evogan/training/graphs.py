@@ -101,4 +101,4 @@ def graphs(device: torch.device) -> Graphs:
 def upload(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
     """A tensor on the device, which is not waited for."""
     tensor = torch.tensor(values, dtype=dtype)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

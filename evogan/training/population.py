@@ -39,6 +39,9 @@ class Population:
         }
         self._blocks = {player: _Blocks(player, trainers) for player in self._optimizers}
         self.graphs = graphs(trainers[0].device)
+        self._autocast = trainers[0].autocast
+        if trainers[0].device.type == "cpu":  # where half of what is mapped goes by autocast, and the types do not fit
+            self._autocast = torch.autocast("cpu", enabled=False)
         self._programs = [trainer.rounds.program(trainer.iteration) for trainer in trainers]
         self._places = [0] * len(trainers)  # in the program, of the iteration that is under way
         self._sums: dict[str, _Sums] = {}
@@ -104,7 +107,7 @@ class Population:
             self._optimizers[player].step(weights, gradient, rates, who)
 
         batch = self._blocks[player].batch(due, taken, everyone)
-        losses = self._stack.step(player, batch, who, descend, self._members[0].autocast)
+        losses = self._stack.step(player, batch, who, descend, self._autocast)
         if player not in self._sums:
             self._sums[player] = _Sums(losses, len(self._members))
         self._sums[player].add(losses, who)

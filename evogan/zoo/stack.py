@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from evogan.families import family_of
 from evogan.genes import AUTOENCODING, GENES
@@ -52,6 +53,9 @@ class Stack:
             raise ValueError("GANs of different shapes cannot be stacked")
         template: Stackable = gans[0].stand_in(gans)
         self._template, members = _Mapped(template), [_Mapped(gan) for gan in gans]
+        for module in self._template.modules():
+            if isinstance(module, _BatchNorm):  # which, mapped, may not take bfloat16 beside float32
+                module.register_forward_pre_hook(_in_float)
         self._numbers = _numbers(self._template, members)
         self.parameters: dict[str, Tensor] = {}
         self._layouts: dict[str, list[tuple[str, torch.Size]]] = {}
@@ -150,6 +154,11 @@ class _Mapped(nn.Module):
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _in_float(module: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+    (x,) = given
+    return (x.float() if x.dtype == torch.bfloat16 else x,)
 
 
 def _take(tensor: Tensor, who: Tensor | None) -> Tensor:

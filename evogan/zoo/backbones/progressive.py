@@ -157,7 +157,8 @@ class GrowingGenerator(generator.Generator):
             x = block(s, x)
         images = self._image(last, x)
         if fade:
-            images = torch.lerp(resize("nearest", images), self._image(last + 1, block(last + 1, x)), fade)
+            before, grown = resize("nearest", images), self._image(last + 1, block(last + 1, x))
+            images = torch.lerp(before, grown.to(before.dtype), fade)  # CUDA's autocast resizes in float32
         return resize("nearest", images, self.m * 2**self.k // images.shape[-1])
 
     def _image(self, s: int, x: Tensor) -> Tensor:
