@@ -220,8 +220,8 @@ def train(
     if players is not None:
         task = replace(task, origin=players.digest)
         say(players.describe(problem.dataset))
-    say(problem.contents)
-    say(problem.judged_by)
+    for line in problem.lines:
+        say(line)
     kept = place.open()
     kept.database.on_wait = lambda reason: say(f"waiting: {reason}")
     choice = Choice((problem.natural,)) if problem.dataset.language and problem.natural else Choice()

@@ -19,7 +19,9 @@ from evogan import Gene, Space, UserError
 from evogan.engine import Event
 from evogan.export.code.compare import default
 from evogan.genes import GENES
+from evogan.runs.gans import GANProblem
 from evogan.runs.seeds import read_seeds
+from evogan.settings.gan import GANSettings
 from evogan.space import load_space
 from tests.conftest import NARROW, mixed_space, score
 
@@ -462,3 +464,12 @@ def test_what_is_no_seed_is_refused(given: object, message: str) -> None:
 def test_a_hole_is_no_default() -> None:
     with pytest.raises(UserError, match="seed genome 'seed': gene 'clip' is nan, although it applies"):
         read_seeds({"clip": np.nan}, load_space("wdcgan"))
+
+
+def test_a_gpu_that_is_not_used_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = GANProblem(GANSettings.of(data="digits"))
+    assert not any("GPU" in line for line in problem.lines)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a large one")
+    assert "a GPU, too, a large one: --device cuda" in problem.lines[-1]
+    assert not any("GPU" in line for line in GANProblem(GANSettings.of(data="digits", device="cuda")).lines)

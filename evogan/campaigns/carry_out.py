@@ -60,7 +60,7 @@ def run_campaign(
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     problems = [plan.problem for plan in settled.values()]
-    for line in dict.fromkeys(line for problem in problems for line in (problem.contents, problem.judged_by)):
+    for line in dict.fromkeys(line for problem in problems for line in problem.lines):
         say(line)
     for planned in campaign.runs:
         if planned.name in settled:

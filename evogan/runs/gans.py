@@ -135,6 +135,16 @@ class GANProblem:
         """A line about the features."""
         return self.features.describe()
 
+    @property
+    def lines(self) -> list[str]:
+        """What is said where trainings begin."""
+        import torch
+
+        found = [self.contents, self.judged_by]
+        if self.gan.device == "cpu" and torch.cuda.is_available():
+            found.append(f"trained on the CPU; there is a GPU, too, {torch.cuda.get_device_name()}: --device cuda")
+        return found
+
     def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
         """Read the data; the task, and what evaluates trials of it. `here`: they run on this machine's devices."""
         from evogan.evaluation.evaluator import GANEvaluator, check_device

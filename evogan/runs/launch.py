@@ -110,7 +110,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         learned = str(knowledge) if settings.learn_from else ""
         if outside.watch:
             stack.enter_context(LivePage(store.folder, place.url, name, say))
-        for line in filter(None, (problem.contents, problem.judged_by, learned)):
+        for line in (*problem.lines, *filter(None, [learned])):
             say(line)
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         loop = Loop(

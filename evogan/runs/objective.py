@@ -59,6 +59,7 @@ class ObjectiveProblem:
 
     gan = None
     contents = judged_by = ""
+    lines: Sequence[str] = ()
 
     def __init__(self, objective: Objective, name: str) -> None:
         self.objective, self._name = objective, name
