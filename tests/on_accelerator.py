@@ -1,11 +1,13 @@
 """GANs trained and judged on the device of `accelerator`: prints what became of each, as JSON.
 
-python -m tests.on_accelerator
+python -m tests.on_accelerator          in half a minute, some of each kind
+python -m tests.on_accelerator --all    all of images, alone and, if possible, together; one of every family judged
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,7 +26,8 @@ from evogan.settings.gan import GANSettings
 from evogan.shipped import read_genome
 from evogan.training import Population, State, Trainer
 from evogan.trial import Trial
-from tests.fields import streams
+from evogan.zoo.stack import shape
+from tests.fields import OF_IMAGES, streams
 from tests.test_population import CLASSES, IMAGES, LABELS, others, run_all, small
 
 ITERATIONS = 5
@@ -40,6 +43,15 @@ JUDGED: dict[str, dict[str, Any]] = {
     "pix2pix": {"pairs": "edges"},
     "points_gan": {"data": "ring"},
     "mle_lstm": {"data": "oracle"},
+}
+MORE_JUDGED: dict[str, dict[str, Any]] = {
+    "bigan": {},
+    "lapgan": {},
+    "triple_gan": {"labels": 50},
+    "cogan": {"domains": "negative"},
+    "cyclegan": {"domains": "negative"},
+    "stackgan": {"conditions": "captions:words", "image_size": 20},
+    "seqgan": {"data": "oracle"},
 }
 
 
@@ -86,7 +98,7 @@ def judged(name: str) -> str:
     asked = {"data": "digits", "kimg": 0.1, "samples": 64, "device": str(DEVICE), "precision": "bf16"}
     genome = GENES.read(small(read_genome(name).genome))
     with mock.patch.object(evaluator, "check_device", lambda name, here=True: torch.device(name)):
-        task, evaluate = GANProblem(GANSettings.of(**asked | JUDGED[name])).prepare()
+        task, evaluate = GANProblem(GANSettings.of(**asked | (JUDGED | MORE_JUDGED)[name])).prepare()
     evaluation = evaluate(Trial(genome, "key", task, whole=True))
     return "" if evaluation.status == "completed" else f"{evaluation.status}: {evaluation.reason}"
 
@@ -100,12 +112,15 @@ def becomes_of(case: Callable[[], str]) -> str:
         return traceback.format_exc()
 
 
-CASES = {
-    **{f"alone {name}": partial(alone, name) for name in ALONE},
-    **{f"together {name}": partial(together, name) for name in TOGETHER},
-    **{f"judged {name}": partial(judged, name) for name in JUDGED},
-}
+def cases(everything: bool) -> dict[str, Callable[[], str]]:
+    stacked = [name for name in OF_IMAGES if shape(small(read_genome(name).genome)) is not None]
+    return {
+        **{f"alone {name}": partial(alone, name) for name in (OF_IMAGES if everything else ALONE)},
+        **{f"together {name}": partial(together, name) for name in (stacked if everything else TOGETHER)},
+        **{f"judged {name}": partial(judged, name) for name in (JUDGED | MORE_JUDGED if everything else JUDGED)},
+    }
+
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({name: becomes_of(case) for name, case in CASES.items()}))
+    print(json.dumps({name: becomes_of(case) for name, case in cases("--all" in sys.argv).items()}, indent=1))
