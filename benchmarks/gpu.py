@@ -164,7 +164,9 @@ def iterations(genes: Mapping[str, Any], kimg: float = KIMG) -> float:
 def operations(s: Scale, subject: str, filters: int) -> float:
     """Floating-point operations of the mean trial."""
     all_steps = [genome(subject, filters, i, s.critic_steps) for i in range(s.critic_steps)]
-    return statistics.mean(flops_per_iteration(genes, s.size, 1) * iterations(genes) for genes in all_steps)
+    return statistics.mean(
+        flops_per_iteration(genes, image_fields(s.size, 1)) * iterations(genes) for genes in all_steps
+    )
 
 
 def subjects(s: Scale) -> dict[str, tuple[str, int]]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from evogan.data.language import Language
 from evogan.errors import UserError, one_line
 from evogan.families import Field
+from evogan.files.processes import machine_memory
 
 Images = npt.NDArray[Any]  # uint8 (N, C, H, W), 0..255; of points float32 (N, 2, 1, 1), of sequences int32 (N, T)
 Labels = npt.NDArray[np.int64]  # (N,), 0..classes-1
@@ -254,6 +254,6 @@ def _add(sha: Any, array: npt.NDArray[Any]) -> None:
 
 def check_fits(what: str, size: int) -> None:
     """Errors: UserError if so many bytes are more than the memory of this machine."""
-    memory = psutil.virtual_memory().total
+    memory = machine_memory()
     if size > memory:
         raise UserError(f"{what}: {size / 1e9:,.1f} GB, more than the {memory / 1e9:,.1f} GB that this machine has")

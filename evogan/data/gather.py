@@ -10,12 +10,12 @@ from time import monotonic
 from typing import BinaryIO
 
 import numpy as np
-import psutil
 
 from evogan.data import kept
 from evogan.data.dataset import Images, check_fits
 from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError
+from evogan.files.processes import machine_memory
 
 AMPLE = 0.25  # of the machine's memory
 LONG, EVERY = 2.0, 0.5  # seconds before a word, and from one to the next
@@ -88,7 +88,7 @@ def _room(
         try:
             return stack.enter_context(kept.made(path, shape))
         except UserError:
-            if size > psutil.virtual_memory().total * AMPLE:
+            if size > machine_memory() * AMPLE:
                 raise
             notes.append(f"kept in memory, since nothing can be kept in '{path.parent}'")
     check_fits(f"{shape[0]:,} images of {shape[3]}x{shape[2]}", size)

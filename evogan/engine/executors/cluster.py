@@ -22,6 +22,7 @@ from evogan.engine.executors import ray_private
 from evogan.engine.executors.local_cluster import LocalCluster, living_nodes
 from evogan.errors import UserError
 from evogan.files.mapped import sent_whole
+from evogan.files.processes import machine_memory
 from evogan.settings.resources import Resources, host_and_port
 
 ANSWER = 10.0  # seconds that an address has to answer
@@ -99,7 +100,7 @@ def connect(resources: Resources) -> Cluster:
         if resources.ray is not None:
             return Joined(resources.ray, quiet)
         workers = resources.workers or max(1, (psutil.cpu_count() or 1) // resources.threads)
-        return LocalCluster(workers * resources.threads, int(psutil.virtual_memory().total * 0.9), quiet)
+        return LocalCluster(workers * resources.threads, int(machine_memory() * 0.9), quiet)
 
 
 def leave(cluster: Cluster) -> None:

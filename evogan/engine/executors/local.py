@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from evogan.engine.executors.base import Evaluate, Report, Watch, evaluate_safely
-from evogan.engine.executors.memory import capped, free_memory, machine_memory
+from evogan.engine.executors.memory import capped, free_memory
+from evogan.files.processes import machine_memory
 from evogan.trial import Evaluation, Limits, Stopped, Trial
 
 

@@ -11,14 +11,7 @@ from pathlib import Path
 
 import psutil
 
-
-def machine_memory() -> float:
-    """Bytes of the machine, or of the container."""
-    memory = psutil.virtual_memory().total
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if Path(path).is_file() and (limit := Path(path).read_text().strip()).isdigit():
-            memory = min(memory, int(limit))
-    return float(memory)
+from evogan.files.processes import machine_memory
 
 
 def free_memory() -> float:

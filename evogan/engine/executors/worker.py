@@ -17,8 +17,9 @@ import ray
 from ray.util import get_node_ip_address
 
 from evogan.engine.executors.base import Evaluate, evaluate_safely
-from evogan.engine.executors.memory import capped, forget_peak, machine_memory, mapped, peak
+from evogan.engine.executors.memory import capped, forget_peak, mapped, peak
 from evogan.errors import summary
+from evogan.files.processes import machine_memory
 from evogan.trial import Evaluation, Stopped, Trial
 
 LOOK = 0.1  # seconds between looks at the memory of a trial
