@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from evogan.errors import UserError
 from evogan.genes import GENES
-from evogan.genome import MOST, Gene, GeneTable, Genome, TableGene, plain
+from evogan.genome import MOST, Gene, GeneTable, Genome, TableGene, any_of, plain
 from evogan.report.tables import genes_page
 from evogan.shipped import names, read_genome
 from evogan.stable import derive_seed, digest
@@ -316,6 +316,12 @@ def test_published_genomes_can_be_read(name: str) -> None:
     assert file.title
     assert file.source
     assert GENES.read(file.genome) == file.genome
+
+
+def test_a_condition_of_many_numbers_is_said_in_few_words() -> None:
+    with pytest.raises(UserError, match="'mutual_information' applies only when code_categories is 1 to 1000$"):
+        GENES.read({"family": "inference", "encoder": "head", "code_categories": 0, "mutual_information": 1.0})
+    assert any_of((1, 2, 4)) == "1 or 2 or 4" and any_of((True, False)) == "True or False" and any_of((0.1,)) == "0.1"
 
 
 def test_the_reference_is_the_books_individual() -> None:

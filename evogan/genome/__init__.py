@@ -4,7 +4,7 @@ from evogan.genome.gene import MOST, Gene
 from evogan.genome.genome import Change, Genome
 from evogan.genome.schedule import Schedule
 from evogan.genome.table import Conflict, GeneTable, TableGene
-from evogan.genome.values import LARGEST, Value, When, a_value, holds, plain, same, some_values
+from evogan.genome.values import LARGEST, Value, When, a_value, any_of, holds, plain, same, some_values
 
 __all__ = [
     "LARGEST",
@@ -19,6 +19,7 @@ __all__ = [
     "Value",
     "When",
     "a_value",
+    "any_of",
     "holds",
     "plain",
     "same",

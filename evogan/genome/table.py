@@ -10,7 +10,7 @@ from evogan.errors import UserError, unknown
 from evogan.genome.gene import Gene
 from evogan.genome.genome import Genome
 from evogan.genome.schedule import Schedule, then
-from evogan.genome.values import Value, When, holds, same
+from evogan.genome.values import Value, When, any_of, holds, same
 from evogan.stable import digest
 
 Acts = Literal["form", "loss", "number", "input"]
@@ -95,9 +95,7 @@ class GeneTable(Mapping[str, TableGene]):
         active = self.complete(genome)
         for name in genome:
             if name not in active:
-                needs = " and ".join(
-                    f"{parent} is {' or '.join(map(str, options))}" for parent, options in self[name].when.items()
-                )
+                needs = " and ".join(f"{parent} is {any_of(options)}" for parent, options in self[name].when.items())
                 raise UserError(f"gene '{name}' applies only when {needs}")
         for conflict in self.conflicts:
             if holds(conflict.values, active):

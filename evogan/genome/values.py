@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evogan.errors import UserError, shown
@@ -38,6 +38,15 @@ def holds(when: When, values: Mapping[str, Value]) -> bool:
     return all(
         name in values and any(same(values[name], allowed) for allowed in options) for name, options in when.items()
     )
+
+
+def any_of(options: Sequence[Value]) -> str:
+    """In words: "a or b", or "1 to 1000" of whole numbers without a gap."""
+    if len(options) > 2 and all(type(value) is int for value in options):
+        low, high = int(min(options)), int(max(options))
+        if sorted(options) == list(range(low, high + 1)):
+            return f"{low} to {high}"
+    return " or ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in options)
 
 
 def a_value(given: object, where: str) -> Value:

@@ -14,7 +14,7 @@ from evogan.engine import Told
 from evogan.engine.history import RunHistory
 from evogan.evaluation.flags import named
 from evogan.genes import GENES
-from evogan.genome import GeneTable, Genome
+from evogan.genome import GeneTable, Genome, any_of
 from evogan.genome.schedule import in_words
 from evogan.report import facts
 from evogan.report.facts import metric_name, short, trainings
@@ -368,7 +368,7 @@ def genes(table: GeneTable) -> Table:
             gene.name,
             gene.domain,
             gene.default,
-            "\n".join(f"{parent} = {' or '.join(map(short, options))}" for parent, options in gene.when.items()),
+            "\n".join(f"{parent} = {any_of(options)}" for parent, options in gene.when.items()),
             gene.meaning,
             gene.source,
         )
@@ -403,7 +403,7 @@ def genes_page(table: GeneTable) -> str:
         "|---|---|---|---|---|---|",
     ]
     for gene in table.values():
-        when = "; ".join(f"`{parent}` is {' or '.join(map(short, options))}" for parent, options in gene.when.items())
+        when = "; ".join(f"`{parent}` is {any_of(options)}" for parent, options in gene.when.items())
         cells = (f"`{gene.name}`", gene.domain, short(gene.default), when, gene.meaning, gene.source)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     lines += ["", "## What may change during a training", "", "By a [schedule](strategies.md#schedules), but not to 0"]
