@@ -16,7 +16,14 @@ from tests.golden import make
 
 RUNS = (*make.OBJECTIVES, "digits")
 STATES = ("finished", "stopped")
-TABLES = ("digits-wdcgan_wide", "digits-wgan_gp", "fashion_mnist_8-wdcgan_wide", "mnist-wdcgan", "mnist_8-wdcgan_wide")
+TABLES = (
+    "digits-modern",
+    "digits-wdcgan_wide",
+    "digits-wgan_gp",
+    "fashion_mnist_8-wdcgan_wide",
+    "mnist-wdcgan",
+    "mnist_8-wdcgan_wide",
+)
 ANOTHER = "ValueError: the state of another training"  # made where numbers are rounded otherwise
 
 

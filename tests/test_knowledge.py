@@ -191,6 +191,7 @@ def sources(*names: str, own: Own = OTHERS, fitness: str = "fid") -> set[str]:
 def test_own_data_are_left_out_unless_they_are_named() -> None:
     assert sources("tables") == set(shipped.names("benchmarks/tables"))
     assert sources("auto", own=Own(frozenset({"mnist"}), True)) == {
+        "digits-modern",
         "digits-wdcgan_wide",
         "digits-wgan_gp",
         "fashion_mnist_8-wdcgan_wide",
