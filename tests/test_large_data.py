@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from evogan.data import Dataset, DataSpec, kept, load_dataset
 from evogan.data.resize import resize
 from evogan.errors import UserError
 from evogan.files.mapped import Mapped, sent_whole
+from tests.forked import Popen
 from tests.test_data import pixels, refuses, save_image
 
 IMAGES = pixels(60, 16, 16, 3)
@@ -132,15 +134,20 @@ def test_a_pickle_names_the_file(folder: Path, cache: Path) -> None:
 # --- faults
 
 
-def _loaded(folder: Path) -> str:
-    return load(folder).fingerprint
+LOADING = """
+import sys
+from evogan.data import DataSpec, kept, load_dataset, pictures
+kept.LARGE, pictures.AT_ONCE = 1000, 1
+print(load_dataset(DataSpec(sys.argv[1])).fingerprint)
+"""
 
 
 @pytest.mark.fault
 def test_two_at_once(folder: Path, cache: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        assert len({*pool.map(_loaded, [folder, folder])}) == 1
-    assert len(list(cache.iterdir())) == 1
+    command = [sys.executable, "-c", LOADING, str(folder)]
+    two = [Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert {process.communicate()[0].strip() for process in two} == {load(folder).fingerprint}
+    assert [process.returncode for process in two] == [0, 0] and len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.fault
