@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,8 @@ CASES = ["alone", "together", "judged"]
 @pytest.fixture(scope="module")
 def found() -> Mapping[str, str]:
     """In a process of its own, whose torch has the device."""
-    done = subprocess.run([sys.executable, "-m", "tests.on_accelerator"], capture_output=True, text=True, check=True)
+    command, root = [sys.executable, "-m", "tests.on_accelerator"], Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 

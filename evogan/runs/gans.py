@@ -142,7 +142,7 @@ class GANProblem:
 
         found = [self.contents, self.judged_by]
         if self.gan.device == "cpu" and torch.cuda.is_available():
-            found.append(f"trained on the CPU; there is a GPU, too, {torch.cuda.get_device_name()}: --device cuda")
+            found.append("trained on the CPU; this machine has a GPU, too: --device cuda")
         return found
 
     def prepare(self, here: bool = True) -> tuple[GANTask, GANEvaluator]:
