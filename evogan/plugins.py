@@ -34,6 +34,11 @@ class Plugins:
         installed = [entry.module for entry in entry_points(group=GROUP)]
         self.names = tuple(dict.fromkeys(map(_import, [*installed, *names])))
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """By name, of the source of each: that of a package is all of its modules."""
+        return {name: _digest(name) for name in self.names}
+
     def __reduce__(self) -> tuple[type[Plugins], tuple[Any, ...]]:
         return Plugins, (self.names,)
 
@@ -95,6 +100,13 @@ def _import(name: str) -> str:
         raise UserError(f"plugin '{name}' cannot be imported: {summary(error)}") from None
     _IMPORTED.add(name)
     return name
+
+
+def _digest(name: str) -> str:
+    found = sys.modules[name].__file__ if name in sys.modules else name
+    path = Path(found or "")
+    sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    return digest([source.read_bytes().hex() for source in sources if source.is_file()])
 
 
 def _import_file(path: Path) -> None:

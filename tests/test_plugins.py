@@ -320,6 +320,39 @@ def test_what_crashed_in_a_plugin_is_tried_again_by_the_next_run(tmp_path: Path)
     assert again.returncode == 0 and "2 cached" in again.stderr, again.stderr
 
 
+def test_that_results_of_an_edited_plugin_answer_is_said_once(mine: Path, tmp_path: Path) -> None:
+    search = f"wdcgan --plugin mine.py --strategy centre --evaluations 2 {SMALL}".replace("--json", "")
+
+    def said(command: str) -> str:
+        done = shell(command, tmp_path)
+        assert done.returncode == 0, done.stderr
+        return "".join(line for line in done.stderr.splitlines() if "has changed" in line)
+
+    assert said(f"search {search} --name own") == ""
+    assert said(f"search {search} --name same") == ""
+    mine.write_text(mine.read_text() + "\n# another\n")
+    assert said("resume own --evaluations 3").startswith(
+        f"plugin '{mine}' has changed since run 'same': what completed"
+    )
+    assert said("resume own --evaluations 4") == said(f"search {search} --name next") == ""
+    mine.write_text(mine.read_text() + "\n# a third\n")
+    assert "has changed since run" in said(f"search {search} --name last")
+    assert said(f"search {search} --name last") == ""
+
+
+def test_a_package_is_all_of_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "packed_plugin" / "inner.py"
+    inner.parent.mkdir()
+    (inner.parent / "__init__.py").touch()
+    inner.write_text("A = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins = Plugins(["packed_plugin"])
+    before = plugins.digests
+    assert plugins.digests == before
+    inner.write_text("A = 2")
+    assert plugins.digests != before
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -201,6 +201,7 @@ class RunDocument(TypedDict, total=False):
     gan: GANFacts | None
     resources: dict[str, Any]
     plugins: list[str]
+    plugin_digests: dict[str, str]
     table: str | None
     kind: str | None
     fingerprint: str | None

@@ -223,6 +223,19 @@ def _check_budget(run: RunHistory, document: Mapping[str, Any]) -> None:
             raise UserError(f"run '{run.name}' has spent {spent[-1]:.6g} {budget}{of} already: no budget of {limit:g}")
 
 
+def edited(store: Store, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Lines about plugins that no run read as they are, though one read them."""
+    for name, now in facts.get("plugin_digests", {}).items():
+        runs = {run: document for run, document in store.runs().items() if document["task"] == facts["task"]}
+        read = {run: document.get("plugin_digests", {}).get(name) for run, document in runs.items()}
+        before = [run for run, then in read.items() if then is not None]
+        if before and now not in read.values():
+            yield (
+                f"plugin '{name}' has changed since run '{before[-1]}': what completed with it then is not trained "
+                "anew (give what has changed another name, or take another folder of runs)"
+            )
+
+
 def as_json(document: Mapping[str, Any]) -> dict[str, Any]:
     """As it is read back."""
     read: dict[str, Any] = json.loads(json.dumps(document))
@@ -238,6 +251,7 @@ def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]
         "judged_by",
         "knowledge",
         "plugins",
+        "plugin_digests",
         "space.description",
         "gan.data",
         "gan.data_dir",

@@ -27,7 +27,7 @@ from evogan.genome import Genome
 from evogan.monitor import LEVELS, LiveWriter, Log, MLflow, StatusWriter, TensorBoard, all_of
 from evogan.monitor.page import LivePage
 from evogan.plugins import Plugged, Plugins
-from evogan.runs.checks import allotted, as_json, check, check_entered, check_same
+from evogan.runs.checks import allotted, as_json, check, check_entered, check_same, edited
 from evogan.runs.objective import ObjectiveEvaluator
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan
@@ -78,7 +78,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
     facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
     facts |= {"features": task.features if isinstance(task, GANTask) else "", "judged_by": problem.judged_by}
     if plan.plugins and plan.plugins.names:
-        facts["plugins"] = list(plan.plugins.names)
+        facts |= {"plugins": list(plan.plugins.names), "plugin_digests": plan.plugins.digests}
     sources = plan.sources(place) if begins else []
     with ExitStack() as stack:
         executor, learn = _make_executor(evaluate, settings, plan.plugins)
@@ -95,6 +95,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         facts["reference"] = [[ref, space.key(genome), dict(genome)] for ref, genome in references]
         if knowledge:
             facts["knowledge"] = knowledge.document()
+        edits = list(edited(store, facts))
         _register(store, name, {**asdict(settings), **facts})
         if knowledge:
             strategy.learn(knowledge)
@@ -110,7 +111,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         learned = str(knowledge) if settings.learn_from else ""
         if outside.watch:
             stack.enter_context(LivePage(store.folder, place.url, name, say))
-        for line in (*problem.lines, *filter(None, [learned])):
+        for line in (*problem.lines, *filter(None, [learned]), *edits):
             say(line)
         pruner = None if settings.pruner is None else Pruner(settings.pruner, judge)
         loop = Loop(
@@ -205,6 +206,6 @@ def _register(store: Store, name: str, document: dict[str, Any]) -> None:
         return
     known = store.run(name)
     check_same(store, name, document)
-    changed = {part: document[part] for part in MAY_CHANGE}
-    if changed != {part: known.get(part) for part in MAY_CHANGE}:
+    changed = {part: document[part] for part in (*MAY_CHANGE, "plugin_digests") if part in document}
+    if changed != {part: known.get(part) for part in changed}:
         store.extend_run(name, changed)
