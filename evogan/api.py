@@ -29,7 +29,7 @@ from evogan.runs.place import IN_MEMORY, Place
 from evogan.runs.plan import Plan, settle
 from evogan.runs.run import Run
 from evogan.settings import GANSettings, Output, Resources, SearchSettings
-from evogan.settings.doors import RESUME, SEARCH, TRAIN, picked
+from evogan.settings.doors import OF_DATA, RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
 from evogan.space import Change, Space, altered, load_space
 from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
@@ -163,7 +163,7 @@ def open_run(
 @undisturbed()
 def train(
     genome: str | Path | Mapping[str, Value] | None = None,
-    data: Data = GANSettings.data,
+    data: Data | None = None,
     *,
     origin: str | Path | None = None,
     change: Mapping[str, Value] | None = None,
@@ -176,18 +176,18 @@ def train(
 ) -> tuple[Evaluation, Path]:
     """Train one genome, or find it trained: its evaluation, and the folder of its generator and samples.
 
-    genome: a published one's name, a TOML file, the name of a run (its best), or genes. data: as for `search`. origin:
-    in place of a genome the players.safetensors or generator.safetensors of a training, its folder, or the name of a
-    run (its best): a training of its own begins with these networks, on the same data or on others. change: genes to
-    change; of an origin only what its networks do not depend on. page: write `train.html` into the folder, and while it
-    trains `live.png` there, samples of now; a text is what the page calls the GAN. every: thousands of real images from
-    one such grid to the next, 0 for none; without a page there are some only if it is said. Neither changes the
-    training. `say` gets lines about the data, what judges and the grid, `listener` hears how far it is. Errors:
-    UserError.
+    genome: a published one's name, a TOML file, the name of a run (its best), or genes. data: as for `search`; if they
+    are not said those of the run, judged as there, and else digits. origin: in place of a genome the
+    players.safetensors or generator.safetensors of a training, its folder, or the name of a run (its best): a training
+    of its own begins with these networks, on the same data or on others. change: genes to change; of an origin only
+    what its networks do not depend on. page: write `train.html` into the folder, and while it trains `live.png` there,
+    samples of now; a text is what the page calls the GAN. every: thousands of real images from one such grid to the
+    next, 0 for none; without a page there are some only if it is said. Neither changes the training. `say` gets lines
+    about the data, what judges and the grid, `listener` hears how far it is. Errors: UserError.
     """
     from evogan.evaluation.look import Look
     from evogan.evaluation.players import read_players
-    from evogan.export.found import genome_of, origin_of
+    from evogan.export.found import genome_of, origin_of, settings_of
     from evogan.families.build import check
 
     _plugins(asked)
@@ -210,7 +210,7 @@ def train(
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     every = read_option("every", every, float | None, low=0)
     tell = _teller(listener) if listener else lines(say)
-    settings = GANSettings.of(data=_filed(data, asked), **picked(GANSettings, asked))
+    settings = _judging(data, asked, settings_of(genome if players is None else origin, place))
     problem = GANProblem(settings, place.features, tell)
     if players is not None:
         players.check_served(problem.dataset)
@@ -279,7 +279,7 @@ def _write_page(
 @undisturbed()
 def evaluate(
     generator: str | Path,
-    data: str | Path = GANSettings.data,
+    data: str | Path | None = None,
     *,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
@@ -288,16 +288,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Score a trained generator against the images of a data set, by every measure. `say` and `tell` as of `train`.
 
-    generator: as of `load`. A conditional one is asked for its classes in turn, and judged by them where they are those
-    of the data. Codes are judged by all held-out images. Errors: UserError.
+    generator: as of `load`. data: as of `train`. A conditional one is asked for its classes in turn, and judged by them
+    where they are those of the data. Codes are judged by all held-out images. Errors: UserError.
     """
     import torch
 
+    from evogan.export.found import settings_of
     from evogan.fitness.load import scorer_of
 
     _plugins(asked)
     place = Place.of(asked.get("runs"), asked.get("store"))
-    problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), place.features, tell or lines(say))
+    settings = _judging(data, asked, settings_of(generator, place))
+    problem = GANProblem(settings, place.features, tell or lines(say))
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator, runs=place.folder, store=place.url)
     dataset, samples = problem.dataset, problem.gan.samples
@@ -530,6 +532,15 @@ def _plugins(asked: Mapping[str, Any], recorded: Sequence[str] = ()) -> Plugins:
     named = asked.get("plugins", ())
     expect("plugins", named, (list, tuple), "a list of modules and .py files")
     return Plugins([*recorded, *(read_option("plugins", name, str) for name in named)])
+
+
+def _judging(data: Data | None, asked: Mapping[str, Any], run: GANSettings | None) -> GANSettings:
+    """What is asked for; where no data are, on those of the run and judged as there."""
+    said = {name: value for name, value in picked(GANSettings, asked).items() if value is not None}
+    if data is not None:
+        return GANSettings.of(**said | {"data": _filed(data, asked)})
+    known = {} if run is None else {name: getattr(run, name) for name in OF_DATA if name not in said}
+    return replace(GANSettings.of(**said), **known)
 
 
 def _filed(data: Data, asked: Mapping[str, Any]) -> str | Path:

@@ -166,6 +166,42 @@ def test_a_run_is_trained_on_by_its_name(run: evogan.Run) -> None:
         train(runs, "second")
 
 
+def test_what_a_run_was_judged_on_need_not_be_said_again(tmp_path: Path) -> None:
+    """Its data with all that was said of them, and its judge; where others are named, nothing of both is taken over."""
+    how = {"image_size": 12, "classes": ("0", "7"), "samples": 60}
+    evogan.search(
+        NARROW,
+        evaluations=1,
+        kimg=0.1,
+        strategy="random",
+        learn_from="none",
+        finalists=0,
+        workers=1,
+        name="first",
+        runs=tmp_path,
+        **how,
+    )
+    same = {"kimg": 0.1, "runs": tmp_path}
+
+    def task(**asked: Any) -> dict[str, Any]:
+        _, folder = evogan.train(**same | asked)
+        tasks = evogan.open_run("first", tmp_path).store.tasks()
+        return next(dict(task) for key, (_, task) in tasks.items() if folder.name.startswith(key))
+
+    searched = task(genome="first", data="digits", **how)
+    assert task(genome="first") == searched
+    on = task(origin="first")
+    assert on.pop("origin") and on == searched
+    assert task(genome="first", samples=70) == searched | {"samples": 70}
+    other = task(genome="first", data="digits")
+    assert (other["image_size"], other["samples"]) == (8, 5000) and other["fingerprint"] != searched["fingerprint"]
+    assert task(genome="wdcgan", change=SMALL)["fingerprint"] == other["fingerprint"]
+    scores = evogan.evaluate("first", runs=tmp_path)
+    assert scores == evogan.evaluate("first", "digits", runs=tmp_path, **how)
+    with pytest.raises(UserError, match="makes 12x12 images"):
+        evogan.evaluate("first", "digits", runs=tmp_path)
+
+
 def test_what_does_not_fit_is_named(runs: Path, trained: Path, tmp_path: Path) -> None:
     def refused(words: str, **asked: Any) -> None:
         with pytest.raises(UserError, match=words):

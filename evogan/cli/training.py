@@ -61,7 +61,10 @@ def train(
     as_json: Json = False,
     **asked: Any,
 ) -> None:
-    """Train one genome and score it, with a page about it; trained before, it is looked up."""
+    """Train one genome and score it, with a page about it; trained before, it is looked up.
+
+    Where no data are said they are those of the run that is named, or else digits.
+    """
     from evogan import api
     from evogan.monitor.training import TrainingProgress
     from evogan.report import facts, tables
@@ -70,7 +73,8 @@ def train(
     Plugins(asked.get("plugins", ()))  # a genome may need them
     terminal, budget = console(), GANSettings.of(**picked(GANSettings, asked)).budget
     what = f"going on from {from_}" if genome is None else f"training {genome}"
-    with TrainingProgress(f"{what} on {asked['data']} for {budget}", terminal) as progress:
+    what += f" on {asked['data']}" if "data" in asked else ""
+    with TrainingProgress(f"{what} for {budget}", terminal) as progress:
         evaluation, folder = api.train(
             genome,
             origin=from_,
@@ -254,7 +258,7 @@ def evaluate(
     as_json: Json = False,
     **asked: Any,
 ) -> None:
-    """Score a trained generator on a data set."""
+    """Score a trained generator on a data set: if none is said, on that of the run that is named, or else digits."""
     from evogan import api
 
     terminal = console()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from evogan.genome import Genome
 from evogan.report import facts
 from evogan.runs.place import Place
 from evogan.runs.run import Run
+from evogan.settings import GANSettings
 from evogan.stable import derive_seed
 from evogan.trial import PLAYERS
 
@@ -100,6 +102,15 @@ def genome_of(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
         _, task = run.store.tasks().get(run.facts.task, ("", {}))
         return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
     return shipped.read_genome(name).genome, {}
+
+
+def settings_of(name: str | Path | Mapping[str, Any] | None, place: Place) -> GANSettings | None:
+    """How a run judged GANs; None for anything else that a user may name."""
+    if not isinstance(name, str) or name in shipped.generators():
+        return None
+    path = expand(name)
+    run = None if path.is_file() or any((path / kept).is_file() for kept in (PLAYERS, GENERATOR)) else _run(name, place)
+    return None if run is None else run.settings.gan
 
 
 def _run(name: str | Path, place: Place) -> Run | None:

@@ -34,7 +34,12 @@ RESUME = [
     *_of(Output, but=("name",)),
     *_of(Extensions),
 ]
-TRAIN = [*_of(GANSettings), *_of(Output, only=PLACE), *_of(Extensions)]
+OF_DATA = [one.name for one in options_of(GANSettings).values() if one.group in ("data", "judging")]
+TRAIN = [  # what is not said of the data may be known of a run
+    *(unsaid(one) if one.name in OF_DATA else one for one in _of(GANSettings)),
+    *_of(Output, only=PLACE),
+    *_of(Extensions),
+]
 EVALUATE = [
     one
     for one in TRAIN
