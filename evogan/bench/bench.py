@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from evogan.bench.surrogate import Surrogate, load_table
+from evogan.bench.surrogate import MODEL, Surrogate, load_table
 from evogan.caller import undisturbed
 from evogan.campaigns.carry_out import run_campaign
 from evogan.campaigns.plan import PlannedRun, plain, read_campaign
@@ -178,7 +178,8 @@ def run_bench(
     replays = []
     for seed, (name, table), strategy in product(range(bench.seeds), read.items(), chosen):
         settings = _settings(table, strategy, seed, bench)
-        replays.append(Replay(name, bench.kind, table.fingerprint, strategy, settings))
+        answers = digest([table.fingerprint, MODEL]) if bench.kind == "surrogate" else table.fingerprint
+        replays.append(Replay(name, bench.kind, answers, strategy, settings))
         _, made = check(replays[-1].name, replays[-1].plan(table.space, place))
         if made.schedules and bench.kind != "live":
             raise UserError(f"strategy '{strategy}' changes genes during a training, of which a table knows nothing")
@@ -274,7 +275,7 @@ def _spread(place: Place, replays: Sequence[Replay]) -> Iterator[tuple[str, str]
 
 @dataclass(frozen=True)
 class Replay:
-    """A search that is to be made on a table; `fingerprint` is the table's, `strategy` as it was asked for."""
+    """A search that is to be made on a table; `fingerprint` is that of what answers, `strategy` as it was asked for."""
 
     table: str
     kind: str

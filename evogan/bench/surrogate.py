@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ Array = npt.NDArray[np.float64]
 Kind = Literal["surrogate", "table"]
 KINDS: tuple[Kind, ...] = ("surrogate", "table")
 FOLDS = 5  # of genomes, each judged by a model of the others
+MODEL = 2  # raised where surrogates come to answer otherwise: replays of another are other runs
 DRAWS = 256  # of noise, over which the truth is a mean
 
 
@@ -159,7 +161,11 @@ class Surrogate(StandIn):
     # --- the models
 
     def _features_of(self, genome: Mapping[str, Value]) -> list[float]:
-        """Numbers as unit values, choices one by one; -1 where a gene is inactive."""
+        """Numbers as unit values, choices one by one; -1 where a gene is inactive; then what genes make together.
+
+        These are logarithms, less that of the budget: of the generator's updates, and of the sum of the rates that each
+        player learns with.
+        """
         found: list[float] = []
         for gene in self.table.space.genes:
             if gene.kind == "choice":
@@ -167,7 +173,12 @@ class Surrogate(StandIn):
                 found += [float(at == k) for k in range(len(gene.grid))]
             else:
                 found.append(gene.unit(genome[gene.name]) if gene.name in genome else -1.0)
-        return found
+        known = GENES.complete(genome)
+        batch, steps, rate, ratio = (
+            math.log(float(known.get(name, 1.0)))
+            for name in ("batch_size", "critic_steps", "learning_rate", "lr_ratio")
+        )
+        return [*found, -batch - steps, rate - batch, rate + ratio - batch - steps]
 
     @cached_property
     def features(self) -> Array:
@@ -180,7 +191,13 @@ class Surrogate(StandIn):
 
         rows = np.isfinite(values) if rows is None else rows & np.isfinite(values)
         model = GradientBoostingRegressor(
-            n_estimators=400, learning_rate=0.05, max_depth=4, subsample=0.5, max_features=0.5, random_state=0
+            n_estimators=400,
+            learning_rate=0.04,
+            max_depth=6,
+            min_samples_leaf=4,
+            subsample=0.5,
+            max_features=0.4,
+            random_state=0,
         )
         return model.fit(self.features[rows], values[rows])
 
@@ -233,7 +250,7 @@ class Surrogate(StandIn):
         """How well the models know genomes that they have not seen.
 
         `r2` and `kendall_tau` of the logarithm of the metric at the end, `cost_r2` of that of the seconds;
-        `failure_auc` if something failed.
+        `failure_auc` if something failed. `r2_ceiling`: what the noise between replicates leaves to know.
         """
         from scipy.stats import kendalltau
 
@@ -256,6 +273,8 @@ class Surrogate(StandIn):
         known = np.isfinite(truths["end"])
         end, guess = truths["end"][known], predicted["end"][known]
         found = {"r2": r2_score(end, guess), "kendall_tau": kendalltau(end, guess).statistic}
+        with suppress(UserError):
+            found["r2_ceiling"] = 1.0 - self.noise[-1, -1] / end.var()
         timed = np.isfinite(seconds)
         found["cost_r2"] = r2_score(seconds[timed], predicted["cost"][timed])
         if failed.any() and np.isfinite(predicted["risk"]).all():
