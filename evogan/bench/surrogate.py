@@ -26,6 +26,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.runs.table import Table
 from evogan.space import Space
+from evogan.space.products import Products
 from evogan.trial import Evaluation, Task, Trial
 
 Array = npt.NDArray[np.float64]
@@ -161,11 +162,7 @@ class Surrogate(StandIn):
     # --- the models
 
     def _features_of(self, genome: Mapping[str, Value]) -> list[float]:
-        """Numbers as unit values, choices one by one; -1 where a gene is inactive; then what genes make together.
-
-        These are logarithms, less that of the budget: of the generator's updates, and of the sum of the rates that each
-        player learns with.
-        """
+        """Numbers as unit values, choices one by one; -1 where a gene is inactive; then products of genes."""
         found: list[float] = []
         for gene in self.table.space.genes:
             if gene.kind == "choice":
@@ -173,12 +170,11 @@ class Surrogate(StandIn):
                 found += [float(at == k) for k in range(len(gene.grid))]
             else:
                 found.append(gene.unit(genome[gene.name]) if gene.name in genome else -1.0)
-        known = GENES.complete(genome)
-        batch, steps, rate, ratio = (
-            math.log(float(known.get(name, 1.0)))
-            for name in ("batch_size", "critic_steps", "learning_rate", "lr_ratio")
-        )
-        return [*found, -batch - steps, rate - batch, rate + ratio - batch - steps]
+        return [*found, *self._products(np.array([self.space.encode(genome)]))[0]]
+
+    @cached_property
+    def _products(self) -> Products:
+        return Products(self.space)
 
     @cached_property
     def features(self) -> Array:

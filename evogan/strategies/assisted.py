@@ -7,15 +7,16 @@ and by mutation of a gene or two; the children with the largest expected improve
 
     EI(x) = (f* - m(x)) Phi(z) + s(x) phi(z),   z = (f* - m(x)) / s(x)
 
-are parents of the next generation of children, for a few generations, and the best of all is proposed. The process
-knows of noise: m and s are of the mean fitness, not of one lucky training, and f* is the least m of what was
-evaluated. Fitness enters up to a fence: the upper quartile of the first points and three times the distance between
-their quartiles (what lies beyond is an extreme outlier, Tukey, Exploratory Data Analysis, 1977). Where all of it is
-positive, to the power between 1 and 0, the logarithm, that makes it most normal (Box and Cox, Journal of the Royal
-Statistical Society B 26, 1964): while most genomes are bad that is 1, and once many are good their differences count
-as ratios, as the noise of FID does. Failures are no values: where there are any, a second process learns where, and
-EI is multiplied with the probability that training completes (Gelbart, Snoek and Adams, UAI 2014). Points still being
-trained are believed to turn out as predicted, so that asks while results are pending differ.
+are parents of the next generation of children, for a few generations, and the best of all is proposed. The process is
+one over the genes and some of their products (`evogan.genes.products`). It knows of noise: m and s are of the mean
+fitness, not of one lucky training, and f* is the least m of what was evaluated. Fitness enters up to a fence: the upper
+quartile of the first points and three times the distance between their quartiles (what lies beyond is an extreme
+outlier, Tukey, Exploratory Data Analysis, 1977). Where all of it is positive, to the power between 1 and 0, the
+logarithm, that makes it most normal (Box and Cox, Journal of the Royal Statistical Society B 26, 1964): while most
+genomes are bad that is 1, and once many are good their differences count as ratios, as the noise of FID does. Failures
+are no values: where there are any, a second process learns where, and EI is multiplied with the probability that
+training completes (Gelbart, Snoek and Adams, UAI 2014). Points still being trained are believed to turn out as
+predicted, so that asks while results are pending differ.
 
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
@@ -46,6 +47,7 @@ from evogan.extremes import scaled
 from evogan.genome import Gene
 from evogan.genome.levels import EqualCells
 from evogan.space import Space
+from evogan.space.products import Products
 from evogan.strategies.base import Fitness, Point, Proposal, at_least, latin_hypercube
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.gaussian_process import Array, GaussianProcess, Results
@@ -97,6 +99,8 @@ class AssistedEvolution(MultiFidelity):
         self._counts = np.array([len(gene.grid) for gene in space.genes])
         self._counts[self._uneven] = FINE
         self._choice = np.array([gene.kind == "choice" for gene in space.genes])
+        self._products = Products(space)
+        self._unordered = np.append(self._choice, np.zeros(len(self._products), dtype=bool))  # of what models see
         self._conditions = [_conditions(space, gene) for gene in space.genes]
         self._pending: dict[int, tuple[Cells, int]] = {}
         self._numbers: list[dict[Cells, int]] = [{} for _ in self.fidelities]  # of the proposals that were told
@@ -129,7 +133,7 @@ class AssistedEvolution(MultiFidelity):
         if self.objectives > 1 or len(self._completed(0)) < 2:
             return None
         with one_thread():
-            mean, _ = self._model().predict(self._units(self._settled(vectors)), self.top)
+            mean, _ = self._model().predict(self._seen(self._settled(vectors)), self.top)
         return list(map(float, mean))
 
     # --- what was told
@@ -157,6 +161,11 @@ class AssistedEvolution(MultiFidelity):
         units: Array = (np.asarray(cells, dtype=float) + 0.5) / self._counts
         return units
 
+    def _seen(self, cells: Sequence[Cells]) -> Array:
+        """As models see them: with the products beside the genes."""
+        units = self._units(cells)
+        return np.hstack([units, self._products(units)])
+
     # --- the models
 
     def _model(self) -> GaussianProcess | Trended:
@@ -170,7 +179,7 @@ class AssistedEvolution(MultiFidelity):
         known = sum(map(len, self._rungs))  # more than the model is fitted to
         due = self.objectives > 1 or known >= REFIT * self._fitted
         results = Results(
-            self._units([cells for cells, _, _ in rows]),
+            self._seen([cells for cells, _, _ in rows]),
             normal(np.minimum([told for _, _, told in rows], fence([value(fitness) for fitness in self._early()]))),
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
@@ -179,7 +188,7 @@ class AssistedEvolution(MultiFidelity):
         trend = None if self._prior is None else self._prior.fitted(results.x, results.y)
         if trend is not None:
             results = replace(results, y=results.y - trend(results.x))
-        model = GaussianProcess(results, self._choice, self._start, fit=due)
+        model = GaussianProcess(results, self._unordered, self._start, fit=due)
         if due:
             self._start, self._fitted = model.hyperparameters, known
         return model if trend is None else Trended(model, trend)
@@ -208,7 +217,7 @@ class AssistedEvolution(MultiFidelity):
         failed = np.array([float(fitness.failed) for _, fitness in recent])
         if not failed.any():
             return None
-        return GaussianProcess(Results.of(self._units([cells for cells, _ in recent]), failed), self._choice)
+        return GaussianProcess(Results.of(self._seen([cells for cells, _ in recent]), failed), self._unordered)
 
     # --- what to train next
 
@@ -240,7 +249,7 @@ class AssistedEvolution(MultiFidelity):
     def _promotion(self, model: GaussianProcess | Trended, rung: int) -> tuple[Cells, int, str, tuple[int, ...]]:
         """Of what waits there the one that the model believes best at full fidelity."""
         waiting = self._waiting(rung)
-        mean, _ = model.predict(self._units(waiting), self.top)
+        mean, _ = model.predict(self._seen(waiting), self.top)
         best = waiting[int(np.argmin(mean))]
         return best, rung + 1, "promotion", (self._numbers[rung][best],)
 
@@ -249,11 +258,11 @@ class AssistedEvolution(MultiFidelity):
     ) -> tuple[Cells, tuple[int, ...]]:
         """And the proposals that it descends from."""
         completed = list(self._completed(0))
-        mean, _ = model.predict(self._units(completed), self.top)
+        mean, _ = model.predict(self._seen(completed), self.top)
         best = float(mean.min())
         if self._pending:
             out, rungs = zip(*self._pending.values(), strict=True)
-            model = model.believing(self._units(out), np.array(rungs))
+            model = model.believing(self._seen(out), np.array(rungs))
         elite = [completed[i] for i in np.argsort(mean, kind="stable")[: self.parents]]
         known = {*self._rungs[0], *(cells for cells, _ in self._pending.values())}
         pool: dict[Cells, float] = {}
@@ -264,7 +273,7 @@ class AssistedEvolution(MultiFidelity):
             children = [child for child in born if child not in pool]
             bred |= {child: [parents[k] for k in born[child]] for child in children}
             if children:
-                x = self._units(children)
+                x = self._seen(children)
                 gain = improvement(*model.predict(x, self.top), best)
                 if risk is not None:
                     gain = gain * np.clip(1 - risk.predict(x)[0], 0.01, 1)
