@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from evogan.genes.products import PRODUCTS
 from evogan.genome import Gene
-from evogan.genome.levels import EqualCells
 from evogan.space.space import Space
 
 Array = npt.NDArray[np.float64]
@@ -24,35 +23,39 @@ class Products:
     """Those that several genes of a space of GANs have a part in, each once; of other spaces there are none."""
 
     def __init__(self, space: Space) -> None:
+        self._genes = space.genes
         places = {gene.name: i for i, gene in enumerate(space.genes) if _has_logarithms(gene)}
         found = [{places[name]: c for name, c in product.items() if name in places} for product in PRODUCTS]
-        self._powers = [one for i, one in enumerate(found) if len(one) > 1 and one not in found[:i]]
-        self._powers = self._powers if space.table is not None else []
-        self._genes = {i: space.genes[i] for one in self._powers for i in one}
-        self._logs = {i: np.log(np.array(gene.grid, dtype=float)) for i, gene in self._genes.items()}
+        several = [one for i, one in enumerate(found) if len(one) > 1 and one not in found[:i]]
+        self._powers = several if space.table is not None else []
 
     def __len__(self) -> int:
         return len(self._powers)
 
     def __call__(self, points: Array) -> Array:
         """At points of the unit cube: (n, d) -> (n, products). A gene counts as its level, an inactive one as well."""
-        logs = {i: self._logs[i][_levels(gene, points[:, i])] for i, gene in self._genes.items()}
+        places = {i for powers in self._powers for i in powers}
+        logs = {i: _logarithms(self._genes[i], points[:, i]) for i in places}
         found = np.empty((len(points), len(self)))
         for k, powers in enumerate(self._powers):
-            ends = [sorted((c * self._logs[i].min(), c * self._logs[i].max())) for i, c in powers.items()]
-            low, high = (math.fsum(side) for side in zip(*ends, strict=True))
+            ends = [sorted(c * math.log(end) for end in _ends(self._genes[i])) for i, c in powers.items()]
+            low, high = map(math.fsum, zip(*ends, strict=True))
             found[:, k] = (sum(c * logs[i] for i, c in powers.items()) - low) / (high - low)
         return found
 
 
 def _has_logarithms(gene: Gene) -> bool:
-    numbers = [value for value in gene.grid if isinstance(value, int | float) and not isinstance(value, bool)]
-    return len(numbers) == len(gene.grid) > 1 and min(numbers) > 0
+    if gene.kind == "choice" and not all(type(value) in (int, float) for value in gene.values):
+        return False
+    low, high = _ends(gene)
+    return 0 < low < high
 
 
-def _levels(gene: Gene, u: Array) -> npt.NDArray[np.int_]:
-    if isinstance(gene.cells, EqualCells):
-        levels: npt.NDArray[np.int_] = np.minimum((u * gene.cells.count).astype(int), gene.cells.count - 1)
-        return levels
+def _ends(gene: Gene) -> tuple[float, float]:
+    numbers = gene.values if gene.kind == "choice" else (gene.low, gene.high)
+    return float(min(numbers)), float(max(numbers))  # type: ignore[type-var, arg-type]
+
+
+def _logarithms(gene: Gene, u: Array) -> Array:
     places, which = np.unique(u, return_inverse=True)
-    return np.array([gene.cells.holding(place) for place in places], dtype=int)[which]
+    return np.array([math.log(gene.level(place)) for place in places])[which]  # type: ignore[arg-type]
