@@ -91,6 +91,7 @@ def list_tables(as_json: Json = False) -> None:
     for table in found:
         facts, gan = table.facts, GANSettings.recorded(table.gan)
         model = facts.get("model", {})
-        numbers = (facts["genomes"], facts["rows"], facts["failed"], model.get("r2", ""), model.get("kendall_tau", ""))
+        explained = " of ".join(f"{model[part]:.2f}" for part in ("r2", "r2_ceiling") if part in model)
+        numbers = (facts["genomes"], facts["rows"], facts["failed"], explained, model.get("kendall_tau", ""))
         listing.add_row(table.name, facts["data"], table.space.name, gan.budget, *map(str, numbers))
     say(listing)
