@@ -189,7 +189,7 @@ def sources(*names: str, own: Own = OTHERS, fitness: str = "fid") -> set[str]:
 
 
 def test_own_data_are_left_out_unless_they_are_named() -> None:
-    assert sources("tables") == set(shipped.names("benchmarks/tables"))
+    assert sources("tables") == set(shipped.names("benchmarks/tables")) - {"digits-conditional"}
     assert sources("auto", own=Own(frozenset({"mnist"}), True)) == {
         "digits-modern",
         "digits-wdcgan_wide",
@@ -199,6 +199,16 @@ def test_own_data_are_left_out_unless_they_are_named() -> None:
     renamed = Own(frozenset({"pictures", "adc37910b65d9ab8"}), True)  # by what it is, whatever it is called
     assert "digits-wdcgan_wide" not in sources("tables", own=renamed)
     assert sources("mnist-wdcgan", own=Own(frozenset({"mnist"}), True)) == {"mnist-wdcgan"}
+
+
+def test_what_is_told_classes_says_nothing_of_gans_that_are_not() -> None:
+    """Unless it is named; a conditional search learns from all."""
+    everything = set(shipped.names("benchmarks/tables"))
+    assert sources("tables", own=OTHERS.searching(evogan.load_space("modern"))) == everything - {"digits-conditional"}
+    assert sources("tables", own=OTHERS.searching(evogan.load_space("conditional"))) == everything
+    assert sources("digits-conditional") == {"digits-conditional"}
+    free = Space("free", [Gene(name="condition", kind="choice", values=("none", "labels"))], table=GENES)
+    assert OTHERS.searching(free).conditional
 
 
 def test_gans_of_another_family_are_left_out_unless_they_are_named() -> None:

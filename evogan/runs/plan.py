@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
@@ -15,7 +15,6 @@ from evogan.plugins import Plugins
 from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import NONE, read_sources, settle_sources
 from evogan.runs.objective import ObjectiveProblem
-from evogan.runs.own import families_of
 from evogan.runs.place import Place
 from evogan.runs.seeds import read_seeds
 from evogan.settings import Resources, SearchSettings
@@ -39,7 +38,7 @@ class Plan:
         judge = Judge.of(settings.fitness, settings.score, settings.average)
         own = self.problem.own
         if own.of_a_gan:
-            own = replace(own, families=families_of(self.space))
+            own = own.searching(self.space)
         return read_sources(settings.learn_from, judge, own, place)
 
 
