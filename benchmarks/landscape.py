@@ -8,7 +8,8 @@ over the seeds that got there (Hansen et al., COCO, 2021); its ratios have boots
 
 A strategy NAME+KIND begins from the tables of the *other data sets*: `auto+known` with portfolio and prior, others with
 the portfolio alone; `auto+portfolio` without the prior; `+reversed` with their ranks reversed and `+shuffled` with
-genomes and ranks drawn apart, gene by gene: knowledge that misleads, and such as says nothing.
+genomes and ranks drawn apart, gene by gene: knowledge that misleads, and such as says nothing. `auto+plain` knows
+nothing, and its process sees no products of genes; with PLAIN=1 (and a KEPT of its own) nor do the models of tables.
 
     python benchmarks/landscape.py                              every table, every strategy
     TABLES=digits-wdcgan_wide STRATEGIES=auto,auto+known,gp SEEDS=0:10 BUDGET=300 python benchmarks/landscape.py
@@ -29,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from _record import RESULTS, record
 
+from evogan.bench import surrogate
 from evogan.bench.surrogate import StandIn, load_table
 from evogan.engine import Account, Broker, Judge, LocalExecutor, Loop, Store
 from evogan.genome import Genome
@@ -36,7 +38,8 @@ from evogan.runs.knowledge import read_sources
 from evogan.runs.launch import PORTFOLIO
 from evogan.runs.own import Own
 from evogan.runs.place import Place
-from evogan.strategies import AUTO, Fitness, Proposal, Strategy, choose, make_strategy
+from evogan.space.products import Products
+from evogan.strategies import AUTO, Fitness, Proposal, Strategy, assisted, choose, make_strategy
 from evogan.strategies.knowledge import Knowledge, thinned
 from evogan.trial import Task
 
@@ -51,8 +54,17 @@ STRATEGIES = (
 PEER = "gp"
 
 
+class NoProducts(Products):
+    def __len__(self) -> int:
+        return 0
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return np.empty((len(points), 0))
+
+
 @cache
 def landscape(name: str) -> StandIn:
+    surrogate.Products = NoProducts if os.environ.get("PLAIN") else Products  # type: ignore[attr-defined]
     return load_table(name)
 
 
@@ -123,8 +135,9 @@ def replay(table: str, name: str, seed: int, budget: int) -> list[float]:
     base, _, kind = name.partition("+")
     if base == AUTO:
         base, options = choose(evaluations=budget)
+    assisted.Products = NoProducts if kind == "plain" else Products  # type: ignore[attr-defined]
     strategy = make_strategy(base, ground.space, seed, options)
-    knowledge = known(table, kind) if kind else Knowledge()
+    knowledge = known(table, kind) if kind not in ("", "plain") else Knowledge()
     if knowledge and kind != "portfolio":
         strategy.learn(knowledge)
     watched = Watched(strategy, ground)
