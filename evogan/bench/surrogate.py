@@ -129,7 +129,7 @@ class Surrogate(StandIn):
 
     def predict(self, genomes: Sequence[Mapping[str, Value]]) -> Array:
         """The logarithm of the metric of each genome at every checkpoint: (genomes, checkpoints)."""
-        at = np.array([self._features_of(genome) for genome in genomes])
+        at = self._features_of(genomes)
         return np.column_stack([model.predict(at) for model in self._models])
 
     def curve(self, genome: Mapping[str, Value]) -> Array:
@@ -148,8 +148,9 @@ class Surrogate(StandIn):
         """Logarithm of the seconds, probability of failure, curve."""
         genome = Genome(genome)
         if genome not in self._known:
-            cost, *curve = self._trees(np.array(self._features_of(genome)))
-            risk = 0.0 if self._failure is None else self._failure.predict_proba([self._features_of(genome)])[0, 1]
+            at = self._features_of([genome])
+            cost, *curve = self._trees(at[0])
+            risk = 0.0 if self._failure is None else self._failure.predict_proba(at)[0, 1]
             self._known[genome] = np.array([cost, risk, *curve])
         return self._known[genome]
 
@@ -161,8 +162,13 @@ class Surrogate(StandIn):
 
     # --- the models
 
-    def _features_of(self, genome: Mapping[str, Value]) -> list[float]:
-        """Numbers as unit values, choices one by one; -1 where a gene is inactive; then products of genes."""
+    def _features_of(self, genomes: Sequence[Mapping[str, Value]]) -> Array:
+        """(genomes, features): numbers as unit values, choices one by one; -1 where a gene is inactive; then products
+        of genes."""
+        points = np.array([self.space.encode(genome) for genome in genomes])
+        return np.hstack([np.array([self._coded(genome) for genome in genomes]), self._products(points)])
+
+    def _coded(self, genome: Mapping[str, Value]) -> list[float]:
         found: list[float] = []
         for gene in self.table.space.genes:
             if gene.kind == "choice":
@@ -170,7 +176,7 @@ class Surrogate(StandIn):
                 found += [float(at == k) for k in range(len(gene.grid))]
             else:
                 found.append(gene.unit(genome[gene.name]) if gene.name in genome else -1.0)
-        return [*found, *self._products(np.array([self.space.encode(genome)]))[0]]
+        return found
 
     @cached_property
     def _products(self) -> Products:
@@ -179,7 +185,7 @@ class Surrogate(StandIn):
     @cached_property
     def features(self) -> Array:
         """(rows, features) of the table."""
-        return np.array([self._features_of(genome) for genome in self.table.genomes])
+        return self._features_of(self.table.genomes)
 
     def _fit(self, values: Array, rows: npt.NDArray[np.bool_] | None = None) -> Any:
         with undrawn():

@@ -225,9 +225,11 @@ def _check_budget(run: RunHistory, document: Mapping[str, Any]) -> None:
 
 def edited(store: Store, facts: Mapping[str, Any]) -> Iterator[str]:
     """Lines about plugins that no run read as they are, though one read them."""
-    for name, now in facts.get("plugin_digests", {}).items():
-        runs = {run: document for run, document in store.runs().items() if document["task"] == facts["task"]}
-        read = {run: document.get("plugin_digests", {}).get(name) for run, document in runs.items()}
+    digests = facts.get("plugin_digests", {})
+    known = store.runs() if digests else {}
+    same = {run: document for run, document in known.items() if document.get("task") == facts["task"]}
+    for name, now in digests.items():
+        read = {run: document.get("plugin_digests", {}).get(name) for run, document in same.items()}
         before = [run for run, then in read.items() if then is not None]
         if before and now not in read.values():
             yield (
