@@ -10,7 +10,7 @@ from scipy.optimize import check_grad
 from scipy.stats import boxcox, boxcox_llf, spearmanr
 from threadpoolctl import threadpool_info
 
-from evogan.genome import Gene
+from evogan.genome import Gene, Genome
 from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
 from evogan.strategies.assisted import POWERS, AssistedEvolution, improvement, level, normal, spread
@@ -22,6 +22,7 @@ from evogan.strategies.gaussian_process import (
     squared_distances,
 )
 from tests.conftest import mixed_space
+from tests.test_space import penalised
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,11 @@ def test_the_model_is_fitted_anew_however_many_results_there_are(monkeypatch: py
     assert 2 <= len(set(starts[40:])) < 20  # ids of arrays that are held, one after the other
 
 
-@pytest.mark.parametrize("space", [mixed_space(), load_space("wdcgan_wide")], ids=["mixed", "wdcgan_wide"])
+@pytest.mark.parametrize(
+    "space",
+    [mixed_space(), load_space("wdcgan_wide"), penalised(), load_space("kurach")],
+    ids=["mixed", "wdcgan_wide", "penalised", "kurach"],
+)
 def test_points_of_one_genome_are_one(space: Space) -> None:
     strategy = AssistedEvolution(space, 0)
     rng = np.random.default_rng(8)
@@ -147,6 +152,22 @@ def test_points_of_one_genome_are_one(space: Space) -> None:
     assert len(set(cells)) == len(set(genomes))
     for cell, genome in zip(cells, genomes, strict=True):
         assert cell == strategy._settled([space.encode(genome)])[0]
+
+
+def test_what_conflicts_is_not_proposed_again_and_again() -> None:
+    """Where a conflict is what the model would like best: what is told is the genome that was made of it."""
+    space, asked = penalised(), list[Genome]()
+    wanted = {"critic_norm": "batch", "gradient_penalty": "two_sided", "zero_penalty": "none"}
+    strategy = AssistedEvolution(space, 0, initial=4)
+    for _ in range(24):
+        proposal = strategy.ask()
+        assert proposal is not None
+        assert space.repaired(proposal.vector) == proposal.vector
+        asked.append(space.decode(proposal.vector))
+        strategy.tell(
+            proposal, Fitness(False, 1.0 + sum(asked[-1].get(gene) != value for gene, value in wanted.items()))
+        )
+    assert len(set(asked)) >= min(space.size, 24) - 1
 
 
 def run(strategy: AssistedEvolution, n: int, noise: float = 0.0, fail: float = 0.0) -> list[tuple[float, ...]]:

@@ -35,7 +35,7 @@ to which the model is fitted anew (ParEGO: Knowles, IEEE Transactions on Evoluti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
@@ -44,7 +44,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evogan.extremes import scaled
-from evogan.genome import Gene
+from evogan.genome import Gene, Value
 from evogan.genome.levels import EqualCells
 from evogan.space import Space
 from evogan.space.products import Products
@@ -61,7 +61,7 @@ REFIT = 1.05  # as many times more results than at the last fit are worth anothe
 POWERS = (1.0, 0.75, 0.5, 0.25, 0.0)  # that positive fitness may be taken to
 FINE = 2**30  # places of a gene whose levels have cells of several sizes; each level has the one in its middle
 AUGMENTED = 0.05  # the weight of the sum beside the largest part, so that no objective is for nothing
-Value = Callable[[Fitness], float]
+Valued = Callable[[Fitness], float]
 Cells = tuple[int, ...]  # a genome as the index of each gene's level, or its place
 
 
@@ -101,7 +101,8 @@ class AssistedEvolution(MultiFidelity):
         self._choice = np.array([gene.kind == "choice" for gene in space.genes])
         self._products = Products(space)
         self._unordered = np.append(self._choice, np.zeros(len(self._products), dtype=bool))  # of what models see
-        self._conditions = [_conditions(space, gene) for gene in space.genes]
+        self._conditions = [_places(space, space.conditions[gene.name]) for gene in space.genes]
+        self._conflicts = [_places(space, conflict.values) for conflict in space.conflicts]
         self._pending: dict[int, tuple[Cells, int]] = {}
         self._numbers: list[dict[Cells, int]] = [{} for _ in self.fidelities]  # of the proposals that were told
         self._rungs: list[dict[Cells, Fitness]] = [{} for _ in self.fidelities]  # what was told, in its order
@@ -155,6 +156,13 @@ class AssistedEvolution(MultiFidelity):
             i = self.space.genes.index(gene)
             for parent, allowed in self._conditions[i]:
                 active[:, i] &= active[:, parent] & np.isin(cells[:, parent], allowed)
+        clash = np.zeros(len(cells), dtype=bool)
+        for conflict in self._conflicts:
+            clash |= np.all([active[:, i] & np.isin(cells[:, i], levels) for i, levels in conflict], axis=0)
+        if clash.any():  # no such genome will ever be told
+            units = self._units([*map(tuple, cells[clash])])
+            cells[clash] = self._settled([self.space.repaired(unit) for unit in units.tolist()])
+            return self._neutral(cells)
         return list(map(tuple, np.where(active, cells, self._counts // 2).tolist()))
 
     def _units(self, cells: Sequence[Cells]) -> Array:
@@ -193,7 +201,7 @@ class AssistedEvolution(MultiFidelity):
             self._start, self._fitted = model.hyperparameters, known
         return model if trend is None else Trended(model, trend)
 
-    def _direction(self) -> Value:
+    def _direction(self) -> Valued:
         """From a fitness to the augmented Tchebycheff distance from the best of each objective, weighted at random."""
         told = np.array([fitness.values for rung in self._rungs for fitness in rung.values() if not fitness.failed])
         best, weights = told.min(axis=0), self.rng.dirichlet(np.ones(self.objectives))
@@ -319,13 +327,13 @@ def fence(values: Sequence[float]) -> float:
     return float(high + 3 * (high - low)) if high > low else math.inf
 
 
-def _conditions(space: Space, gene: Gene) -> list[tuple[int, list[int]]]:
-    """The genes that one depends on, by place, and which of their levels allow it."""
+def _places(space: Space, values: Mapping[str, Collection[Value]]) -> list[tuple[int, list[int]]]:
+    """Of some values of genes, by their places, which of their levels these are."""
     found = []
-    for parent, options in space.conditions[gene.name].items():
-        place, other = next((i, other) for i, other in enumerate(space.genes) if other.name == parent)
-        levels = other.among(options)
-        found.append((place, levels if isinstance(other.cells, EqualCells) else [_fine(other, k) for k in levels]))
+    for name, options in values.items():
+        place, gene = next((i, gene) for i, gene in enumerate(space.genes) if gene.name == name)
+        levels = gene.among(options)
+        found.append((place, levels if isinstance(gene.cells, EqualCells) else [_fine(gene, k) for k in levels]))
     return found
 
 

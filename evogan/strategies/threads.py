@@ -1,11 +1,12 @@
-"""Linear algebra on one thread: more do not pay for small matrices, and change sums."""
+"""Numbers of models, whatever a script has set."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
@@ -17,5 +18,8 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    return _controller().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one thread: more do not pay for small matrices, and change sums. What underflows is 0."""
+    with _controller().limit(limits=1, user_api="blas"), np.errstate(under="ignore"):
+        yield
