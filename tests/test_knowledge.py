@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from evogan.runs.knowledge import read_sources, settle_sources
 from evogan.runs.own import Own, families_of
 from evogan.runs.place import Place
 from evogan.space import load_space
+from evogan.strategies import make_strategy
 from evogan.strategies.knowledge import ROWS, Knowledge, Model, Prior, Source, entered, thinned
 
 SQUARE = Space(
@@ -312,6 +315,22 @@ def test_a_store_knows_other_tasks_of_the_same_kind(tmp_path: Path) -> None:
     assert "near 0.1 on square" not in {source.data for source in again.knowledge.sources}
 
 
+def test_an_attempt_without_what_judges_is_no_failure(tmp_path: Path) -> None:
+    """What is measured now was not, so all was trained again: the later attempts count."""
+
+    def measured(genes: Mapping[str, Any]) -> dict[str, float]:
+        return {"value": genes["x"] ** 2, **({"other": genes["x"] ** 2 + 1} if late else {})}
+
+    how: dict[str, Any] = {"objective": measured, "task": "t", "runs": tmp_path, "evaluations": 6, "workers": 1}
+    late = False
+    evogan.search(SQUARE, strategy="random", name="early", **how)
+    late = True
+    late_run = evogan.search(SQUARE, strategy="random", name="late", fitness="other", **how)
+    own = Own(frozenset({"elsewhere"}), of_a_gan=False)
+    (source,) = read_sources(("store",), Judge("other"), own, Place(tmp_path))
+    assert sorted(value or 0 for _, value in source.rows) == sorted(told.value or 0 for told in late_run.history)
+
+
 @pytest.mark.filterwarnings("ignore::evogan.errors.NothingCompleted")
 @pytest.mark.parametrize(
     ("named", "why"),
@@ -348,6 +367,25 @@ def test_without_a_shared_gene_a_search_goes_on_cold(tmp_path: Path) -> None:
     run = evogan.search(space, objective=lambda genes: genes["w"], name="cold", **asked)
     assert not run.knowledge and len(run.history) == 5
     assert "no other task is known that shares a gene" in facts.knowledge(run)
+
+
+@pytest.mark.parametrize("form", ["code", "paper"])
+def test_a_gene_that_a_source_had_at_one_value_or_not_at_all_is_learned(form: str) -> None:
+    """A searcher puts inactive genes where this value lies, if that is the second of two."""
+    genes = [
+        Gene(name="kind", kind="choice", values=("a", "b")),
+        Gene(name="form", kind="choice", values=("code", "paper"), when={"kind": ("b",)}),
+        Gene(name="x", kind="float", low=0.0, high=1.0, levels=11),
+    ]
+    space = Space("conditional", genes)
+    rows = tuple(
+        (Genome({"kind": "b", "form": form, "x": i / 10} if i % 2 else {"kind": "a", "x": i / 10}), float(i))
+        for i in range(8)
+    )
+    strategy = make_strategy("assisted", space, 0)
+    known = Knowledge.of([Source("run", "data", rows)], space, 4)
+    strategy.learn(Knowledge.recorded(known.document()))
+    assert strategy.ask() is not None
 
 
 def test_a_model_of_another_length_is_damaged() -> None:

@@ -114,7 +114,8 @@ def _of_run(run: RunHistory, judge: Judge) -> Source:
 
 
 def _of_store(place: Place, judge: Judge, own: Own) -> Iterator[Source]:
-    """Of every other task, GANs of GANs and objectives of objectives, the full trainings that measured what judges."""
+    """Of every other task, GANs of GANs and objectives of objectives, the full trainings that measured what judges: of
+    several attempts at one the last."""
     if not place.has_store:
         return
     store, others = place.existing(), {}
@@ -122,12 +123,13 @@ def _of_store(place: Place, judge: Judge, own: Own) -> Iterator[Source]:
         of_a_gan, fingerprint = "fingerprint" in document, document.get("fingerprint")
         if of_a_gan == own.of_a_gan and not document.get("origin") and not own.names & {name, fingerprint}:
             others[key] = name
-    found: dict[str, dict[str, tuple[Genome, list[Evaluation]]]] = {key: {} for key in others}
-    for (key, task, fidelity, _), genome, evaluation in store.evaluations():
-        if task in found and fidelity == 1.0 and not genome.changes and own.is_akin(genome):
-            found[task].setdefault(key, (genome, []))[1].append(evaluation)
+    found: dict[str, dict[str, tuple[Genome, dict[int, Evaluation]]]] = {key: {} for key in others}
+    for (key, task, fidelity, replicate), genome, evaluation in store.evaluations():
+        judged = evaluation.failed or evaluation.measured(judge.metrics)
+        if task in found and fidelity == 1.0 and judged and not genome.changes and own.is_akin(genome):
+            found[task].setdefault(key, (genome, {}))[1][replicate] = evaluation
     for task, genomes in found.items():
-        rows = [(genome, judge.over(evaluations)) for genome, evaluations in genomes.values()]
+        rows = [(genome, judge.over([*trainings.values()])) for genome, trainings in genomes.values()]
         known = thinned((genome, None if values is None else values[0]) for genome, values in rows)
         if any(value is not None for _, value in known):
             yield Source(f"task {task}", others[task], tuple(known))

@@ -175,8 +175,9 @@ class Model:
     @classmethod
     def of(cls, source: Source, space: Space, units: Units = np.array, fitted: Array | None = None) -> Model | None:
         """Fitted, unless it was before; None where nothing is shared."""
-        x = units([space.encode(entered(genome, space)) for genome, _ in source.rows])
-        shared = [i for i in range(space.dimension) if np.ptp(x[:, i]) > 0]
+        points = [space.encode(entered(genome, space)) for genome, _ in source.rows]
+        varies = np.ptp(points, axis=0) > 0  # whatever a model is to see: the run keeps a length of each
+        x, shared = units(points), [int(i) for i in np.flatnonzero(varies)]
         if not shared:
             return None
         if fitted is not None and len(fitted) != len(shared) + OTHERS:
