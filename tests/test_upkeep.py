@@ -276,6 +276,36 @@ def test_a_run_that_goes_on_keeps_all_that_it_was_told(theirs: Path) -> None:
     assert contents(store)[1] == before
 
 
+def test_what_ended_before_it_was_told_is_kept(theirs: Path) -> None:
+    """With several workers a later proposal may end while an earlier one trains."""
+    store = Store.existing(theirs)
+    change(theirs, "DELETE FROM finalists")
+    change(theirs, "DELETE FROM tells")
+    before = contents(store)[1]
+    assert prune(store).kept > 0 and contents(store)[1] == before
+
+
+def test_a_run_is_read_while_a_driver_goes_on(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between one table and the next it may propose, and tell of it."""
+    store, driver = Store.existing(theirs), Store.existing(theirs)
+    last = driver.proposals(RUN)[-1]
+    steps = iter(range(last.number + 1, 100))
+
+    def driven(read: Any) -> Any:
+        def reading(*asked: Any) -> Any:
+            found, number = read(*asked), next(steps)
+            driver.add_proposal(RUN, trial(number), replace(last, number=number))
+            position = len(driver.tells(RUN))
+            driver.add_tell(RUN, position, number, driver.tells(RUN)[0].evaluations)
+            return found
+
+        return reading
+
+    for table in ("proposals", "tells"):
+        monkeypatch.setattr(store, table, driven(getattr(store, table)))
+    assert len(RunHistory(store, RUN).history) <= len(driver.tells(RUN))
+
+
 def test_a_best_whose_weights_were_freed_in_part_has_the_best_of_the_others(theirs: Path) -> None:
     """A run that went on after a pruning may find best what was not needed before."""
     store = Store.existing(theirs)

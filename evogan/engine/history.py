@@ -121,8 +121,8 @@ class RunHistory:
     @cached_property
     def history(self) -> list[Told]:
         """What was told so far, in the order of telling: that of the numbers, or of completion."""
+        tells = self.store.tells(self.name)  # first: what was told was proposed before
         rows = {row.number: row for row in self.store.proposals(self.name)}
-        tells = self.store.tells(self.name)
         found = iter(self.store.evaluations_of([id for tell in tells for id in tell.evaluations]))
         history = []
         for tell in tells:

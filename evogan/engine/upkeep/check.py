@@ -83,10 +83,11 @@ def _references(store: Store) -> Iterator[str]:
 
 def _told(store: Store) -> Iterator[str]:
     """Tells of evaluations that are not there, or of another genome than was proposed."""
+    of_runs = {run: (store.tells(run), store.finalists(run)) for run in store.names()}  # first: a driver may go on
     known = {id: identity[:2] for id, identity in store.identities().items()}
-    for run in store.names():
+    for run, (told, checked) in of_runs.items():
         asked = {row.number: (row.key, row.task) for row in store.proposals(run)}
-        for tell in store.tells(run):
+        for tell in told:
             where = f"table tells, row run '{run}', position {tell.position}"
             if tell.number not in asked:
                 yield f"{where}: there is no proposal {tell.number}"
@@ -96,7 +97,7 @@ def _told(store: Store) -> Iterator[str]:
                     yield f"{where}: there is no evaluation {id}"
                 elif known[id] != asked[tell.number]:
                     yield f"{where}: evaluation {id} is of another genome or task than proposal {tell.number}"
-        for key in sorted(store.finalists(run) - {key for key, _ in asked.values()}):
+        for key in sorted(checked - {key for key, _ in asked.values()}):
             yield f"table finalists, row run '{run}', key '{key}': it was never proposed"
 
 

@@ -26,14 +26,15 @@ def prune(store: Store, dry_run: bool = False) -> Pruned:
     """Delete weights that no run needs any more: generators, players, states. The evaluations stay, with their images.
 
     A run that is through needs the generators of its best genome, its finalists and its references; one that may go on
-    those of all genomes that it was told of, and their states. What is trained just now is left alone. With `dry_run`
+    those of all genomes that it proposed, and their states. What is trained just now is left alone. With `dry_run`
     nothing is deleted.
     Errors: UserError for a damaged run: what it needs cannot be known.
     """
-    generators, going_on = _needed(store)
+    known = dict.fromkeys(store.identities().values())  # first: what ends from now on is no part of it
     busy = {(key, task, replicate) for key, task, _, replicate in store.leases.all()}
+    generators, going_on = _needed(store)
     pruned = Pruned()
-    for identity in dict.fromkeys(store.identities().values()):
+    for identity in known:
         key, task, _, replicate = identity
         for path in (path for folder in store.folders(identity) for path in sorted(folder.glob(WEIGHTS))):
             size = path.stat().st_size
@@ -59,6 +60,6 @@ def _needed(store: Store) -> tuple[set[Path], set[tuple[str, str, int]]]:
             generators |= {store.files(*training) for key in named for training in run.trainings(key).items()}
         else:
             fresh = range(FRESH, FRESH + run.settings.confirm)
-            for key in references | {told.row.key for told in run.history}:
+            for key in references | {row.key for row in store.proposals(name)}:  # told or not yet
                 going_on |= {(key, run.facts.task, replicate) for replicate in (*fresh, *range(most))}
     return generators, going_on
