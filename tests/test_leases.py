@@ -128,6 +128,27 @@ def test_a_driver_that_beats_lives(driver: Callable[[str], Leases], clock: Clock
         a._database.do(a._beat)
 
 
+def test_a_driver_that_comes_back_from_its_first_beat_lives(
+    driver: Callable[[str], Leases], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is entered anew, with as many beats as were last seen of it."""
+    monkeypatch.setattr("evogan.engine.leases.BEAT", 1e6)
+    here, away = driver("here"), driver("of another machine")
+    database = here._database
+    assert away.claim(ONE) and here.claim(TWO)
+    while len(rows(database, drivers)) < 2:  # the first beat of each
+        sleep(0.01)
+    database.do(here._beat)
+    clock.now += leases.LEASE
+    database.do(here._beat)
+    assert {row.name for row in rows(database, drivers)} == {"here"}
+    for _ in range(3):
+        database.do(away._beat)
+        assert away.claim(ONE)
+        database.do(here._beat)
+        assert not here.claim(ONE)
+
+
 def beats_of(store: Store) -> bool:
     """Waits for the first beat."""
     while not rows(store.database, drivers):

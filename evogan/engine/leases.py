@@ -155,6 +155,7 @@ class Leases:
             if self._is_dead(driver, known[driver]):
                 connection.execute(leases.delete().where(leases.c.driver == driver))
                 connection.execute(drivers.delete().where(drivers.c.name == driver))
+                self._seen.pop(driver, None)  # should it come back, it counts from the beginning
 
 
 def now() -> float:
