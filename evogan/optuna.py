@@ -60,6 +60,7 @@ from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 
 __all__ = ["EvoSampler", "suggest"]
 
+FINE = 100_001  # places of a parameter that is continuous, the most that 6 digits tell apart
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -256,7 +257,7 @@ def _gene(name: str, distribution: BaseDistribution) -> Gene:
         return Gene(name=name, kind="choice", values=tuple(range(len(distribution.choices))))
     steps = _steps(_numeric(distribution))
     if steps is None or steps > MOST:
-        return Gene(name=name, kind="float", low=0.0, high=1.0)
+        return Gene(name=name, kind="float", low=0.0, high=1.0, levels=FINE)
     return Gene(name=name, kind="int", low=0, high=steps - 1, levels=1 if steps == 1 else None)
 
 

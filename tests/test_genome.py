@@ -173,6 +173,8 @@ def test_eleven_levels_are_the_books_one_decimal() -> None:
         ({"kind": "choice", "values": {"a", "b"}}, "'values' must be a list"),
         ({"kind": "choice", "values": (1, 1.0, True)}, "same value twice"),
         ({"kind": "choice", "values": (0.0, -0.0)}, "same value twice"),
+        ({"kind": "choice", "values": (0.3, 0.1 + 0.2)}, "same value twice"),  # to a key
+        ({"kind": "float", "low": 100000.5, "high": 100010.5, "levels": 11}, "cannot tell its levels apart"),
         ({"kind": "int", "low": (1, 2), "high": 3}, r"'low' must be a number, not \(1, 2\)"),
         ({"kind": "int", "low": True, "high": 3}, "'low' must be a number, not True"),
         ({"kind": "int", "low": 0, "high": "3"}, "'high' must be a number, not '3'"),

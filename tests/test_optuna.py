@@ -548,6 +548,13 @@ def test_what_optuna_allows_is_searched(distribution: BaseDistribution) -> None:
         study.tell(trial, float(value))
 
 
+def test_a_continuous_parameter_has_fine_places() -> None:
+    """An evolution strategy's steps are no smaller than a place."""
+    study = optuna.create_study(sampler=EvoSampler("es-plus", seed=1))
+    study.optimize(lambda trial: sum((trial.suggest_float(x, -5, 5) - 1 / 3) ** 2 for x in "xy"), n_trials=500)
+    assert study.best_value < 1e-8
+
+
 def test_what_optuna_cannot_tell_apart_is_not_suggested() -> None:
     space = Space("s", [Gene(name="c", kind="choice", values=(1, True, "x"))])
     with pytest.raises(UserError, match="gene 'c': to Optuna true is 1"):

@@ -13,6 +13,7 @@ from typing import Literal
 from evogan.errors import UserError, shortened, shown, unknown
 from evogan.genome.levels import Cells, EqualCells, FloatGrid, LogCells, rounded
 from evogan.genome.values import Value, When, plain, same, some_values
+from evogan.stable import canonical
 
 KINDS = ("float", "int", "choice")
 SCALES = ("linear", "log")
@@ -86,7 +87,8 @@ class Gene:
     def _check_choice(self) -> None:
         if not self.values:
             raise self._wrong("a choice needs 'values'")
-        if any(same(a, b) for i, a in enumerate(self.values) for b in self.values[:i]):
+        keyed = [canonical(value) for value in self.values]  # what keys cannot tell apart is one value
+        if any(same(a, b) for i, a in enumerate(keyed) for b in keyed[:i]):
             raise self._wrong("'values' has the same value twice")
         if (self.low, self.high, self.levels, self.scale) != (None, None, None, "linear"):
             raise self._wrong("a choice has 'values', not 'low', 'high', 'levels' or 'scale'")
@@ -116,7 +118,9 @@ class Gene:
         if self.scale == "log":
             return math.expm1(math.log(self.high / self.low) / steps) >= 1e-5
         last_digit = 10.0 ** (math.floor(math.log10(max(abs(self.low), abs(self.high)))) - 5)
-        return (self.high - self.low) / steps >= last_digit * (1 - 1e-9)
+        step = (self.high - self.low) / steps / last_digit
+        halves = step < 1 + 1e-9 and abs(self.low / last_digit % 1 - 0.5) < 1e-6  # two of which round to an even one
+        return step >= 1 - 1e-9 and not halves
 
     @property
     def _every_number(self) -> bool:
