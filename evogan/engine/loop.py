@@ -11,6 +11,7 @@ seed and walks the recorded path, until there is something new to do.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -357,7 +358,7 @@ class Loop:
         curve = tuple(
             (point["fidelity"], tamed(turned(metric, point[metric])))
             for point in told.evaluation.scores
-            if "fidelity" in point and metric in point
+            if "fidelity" in point and math.isfinite(point.get(metric, math.nan))
         )
         ended_early = any(evaluation.failure is not None for evaluation in told.evaluations)
         return Fitness(told.values is None, values[0], curve, values[1:], ended_early)

@@ -46,6 +46,10 @@ class RayExecutor:
 
     # --- the protocol
 
+    def start(self) -> None:
+        """Before a trial is there; does not wait until workers are ready."""
+        self._workers.start()
+
     def limits(self) -> Limits:
         """Waits for the first workers: only they know the memory of their devices."""
         self._workers.start()
@@ -126,7 +130,8 @@ class RayExecutor:
     def _on_news(self, worker: RayWorker, news: News) -> None:
         self._workers.ask_for_news(worker)
         job = worker.job
-        if job is not None and news.number == job.number:
+        of_this = job is not None and news.number == job.number
+        if job is not None and of_this:
             job.sign = monotonic()
             job.heard += len(news.points)
             self._reports += [
@@ -134,7 +139,7 @@ class RayExecutor:
                 for place, point in enumerate(news.points)
             ]
         if news.exceeded is not None:
-            self._on_lost(worker, MemoryError())
+            self._on_lost(worker, MemoryError() if of_this else ChildProcessError())  # it was the one before
 
     def _on_ran(self, worker: RayWorker, evaluation: Evaluation, points: list[Mapping[str, float]]) -> None:
         job, worker.job = worker.job, None
