@@ -396,6 +396,28 @@ def test_the_best_of_more_finalists_is_no_better() -> None:
         assert found.basis(found.problems[0]) == basis
 
 
+def test_winners_that_are_not_all_checked_are_no_basis(tmp_path: Path) -> None:
+    """A run was stopped between the checks of two finalists: the search counts."""
+    calls = itertools.count(1)
+
+    def stopped(genes: Mapping[str, object]) -> float:
+        if next(calls) > 12 + 2:
+            raise KeyboardInterrupt
+        return score(Genome(genes))  # type: ignore[arg-type]
+
+    how: dict[str, Any] = {"task": "t", "runs": tmp_path, "evaluations": 12, "confirm": 2, "workers": 1, "window": 1}
+    search(mixed_space(), objective=objective, strategy="random", name="whole", **how)
+    with pytest.raises(KeyboardInterrupt):
+        search(mixed_space(), objective=stopped, strategy="sobol", name="half", **how | {"task": "u"})
+    half = open_run("half", tmp_path)
+    assert [len(one.values) for one in half.confirmations] == [2] and not half.unfinished
+    found = Comparison([half])
+    assert found.basis(found.problems[0]) == SEARCH
+    search(mixed_space(), objective=objective, strategy="sobol", name="half", **how | {"task": "u"})
+    found = Comparison([open_run("half", tmp_path)])
+    assert found.basis(found.problems[0]) == FRESH
+
+
 def test_equal_strategies_are_not_told_apart(compared: list[RunHistory]) -> None:
     found = Comparison([run for run in compared if run.document["seed"] < 2])
     assert found.ranking.p >= 0.05
@@ -493,6 +515,20 @@ def test_strategies_of_one_name_are_told_apart_by_what_differs() -> None:
         "ga (population 6, window 8)",
     ]
     assert Comparison(runs[:1]).strategies == ["ga"]
+
+
+def test_a_strategy_that_is_asked_for_alike_is_one_on_every_problem(tmp_path: Path) -> None:
+    """What it learns from, and begins with, are other genomes on other data and in other spaces."""
+    how: dict[str, Any] = {"runs": tmp_path, "evaluations": 5, "workers": 1}
+    for task in ("one", "two"):
+        measured = {"objective": objective, "task": task, **how}
+        search(mixed_space(), name=f"random-{task}", strategy="random", **measured)
+        search(mixed_space(), name=f"known-{task}", strategy="ga", learn_from="store", **measured)
+        search(mixed_space(), name=f"cold-{task}", strategy="ga", **measured)
+    names = [f"{kind}-{task}" for kind in ("random", "known", "cold") for task in ("one", "two")]
+    runs = [open_run(name, tmp_path) for name in names]
+    assert [bool(run.knowledge) for run in runs] == [False, False, False, True, False, False]
+    assert Comparison(runs).strategies == ["ga (learn_from default)", "ga (learn_from store)", "random"]
 
 
 def test_runs_may_be_called_otherwise_but_what_differs_is_said() -> None:

@@ -337,10 +337,11 @@ def _strategy_facts(run: RunHistory) -> dict[str, Any]:
     facts = {name: value for name, value in settings.options.items() if name != "evaluations"}  # it follows the budget
     for name in ("pruner", "replicates", "average", "race", "window", "order", "target", "patience"):
         facts[name] = getattr(settings, name)
+    # as they were asked for: what that comes to is another in every space, and on every data
     if settings.seed_genomes:
-        facts["seed_genomes"] = digest(settings.seed_genomes)[:4]
-    if run.knowledge:
-        facts["learn_from"] = ", ".join(source.name for source in run.knowledge.sources)
+        facts["seed_genomes"] = ", ".join(settings.seeded_by) or digest(settings.seed_genomes)[:4]
+    if settings.learn_from:
+        facts["learn_from"] = ", ".join(settings.learn_from)
     return facts
 
 
@@ -381,8 +382,8 @@ def _is_checked(run: RunHistory) -> bool:
     """Whether its finalists have all fresh replicates, or nothing could be checked."""
     if not run.ranking:
         return bool(run.settings.confirm)
-    finalists = _finalists(run)
-    return bool(finalists) and all(len(c.evaluations) == run.settings.confirm for c in finalists)
+    checked = [c.key for c in _finalists(run) if len(c.evaluations) == run.settings.confirm]
+    return bool(checked) and {*checked} == {*run.store.finalists(run.name)}
 
 
 def _confirmed(run: RunHistory) -> float:
