@@ -127,21 +127,21 @@ class CampaignStatus:
 
     def table(self) -> Group:
         """A row for each strategy on a data set and space, whatever the seed; then what runs now, and what crashed."""
-        metric = next((run.status.metric for run in self.runs if run.status), "fitness")
         table = Table(title=Text(self.headline), title_justify="left")
         for column in ("data", "space", "strategy", "done", "going", "waiting", "crashed", "evaluations", "failed"):
             left = column in ("data", "space", "strategy")
             table.add_column(Text(column), justify="left" if left else "right", overflow="fold")
-        table.add_column(Text(f"best {metric}"), justify="right")
+        table.add_column(Text("best"), justify="right")
         groups: dict[tuple[str, str, str], list[RunState]] = {}
         for run in self.runs:
             groups.setdefault((run.data, run.space, run.strategy), []).append(run)
         for group, runs in groups.items():
             counts = [sum(run.state == state for run in runs) for state in ("done", "going", "waiting", "crashed")]
             evaluations = f"{sum(run.spent for run in runs):g} of {sum(run.evaluations for run in runs)}"
+            metric = next((run.status.metric for run in runs if run.status), "")  # of all its runs
             best = min((run.best for run in runs if run.best is not None), default=None, key=partial(turned, metric))
             cells = [*group, *(str(n or "") for n in counts), evaluations, str(sum(run.failed for run in runs))]
-            table.add_row(*map(Text, cells), Text("" if best is None else f"{best:.4g}"))
+            table.add_row(*map(Text, cells), Text("" if best is None else f"{metric} {best:.4g}"))
         lines = [
             f"{run.name}  {run.status.state}{f' ({run.status.reason})' if run.status.reason else ''}: "
             f"{run.spent:g} of {run.evaluations} evaluations, {run.status.checked} of {run.checks} checks"
