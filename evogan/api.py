@@ -116,6 +116,8 @@ def search(
         if name is None:
             what = task or "objective" if own else expand(data).resolve().stem
             name = file_name(f"{what}-{plan.space.name}-{plan.settings.strategy}-s{plan.settings.seed}")
+        if place.knows(name):
+            plan = plan.going_on(place.existing().run(name))
         store = launch(place, name, plan, _outside(listener, asked))
     return _told_of(store, name)
 

@@ -61,12 +61,13 @@ SET = {
     "a device": lambda: torch.device("meta"),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "float64": lambda: default(torch.float64),
+    "NumPy that raises": lambda: np.errstate(all="raise"),
 }
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
-    """What a small training comes to, where a script has set this and that in torch."""
+    """What a small training comes to, where a script has set this and that in torch and NumPy."""
     found: dict[str, list[object]] = {}
     for what, setting in SET.items():
         with setting():
@@ -81,8 +82,19 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
 
 
 @pytest.mark.parametrize("what", SET)
-def test_what_a_script_has_set_in_torch_changes_nothing(what: str, found: dict[str, list[object]]) -> None:
+def test_what_a_script_has_set_changes_nothing(what: str, found: dict[str, list[object]]) -> None:
     assert found["nothing"][0] == "completed" and found[what] == found["nothing"]
+
+
+def test_a_script_whose_numpy_raises_searches_as_any(tmp_path: Path) -> None:
+    def searched(name: str) -> list[dict[str, object]]:
+        asked = {"evaluations": 40, "workers": 1, "runs": tmp_path, "name": name}
+        run = evogan.search(mixed_space(), objective=score, task=name, strategy="assisted", **asked)
+        return [dict(told.row.genome) for told in run.history]
+
+    expected = searched("warns")
+    with np.errstate(all="raise"):
+        assert searched("raises") == expected
 
 
 def test_threads_share_torchs_default_type() -> None:
@@ -403,6 +415,19 @@ def test_a_search_begins_with_its_seeds(runs: Path, tmp_path: Path) -> None:
     asked = dict.fromkeys(told.row.genome["x"] for told in second.history)
     assert list(asked) == [*(told.row.genome["x"] for told in first.ranking[:5]), -1.0]
     assert {told.row.operator for told in second.history} == {"seed", "tpe"}
+
+
+def test_a_search_that_a_run_seeded_goes_on_though_that_run_has_grown(runs: Path) -> None:
+    kept = {"objective": bowl, "workers": 1, "runs": runs, "strategy": "random"}
+    second = {"task": "other bowl", "seed_genomes": "grown", "name": "goes-on", **kept}
+    evogan.search(SPACE, task="bowl", evaluations=4, name="grown", **kept)
+    begun = evogan.search(SPACE, evaluations=6, **second)
+    evogan.search(SPACE, task="bowl", evaluations=21, name="grown", **kept)
+    gone_on = evogan.search(SPACE, evaluations=8, **second)
+    before = [told.row for told in begun.history]
+    assert len(gone_on.history) > len(before) and [told.row for told in gone_on.history][: len(before)] == before
+    with pytest.raises(UserError, match="was started with another seed_genomes"):
+        evogan.search(SPACE, evaluations=9, **second | {"seed_genomes": [{"x": 0.5}]})
 
 
 def test_published_seeds_are_those_that_lie_inside(runs: Path) -> None:

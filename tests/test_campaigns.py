@@ -31,6 +31,7 @@ from evogan.campaigns.status import CampaignStatus, RunState
 from evogan.comparison import Comparison
 from evogan.comparison.comparison import FRESH
 from evogan.engine import Event, Judge
+from evogan.engine.history import RunHistory
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.files import write_whole
 from evogan.genome import Genome
@@ -210,6 +211,24 @@ def test_a_file_that_grows_adds_only_what_is_new(tmp_path: Path, trained: list[I
     assert data == "digits:" and told == new
     assert {name: facts(runs, name) for name in first} == before
     assert max(Counter(trained).values()) == 1
+
+
+def test_a_campaign_goes_on_though_the_run_that_seeded_it_has_grown(tmp_path: Path, trained: list[Identity]) -> None:
+    def campaign(seeds: int) -> list[RunHistory]:
+        path = write(tmp_path, SMALL, ("seeds = 2", f'seeds = {seeds}\nseed_genomes = ["first"]'))
+        return run_campaign(path, runs=runs).runs
+
+    def first(evaluations: int) -> None:
+        evogan.search(tmp_path / "tiny.toml", "digits", name="first", evaluations=evaluations, **how)
+
+    runs = tmp_path / "runs"
+    how: dict[str, Any] = {"runs": runs, "kimg": 0.05, "samples": 50, "confirm": 0, "strategy": "random", "workers": 1}
+    write(tmp_path)
+    first(2)
+    before = [[told.row for told in run.history] for run in campaign(1)]
+    first(9)
+    after = {run.name: [told.row for told in run.history] for run in campaign(2)}
+    assert len(after) == 4 and all(history in after.values() for history in before)
 
 
 @pytest.mark.parametrize("strategy", ["ga", "l-shade", "auto"])  # l-shade plans over its budget, auto chooses by it
@@ -431,9 +450,23 @@ def test_the_table_has_a_row_for_each_strategy(tmp_path: Path, monkeypatch: pyte
     console.print(CampaignStatus("c", [state("b0", "[b]", going), state("b1", "[b]", crashed="so it was")]).table())
     text = console.export_text()
     cells = [cell.strip() for cell in next(line for line in text.splitlines() if "[b]" in line).split("│")]
-    assert cells == ["", "[b]", "s", "ga", "", "1", "", "1", "4 of 20", "0", "6", ""]
+    assert cells == ["", "[b]", "s", "ga", "", "1", "", "1", "4 of 20", "0", "fid 6", ""]
     assert "b0  searching: 4 of 10 evaluations, 0 of 2 checks" in text
     assert "b1  crashed: so it was" in text
+
+
+def test_each_row_of_the_table_is_judged_by_its_own_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = status_of(tmp_path, "a0", 4, 30.0, monkeypatch)
+    found = {"fid": (6.0, 5.0), "psnr": (20.0, 21.0)}  # of psnr more is better
+    runs = [
+        state(f"{metric}{seed}", metric, replace(done, metric=metric, best={**done.best, "value": value}))
+        for metric, values in found.items()
+        for seed, value in enumerate(values)
+    ]
+    console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(CampaignStatus("c", runs).table())
+    text = console.export_text()
+    assert "fid 5" in text and "psnr 21" in text
 
 
 # --- mistakes

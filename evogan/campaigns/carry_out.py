@@ -150,7 +150,7 @@ def _settle(campaign: Campaign, place: Place, resources: Resources, tell: Tell) 
             judged_on[run.data] = problem, problem.prepare(here=resources.ray is None)[0]
         problem, task = judged_on[run.data]
         search = dict(run.search) | _begun_with(run, before)
-        plan = settle(run.space, problem, place, resources, search, campaign.plugins)
+        plan = settle(run.space, problem, place, resources, search, campaign.plugins).going_on(before or {})
         check(run.name, plan)
         if before is None:
             plan.sources(place)

@@ -192,6 +192,7 @@ class RunDocument(TypedDict, total=False):
     average: Literal["mean", "median"]
     race: bool
     seed_genomes: list[dict[str, Value]]
+    seeded_by: list[str]
     learn_from: list[str]
     references: list[str]
     knowledge: KnowledgeFacts

@@ -254,6 +254,7 @@ def _what_counts(document: Mapping[str, Any], place: str = "") -> dict[str, Any]
         "knowledge",
         "plugins",
         "plugin_digests",
+        "seeded_by",
         "space.description",
         "gan.data",
         "gan.data_dir",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any
 
@@ -16,7 +16,7 @@ from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import NONE, read_sources, settle_sources
 from evogan.runs.objective import ObjectiveProblem
 from evogan.runs.place import Place
-from evogan.runs.seeds import read_seeds
+from evogan.runs.seeds import names_in, read_seeds
 from evogan.settings import Resources, SearchSettings
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
@@ -40,6 +40,12 @@ class Plan:
         if own.of_a_gan:
             own = own.searching(self.space)
         return read_sources(settings.learn_from, judge, own, place)
+
+    def going_on(self, before: Mapping[str, Any]) -> Plan:
+        """With the seeds that a run of these names was begun with, whatever the names stand for by now."""
+        if not self.settings.seeded_by or before.get("seeded_by") != [*self.settings.seeded_by]:
+            return self
+        return replace(self, settings=replace(self.settings, seed_genomes=tuple(before["seed_genomes"])))
 
 
 def settle(
@@ -87,6 +93,7 @@ def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: b
         | {name: plain(value) for name, value in options.items()},
         "learn_from": settle_sources(asked["learn_from"], by_default=by_default),
         "seed_genomes": tuple(dict(seed.genome) for seed in read_seeds(asked["seed_genomes"], space, place)),
+        "seeded_by": names_in(asked["seed_genomes"]),
     }
     return SearchSettings(**asked | settled | more)
 

@@ -49,6 +49,12 @@ def read_seeds(given: Given | Sequence[Given], space: Space, place: Place = IN_M
     return seeds
 
 
+def names_in(given: Given | Sequence[Given]) -> tuple[str, ...]:
+    """What `given` names; empty where genes are among it."""
+    each = list(_each(given))
+    return tuple(map(str, each)) if all(isinstance(one, str | PathLike) for one in each) else ()
+
+
 def _each(given: Any) -> Iterable[object]:
     if isinstance(given, str | PathLike | Mapping):
         return [given]

@@ -24,7 +24,8 @@ MAY_CHANGE = ("evaluations", "total_seconds", "target", "patience", "confirm", "
 class SearchSettings:
     """How a search goes, as its run records it. `gan` is None for a user's own objective.
 
-    `space`: as a document. `strategy`: never "auto", which is settled before. `seed_genomes`: their genes.
+    `space`: as a document. `strategy`: never "auto", which is settled before. `seed_genomes`: their genes; `seeded_by`:
+    how they were asked for, if all by a name.
     Errors: UserError for a budget of nothing, and for what is not among the allowed.
     """
 
@@ -99,6 +100,7 @@ class SearchSettings:
         many=True,
         written=list[str],
     )
+    seeded_by: tuple[str, ...] = ()
     gan: GANSettings | None = None
     resources: Resources = field(default_factory=Resources)
 
@@ -114,7 +116,9 @@ class SearchSettings:
     def recorded(cls, document: Mapping[str, Any]) -> Self:
         """Read back what a run recorded; what it lacks has its default. Errors: UserError for what cannot be."""
         known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
-        known |= {name: tuple(known.get(name, ())) for name in ("seed_genomes", "learn_from", "references")}
+        known |= {
+            name: tuple(known.get(name, ())) for name in ("seed_genomes", "seeded_by", "learn_from", "references")
+        }
         if known.get("gan") is not None:
             known["gan"] = GANSettings.recorded(known["gan"])
         try:
