@@ -42,6 +42,7 @@ from evogan.space import Space
 from evogan.stable import digest
 from evogan.strategies import make_strategy
 from evogan.trial import Task, Trial
+from evogan.version import __version__
 
 FINALISTS, FRESH = 3, 5  # of a replay: winners that are checked, and on how many fresh replicates
 LEAST = 10  # genomes that completed, below which nothing is said of a model
@@ -80,8 +81,9 @@ def collect_tables(
             raise UserError(f"{path}: two tables would be named '{name}': call a space or a data set otherwise")
     for run in problems.values():  # before anything is trained
         if (table := _lies_there(to / f"{_table_name(run.data, run.space.name)}.parquet")) is not None:
-            _check_space(table, run.space)
-            _check_task(table, GANSettings.of(**run.gan), Place.of(runs, store))
+            problem = GANProblem(GANSettings.of(**run.gan), Place.of(runs, store).features)
+            _check_space(table, problem.fitting(run.space))
+            _check_task(table, problem)
     crashed = run_campaign(path, runs=runs, store=store, workers=workers, say=say).crashed
     kept = Place.of(runs, store).existing()
     begun, written = kept.names(), []
@@ -188,7 +190,7 @@ def run_bench(
             raise UserError(f"strategy '{strategy}' asks for {made.fidelities[0]:.3g} of one: of {least}")
     for name, table in read.items():  # what does not fit is told of before anything is written
         if bench.kind == "live":
-            _check_task(table, _gan(table), place)
+            _check_task(table, GANProblem(_gan(table), place.features))
         elif isinstance(ground := load_table(name, bench.kind, bench.fitness), Surrogate):
             ground.check()
     carried_out = _train(place, replays, Outside(listener)) if bench.kind == "live" else _spread(place, replays)
@@ -229,9 +231,9 @@ def _gan(table: Table) -> GANSettings:
         raise UserError(f"table '{table.name}': its description has no settings of a GAN ({error})") from None
 
 
-def _check_task(table: Table, gan: GANSettings, place: Place) -> None:
+def _check_task(table: Table, problem: GANProblem) -> None:
     """Errors: UserError if what would be trained here is something else than what the table has."""
-    task, _ = GANProblem(gan, place.features).prepare()
+    task, _ = problem.prepare()
     recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in table.facts["task"].items()}
     for name, value in task.identity.items():
         if recorded.get(name) != value:
@@ -286,7 +288,7 @@ class Replay:
     @cached_property
     def name(self) -> str:
         """Whatever its outcome depends on is in it."""
-        all_else = digest([self.fingerprint, self.kind, asdict(self.settings)])[:6]
+        all_else = digest([__version__, self.fingerprint, self.kind, asdict(self.settings)])[:6]
         return f"{plain(self.table)}-{self.strategy}-s{self.settings.seed}.{all_else}"
 
     def plan(self, space: Space, place: Place) -> Plan:
