@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,21 @@ def test_a_player_may_step_alone() -> None:
     after = list(session._trainer.gan.players["generator"].parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert session.view()["steps"] == {"critic": 2, "generator": 0}
+
+
+def test_a_critic_that_diverges_alone_is_said() -> None:
+    session = Session(SMALL, RING)
+    with torch.no_grad():
+        next(iter(session._trainer.gan.players["critic"].parameters())).fill_(math.nan)
+    with pytest.raises(UserError, match="it diverged: .* loss is nan"):
+        session.do("critic")
+    json.dumps(session.view()["curve"], allow_nan=False)
+
+
+def test_few_points_have_as_many_fakes() -> None:
+    train = {stream: {field: rows[:40] for field, rows in fields.items()} for stream, fields in RING.train.items()}
+    session = Session({**SMALL, "relativistic": "pairs"}, replace(RING, train=train))
+    assert np.shape(session.view()["fakes"]) == np.shape(session.view()["pushes"]) == (40, 2)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ nothing: draws for a view come from a generator of their own, and statistics of 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -158,6 +159,9 @@ class Session:
         }
         if not samples.isfinite().all():
             raise UserError("it diverged: it makes points that are no numbers")
+        for name, value in losses.items():  # a critic alone may diverge, and what is made stays
+            if not math.isfinite(value):
+                raise UserError(f"it diverged: {name} loss is {value}")
         self.curve.append({"iteration": float(self._trainer.iteration), **losses, **self._judge.measure(samples)})
 
     def _pushed(self) -> tuple[Tensor, Tensor]:
@@ -165,10 +169,11 @@ class Session:
         gan, generator = self._trainer.gan, self._trainer.gan.players["generator"]
         rng = torch.Generator().manual_seed(derive_seed("lab", "view"))
         rows = {"images": torch.from_numpy(self.data.images[:POINTS])}
+        n = len(rows["images"])  # as many fakes, for losses of pairs
         made: list[Tensor] = []
         with _unchanged(gan.networks):
-            latents = gan.prompts(POINTS, {}, rng)[LATENT]
-            batch = gan.draw("generator", POINTS, rows, rng)
+            latents = gan.prompts(n, {}, rng)[LATENT]
+            batch = gan.draw("generator", n, rows, rng)
             batch = Batch(batch.data, {**batch.draws, LATENT: (latents,)})
             watched = generator.register_forward_hook(lambda module, inputs, output: made.append(output))
             try:
@@ -177,7 +182,7 @@ class Session:
                 watched.remove()
         ahead = int(GENES.complete(self.genome).get("unrolled", 0))  # for each of these steps it makes some, first
         (gradient,) = torch.autograd.grad(loss, made[ahead])
-        return made[ahead].detach().flatten(1), -gradient.flatten(1) * POINTS
+        return made[ahead].detach().flatten(1), -gradient.flatten(1) * n
 
     @torch.no_grad()
     def _surface(self) -> Tensor:

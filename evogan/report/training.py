@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from evogan.report import facts
 from evogan.report import training_figures as figures
 from evogan.report.grids import LARGEST_FILE, Grid, checkpoint_grids, code_grids, level_grids
 from evogan.report.page import environment, genome_toml
-from evogan.trial import Evaluation, GANTask
+from evogan.trial import Choice, Evaluation, GANTask
 
 if TYPE_CHECKING:  # torch, where it is wanted
     from evogan.evaluation.architecture import Player
@@ -82,7 +82,7 @@ def render(training: Training) -> str:
             figures=drawn,
             players_drawn=figures.players(evaluation),
             grids=_grids(training),
-            through_training=list(checkpoint_grids(training.folder, evaluation.scores)),
+            through_training=list(checkpoint_grids(training.folder, evaluation.scores, _metric(evaluation))),
             codes=list(code_grids(training.folder, training.genome)),
             levels=list(level_grids(training.folder)),
             flags={flag: (said, MEANING.get(flag, "")) for flag, said in explain(evaluation).items()},
@@ -102,10 +102,9 @@ def _verdict(training: Training) -> str:
     if evaluation.failed:
         ended = evaluation.status.replace("_", " ").capitalize()
         return f"{ended} before the first score checkpoint: {evaluation.reason}."
-    best = evaluation.metric("fid")
-    place = evaluation.kept
-    when = f" at {place['fidelity']:.0%} of the training" if "fidelity" in place else ""
-    return f"FID {facts.short(best)}{when}, of {training.task.samples:,} samples."
+    kept = evaluation.kept
+    when = f" at {kept['fidelity']:.0%} of the training" if "fidelity" in kept else ""
+    return f"{_judged(evaluation)}{when}, of {training.task.samples:,} samples."
 
 
 def _grids(training: Training) -> list[Grid]:
@@ -113,9 +112,15 @@ def _grids(training: Training) -> list[Grid]:
     path = training.folder / "samples.png"
     if not path.is_file():
         return real
-    note = f"{facts.metric_name('fid')} {facts.short(_fid(training.evaluation.kept))}, the weights that are kept"
+    note = f"{_judged(training.evaluation)}, the weights that are kept"
     return [*real, Grid("samples", "samples", note, read_small(path, LARGEST_FILE))]
 
 
-def _fid(point: Mapping[str, float]) -> float | None:
-    return point.get("fid")
+def _metric(evaluation: Evaluation) -> str:
+    """By which the weights that are kept were chosen, the first of several."""
+    return (evaluation.choice or Choice()).metrics[0]
+
+
+def _judged(evaluation: Evaluation) -> str:
+    metric = _metric(evaluation)
+    return f"{facts.metric_name(metric)} {facts.short(evaluation.kept.get(metric))}"
