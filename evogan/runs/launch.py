@@ -81,7 +81,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         facts |= {"plugins": list(plan.plugins.names), "plugin_digests": plan.plugins.digests}
     sources = plan.sources(place) if begins else []
     with ExitStack() as stack:
-        executor, learn = _make_executor(evaluate, settings, plan.plugins)
+        executor, learn = _make_executor(evaluate, settings, plan.plugins, early=bool(sources))
         stack.callback(executor.close)
         hear: Listener = outside.listener or (lambda event: None)
         store = place.open()
@@ -139,10 +139,11 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
 
 
 def _make_executor(
-    evaluate: Evaluate, settings: SearchSettings, plugins: Plugins | None
+    evaluate: Evaluate, settings: SearchSettings, plugins: Plugins | None, early: bool
 ) -> tuple[Executor, Callable[[Store, Task], None]]:
     """This process for one worker, without the seconds that Ray takes to start; else Ray, and what it learns from.
 
+    `early`: there are seconds of work ahead, in which workers may load what they need.
     A cluster that does not answer, or has not what a trial asks for, is told of at once.
     """
     resources = allotted(settings)
@@ -164,6 +165,8 @@ def _make_executor(
     executor = RayExecutor(Plugged(plugins, evaluate) if plugins and plugins.names else evaluate, resources)
     if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
         executor.limits()
+    elif early:
+        executor.start()
     return fusing(executor), lambda store, task: executor.learn(store.costs(task.key))
 
 
