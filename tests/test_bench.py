@@ -26,6 +26,7 @@ from evogan.fitness.features import NETWORKS
 from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.optuna import suggest
+from evogan.runs.gans import GANProblem
 from evogan.runs.launch import Outside
 from evogan.runs.place import Place
 from evogan.runs.table import Table, tabulate
@@ -616,7 +617,14 @@ def test_a_table_of_settings_that_are_none_is_refused(table: Table, tmp_path: Pa
         run_bench(tmp_path / "odd.parquet", [])
 
 
-@pytest.mark.parametrize("space", ["wdcgan", "modern"])  # one whose genes apply always, one where the zoo says when
+@pytest.mark.parametrize(
+    "space",
+    [
+        "wdcgan",
+        "modern",  # where the zoo says when a gene applies
+        "resnet_architecture",  # of which images of this size do not allow all
+    ],
+)
 def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str) -> None:
     def evaluate(self: GANEvaluator, trial: Trial) -> Evaluation:
         rng = np.random.default_rng(trial.seed)
@@ -635,9 +643,11 @@ def test_a_campaign_becomes_a_table(run: Command, tmp_path: Path, monkeypatch: p
     assert collected.code == 0, collected.err
     found = Table.read(tmp_path / "to" / f"digits-{space}.parquet")
     assert found.facts["gan"]["features"] == "../mine.safetensors"  # from the table, wherever that is read
-    _check_task(found, GANSettings.recorded(found.gan), Place(tmp_path / "runs"))
+    _check_task(found, GANProblem(GANSettings.recorded(found.gan), Place(tmp_path / "runs").features))
     assert found.facts["genomes"] == 16 and found.facts["rows"] == 20
     assert found.facts["origins"] == {"sobol": 12, "random": 4}
+    again = run(f"bench collect {tmp_path / 'small.toml'} --to {tmp_path / 'to'} --runs {tmp_path / 'runs'}")
+    assert again.code == 0, again.err
     assert found.facts["gan"]["kimg"] == 0.05 and found.facts["task"]["kimg"] == 0.05
     assert found.facts["provenance"] == [{"torch": "t"}]
     assert {"r2", "kendall_tau"} <= set(found.facts["model"])
