@@ -122,6 +122,12 @@ def test_a_users_own_domains(tmp_path: Path) -> None:
     many = folder(tmp_path / "many", apple=30, orange=30, pear=30)
     data = load_dataset(DataSpec(str(many), domains="classes"))
     assert list(data.train) == ["sources", "domain_1", "images"] and data.domains == ("apple", "orange", "pear")
+    rng = np.random.default_rng(0)
+    for other, shape in (("grey", (8, 8)), ("colour", (16, 16, 3))):
+        for i in range(20):  # of one name, in folders of another
+            save(tmp_path / other / "train" / f"{i}.png", rng.integers(0, 256, shape, dtype=np.uint8))
+    with pytest.raises(UserError, match="domains must be of one form, not 'train' 8x8 grey, 'train' 16x16 colour"):
+        load_dataset(DataSpec(str(tmp_path / "grey" / "train"), domains=str(tmp_path / "colour" / "train")))
     two = load_dataset(DataSpec("digits", domains="digits"))
     assert np.array_equal(two.train["sources"]["sources"], two.images) and "source_labels" in two.train["sources"]
 

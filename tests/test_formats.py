@@ -101,6 +101,15 @@ def test_of_colours_of_16_bits_the_upper_8_are_taken(write: Callable[..., bytes]
     refuses(DataSpec(str(tmp_path)), "20 colour images of 16 bits", "dark")
 
 
+def test_deep_grey_with_white_as_0_is_no_negative(tmp_path: Path) -> None:
+    """Of 8 bits Pillow turns it about, of 16 it does not."""
+    for i, image in enumerate(DEEP):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{i}.tif", tiffinfo={262: 0})
+    with Image.open(tmp_path / "0.tif") as image:
+        assert image.tag_v2[262] == 0, "this is what it tests"
+    refuses(DataSpec(str(tmp_path)), "0.tif", "has white as 0")
+
+
 def test_a_folder_as_a_stranger_has_it(tmp_path: Path) -> None:
     """Turned photographs, suffixes in capitals, umlauts and spaces, a clear GIF, mixed sizes, a zip and .DS_Store."""
     upright = Image.Exif()

@@ -137,6 +137,11 @@ def _one(genes: Any) -> float:
         (lambda: evogan.search(SPACE, objective=_one, log_level=3), "unknown log level '3'"),
         (lambda: evogan.search(SPACE, objective=_one, seed_genomes=3), "seed_genomes must be"),
         (lambda: evogan.search("wdcgan", data=3), "data must be a name, a path, .* not 3"),
+        (lambda: evogan.search("wdcgan", data=([[1, 2], [1]], [0, 1])), "data must be .*: these are of several sizes"),
+        (
+            lambda: evogan.search("wdcgan", data=(range(9), range(9))),
+            "data must be .*: the first of this pair is 'range'",
+        ),
         (lambda: evogan.search("wdcgan", kimg="much"), "kimg must be a number, not 'much'"),
         (lambda: evogan.search("wdcgan", kimg=(1, 2)), r"kimg must be a number, not \(1, 2\)"),
         (lambda: evogan.search("wdcgan", device=0), "device must be a text, not 0"),

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -91,6 +93,20 @@ def test_a_file_may_hold_source_and_image_side_by_side(tmp_path: Path, side: str
 def test_pairs_that_cannot_be_are_refused(pairs: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load_dataset(DataSpec("digits", pairs=pairs))
+
+
+def test_a_folder_of_tables_has_no_names(tmp_path: Path) -> None:
+    """Of a hub's export, say: its images are rows."""
+    hub, images = tmp_path / "hub", tmp_path / "images"
+    hub.mkdir()
+    images.mkdir()
+    for i, pixels in enumerate(IMAGES[:20]):
+        Image.fromarray(pixels).save(images / f"{i:02}.png")
+    rows = [{"bytes": path.read_bytes(), "path": None} for path in sorted(images.iterdir())]
+    pq.write_table(pa.table({"image": rows}), hub / "0.parquet")
+    for data, pairs in ((hub, images), (images, hub)):
+        with pytest.raises(UserError, match="no folder whose images|it has no image files"):
+            load_dataset(DataSpec(str(data), pairs=str(pairs)))
 
 
 def test_a_folder_needs_a_folder(tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_a_winner_is_held_against_its_twin_and_translates(
 )
 def test_each_source_has_a_file_of_its_own(sources: list[str], made: list[str], tmp_path: Path) -> None:
     assert _files([str(tmp_path / name) for name in sources], tmp_path) == [Path(name) for name in made]
+    assert _files(["0", "1"], tmp_path) == [Path("0.png"), Path("1.png")], "of no files, though there is such a folder"
 
 
 # --- super-resolution, and critics of whole images

@@ -94,7 +94,7 @@ def translate(
 def _files(names: Sequence[str], data: Path) -> list[Path]:
     """Of what is made of images, within the folder: as these lie, or are numbered. Where several differ in their suffix
     alone it stays before the new one, and so do all where a name would still be that of two."""
-    paths = [Path(name).relative_to(data) if data.is_dir() else Path(name) for name in names]
+    paths = [path.relative_to(data) if path.is_relative_to(data) else path for path in map(Path, names)]
     count = Counter(path.with_suffix("") for path in paths)
     found = [path.with_name(f"{path.name if count[path.with_suffix('')] > 1 else path.stem}.png") for path in paths]
     return found if len(set(found)) == len(found) else [path.with_name(f"{path.name}.png") for path in paths]

@@ -95,10 +95,11 @@ def joined(data: Dataset, names: Sequence[str], train: Sequence[Part], unseen: S
                 f"domain '{name}' has {len(images)} images to train on and {len(held_out)} held out: "
                 f"{LEAST} at least are needed of each"
             )
-    forms = {name: images.shape[1:] for name, (images, _) in zip(names, train, strict=True)}
-    if len(set(forms.values())) > 1:
-        said = ", ".join(f"'{name}' {w}x{h} {'grey' if c == 1 else 'colour'}" for name, (c, h, w) in forms.items())
-        sizes = len({form[1:] for form in forms.values()}) > 1
+    forms = [images.shape[1:] for images, _ in train]
+    if len({*forms}) > 1:
+        told = zip(names, forms, strict=True)  # two may be called the same
+        said = ", ".join(f"'{name}' {w}x{h} {'grey' if c == 1 else 'colour'}" for name, (c, h, w) in told)
+        sizes = len({form[1:] for form in forms}) > 1
         raise UserError(
             f"domains must be of one form, not {said}{': --image-size makes them of one size' if sizes else ''}"
         )

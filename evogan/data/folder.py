@@ -84,7 +84,7 @@ def load_folder(folder: Path, domains: bool = False) -> Source:
     pixels, notes = Pictures(files, len(paths), identity), [*layout.notes, *said, *without]
     out = None if layout.held_out is None else np.array(layout.held_out)
     name = folder.resolve().name
-    return Source(name, len(paths), pixels, labels, class_names, out, notes, lambda i: str(folder / paths[i]))
+    return Source(name, len(paths), pixels, labels, class_names, out, notes, lambda i: str(folder / paths[i]), folder)
 
 
 # --- which files

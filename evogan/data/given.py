@@ -54,6 +54,8 @@ def _arrays(given: Any) -> dict[str, np.ndarray[Any, Any]]:
         array = _plain(given)
         return {POINTS if array.ndim == 2 and array.shape[1] == 2 else "images": array}
     if isinstance(given, tuple) and len(given) == 2:
+        if not hasattr(given[0], "__array__") and not isinstance(given[0], list | tuple):
+            raise UserError(f"data must be {ALLOWED}: the first of this pair is {shown(type(given[0]).__name__)}")
         return {"images": _plain(given[0]), "labels": _plain(given[1])}
     if not (hasattr(given, "__getitem__") and hasattr(given, "__len__")) or isinstance(given, bytes | dict):
         raise UserError(f"data must be {ALLOWED}, not {shown(given)}")
@@ -73,7 +75,10 @@ def _plain(numbers: Any) -> np.ndarray[Any, Any]:
     if isinstance(numbers, torch.Tensor):
         numbers = numbers.detach().cpu()
         numbers = numbers.float() if numbers.dtype == torch.bfloat16 else numbers  # which NumPy has not
-    array = np.asarray(numbers)
+    try:
+        array = np.asarray(numbers)
+    except ValueError as error:
+        raise UserError(f"data must be {ALLOWED}: these are of several sizes") from error
     if array.dtype.hasobject and all(isinstance(one, str) for one in array.flat):  # as pandas keeps texts
         array = array.astype(str)
     if array.dtype.hasobject:

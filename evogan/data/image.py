@@ -18,6 +18,7 @@ SUFFIXES = (
 )
 GREY, COLOUR = ("1", "L", "LA", "La"), ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # Pillow's modes
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # grey of 16 bits
+INTERPRETATION, WHITE_IS_ZERO = 262, 0  # a tag of TIFF, which Pillow minds where pixels have 8 bits alone
 BACKGROUND = 255  # white, as of the pages that images with holes are made for
 
 File = Path | bytes  # where one lies, or what is in it
@@ -38,6 +39,8 @@ def read_file(file: File, where: str) -> Picture:
     """The first frame, upright, with white under what is transparent. Errors: UserError that says `where`."""
     try:
         with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+            if image.mode in DEEP and getattr(image, "tag_v2", {}).get(INTERPRETATION) == WHITE_IS_ZERO:
+                raise UserError(f"image {where} has white as 0: convert it to grey of 8 bits")
             raw = str([tile[3] for tile in getattr(image, "tile", ())])
             pixels = pixels_of(where, ImageOps.exif_transpose(image), "'LA;16" in raw)
             return Picture(pixels, getattr(image, "is_animated", False), ";16" in raw and pixels.dtype == np.uint8)

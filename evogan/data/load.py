@@ -125,9 +125,9 @@ def _mixed(data: Dataset) -> Dataset:
 
 def _paths(what: str, spec: DataSpec, source: Source, chosen: _Chosen) -> list[Path]:
     """Of the files, from the folder that the data set is. Errors: UserError if it is none."""
-    if not (folder := expand(spec.name)).is_dir():
+    if source.below is None:
         raise UserError(f"{what}: data set '{spec.name}' is no folder whose files it could name")
-    return [Path(source.called(row)).relative_to(folder) for row in chosen.rows.tolist()]
+    return [Path(source.called(row)).relative_to(source.below) for row in chosen.rows.tolist()]
 
 
 def _paired(pairs: str, data: Dataset, spec: DataSpec, source: Source, chosen: _Chosen, tell: Tell) -> Dataset:
@@ -136,10 +136,10 @@ def _paired(pairs: str, data: Dataset, spec: DataSpec, source: Source, chosen: _
     rows = chosen.rows
     if pairs in SIDES:
         source = one_side(source, pairs)
-    elif not (below := expand(spec.name)).is_dir():
+    elif source.below is None:
         raise UserError(f"pairs '{pairs}': data set '{spec.name}' is no folder whose images could have the same names")
     else:
-        source, rows = sources_of([source.called(row) for row in rows.tolist()], below, pairs)
+        source, rows = sources_of([source.called(row) for row in rows.tolist()], source.below, pairs)
     sources = _read(spec, source, _Chosen(rows, chosen.train, None, None), tell)
     return paired(data, pairs, sources.images, sources.held_out)
 

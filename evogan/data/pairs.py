@@ -74,6 +74,8 @@ def sources_of(images: Sequence[str], below: Path, text: str) -> tuple[Source, R
     """
     folder = expand(text)
     source = load_folder(folder)
+    if source.below is None:
+        raise UserError(f"pairs '{text}': it has no image files, whose names could be the same")
     number = {_name(source.called(i), folder): i for i in range(source.count)}
     wanted = [_name(path, below) for path in images]
     if len(number) < source.count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +42,7 @@ class Source:
     held_out: npt.NDArray[np.bool_] | None = None
     notes: list[str] = field(default_factory=list)
     called: Callable[[int], str] = str  # by its number, an image: its file's path, where it has one
+    below: Path | None = None  # the folder that these files lie in
 
     def parts(self) -> npt.NDArray[np.bool_]:
         """Of each image whether it is held out: as it was found, or else a fixed random 10 %, at least 2."""
