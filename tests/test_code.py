@@ -303,8 +303,26 @@ def test_arrays_are_read_as_evogan_reads_them(tmp_path: Path) -> None:
     assert apart(written.load(tmp_path / "trained_on.npz"), trained_on) == 0
 
 
+def test_what_is_black_and_white_is_read_as_evogan_reads_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", np.random.default_rng(0).integers(0, 2, (20, 16, 16), dtype=np.uint8))
+    spec = DataSpec(str(tmp_path / "mask.npy"), image_size=16)
+    written = as_module(write_code(small("dcgan"))).load(tmp_path / "mask.npy")
+    assert apart(written[:, :1], of_evogan(spec)[0]) == 0 and written.max() == 255
+
+
 def test_what_a_file_cannot_read_is_one_line(tmp_path: Path) -> None:
     written = as_module(write_code(small("cgan")))
+    for name, arrays, why in (
+        ("bare", {"images": np.zeros((9, 8, 8), np.uint8)}, "arrays are called images and labels"),
+        ("clear", {"images": np.zeros((9, 8, 8, 4), np.uint8), "labels": np.zeros(9)}, "must have 1 or 3 channels"),
+    ):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        with pytest.raises(SystemExit, match=why):
+            written.load(tmp_path / f"{name}.npz")
+    for part in ("train", "val"):
+        folder_of_images(tmp_path / "parts" / part)
+    with pytest.raises(SystemExit, match="only folders that are classes are read here"):
+        written.load(tmp_path / "parts")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match=r"empty: allowed: \.png, \.jpg"):
         written.load(tmp_path / "empty")

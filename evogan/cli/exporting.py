@@ -11,6 +11,7 @@ import typer
 from evogan.cli.common import Runs, StoreURL, Trained, say
 from evogan.cli.options import takes
 from evogan.errors import UserError, public_url
+from evogan.files import write_whole
 from evogan.settings.doors import EXTENSIONS
 from evogan.settings.reading import read_pairs
 
@@ -55,7 +56,7 @@ def code(
     to = output_file(to or Path(f"{found.name}.py"), ".py")
     beside = [] if found.weights is None else [to.with_suffix(".pt")]
     _check_new(to, *beside)
-    to.write_text(found.text)
+    write_whole(to, found.text.encode())
     say(f"{to}  {len(found.text.splitlines())} lines; python {to} --help")
     for file in beside:
         import torch
@@ -98,7 +99,7 @@ def card(
 
     to = output_file(to or Path(f"{Path(generator).stem}.md"), ".md")
     _check_new(to)
-    to.write_text(api.model_card(generator, to.stem, runs=runs, store=store, **asked))
+    write_whole(to, api.model_card(generator, to.stem, runs=runs, store=store, **asked).encode())
     say(str(to))
 
 
