@@ -158,6 +158,11 @@ def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
     features = "../mine.safetensors"
     [data.faces]
     data = "./faces"
+    pairs = "edges/"
+    [data.told]
+    data = "my.txt"
+    domains = "other/,digits"
+    conditions = "attributes:tables/faces.csv:hair+hat"
     [data.book]
     iterations = 420
     [strategies.large-ga]
@@ -166,11 +171,17 @@ def test_tables_give_settings_and_names_of_their_own(tmp_path: Path) -> None:
     """
     path = tmp_path / "tables.toml"
     path.write_text(text)
-    fives, faces, book = read_campaign(path).runs
+    fives, faces, told, book = read_campaign(path).runs
     assert fives.name == "tables-fives-wdcgan-large-ga-s7"
     beside = {"data_dir": str(tmp_path / "images"), "features": str(tmp_path.parent / "mine.safetensors")}
     assert fives.gan == {"data": "mnist", "classes": [5], "kimg": 5} | beside
-    assert faces.gan == {"data": str(tmp_path / "faces"), "kimg": 20}
+    assert faces.gan == {"data": str(tmp_path / "faces"), "pairs": str(tmp_path / "edges"), "kimg": 20}
+    assert told.gan == {
+        "data": str(tmp_path / "my.txt"),
+        "domains": f"{tmp_path / 'other'},digits",
+        "conditions": f"attributes:{tmp_path / 'tables' / 'faces.csv'}:hair+hat",
+        "kimg": 20,
+    }
     assert book.gan == {"data": "book", "iterations": 420}, "a budget in place of the file's"
     assert fives.search["strategy"] == "ga"
     assert fives.search["options"] == {"population": 40}

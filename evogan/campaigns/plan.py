@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
+from evogan.data.attributes import ATTRIBUTES, split
 from evogan.errors import UserError, unknown
 from evogan.files import expand, file_name
 from evogan.files.documents import read_toml
@@ -110,6 +111,9 @@ def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
         gan |= of_data
         if gan.get("features"):
             gan["features"] = _beside(path, gan["features"])
+        for files in ("pairs", "domains", "conditions"):
+            if gan.get(files):
+                gan[files] = ",".join(_source_beside(path, part) for part in gan[files].split(","))
         if gan.get("data_dir"):
             gan["data_dir"] = str((path.parent / expand(gan["data_dir"])).resolve())
         gan["data"] = _beside(path, of_data.get("data", data))
@@ -143,12 +147,20 @@ def _trainings(file: Any, chosen: Any, kimg: float | None) -> int:
 
 
 def _is_path(name: str) -> bool:
-    return "/" in name or Path(name).suffix in (".toml", ".npz", ".npy", ".parquet", ".safetensors", ".py")
+    return "/" in name or Path(name).suffix in (".toml", ".npz", ".npy", ".parquet", ".safetensors", ".py", ".txt")
 
 
 def _beside(path: Path, name: str) -> str:
     """Files and folders that a campaign names are sought from where it lies."""
     return str((path.parent / expand(name)).resolve()) if _is_path(name) else name
+
+
+def _source_beside(path: Path, name: str) -> str:
+    """Of what images are made from, or told: `attributes:FILE`, with columns or without, names a file, too."""
+    if not name.startswith(ATTRIBUTES):
+        return _beside(path, name)
+    file, columns = split(name)
+    return ":".join([f"{ATTRIBUTES}{(path.parent / file).resolve()}", *(["+".join(columns)] if columns else [])])
 
 
 def plain(name: str) -> str:
