@@ -177,7 +177,7 @@ def test_the_similarity_follows_from_torchmetrics(side: int, count: int) -> None
     """Theirs has mirrored borders in the luminance: the windows within the image are cut out."""
     x = normal(1, 2, side, side).float().clamp(-1, 1)
     y = (x + 0.3 * normal(1, 2, side, side, seed=1)).clamp(-1, 1)
-    a, b, parts = x.double(), y.double(), []
+    a, b, parts = x.double() + 1, y.double() + 1, []  # luminance is of intensities
     for _ in range(count):
         _, contrast = _ssim_update(a, b, data_range=2.0, return_contrast_sensitivity=True)
         _, whole = _ssim_update(a, b, data_range=2.0, return_full_image=True)
@@ -187,6 +187,13 @@ def test_the_similarity_follows_from_torchmetrics(side: int, count: int) -> None
     weights = torch.tensor((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)[:count], dtype=torch.float64)
     theirs = (torch.stack(parts, 1) ** (weights / weights.sum())).prod(1)
     torch.testing.assert_close(ms_ssim(x, y), theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_grey_that_is_a_little_brighter_is_alike() -> None:
+    """On both sides of the middle, and in the dark less than in the light."""
+    texture = 0.02 * normal(1, 1, 28, 28).float()
+    found = [float(ms_ssim(texture + level, texture + level + 0.12)) for level in (-0.9, -0.06, 0.7)]
+    assert found == sorted(found) and found[1] > 0.98 and found[0] < 0.9
 
 
 def test_copies_are_alike_and_digits_are_not(unseen: Tensor) -> None:
@@ -199,7 +206,7 @@ def test_a_score_has_them_all(scorer: Scorer, unseen: Tensor) -> None:
     found = scorer.score(unseen.split(70))
     assert found == pytest.approx(scorer.score([unseen]), rel=1e-4)
     assert found["inception_score"] == pytest.approx(8, abs=0.5)
-    assert found["ms_ssim"] == similarity(unseen)
+    assert found["ms_ssim_pairs"] == similarity(unseen)
     assert found["manifold_precision"] > 0.8 and found["manifold_recall"] > 0.8
 
 

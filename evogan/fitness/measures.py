@@ -93,7 +93,7 @@ MEASURES: dict[Callable[[Reference], Measure], Mapping[str, str]] = {
 
 OF_IMAGES = {
     "swd": "sliced Wasserstein distance of patches of generated and of training images",
-    "ms_ssim": "structural similarity of pairs of generated images",
+    "ms_ssim_pairs": "structural similarity of pairs of generated images",
 }
 
 OF_POINTS = {  # of GANs that make points in the plane
@@ -175,7 +175,7 @@ METRICS |= OF_IMAGES | OF_POINTS | OF_SEQUENCES | OF_CLASSES | OF_CAPTIONS | OF_
 METRICS |= OF_TRANSLATORS | OF_DOMAINS
 METRICS |= OF_A_TRAINING
 
-RETIRED = {"duplicates": "collision"}  # recorded before: what takes their place
+RETIRED = {"duplicates": "collision", "ms_ssim": "ms_ssim_pairs"}  # recorded before: what takes their place
 
 
 def add_measure(make: Callable[[Reference], Measure], metrics: Mapping[str, str]) -> None:

@@ -3,9 +3,10 @@
     MS-SSIM(x, y) = l_K^w_K prod_{k=1..K} c_k^w_k
 
 where c is the mean over windows of the similarity in contrast and structure, l at the coarsest scale is that of
-luminance with it (SSIM itself), and a scale is the one before, averaged 2x2. Windows are Gaussian, 11 pixels wide,
-sigma 1.5, and lie within the image. Small images have as many of the five scales as leave room for a window, with
-weights that sum to 1; what is less than a window has a smaller one. Dissimilarity counts as 0.
+luminance with it (SSIM itself), and a scale is the one before, averaged 2x2. Luminance is that of intensities from 0
+on. Windows are Gaussian, 11 pixels wide, sigma 1.5, and lie within the image. Small images have as many of the five
+scales as leave room for a window, with weights that sum to 1; what is less than a window has a smaller one.
+Dissimilarity counts as 0.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def similarity(images: Tensor) -> float:
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """Of images (N, C, H, W) in [-1, 1], each with its partner: (N,)."""
-    x, y = x.double(), y.double()
+    x, y = x.double() + 1, y.double() + 1
     side = min(x.shape[2:])
     scales = [w for k, w in enumerate(WEIGHTS) if k == 0 or side >> k >= WINDOW]
     found = x.new_ones(len(x))
@@ -41,7 +42,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Of one scale, likewise, with luminance from 0 on."""
+    """Of one scale, likewise."""
     return _compare(x.double() + 1, y.double() + 1)[0]
 
 

@@ -25,4 +25,4 @@ class Pictures:
         self.n = self._patches.n
 
     def measure(self, samples: Tensor) -> dict[str, float]:
-        return {"swd": self._patches.distance(samples), "ms_ssim": similarity(samples)}
+        return {"swd": self._patches.distance(samples), "ms_ssim_pairs": similarity(samples)}

@@ -40,7 +40,7 @@ METRIC_NAMES = {
     "code_nn_error": "1-NN error of codes",
     "nearest_error": "1-NN error",
     "swd": "SWD",
-    "ms_ssim": "MS-SSIM",
+    "ms_ssim_pairs": "MS-SSIM",
 }
 MOST_DECIMALS, LONGEST = 15, 1e15  # of what is written out: a float knows no more digits
 
