@@ -6,7 +6,7 @@ from evogan.families.family import Family
 from evogan.families.plain.family import PLAIN
 from evogan.families.shared.conditioning import CONDITIONING
 from evogan.families.shared.losses import AUTOENCODING, OF_SCORES
-from evogan.families.shared.penalties import OF_JACOBIANS, PENALTIES, not_of_batch_norm
+from evogan.families.shared.penalties import OF_JACOBIANS, PENALTIES, REGULARIZATIONS, not_of_batch_norm
 from evogan.families.shared.schedule import OF_TURNS
 from evogan.genome import Conflict
 from evogan.genome.define import choice, number
@@ -136,6 +136,13 @@ KEPT = frozenset(
 CONFLICTS = (
     Conflict({"level_given": ("image", "maps"), "loss": AUTOENCODING}, "the critics of a ladder are no autoencoders"),
     *not_of_batch_norm("level_critic_norm", "layer, instance, group or none"),
+    *(
+        Conflict(
+            {f"{player}_regularization": REGULARIZATIONS, "levels_in_turn": (True,)},
+            "it would draw levels whose turn it is not to nothing",
+        )
+        for player in PLAIN.players
+    ),
 )
 
 LADDER = Family(
