@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
+import evogan.fitness.scorer as scoring
 from evogan.data import Dataset, DataSpec, load_dataset
 from evogan.data.cache import remembered
 from evogan.data.dataset import changed, image_dataset
@@ -532,11 +533,15 @@ def extractions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Its length is how often features of a data set were computed."""
     found: list[int] = []
 
-    def counted(network: Features, images: Iterable[Tensor]) -> Tensor:
-        found.append(1)
-        return extract(network, images)
+    def counted(of: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def counting(network: Features, images: Iterable[Tensor]) -> Tensor:
+            found.append(1)
+            return of(network, images)
 
-    monkeypatch.setattr("evogan.fitness.scorer.extract", counted)
+        return counting
+
+    for of in (scoring.extract, scoring._each_on_one_core):
+        monkeypatch.setattr(scoring, of.__name__, counted(of))
     return found
 
 

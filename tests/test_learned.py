@@ -15,7 +15,7 @@ import evogan.api
 from evogan.data import Dataset, image_dataset
 from evogan.errors import UserError
 from evogan.evaluation import look
-from evogan.fitness import FeatureNet, FeatureRecord, Scorer, classifier, learned, pretext, train_features
+from evogan.fitness import FeatureNet, FeatureRecord, Scorer, learned, pretext, train_features
 from evogan.fitness.classifier import fit
 from evogan.fitness.pretext import Classes, Clusters, Rotation
 from evogan.genes import GENES
@@ -79,7 +79,7 @@ def test_what_is_learned_does_not_depend_on_cores(digits: Dataset, monkeypatch: 
     """And in parts nearly the same as in one: gradients of a batch are the sum of those of its parts."""
     found = []
     for cores, parts in ((1, 4), (3, 4), (1, 1)):
-        monkeypatch.setattr(classifier, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr("evogan.fitness.threads.cores", lambda cores=cores: cores)
         rng = torch.Generator().manual_seed(0)
         network = FeatureNet(FeatureRecord("x", "", 8, 1, 10), rng)
         images, labels = torch.tensor(digits.images[:140]), torch.tensor(digits.labels[:140])

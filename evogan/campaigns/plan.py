@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from evogan.data.attributes import ATTRIBUTES, split
 from evogan.errors import UserError, unknown
 from evogan.files import expand, file_name
 from evogan.files.documents import read_toml
@@ -20,6 +19,7 @@ from evogan.options import Option, options_of, texts_for_words
 from evogan.plugins import Plugins
 from evogan.runs.knowledge import NONE
 from evogan.settings import Resources, doors
+from evogan.settings.reading import ATTRIBUTES, read_table
 from evogan.settings.search import checks
 from evogan.space import Space, load_space
 
@@ -159,7 +159,7 @@ def _source_beside(path: Path, name: str) -> str:
     """Of what images are made from, or told: `attributes:FILE`, with columns or without, names a file, too."""
     if not name.startswith(ATTRIBUTES):
         return _beside(path, name)
-    file, columns = split(name)
+    file, columns = read_table(name)
     return ":".join([f"{ATTRIBUTES}{(path.parent / file).resolve()}", *(["+".join(columns)] if columns else [])])
 
 

@@ -15,16 +15,10 @@ import numpy as np
 from evogan.data.dataset import Labels
 from evogan.data.labels import FILE, check_all_told, listed, numbers, plain, read_lines
 from evogan.errors import UserError, unknown
-from evogan.files import check_file, expand
+from evogan.files import check_file
+from evogan.settings.reading import ATTRIBUTES, read_table
 
-ATTRIBUTES = "attributes:"
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*)?")
-
-
-def split(text: str) -> tuple[Path, list[str]]:
-    """`attributes:FILE` or `attributes:FILE:one+other` -> the file, and the columns that are named, if any."""
-    path, _, columns = text.removeprefix(ATTRIBUTES).partition(":")
-    return expand(path), columns.split("+") if columns else []
 
 
 def read_attributes(text: str, images: Sequence[Path]) -> tuple[Labels, tuple[str, ...]]:
@@ -43,7 +37,7 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
 
     Errors: UserError for a table that cannot be read, lines without an image, images without a line, empty cells.
     """
-    path, wanted = split(text)
+    path, wanted = read_table(text)
     header, body = _table(path)
     names = [name.strip() for name in header]
     file = next((names.index(name) for name in names if name.lower() in FILE), None)

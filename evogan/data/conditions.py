@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evogan.data.attributes import ATTRIBUTES as TABLE
 from evogan.data.attributes import read_columns
 from evogan.data.builtin import DIGITS
 from evogan.data.cache import remembered
@@ -27,6 +26,7 @@ from evogan.data.captions import ATTRIBUTES, sentences
 from evogan.data.coloured import SMALLEST, coloured
 from evogan.data.dataset import CAPTIONS, Conditions, Dataset, Images, Labels, image_dataset
 from evogan.errors import UserError, unknown
+from evogan.settings.reading import ATTRIBUTES as TABLE
 from evogan.stable import derive_seed
 
 CODES = ("words", "skip_thought", "one_hot")

@@ -13,7 +13,7 @@ import numpy as np
 
 from evogan.data import kept
 from evogan.data.arrays import load_arrays, of_dataset
-from evogan.data.attributes import ATTRIBUTES, read_attributes
+from evogan.data.attributes import read_attributes
 from evogan.data.builtin import DATASETS, load_builtin
 from evogan.data.conditions import captioned, check_conditions, of_table
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, changed, image_dataset
@@ -29,6 +29,7 @@ from evogan.data.sequences import is_sequences, load_sequences
 from evogan.data.source import Rows, Source, Tell
 from evogan.errors import UserError, one_line, unknown
 from evogan.files import expand
+from evogan.settings.reading import ATTRIBUTES
 from evogan.stable import derive_seed
 from evogan.trial import IMAGE_SIZES
 

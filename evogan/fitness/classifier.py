@@ -8,7 +8,6 @@ One that has seen samples alone tells how far these stand in for real images (GA
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
@@ -16,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evogan.files.processes import cores
 from evogan.fitness.features import FeatureNet, FeatureRecord, to_unit_range
 from evogan.fitness.pretext import Classes, Task
-from evogan.fitness.threads import threads
+from evogan.fitness.threads import one_each
 
 STEPS = 200  # of a classifier of samples: of as many real ones it errs on 2 % of digits, on 3 % of MNIST
 BATCH = 128
@@ -113,12 +111,11 @@ def _gradients(
 
 @contextmanager
 def _workers(parts: int) -> Iterator[Callable[[Sequence[Callable[[], Gradients]]], Iterable[Gradients]]]:
-    """Does several things at once, on as many cores, each on one: several threads of torch would wait for each other,
-    which takes longest where something else runs."""
+    """Does several things at once, on as many cores."""
     if parts == 1:
         yield lambda work: [each() for each in work]
         return
-    with threads(1), ThreadPoolExecutor(min(parts, cores()), initializer=partial(torch.set_num_threads, 1)) as pool:
+    with one_each(parts) as pool:
         yield lambda work: pool.map(lambda each: each(), work)
 
 

@@ -18,7 +18,7 @@ from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.measures import MEASURES, OF_CAPTIONS, OF_CLASSES, FrechetDistance, Measure, Reference
 from evogan.fitness.pictures import Pictures
 from evogan.fitness.points import PlaneMeasures
-from evogan.fitness.threads import threads
+from evogan.fitness.threads import one_each, threads
 from evogan.plugins import Unusable
 from evogan.stable import derive_seed
 
@@ -46,7 +46,7 @@ class Scorer:
         real, held_out = reference_features(dataset, features)
         _check(real, dataset.name, features.name)
         reference = Reference(dataset.fingerprint, features, real, held_out)
-        with threads(1):  # whatever a machine has: features round alike with any number of them, sums over them do not
+        with threads(1):  # whatever a machine has: several round sums otherwise
             labels = None if dataset.labels is None else torch.tensor(dataset.labels)
             self._classes = None if labels is None else Classes.of(features, real, labels)
             self._measures = [measure(reference) for measure in MEASURES]
@@ -98,7 +98,8 @@ class Scorer:
         are, `name` says, under which their moments are remembered."""
 
         def moments() -> dict[str, Tensor]:
-            found = Moments.of(extract(self.features, real))
+            with threads(1):
+                found = Moments.of(extract(self.features, real))
             return {"n": torch.tensor(found.n), "mean": found.mean, "covariance": found.covariance}
 
         known = remembered({"data": self._data, "features": self.features.id, "of": name}, moments)
@@ -116,11 +117,19 @@ def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Te
     found = remembered(
         {"data": dataset.fingerprint, "features": features.id},
         lambda: {
-            "real": extract(features, batches(dataset.images)),
-            "held_out": extract(features, batches(dataset.held_out)),
+            "real": _each_on_one_core(features, dataset.images),
+            "held_out": _each_on_one_core(features, dataset.held_out),
         },
     )
     return found["real"], found["held_out"]
+
+
+def _each_on_one_core(features: Features, images: Images) -> Tensor:
+    """Features (n, d): the same, to the last bit, whatever threads a machine has."""
+    starts = range(0, len(images), BATCH)
+    with one_each(len(starts)) as pool:
+        found = pool.map(lambda i: torch.cat([*_seen(features, batches(images[i : i + BATCH]))]), starts)
+        return torch.cat([*found])
 
 
 def some_of(images: Images) -> Iterator[Tensor]:
@@ -185,7 +194,11 @@ def batches(images: Images) -> Iterator[Tensor]:
 @torch.no_grad()
 def extract(features: Features, images: Iterable[Tensor]) -> Tensor:
     """Features (N, d), on the images' device, of images (n, C, H, W): float in [-1, 1], or uint8."""
-    found = []
+    return torch.cat([*_seen(features, images)])
+
+
+def _seen(features: Features, images: Iterable[Tensor]) -> Iterator[Tensor]:
+    """`BATCH` at a time."""
     for given in images:
         network = features.to(given.device)
         for part in given.split(BATCH):
@@ -193,5 +206,6 @@ def extract(features: Features, images: Iterable[Tensor]) -> Tensor:
             if not batch.isfinite().all():
                 raise NonFiniteSamples("generated images have NaN or infinite pixels")
             seen = batch.clamp(-1, 1) if features.bounded else batch
-            found.append(network(seen.contiguous(memory_format=torch.channels_last)))
-    return torch.cat(found)
+            with torch.no_grad():
+                found = network(seen.contiguous(memory_format=torch.channels_last))
+            yield found

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import torch
+
+from evogan.files.processes import cores
 
 
 @contextmanager
@@ -17,3 +21,11 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_each(most: int) -> Iterator[Executor]:
+    """Workers on as many cores, `most` at most, each with one thread of torch: several threads of torch round sums
+    otherwise on some processors, and wait for each other, which takes longest where something else runs."""
+    with threads(1), ThreadPoolExecutor(min(most, cores()), initializer=partial(torch.set_num_threads, 1)) as pool:
+        yield pool

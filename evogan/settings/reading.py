@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import csv
 import tomllib
+from pathlib import Path
 from typing import Any
 
 from evogan.errors import UserError, shortened, shown
+from evogan.files import expand
 from evogan.files.documents import parse_toml
 from evogan.genome import plain
 from evogan.options import LARGEST_SEED
+
+ATTRIBUTES = "attributes:"  # what a table of them begins with, where it is named
+
+
+def read_table(text: str) -> tuple[Path, list[str]]:
+    """`attributes:FILE` or `attributes:FILE:one+other` -> the file, and the columns that are named, if any."""
+    path, _, columns = text.removeprefix(ATTRIBUTES).partition(":")
+    return expand(path), columns.split("+") if columns else []
 
 
 def read_classes(given: object) -> tuple[str, ...] | None:
