@@ -13,7 +13,7 @@ from evogan.data.dataset import Images
 from evogan.errors import UserError, shown
 from evogan.fitness.captions import CaptionErrors
 from evogan.fitness.classes import Classes
-from evogan.fitness.features import Features, to_unit_range
+from evogan.fitness.features import FeatureNet, Features, to_unit_range
 from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.measures import MEASURES, OF_CAPTIONS, OF_CLASSES, FrechetDistance, Measure, Reference
 from evogan.fitness.pictures import Pictures
@@ -125,7 +125,12 @@ def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Te
 
 
 def _each_on_one_core(features: Features, images: Images) -> Tensor:
-    """Features (n, d): the same, to the last bit, whatever threads a machine has."""
+    """Features (n, d): the same, to the last bit, whatever threads a machine has.
+
+    Not of Inception, which takes gigabytes for a batch, nor of a plugin's, which may not be made for several at once.
+    """
+    if not isinstance(features, FeatureNet):
+        return extract(features, batches(images))
     starts = range(0, len(images), BATCH)
     with one_each(len(starts)) as pool:
         found = pool.map(lambda i: torch.cat([*_seen(features, batches(images[i : i + BATCH]))]), starts)
