@@ -4,7 +4,7 @@ That is Optuna's TPE, a plain PyTorch loop (`_plain.py`) and torchmetrics' FID w
 processes that share a study. Both sides search `wdcgan_wide` with trainings of KIMG, on two processes of one thread.
 
     python benchmarks/end_to_end.py           DATA (digits), SEEDS (0:5), KIMG (5), SIDES (optuna,cold,knowledge)
-    with EVOGAN_RUNS it goes on where it stopped; MNIST (28x28) is read from EVOGAN_DATA
+    MNIST (28x28) is read from EVOGAN_DATA. What a seed found is kept in results/end_to_end/, and not measured again
 
 Of each search everything that became the best is trained anew, three times on fresh seeds and for as long, by the side
 that found it; their mean is its confirmed FID. The target is that of what TPE has after 60 trainings, and what counts
@@ -56,6 +56,7 @@ SIDES = {
     if side.split()[-1] in os.environ.get("SIDES", "optuna,cold,knowledge").split(",")
 }
 FRESH = 1000
+KEPT = RESULTS / "end_to_end"
 LUCK = 1.5  # times the target: what had more in the search is not worth confirming
 
 
@@ -210,9 +211,9 @@ def confirmed(side: str, data: str, genes: Mapping[str, Any], kimg: float, runs:
     return statistics.fmean(fids) if all(map(math.isfinite, fids)) else math.inf
 
 
-def measured(data: str, seed: int, runs: Path) -> dict[str, Any]:
+def measure(data: str, seed: int, runs: Path) -> None:
     """Of one seed: the target, and of each side the seconds until it held a genome that good; None: never."""
-    kept = runs / f"{data}-{seed}.json"
+    kept = KEPT / f"{data}-{KIMG:g}kimg-{seed}.json"
     known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     for side in SIDES:
         if side not in known:
@@ -226,35 +227,35 @@ def measured(data: str, seed: int, runs: Path) -> dict[str, Any]:
                     break
             if side == "optuna":
                 found["target"] = found["bests"][-1]["confirmed"]
-            kept.write_text(json.dumps(known, indent=1))
-        target = known["optuna"]["target"]
-        reached = [one["seconds"] for one in known[side]["bests"] if one.get("confirmed", math.inf) <= target]
-        known[side]["reached"] = reached[0] if reached else None
-        print(
-            data, seed, side, round(target, 1), known[side]["reached"], round(known[side]["seconds"]), file=sys.stderr
-        )
-    return known
+            target = known["optuna"]["target"]
+            reached = [one["seconds"] for one in found["bests"] if one.get("confirmed", math.inf) <= target]
+            found["reached"] = reached[0] if reached else None
+            kept.write_text(json.dumps(known, indent=1) + "\n")
+            print(data, seed, side, round(target, 1), found["reached"], round(found["seconds"]), file=sys.stderr)
 
 
 def main() -> None:
     path = RESULTS / "end_to_end.json"
     results: dict[str, Any] = json.loads(path.read_text())["results"] if path.exists() else {}
     results |= {"space": SPACE, "trainings of TPE": TRAININGS}
-    with tempfile.TemporaryDirectory() as folder:
-        runs = Path(os.environ.get("EVOGAN_RUNS", folder)) / f"end_to_end-{KIMG:g}"
-        runs.mkdir(parents=True, exist_ok=True)
-        for data in DATA:
-            found, task = [measured(data, seed, runs) for seed in SEEDS], f"{data}, {KIMG:g} kimg"
-            for side in SIDES:
-                results[f"{task}, {side}"] = [
-                    {name: rounded(one[side].get(name)) for name in ("reached", "seconds", "trainings", "loaded")}
-                    for one in found
-                ]
-            results[f"{task}, target FID"] = [rounded(one["optuna"]["target"]) for one in found]
-            for side in list(SIDES)[1:]:
-                for name in ("reached", "seconds"):  # of TPE: until it found its best, or until it had all trainings
-                    ratios = [(one[side]["reached"] or math.inf) / one["optuna"][name] for one in found]
-                    results[f"{task}, {side}, over TPE's {name}"] = summary(ratios)
+    KEPT.mkdir(exist_ok=True)
+    for data in DATA:
+        with tempfile.TemporaryDirectory() as runs:
+            for seed in SEEDS:
+                measure(data, seed, Path(runs))
+        found = [json.loads(one.read_text()) for one in sorted(KEPT.glob(f"{data}-{KIMG:g}kimg-*.json"))]
+        task = f"{data}, {KIMG:g} kimg"
+        for side in SIDES:
+            results[f"{task}, {side}"] = [
+                {name: rounded(one[side].get(name)) for name in ("reached", "seconds", "trainings", "loaded")}
+                for one in found
+                if side in one
+            ]
+        results[f"{task}, target FID"] = [rounded(one["optuna"]["target"]) for one in found]
+        for side in list(SIDES)[1:]:
+            for name in ("reached", "seconds"):  # of TPE: until it found its best, or until it had all trainings
+                ratios = [(one[side]["reached"] or math.inf) / one["optuna"][name] for one in found if side in one]
+                results[f"{task}, {side}, over TPE's {name}"] = summary(ratios)
     record("end_to_end", results)
 
 
