@@ -76,9 +76,11 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import on first use: `evogan --help` and workers need not wait for what they do not touch."""
-    if name not in __all__:
-        raise AttributeError(f"module 'evogan' has no attribute '{name}'")
-    with undrawn():
-        return getattr(importlib.import_module(f"evogan.{_HOME.get(name, 'api')}"), name)
+if not TYPE_CHECKING:  # who checks types is told of a misspelt name
+
+    def __getattr__(name: str) -> Any:
+        """Import on first use: `evogan --help` and workers need not wait for what they do not touch."""
+        if name not in __all__:
+            raise AttributeError(f"module 'evogan' has no attribute '{name}'")
+        with undrawn():
+            return getattr(importlib.import_module(f"evogan.{_HOME.get(name, 'api')}"), name)

@@ -19,7 +19,7 @@ from evogan.files import expand, file_name, write_whole
 from evogan.genes import GENES
 from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
-from evogan.plugins import Plugins
+from evogan.plugins import Plugins, without
 from evogan.report import facts
 from evogan.runs.code_map import keep_code_map
 from evogan.runs.gans import GANProblem, Tell, lines
@@ -29,7 +29,7 @@ from evogan.runs.place import IN_MEMORY, Place
 from evogan.runs.plan import Plan, settle
 from evogan.runs.run import Run
 from evogan.settings import GANSettings, Output, Resources, SearchSettings
-from evogan.settings.doors import OF_DATA, RESUME, SEARCH, TRAIN, picked
+from evogan.settings.doors import EVALUATE, OF_DATA, RESUME, SEARCH, TRAIN, picked
 from evogan.settings.signature import takes
 from evogan.space import Change, Space, altered, load_space
 from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
@@ -142,7 +142,8 @@ def resume(
     for part in resources or {}:
         if part not in vars(settings.resources):
             raise unknown("resource", part, vars(settings.resources))
-    plugins = _plugins(asked, run.facts.plugins)
+    named = _plugins(asked).names
+    plugins = Plugins([*without(run.facts.plugins, named), *named])
     changed = dict(resources or {}) | _said(picked(Resources, asked))
     settings = replace(settings, resources=replace(settings.resources, **changed))
     settings = replace(settings, **_said(picked(SearchSettings, asked)))
@@ -277,7 +278,7 @@ def _write_page(
     write_training(training)
 
 
-@takes(TRAIN)
+@takes(EVALUATE)
 @undisturbed()
 def evaluate(
     generator: str | Path,
@@ -448,6 +449,8 @@ def export_onnx(
     check_installed()
     found, known = _trained(generator, Place.of(runs, store), plugins)
     path = expand(to)
+    if path.suffix != ".onnx":
+        raise UserError(f"'{path}' must end with .onnx: the card beside it ends with .md")
     inputs = export_onnx(found, path)
     write_whole(path.with_suffix(".md"), card(path.stem, found, known, inputs).encode())
     return inputs
@@ -530,10 +533,10 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _plugins(asked: Mapping[str, Any], recorded: Sequence[str] = ()) -> Plugins:
+def _plugins(asked: Mapping[str, Any]) -> Plugins:
     named = asked.get("plugins", ())
     expect("plugins", named, (list, tuple), "a list of modules and .py files")
-    return Plugins([*recorded, *(read_option("plugins", name, str) for name in named)])
+    return Plugins([read_option("plugins", name, str) for name in named])
 
 
 def _judging(data: Data | None, asked: Mapping[str, Any], run: GANSettings | None) -> GANSettings:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, MutableMapping
 from importlib.metadata import entry_points
+from itertools import count
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeVar
@@ -21,7 +22,9 @@ from evogan.files import expand
 from evogan.stable import digest
 
 GROUP = "evogan.plugins"
-_IMPORTED: set[str] = set()
+_IMPORTED: dict[str, str] = {}  # name -> digest of the source, as it was then
+_HALF: set[str] = set()  # came to harm after they had entered something
+_entered = count()
 _MODULES: set[str] = set()  # as Python calls them
 Entry = TypeVar("Entry")
 
@@ -37,10 +40,19 @@ class Plugins:
     @property
     def digests(self) -> dict[str, str]:
         """By name, of the source of each: that of a package is all of its modules."""
-        return {name: _digest(name) for name in self.names}
+        return {name: _IMPORTED[name] for name in self.names}
 
-    def __reduce__(self) -> tuple[type[Plugins], tuple[Any, ...]]:
-        return Plugins, (self.names,)
+    def __reduce__(self) -> tuple[Callable[..., Plugins], tuple[Any, ...]]:
+        return _arrived, (self.digests,)
+
+
+def _arrived(digests: Mapping[str, str]) -> Plugins:
+    """Errors: UserError for one whose source is another here."""
+    plugins = Plugins(digests)
+    for name, known in digests.items():
+        if plugins.digests[name] != known:
+            raise UserError(f"plugin '{name}' is not what the search began with: edited meanwhile, or another one")
+    return plugins
 
 
 class Plugged:
@@ -56,12 +68,24 @@ class Plugged:
         return Plugged, (self._plugins, self._function)  # in this order
 
 
-def imported(names: Iterable[str]) -> bool:
-    """Whether all of them were, in this process; installed ones are at once. No other is imported for it."""
-    names = set(names)
+def imported(names: Collection[str]) -> bool:
+    """Whether all of them were, in this process, if from another place; installed ones are at once. No other is
+    imported for it."""
     if names:
         Plugins(())
-    return names <= _IMPORTED
+    return not without(names, _IMPORTED)
+
+
+def without(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Those of a record that are not among others, and whose place none of these takes: of files that were moved, one
+    of the same name."""
+    names, others = list(names), set(others)
+    moved = {_called(other) for other in others.difference(names)}
+    return [name for name in names if name not in others and _called(name) not in moved]
+
+
+def _called(name: str) -> str:
+    return Path(name).name if name.endswith(".py") else name
 
 
 class Unusable(TypeError):
@@ -79,26 +103,37 @@ def at_fault(error: BaseException) -> bool:
 
 def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:
     """Errors: UserError if the table has an entry of that name."""
+    check_new(table, what, name)
+    table[name] = entry
+    next(_entered)
+
+
+def check_new(table: Container[Any], what: str, name: str) -> None:
+    """Errors: UserError if the table has an entry of that name."""
     if name in table:
         raise UserError(f"{what} '{name}' exists already")
-    table[name] = entry
 
 
 def _import(name: str) -> str:
     """What it is called from then on."""
     path = expand(name).resolve() if name.endswith(".py") else None
-    name = str(path) if path else name
+    name, before = str(path) if path else name, next(_entered)
+    if name in _HALF:
+        raise UserError(f"plugin '{name}' came to harm halfway in this process: start another one")
     try:
         if path is None:
             importlib.import_module(name)
             _MODULES.add(name)
         else:
             _import_file(path)
-    except UserError as error:
-        raise UserError(f"plugin '{name}': {error}") from None
     except (Exception, SystemExit) as error:  # whatever its code raises
-        raise UserError(f"plugin '{name}' cannot be imported: {summary(error)}") from None
-    _IMPORTED.add(name)
+        if next(_entered) > before + 1:
+            _HALF.add(name)
+        said = f": {error}" if isinstance(error, UserError) else f" cannot be imported: {summary(error)}"
+        raise UserError(f"plugin '{name}'{said}") from None
+    now = _digest(name)
+    if _IMPORTED.setdefault(name, now) != now:
+        raise UserError(f"plugin '{name}' was edited after this process had imported it: start another one")
     return name
 
 

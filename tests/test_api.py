@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -239,6 +242,19 @@ def test_a_budget_may_shrink_to_what_was_spent_and_no_further(runs: Path) -> Non
 def test_a_strategy_that_plans_over_its_budget_is_told_it() -> None:
     run = evogan.search(SPACE, objective=bowl, strategy="l-shade", evaluations=15, workers=1)
     assert run.document["options"] == {"evaluations": 15}
+
+
+def test_an_objective_may_change_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def wanders(genes: Mapping[str, Any]) -> float:
+        os.chdir(tmp_path / "elsewhere")
+        return float(genes["x"])
+
+    space = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0)])
+    run = evogan.search(space, objective=wanders, task="x", runs="runs", name="it", evaluations=3, workers=1)
+    assert len(run.history) == 3 and run.report() == tmp_path / "runs" / "it" / "report.html"
 
 
 def test_a_run_sees_only_its_own_fresh_replicates(runs: Path) -> None:

@@ -24,9 +24,9 @@ shell = test_cli.run
 LOSSES = ({"kimg": 0.5, "critic": -1.0}, {"kimg": 1.0, "critic": -2.0})
 
 
-def search(uri: str, store: Path, *events: Event) -> None:
+def search(uri: str, store: Path, *events: Event, identity: str = "one") -> None:
     with MLflow(
-        uri, "mine", FID, lambda identity, _: store / identity[0], {"strategy": "de", "data": "digits"}, print
+        uri, "mine", identity, FID, lambda identity, _: store / identity[0], {"strategy": "de", "data": "digits"}, print
     ) as heard:
         for event in events:
             heard(event)
@@ -74,6 +74,18 @@ def test_a_search_is_a_run_with_a_run_in_it_for_every_training(tmp_path: Path) -
     assert (tmp_path / "mlartifacts").is_dir()
 
 
+def test_a_run_of_the_same_name_in_another_store_is_another(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for identity, value in (("one", 1.0), ("two", 5.0)):
+        found = Event("evaluated", trial(1), done(value, id=1))
+        search(uri, tmp_path, found, known(1, value), identity=identity)
+    client = MlflowClient(tracking_uri=uri)
+    (experiment,) = [found for found in client.search_experiments() if found.name == "evogan"]
+    runs = client.search_runs([experiment.experiment_id])
+    best = [run.data.metrics["best_fid"] for run in runs if run.info.run_name == "mine"]
+    assert sorted(best) == [1.0, 5.0] and len(runs) == 4
+
+
 @pytest.fixture(autouse=True)
 def _pauses_of_a_client_are_random() -> Iterator[None]:
     before = random.getstate()
@@ -85,7 +97,7 @@ def test_a_server_that_breaks_down_stops_nothing_and_gets_the_rest_later(tmp_pat
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     events = [Event("evaluated", trial(1), done(4.0, id=1)), Event("evaluated", trial(2), done(3.0, id=2))]
     said: list[str] = []
-    with MLflow(uri, "mine", FID, lambda *_: tmp_path / "none", {}, said.append) as heard:
+    with MLflow(uri, "mine", "one", FID, lambda *_: tmp_path / "none", {}, said.append) as heard:
         heard._client = Broken(heard._client)
         for event in events:
             heard(event)

@@ -479,7 +479,10 @@ def test_a_driver_is_known_by_pid_and_birth_on_its_host(tmp_path: Path, monkeypa
     elsewhere = replace(status, driver=status.driver | {"host": "node7"}, updated="2020-01-01T00:00:00+00:00")
     assert elsewhere.alive is None
     assert "on node7" in text(elsewhere) and "last heard of" in text(elsewhere)
-    assert elsewhere.age > 86400
+    assert elsewhere.age > 86400 and not elsewhere.going, "nobody heard of it for years"
+    assert replace(elsewhere, updated=status.updated).going
+    container = replace(status, driver=status.driver | {"namespace": "pid:[1]", "born": 1.0})
+    assert container.alive is None and container.going, "of the same name: its pid is none of ours"
     silent = replace(status, updated=elsewhere.updated)
     assert silent.alive and "last heard of" in text(silent), "it is suspended, or its disk is full"
     assert "last heard of" not in text(status)

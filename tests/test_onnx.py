@@ -113,6 +113,25 @@ def test_a_card_says_what_was_trained_how_well_and_how_to_repeat_it(tmp_path: Pa
     assert repeated.kept["fid"] == fids[1] and Store.existing(tmp_path / "runs").count() == 2  # it was looked up
 
 
+def test_a_card_of_a_run_has_its_whole_protocol(shell: test_cli.Run, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"kimg": 0.1, "samples": 100, "runs": tmp_path, "classes": ("0", "1"), "precision": "bf16"}
+    _, folder = evogan.train(MLP, "digits", **asked)
+    page = evogan.model_card(folder, "mine", runs=tmp_path)
+    assert "--precision bf16" in page and "others than fingerprint" in page, "nothing says which classes these were"
+    space = evogan.Space("one", [evogan.Gene(name="learning_rate", kind="float", low=1e-4, high=2e-4)], fixed=MLP)
+    more: dict[str, Any] = {"workers": 1, "finalists": 0, "evaluations": 1, "strategy": "random", "name": "run"}
+    run = evogan.search(space, "digits", **asked, **more)
+    page = evogan.model_card("run", "mine", runs=tmp_path)
+    assert "--classes 0,1" in page and "--precision bf16" in page and "others than" not in page
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (command,) = re.findall(r"```sh\nevogan (train .*)\n```", page)
+    (tmp_path / "mine.toml").write_text(text)
+    done = shell(f"{command.replace('mine.toml', str(tmp_path / 'mine.toml'))} --runs {tmp_path / 'again'}")
+    assert done.code == 0, done.stderr
+    (again,) = (evaluation for _, _, evaluation in Store.existing(tmp_path / "again").evaluations())
+    assert run.best is not None and again.kept["fid"] == run.best.evaluation.kept["fid"]
+
+
 def test_a_card_without_a_store_says_that_it_does_not_know(tmp_path: Path) -> None:
     page = card.card("a|b", trained(tmp_path / "generator.safetensors", MLP), card.Known())
     assert page.count(card.UNKNOWN) == 4 and "# a\\|b\n" in page and "--data DATA" in page

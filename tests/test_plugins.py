@@ -340,17 +340,60 @@ def test_that_results_of_an_edited_plugin_answer_is_said_once(mine: Path, tmp_pa
     assert said(f"search {search} --name last") == ""
 
 
+def test_a_file_that_was_edited_after_its_import_is_said(mine: Path) -> None:
+    """Its old code would run, and be recorded as the new one."""
+    first = Plugins([str(mine)])
+    sent = pickle.dumps(first)
+    mine.write_text(mine.read_text() + "\n# another\n")
+    with pytest.raises(UserError, match="was edited after this process had imported it: start another one"):
+        Plugins([str(mine)])
+    code = f"import pickle, sys; pickle.loads(bytes.fromhex('{sent.hex()}'))"
+    elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "is not what the search began with" in elsewhere.stderr, "on a worker that came later"
+
+
+def test_one_that_fails_halfway_is_said_to_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that fails before it enters anything is tried again."""
+    monkeypatch.setitem(STRATEGIES, "centre", None)  # type: ignore[arg-type]
+    STRATEGIES.pop("centre")
+    early, late = tmp_path / "early.py", tmp_path / "late.py"
+    early.write_text(f"raise RuntimeError\n{STRATEGY}")
+    with pytest.raises(UserError, match="cannot be imported: RuntimeError"):
+        Plugins([str(early)])
+    early.write_text("x = 1")
+    Plugins([str(early)])
+    late.write_text(f"{STRATEGY}\nraise RuntimeError")
+    with pytest.raises(UserError, match="cannot be imported: RuntimeError"):
+        Plugins([str(late)])
+    late.write_text(STRATEGY)
+    with pytest.raises(UserError, match="came to harm halfway in this process: start another one"):
+        Plugins([str(late)])
+
+
+def test_a_plugin_that_has_moved_is_named_anew(mine: Path, tmp_path: Path) -> None:
+    begun = shell(f"search wdcgan --plugin mine.py --strategy centre --evaluations 2 --name own {SMALL}", tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "new").mkdir()
+    mine.rename(tmp_path / "new" / "mine.py")
+    lost = shell("resume own --evaluations 3", tmp_path)
+    assert lost.returncode == 2 and "mine.py' cannot be imported" in lost.stderr
+    found = shell("resume own --evaluations 3 --plugin new/mine.py", tmp_path)
+    assert found.returncode == 0, found.stderr
+    again = shell("resume own --evaluations 4", tmp_path)
+    assert again.returncode == 0, again.stderr  # it is recorded where it is now
+
+
 def test_a_package_is_all_of_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = tmp_path / "packed_plugin" / "inner.py"
     inner.parent.mkdir()
     (inner.parent / "__init__.py").touch()
     inner.write_text("A = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    plugins = Plugins(["packed_plugin"])
-    before = plugins.digests
-    assert plugins.digests == before
+    before = Plugins(["packed_plugin"]).digests
+    assert Plugins(["packed_plugin"]).digests == before
     inner.write_text("A = 2")
-    assert plugins.digests != before
+    with pytest.raises(UserError, match="was edited"):
+        Plugins(["packed_plugin"])
 
 
 @pytest.mark.parametrize(

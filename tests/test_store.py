@@ -216,6 +216,14 @@ class TestEveryDatabase:
         store.drop_state((TRIAL.key, TASK.key, 0.3, 0), found)
         found = store.earlier(TRIAL, TRIAL.choice)
         assert found is not None and found.fidelity == 0.1
+
+        def read(path: Path) -> bytes:
+            path.unlink(missing_ok=True)  # another driver drops it between two looks
+            return path.open("rb").read()
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Path, "read_bytes", read)
+            assert store.earlier(TRIAL, TRIAL.choice) is None
         assert store.earlier(replace(TRIAL, fidelity=0.1), TRIAL.choice) is None
 
     def test_an_answer_that_stands_keeps_its_files(self, driver: Callable[[], Store]) -> None:

@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import http.client
 import io
+import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
 
+from evogan import search
 from evogan.engine import Broker, Event, LocalExecutor, Loop, Store
 from evogan.engine.history import RunHistory
 from evogan.engine.live import RUN, Live, Now, trial_name
@@ -286,6 +290,64 @@ def test_a_run_reads_on_to_what_the_history_has(folder: Path) -> None:
     assert len(run.tiles) == len({told.row.key for told in whole.history})
     assert sum(failure.count for failure in run.failures.values()) == sum(told.values is None for told in whole.history)
     assert [tile.told.row.key for tile in run.wall("best")][:5] == [told.row.key for told in whole.ranking[:5]]
+    store.close()
+
+
+def test_a_genome_is_shown_as_it_was_judged_at_its_highest_fidelity(tmp_path: Path) -> None:
+    """Hyperband asks for known ones again, lower."""
+    from evogan.watch.run import WatchedRun
+
+    grid = Space("grid", [Gene(name=name, kind="choice", values=(0, 1, 2)) for name in "xy"])
+
+    def bowl(genes: Mapping[str, Any], fidelity: float) -> float:
+        return float(1 + genes["x"] + genes["y"] + 1 / fidelity)
+
+    asked: dict[str, Any] = {"runs": tmp_path, "task": "one", "strategy": "hyperband", "workers": 1, "evaluations": 12}
+    found = search(grid, objective=bowl, name="run", **asked)
+    highest = {one.row.key: max(t.fidelity for t in found.history if t.row.key == one.row.key) for one in found.history}
+    lowered = [told for told in found.history if told.fidelity < highest[told.row.key]]
+    assert len({told.row.key for told in lowered}) > 1
+    run = WatchedRun(Store.existing(tmp_path), "run")
+    run.refresh()
+    assert {key: tile.told.fidelity for key, tile in run.tiles.items()} == highest
+    assert run.leader is not None and found.best is not None and run.leader.number == found.best.row.number
+
+
+def test_a_run_that_goes_on_with_more_checks_is_read_again(tmp_path: Path) -> None:
+    from evogan.watch.run import WatchedRun
+
+    line = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0)])
+    asked: dict[str, Any] = {
+        "runs": tmp_path,
+        "task": "one",
+        "strategy": "random",
+        "workers": 1,
+        "evaluations": 4,
+        "finalists": 2,
+    }
+    draws = itertools.count()
+
+    def noisy(genes: Mapping[str, Any]) -> float:
+        return float(genes["x"]) + next(draws) % 3
+
+    search(line, objective=noisy, name="run", confirm=2, **asked)
+    run = WatchedRun(Store.existing(tmp_path), "run")
+    run.refresh()
+    assert [len(one.evaluations) for one in run.confirmations] == [2, 2]
+    search(line, objective=noisy, name="run", confirm=5, **asked)
+    assert run.refresh() and [len(one.evaluations) for one in run.confirmations] == [5, 5]
+    assert not run.refresh()
+
+
+def test_an_image_is_asked_for_anew_and_sent_where_it_is_another(site: str, folder: Path) -> None:
+    store = Store.existing(folder)
+    (_, _, evaluation), *_ = (one for one in store.evaluations() if one[2].scores)
+    path = f"{site}/grids/{evaluation.id}/samples.png"
+    first = urlopen(path)
+    assert "no-cache" in first.headers["cache-control"] and "max-age" not in first.headers["cache-control"]
+    with pytest.raises(HTTPError, match="304"):
+        urlopen(Request(path, headers={"if-none-match": first.headers["etag"]}))
+    assert urlopen(Request(path, headers={"if-none-match": '"another"'})).read() == first.read()
     store.close()
 
 

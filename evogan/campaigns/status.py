@@ -51,7 +51,7 @@ class RunState:
     @property
     def state(self) -> State:
         """A run that was stopped half-way waits for its turn."""
-        if self.status is not None and not self.status.ended and self.status.alive is not False:
+        if self.status is not None and self.status.going:
             return "going"
         return "done" if self.is_done else "crashed" if self.crashed else "waiting"
 

@@ -87,7 +87,9 @@ class RunHistory:
 
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
-        document = store.run(name)
+        self._take(store.run(name))
+
+    def _take(self, document: dict[str, Any]) -> None:
         with self._naming_the_run():
             fit(RunDocument, document)
             self.settings, self.facts = SearchSettings.recorded(document), RunFacts.recorded(document)

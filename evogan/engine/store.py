@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,6 +26,7 @@ from evogan.errors import UserError, unknown
 from evogan.files import STORE, check_folder, file_name, write_whole
 from evogan.genome import Genome
 from evogan.genome.schedule import document, from_document
+from evogan.stable import digest
 from evogan.trial import PLAYERS, STATE, Choice, Evaluation, Identity, Limits, Trial, share_of
 
 PAGE = 500  # rows that are read at a time
@@ -200,9 +202,10 @@ class Store:
             for row in self._checked(rows.EvaluationRow, evaluations, self.database.rows(_LOWER, same)):
                 evaluation = _evaluation(row)
                 folder = self.files((key, task, row.fidelity, replicate), evaluation)
-                if evaluation.keeps(choice) and (folder / STATE).is_file():
-                    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-                    return replace(evaluation, files=files)
+                if evaluation.keeps(choice):
+                    with suppress(FileNotFoundError):  # dropped, or by another driver just now
+                        there = [STATE, *(p.name for p in sorted(folder.iterdir()) if p.is_file() and p.name != STATE)]
+                        return replace(evaluation, files={name: (folder / name).read_bytes() for name in there})
         return None
 
     def drop_state(self, identity: Identity, evaluation: Evaluation) -> None:
@@ -351,6 +354,13 @@ class Store:
         for row in self._rows(query, rows.DocumentRow, runs):
             return dict(row.document)
         raise unknown("run", name, self.names())
+
+    def identity_of(self, name: str) -> str:
+        """Tells a run from others of its name in other stores."""
+        query = sa.select(runs.c.name, runs.c.created).where(runs.c.name == name)
+        created: datetime = self.database.rows(query)[0].created
+        created = created if created.tzinfo else created.replace(tzinfo=UTC)  # as SQLite gives it
+        return digest([name, created.timestamp()])
 
     def names(self) -> list[str]:
         """Of the runs, oldest first; what each was started with may be damaged."""

@@ -25,7 +25,8 @@ from evogan.evaluation.written import LANGUAGE
 from evogan.extremes import deviation, mean
 from evogan.fitness import shipped_records
 from evogan.report import facts
-from evogan.report.page import genome_toml
+from evogan.report.page import genome_toml, train_command
+from evogan.settings import GANSettings, SearchSettings
 from evogan.trial import Evaluation, Identity
 from evogan.version import __version__
 
@@ -59,6 +60,7 @@ class Known:
     task: Mapping[str, Any] = field(default_factory=dict)
     trainings: Mapping[Identity, Evaluation] = field(default_factory=dict)
     judged_by: str = ""
+    settings: GANSettings | None = None  # of a run that has the task
 
 
 def known_of(generator: Generator, store: Store | None) -> Known:
@@ -71,9 +73,11 @@ def known_of(generator: Generator, store: Store | None) -> Known:
     ids = [id for id, identity in store.identities().items() if identity[:2] == (key, task)]
     identities = store.identities()
     trainings = dict(zip((identities[id] for id in ids), store.evaluations_of(ids), strict=True))
-    runs = (RunFacts.recorded(document) for document in store.runs().values())
-    judged = next((run.judged_by for run in runs if run.task == task), "")
-    return Known(name, document, {i: e for i, e in trainings.items() if i[2] == 1.0}, judged)
+    run = next((run for run in store.runs().values() if run.get("task") == task), None)
+    whole = {i: e for i, e in trainings.items() if i[2] == 1.0}
+    if run is None:
+        return Known(name, document, whole)
+    return Known(name, document, whole, RunFacts.recorded(run).judged_by, SearchSettings.recorded(run).gan)
 
 
 def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tuple[int, ...]] | None = None) -> str:
@@ -102,6 +106,7 @@ def card(name: str, generator: Generator, known: Known, inputs: Mapping[str, tup
             parameters=sum(weights.numel() for weights in generator.weights().values()),
             inputs=[_input(generator, *one) for one in (inputs or {}).items()],
             command=_command(toml_name, generator, known, this),
+            fingerprint="" if known.settings else known.task.get("fingerprint", ""),
             toml_name=toml_name,
             toml=genome_toml(name, genome),
             licence=LICENCE,
@@ -182,6 +187,9 @@ def _this(generator: Generator, trainings: Mapping[Identity, Evaluation]) -> tup
 
 def _command(toml: str, generator: Generator, known: Known, this: tuple[Identity, Evaluation] | None) -> str:
     task, said = known.task, generator.facts
+    replicate = ["--replicate", str(this[0][3])] if this and this[0][3] else []
+    if known.settings is not None:
+        return train_command(known.settings, toml, *replicate)
     words = ["evogan", "train", toml, "--data", known.data or "DATA"]
     if generator.language is not None and known.data.split(":")[0] not in SEQUENCES:
         words += ["--tokens", WORDS if generator.language.between else CHARACTERS]
@@ -192,11 +200,12 @@ def _command(toml: str, generator: Generator, known: Known, this: tuple[Identity
         words += ["--kimg", f"{task['kimg']:g}"]
     words += ["--samples", str(task["samples"])] if "samples" in task else []
     words += ["--labels", str(task["labels"])] if task.get("labels") else []
+    words += ["--precision", task["precision"]] if task.get("precision", "fp32") != "fp32" else []
+    words += ["--threads", str(task["threads"])] if task.get("threads", 1) != 1 else []
     if "conditions" in said:
         kind = said["conditions"]["kind"]
         words += ["--conditions", kind if kind.startswith(CAPTIONS) else f"{kind}:FILE"]
-    words += ["--replicate", str(this[0][3])] if this and this[0][3] else []
-    return shlex.join(words)
+    return shlex.join([*words, *replicate])
 
 
 def _input(generator: Generator, name: str, shape: Sequence[int]) -> dict[str, str]:

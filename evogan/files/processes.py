@@ -15,8 +15,15 @@ def machine() -> str:
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(parts)
+    return " ".join([*parts, namespace()])
+
+
+@cache
+def namespace() -> str:
+    """Of process numbers, on a machine; containers have their own, if not always a name of their own."""
+    with suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")
+    return ""
 
 
 def cores() -> int:

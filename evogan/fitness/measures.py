@@ -18,7 +18,7 @@ from evogan.fitness.frechet import Moments, frechet_distance
 from evogan.fitness.inception_score import InceptionScore
 from evogan.fitness.kid import KernelSample, kernel_distance
 from evogan.fitness.manifold import Manifold
-from evogan.plugins import enter
+from evogan.plugins import check_new, enter
 from evogan.stable import derive_seed
 
 
@@ -184,6 +184,7 @@ def add_measure(make: Callable[[Reference], Measure], metrics: Mapping[str, str]
     Errors: UserError for the name of one that is there.
     """
     for name in metrics:
-        enter({**METRICS, **RETIRED}, "metric", name, "")
-    METRICS.update(metrics)
+        check_new({**METRICS, **RETIRED}, "metric", name)
+    for name, meaning in metrics.items():
+        enter(METRICS, "metric", name, meaning)
     MEASURES[make] = metrics

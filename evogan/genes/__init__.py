@@ -6,11 +6,10 @@ the rest. The defaults are those of the published WDCGAN.
 
 from __future__ import annotations
 
-from evogan.errors import UserError
 from evogan.families import FAMILIES, Family
 from evogan.families.shared.losses import AUTOENCODING, LABELLED, SCORED
 from evogan.genes.gather import gathered
-from evogan.plugins import enter
+from evogan.plugins import check_new, enter
 
 __all__ = ["ADDED", "AUTOENCODING", "GENES", "LABELLED", "SCORED", "add_family", "add_value"]
 
@@ -23,10 +22,9 @@ def add_family(family: Family) -> None:
 
     Errors: UserError for the name of one that is there, and a gene that another family defines differently.
     """
-    families = dict(FAMILIES)
-    enter(families, "family", family.name, family)
-    GENES.become(gathered(families.values(), ADDED))
-    FAMILIES[family.name] = family
+    check_new(FAMILIES, "family", family.name)
+    GENES.become(gathered([*FAMILIES.values(), family], ADDED))
+    enter(FAMILIES, "family", family.name, family)
 
 
 def add_value(gene: str, value: str) -> None:
@@ -34,7 +32,6 @@ def add_value(gene: str, value: str) -> None:
 
     Errors: UserError for one that is there.
     """
-    if value in GENES[gene].values:
-        raise UserError(f"{gene} '{value}' exists already")
+    check_new(GENES[gene].values, gene, value)
     ADDED[gene] = (*ADDED.get(gene, ()), value)
     GENES.become(gathered(FAMILIES.values(), ADDED))

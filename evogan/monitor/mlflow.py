@@ -17,7 +17,7 @@ from evogan.monitor.tensorboard import AXES, step_of, trial_name
 from evogan.trial import Evaluation, Identity, Trial, turned
 
 EXPERIMENT = "evogan"
-SEARCH, TRIAL = "evogan.run", "evogan.trial"  # tags by which runs are found again
+SEARCH, IDENTITY, TRIAL = "evogan.run", "evogan.identity", "evogan.trial"  # tags; runs are found again by the last two
 PARENT = "mlflow.parentRunId"  # MLflow's own
 SAID = {  # to its client, if the user says nothing: not to tell its makers, not to try for minutes
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,7 +35,8 @@ class MLflow:
 
     A run that goes on goes on there, too: what is there is not written again. What cannot be written stops nothing: it
     is tried once, `say` gets a line, and the rest is written when the run goes on again. No thread writes: a client
-    draws from Python's generator, which DEAP's operators draw from. `files`: where the files of an evaluation lie.
+    draws from Python's generator, which DEAP's operators draw from. `identity`: tells the run from those of its name in
+    other stores. `files`: where the files of an evaluation lie.
     Errors: UserError if mlflow is not installed, and if nothing can be written to `uri` when it begins.
     """
 
@@ -43,13 +44,15 @@ class MLflow:
         self,
         uri: str,
         name: str,
+        identity: str,
         judge: Judge,
         files: Callable[[Identity, Evaluation], Path],
         facts: Mapping[str, object],
         say: Callable[[str], None],
     ) -> None:
         self.check()
-        self._uri, self._name, self._judge, self._files, self._facts = uri, name, judge, files, facts
+        self._uri, self._name, self._identity = uri, name, identity
+        self._judge, self._files, self._facts = judge, files, facts
         self._say = say
         self._tally, self._told = Tally(), 0
         self._known: set[str] = set()  # trials that are there
@@ -122,11 +125,12 @@ class MLflow:
     def _the_run(self) -> tuple[str, int]:
         """The search's own, and how many best values it has."""
         metric = f"best_{self._judge.metric}"
-        for run in self._runs(f"tags.`{SEARCH}` = '{self._name}'"):
+        for run in self._runs(f"tags.`{IDENTITY}` = '{self._identity}'"):
             self._client.set_terminated(run.info.run_id, "RUNNING")
             history = self._client.get_metric_history(run.info.run_id, metric)
             return run.info.run_id, max((point.step for point in history), default=0)
-        made = self._client.create_run(self._experiment, run_name=self._name, tags={SEARCH: self._name})
+        tags = {SEARCH: self._name, IDENTITY: self._identity}
+        made = self._client.create_run(self._experiment, run_name=self._name, tags=tags)
         self._set(made.info.run_id, self._facts)
         return made.info.run_id, 0
 

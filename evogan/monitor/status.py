@@ -16,7 +16,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, FiniteFloat
 from typing_extensions import TypedDict  # pydantic's for Python 3.11
@@ -25,7 +25,7 @@ from evogan.engine import Event, Judge
 from evogan.errors import UserError, without_passwords
 from evogan.files import read_small, write_whole
 from evogan.files.documents import parse_json
-from evogan.files.processes import born
+from evogan.files.processes import born, namespace
 from evogan.files.shapes import fit
 from evogan.monitor.log import numbers
 from evogan.monitor.machine import Machine, Use
@@ -35,6 +35,7 @@ from evogan.trial import turned
 EVERY = 1.0  # seconds between two writes
 SHOWN = 100  # running trials in the file: the longest running ones
 RECENT = 200  # trials that the rate is measured over
+GIVEN_UP = 600.0  # seconds after which a driver that cannot be seen is gone: clocks of machines differ by less
 COUNTS = ("evaluated", "cached", "failed", "retried", "pruned", "running", "queued", "awaited")
 
 
@@ -42,6 +43,7 @@ class Driver(TypedDict):
     host: str
     pid: Annotated[int, Field(ge=0, lt=2**31)]
     born: float | None
+    namespace: NotRequired[str]
 
 
 class BestSoFar(TypedDict):
@@ -77,9 +79,10 @@ class Status:
     """Plain data, as it lies in the file.
 
     `state`: searching, checking, stopping, waiting, finished or stopped. `reason`: what is waited for, or why
-    the search has ended. `driver`: host, pid, and `born`, seconds after the machine's start. `spent` of `budget` are
-    full trainings. `rate`: of these, per second. `eta`: seconds. `running`: the longest running trials, of
-    `counts["running"]`. `references`: genomes that winners are checked beside, where the driver says so.
+    the search has ended. `driver`: host, pid, `born`, seconds after the machine's start, and the `namespace` of the
+    pid. `spent` of `budget` are full trainings. `rate`: of these, per second. `eta`: seconds. `running`: the longest
+    running trials, of `counts["running"]`. `references`: genomes that winners are checked beside, where the driver
+    says so.
     """
 
     run: str
@@ -111,14 +114,14 @@ class Status:
         """Whether its driver lives; None where that cannot be seen from this host."""
         if self.ended:
             return False
-        if self.driver["host"] != socket.gethostname():
+        if self.driver["host"] != socket.gethostname() or self.driver.get("namespace", namespace()) != namespace():
             return None
         return bool(born(self.driver["pid"]) == self.driver["born"])
 
     @property
     def going(self) -> bool:
-        """Whether it goes on, as far as can be seen from this host."""
-        return not self.ended and self.alive is not False
+        """Whether it goes on, as far as can be seen from this host: of a driver elsewhere, whether it was heard of."""
+        return not self.ended and (self.age < GIVEN_UP if self.alive is None else self.alive)
 
     @property
     def age(self) -> float:
@@ -159,7 +162,7 @@ class StatusWriter:
         self._total_seconds = math.inf if total_seconds is None else total_seconds
         self._path, self._run, self._judge, self._budget = path, run, judge, budget
         self._checks, self._references = checks, references
-        self._driver = Driver(host=socket.gethostname(), pid=os.getpid(), born=born(os.getpid()))
+        self._driver = Driver(host=socket.gethostname(), pid=os.getpid(), born=born(os.getpid()), namespace=namespace())
         self._tally, self._pace, self._reason, self._why = Tally(), _Pace(), "", ""
         self._machine = Machine()
         self._begun = monotonic()

@@ -197,7 +197,9 @@ def _listeners(
             facts = {part: getattr(settings, part) for part in ("strategy", "seed", "evaluations", "fitness", "score")}
             facts |= {"space": settings.space["name"], **(asdict(settings.gan) if settings.gan else {})}
             said = {fact: value for fact, value in facts.items() if value is not None}
-            hear.append(stack.enter_context(MLflow(outside.mlflow, name, judge, store.files, said, say)))
+            identity = store.identity_of(name)
+            tracked = MLflow(outside.mlflow, name, identity, judge, store.files, said, say)
+            hear.append(stack.enter_context(tracked))
     return all_of(*hear)
 
 
@@ -209,6 +211,6 @@ def _register(store: Store, name: str, document: dict[str, Any]) -> None:
         return
     known = store.run(name)
     check_same(store, name, document)
-    changed = {part: document[part] for part in (*MAY_CHANGE, "plugin_digests") if part in document}
+    changed = {part: document[part] for part in (*MAY_CHANGE, "plugins", "plugin_digests") if part in document}
     if changed != {part: known.get(part) for part in changed}:
         store.extend_run(name, changed)

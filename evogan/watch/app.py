@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -103,11 +104,17 @@ def application(
 
         return answer
 
-    def image(make: Callable[[Request], bytes], seconds: int) -> Callable[[Request], Response]:
+    def image(make: Callable[[Request], bytes]) -> Callable[[Request], Response]:
+        """Asked for anew each time, and sent where it is another: numbers are counted from 1 in every store."""
+
         def answer(request: Request) -> Response:
             try:
-                headers = {"cache-control": f"private, max-age={seconds}"}
-                return Response(make(request), media_type="image/png", headers=headers)
+                content = make(request)
+                tag = f'"{sha256(content).hexdigest()}"'
+                headers = {"cache-control": "private, no-cache", "etag": tag}
+                if request.headers.get("if-none-match") == tag:
+                    return Response(status_code=304, headers=headers)
+                return Response(content, media_type="image/png", headers=headers)
             except UserError:
                 return Response("no such image\n", 404)
 
@@ -167,8 +174,8 @@ def application(
         Route(f"{one}/events", genome_events),
         Route(f"{one}/training", genome(watched.training)),
         Route(f"{one}/networks", genome(watched.networks)),
-        Route("/runs/{run}/now/{trial}.png", image(lambda r: watched.live_grid(**_named(r)), 600)),
-        Route("/grids/{evaluation:int}/{name}", image(lambda r: watched.grid(**r.path_params), 600)),
+        Route("/runs/{run}/now/{trial}.png", image(lambda r: watched.live_grid(**_named(r)))),
+        Route("/grids/{evaluation:int}/{name}", image(lambda r: watched.grid(**r.path_params))),
         file("watch.css", "text/css"),
         file("watch.js", "text/javascript"),
         file("icon.svg", "image/svg+xml"),

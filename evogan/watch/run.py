@@ -20,16 +20,15 @@ from evogan.report.facts import kind
 from evogan.trial import Evaluation
 
 PAGE = 500  # rows that are read at a time
-_OF_THE_HISTORY = (
-    *("ranking", "top_fidelity", "confirmations", "twins", "costs", "spent", "seconds", "ended_early", "unfinished"),
-)
+_OF_THE_HISTORY = ("ranking", "top_fidelity", "costs", "spent", "seconds", "ended_early", "unfinished")
+_OF_CHECKS = ("confirmations", "twins")  # which nobody tells of
 Order = Literal["newest", "best"]
 ORDERS: tuple[Order, ...] = ("newest", "best")
 
 
 @dataclass
 class Tile:
-    """A genome on the wall: the last that is known of it."""
+    """A genome on the wall: the last that is known of it at the highest fidelity."""
 
     number: int
     told: Told
@@ -71,15 +70,17 @@ class WatchedRun(RunHistory):
     def refresh(self, seconds: float = math.inf) -> bool:
         """Whether there was anything new. Of much it reads for about so long, and is not `complete` yet."""
         before, end = self.version, monotonic() + seconds
+        if (document := self.store.run(self.name)) != self.document:  # it goes on with another budget
+            self._take(document)
+            self.version += 1
         self.complete = self._read(PAGE)
         while not self.complete and monotonic() < end:
             self.complete = self._read(PAGE)
         if self.complete:
             self._look_ahead()
-        if self.version != before:
-            for name in _OF_THE_HISTORY:
-                self.__dict__.pop(name, None)
-            self.__dict__["history"] = self._told
+        for name in (*_OF_CHECKS, *(_OF_THE_HISTORY if self.version != before else ())):
+            self.__dict__.pop(name, None)
+        self.__dict__["history"] = self._told
         return self.version != before
 
     def _read(self, most: int) -> bool:
@@ -125,7 +126,7 @@ class WatchedRun(RunHistory):
         self.version += 1
         self._score(before, told)
         tile = self.tiles.get(row.key)
-        if tile is None or tile.told.evaluations[-1].id != evaluations[-1].id:
+        if tile is None or (tile.told.evaluations[-1].id != evaluations[-1].id and tile.told.fidelity <= told.fidelity):
             if tile is not None:
                 self._best.remove(_rank(tile))
                 del self.tiles[row.key]

@@ -43,7 +43,7 @@ def follow(store: Store, name: str, storage: str, artifacts: Path | None = None)
             run.refresh()
             followed.update(moment)
             status = moment.status
-            if status is None or status.ended or status.alive is False:
+            if status is None or not status.going:
                 return len(run.rows)
             time.sleep(PAUSE)
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from evogan.genes import GENES, add_value
+from evogan.plugins import enter
 from evogan.zoo.divergences import divergence
 from evogan.zoo.losses import (
     Adversarial,
@@ -48,7 +49,7 @@ PLAIN: dict[str, Callable[[], Judgement]] = {
 def add_loss(name: str, make: Callable[[], Judgement]) -> None:
     """For plugins. Targets are 1 and 0. Errors: UserError for the name of one that is there."""
     add_value("loss", name)
-    PLAIN[name] = make
+    enter(PLAIN, "loss", name, make)
 
 
 def numbers_of(genes: Genes) -> nn.ModuleDict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evogan.genes import AUTOENCODING, add_value
+from evogan.plugins import enter
 from evogan.zoo.autoencoder import Autoencoder, decoder_genes
 from evogan.zoo.backbones import (
     autogan,
@@ -83,7 +84,7 @@ BACKBONES: dict[str, Backbone] = {
 def add_backbone(name: str, backbone: Backbone) -> None:
     """For plugins; the genes that apply to all are its own. Errors: UserError for the name of one that is there."""
     add_value("backbone", name)
-    BACKBONES[name] = backbone
+    enter(BACKBONES, "backbone", name, backbone)
 
 
 def attention_fits(genes: Genes, size: int) -> bool:
