@@ -54,7 +54,7 @@ from evogan.errors import UserError
 from evogan.extremes import tamed
 from evogan.genome import MOST, Gene, Value, holds
 from evogan.options import LARGEST_SEED, read_option
-from evogan.space import Space
+from evogan.space import Repairs, Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
 
@@ -69,16 +69,15 @@ def suggest(trial: Trial, space: Space) -> dict[str, Value]:
 
     Where suggested values cannot live together, the genome has another one in place of the trial's parameter.
     """
-    settled: dict[str, Value] = {}
+    repairs = Repairs(space)
     while True:
         values: dict[str, Value] = {}
         for gene in space.parents_first:
             if holds(space.conditions[gene.name], values):
-                values[gene.name] = settled[gene.name] if gene.name in settled else _suggested(trial, gene)
-        other = space.repair(values)
-        if not other:
+                known = gene.name in repairs.settled
+                values[gene.name] = repairs.settled[gene.name] if known else _suggested(trial, gene)
+        if repairs(values):
             return space.fixed | values
-        settled |= other
 
 
 def _suggested(trial: Trial, gene: Gene) -> Value:

@@ -88,7 +88,7 @@ def budget_unit(point: Mapping[str, float]) -> Literal["kimg", "iterations"]:
 
 def turned(metric: str, value: float) -> float:
     """A metric's value as it is judged, less being better; and back again, as it is shown."""
-    return 0.0 - value if metric in MAXIMISED else value
+    return 0.0 - value if metric.removeprefix(VALIDATION) in MAXIMISED else value
 
 
 class Stopped(Exception):

@@ -64,9 +64,12 @@ def true_log(space: Space, genome: Genome) -> float:
 
 def recorded(space: Space, name: str, strategy: str, evaluations: int, replicates: int = 1) -> RunHistory:
     """A run whose trainings are made up, with noise of known size; one corner of the space fails."""
+    reached: dict[tuple[str, int], float] = {}
 
     def train(trial: Trial) -> Evaluation:
-        cost = {"seconds": 5.0 * float(trial.genome["filters"]) / 16}
+        before = reached.get((trial.key, trial.replicate), 0.0)
+        reached[trial.key, trial.replicate] = trial.fidelity
+        cost = {"seconds": (trial.fidelity - before) * 5.0 * float(trial.genome["filters"]) / 16}
         if space.encode(trial.genome)[1] > CORNER:
             return Evaluation(status="diverged", reason="a corner", cost=cost)
         noise = np.random.default_rng(trial.seed).multivariate_normal(np.zeros(4), NOISE)
@@ -74,8 +77,9 @@ def recorded(space: Space, name: str, strategy: str, evaluations: int, replicate
         scores = tuple(
             {"fid": float(fid), "fidelity": c, "kimg": 10 * c, "seconds": 1.0, "parameters": 9.0}
             for c, fid in zip(CHECKPOINTS, np.exp(logs), strict=True)
+            if c <= trial.fidelity
         )
-        return Evaluation(status="completed", scores=scores, cost=cost)
+        return Evaluation(status="completed", scores=scores, cost=cost, provenance={"continued_from": before})
 
     store = Store()
     gan = {"data": "digits", "kimg": 10.0, "samples": 5000}
@@ -152,6 +156,14 @@ def test_a_training_told_to_several_runs_is_there_once() -> None:
     one = recorded(SMALL, "one", "grid", 12)
     rows = tabulate([one, one])
     assert len(rows) == 12 and set(rows["origin"]) == {"grid"}
+
+
+def test_a_training_that_went_on_costs_what_a_whole_one_does() -> None:
+    """Else rows of strategies that train in part would be cheap."""
+    rows = tabulate([recorded(SPACE, "r", "hyperband", 30)])
+    rows = rows[rows["status"] == "completed"]
+    assert len(rows) > 5
+    assert rows["seconds"].to_numpy() == pytest.approx(5.0 * rows["gene.filters"].to_numpy(dtype=float) / 16)
 
 
 def test_its_genomes_are_those_that_were_trained(table: Table) -> None:
@@ -303,6 +315,16 @@ def test_cells_answer_with_what_was_recorded(cells: Table) -> None:
                 assert [s["fid"] for s in found.scores] == pytest.approx([row[f"fid@{c:g}"] for c in CHECKPOINTS])
                 assert exact.truth(genome) == pytest.approx(min(row[f"fid@{c:g}"] for c in CHECKPOINTS))
     assert set(cells.rows["status"]) == {"completed", "diverged"}
+
+
+def test_more_may_be_better(cells: Table) -> None:
+    """Then the best checkpoint is the one with the most, and a failure is less than all."""
+    renamed = {f"fid@{c:g}": f"manifold_recall@{c:g}" for c in CHECKPOINTS}
+    table = Table("tiny", cells.rows.rename(columns=renamed), SMALL, FACTS)
+    exact = Cells(table, "manifold_recall")
+    for row, genome in zip(table.rows.to_dict("records"), table.genomes, strict=True):
+        best = max(row[name] for name in renamed.values()) if row["status"] == "completed" else -math.inf
+        assert exact.truth(genome) == pytest.approx(best) and exact.value(genome) == pytest.approx(best)
 
 
 def test_a_cell_of_which_one_training_failed_is_as_good_as_the_others(cells: Table) -> None:

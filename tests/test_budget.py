@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ import evogan
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Loop, Replication, Store, carry_out
 from evogan.engine.history import RunHistory
 from evogan.engine.pareto import ranks, spread_out
+from evogan.errors import UserError
 from evogan.genome import Gene
 from evogan.monitor import SearchProgress
 from evogan.monitor.tally import Tally
@@ -222,6 +224,62 @@ def test_a_search_that_exhausted_its_space_is_finished(strategy: str) -> None:
     assert found.spent[-1] < 60 and not found.unfinished and found.is_through
     if strategy == "assisted":  # it goes on with what it began while there is nothing new to begin
         assert len({told.row.key for told in found.history if told.fidelity == 1}) == space.size
+
+
+@pytest.mark.parametrize("window", [1, 8, 32])
+@pytest.mark.parametrize("strategy", ["auto", "assisted", "successive-halving", "dehb", "hyperband"])
+def test_a_few_genomes_are_all_trained_in_full(strategy: str, window: int) -> None:
+    """Whatever is out when nothing new is left may be gone on with."""
+    space = Space("three", [Gene(name="x", kind="choice", values=("a", "b", "c"))])
+
+    def objective(genes: Mapping[str, Any], fidelity: float) -> float:
+        return float("abc".index(genes["x"]) + 0.1 / fidelity)
+
+    options = {"fidelities": (0.25, 1.0), "initial": 20} if strategy == "assisted" else {}
+    asked: dict[str, Any] = {"strategy": strategy, "options": options, "evaluations": 40, "window": window}
+    found = evogan.search(space, objective=objective, workers=1, **asked)
+    assert {told.row.genome["x"] for told in found.history if told.row.fidelity == 1} == {*"abc"}
+    assert not found.unfinished
+
+
+@pytest.mark.parametrize(
+    ("strategy", "first", "then"), [("l-shade", 20, 40), ("auto", 8, 40), ("auto", 40, 1001), ("auto", 1001, 1010)]
+)
+def test_a_search_goes_on_with_what_its_first_budget_came_to(
+    strategy: str, first: int, then: int, tmp_path: Path
+) -> None:
+    """Though another budget would choose otherwise."""
+    grid = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0, levels=9)])
+
+    def bowl(genes: Mapping[str, Any], fidelity: float) -> float:
+        return float(genes["x"]) + fidelity
+
+    asked: dict[str, Any] = {"task": "bowl", "runs": tmp_path, "name": "a", "workers": 1}
+    begun = evogan.search(grid, objective=bowl, strategy=strategy, evaluations=first, **asked)
+    found = evogan.search(grid, objective=bowl, strategy=strategy, evaluations=then, **asked)
+    assert found.settings.evaluations == then
+    assert (found.settings.strategy, found.settings.options) == (begun.settings.strategy, begun.settings.options)
+    with pytest.raises(UserError, match="another strategy"):
+        evogan.search(grid, objective=bowl, strategy="ga", evaluations=then, **asked)
+
+
+def test_held_out_data_choose_the_best_where_more_is_better() -> None:
+    """`validation_` before its name makes no other metric of it."""
+    shares = {FRESH: 0.3, FRESH + 1: 0.9, FRESH + 2: 0.6}
+
+    def nmi(trial: Trial) -> Evaluation:
+        share = shares.get(trial.replicate, 0.5)
+        point = {"fidelity": 1.0, "nmi": share} | ({"validation_nmi": share} if trial.replicate >= FRESH else {})
+        return Evaluation(status="completed", scores=(point,))
+
+    store, judge = Store(), Judge("nmi")
+    store.add_run("run", document(LINE, TASK, judge, {}) | {"confirm": 3})
+    broker = Broker(store, LocalExecutor(nmi), choice=judge.choice)
+    strategy = make_strategy("random", LINE, 0)
+    found = carry_out(Loop("run", LINE, strategy, TASK, judge, broker, seed=0, evaluations=4, window=2), 1, 3)
+    assert found.best is not None
+    best = found.best_training(found.best.row.key)
+    assert best is not None and best.identity[3] == FRESH + 1
 
 
 # --- seeds

@@ -398,6 +398,7 @@ def test_training_a_feature_network(run: Run, tmp_path: Path) -> None:
         ("--strategy dehb --option fidelities=0.5,0.25,1", "fidelities must rise"),
         ("--replicates 0", "replicates must be at least 1"),
         ("--race", "a race needs at least 2 replicates"),
+        ("--race --replicates 2 --fitness fid,kid", "a race is of one objective"),
         ("--replicates 2 --average mode", "unknown average 'mode'"),
         ("--seed-genomes nothing", "unknown seed genome 'nothing'"),
     ],

@@ -14,7 +14,7 @@ from evogan.strategies import STRATEGIES, Fitness, Proposal, Strategy, make_stra
 from evogan.strategies.base import Individual
 from evogan.strategies.nsga2 import NSGA2, Member, Objectives
 from evogan.strategies.nsga3 import NSGA3, references
-from evogan.strategies.spea2 import SPEA2
+from evogan.strategies.spea2 import SPEA2, density, raw_fitness
 from tests.conftest import mixed_space
 from tests.test_strategies import OBJECTIVES, SPACES, drive, floats
 
@@ -131,6 +131,20 @@ def test_spea2_removes_the_nearest() -> None:
     members = [Member(one, Objectives.of(one.fitness)) for one in told(front)]
     kept = {member.individual.fitness.values for member in strategy._survivors(members)}
     assert kept == {front[0], front[2], front[3], front[4]}  # 1.2 and 1 are nearest; of them 1 is nearer to the next
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_spea2_prefers_the_lonely_wherever_they_stand(place: int) -> None:
+    """Of what is dominated alike; by the formulas of the paper, written out."""
+    points = [(0.0, 0.0), (5.0, 5.1), (5.1, 5.0), (5.0, 5.2), (5.2, 5.0)]
+    points.insert(place, (1.0, 9.0))
+    strategy = SPEA2(floats(2), 0, population=4)
+    members = [Member(one, Objectives.of(one.fitness)) for one in told(points)]
+    assert (1.0, 9.0) in {member.individual.fitness.values for member in strategy._survivors(members)}
+    strength = [sum(dominates(a, b) for b in points) for a in points]
+    raw = [sum(s for s, a in zip(strength, points, strict=True) if dominates(a, b)) for b in points]
+    crowd = [1 / (sorted(math.dist(a, b) for b in points)[2] + 2) for a in points]  # k = floor(sqrt(6))
+    assert raw_fitness(members).tolist() == raw and density(members) == pytest.approx(crowd)
 
 
 def told(points: list[Values]) -> list[Individual]:

@@ -290,6 +290,35 @@ def test_a_repaired_point_lies_where_its_genome_does() -> None:
     assert 0 < moved < 300
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("anything", {"critic_norm": ["batch", "virtual_batch"]}),
+        (
+            "inference",
+            {"critic_norm": ["batch", "virtual_batch"], "minibatch": ["none", "std"]}
+            | {"gradient_penalty": ["none", "two_sided"]},
+        ),
+    ],
+)
+def test_conflicts_that_drive_a_gene_back_and_forth_are_resolved(name: str, change: dict[str, Any]) -> None:
+    space, rng = altered(load_space(name), change), np.random.default_rng(0)
+    for vector in rng.random((200, space.dimension)):
+        genome = space.decode(vector)
+        assert GENES.read(genome) == genome and space.decode(space.encode(genome)) == genome
+
+
+def test_a_space_without_a_feasible_genome_is_said() -> None:
+    genes = [
+        Gene(name="critic_norm", kind="choice", values=("batch", "virtual_batch")),
+        Gene(name="minibatch", kind="choice", values=("std",)),
+        Gene(name="gradient_penalty", kind="choice", values=("two_sided",)),
+    ]
+    space = Space("none", genes, fixed={"critic_constraint": "none"}, table=GENES)
+    with pytest.raises(UserError, match="has points that no genome is near"):
+        space.decode([0.5] * 3)
+
+
 def test_a_conflict_among_fixed_genes_is_said_at_once() -> None:
     gene = Gene(name="filters", kind="int", low=8, high=16)
     with pytest.raises(UserError, match="batch norm couples"):
@@ -370,6 +399,8 @@ def test_genes_are_fixed_bounded_listed_and_added() -> None:
     assert genes["filters"].grid[0] == 8 and genes["filters"].grid[-1] == 16 and len(genes["filters"].grid) == 5
     assert genes["loss"].values == ("hinge",) and less.fixed["critic_constraint"] == "none"
     assert genes["dropout"].kind == genes["ema"].kind == "float"
+    rates = altered(load_space("dcgan_architecture"), {"learning_rate": (1e-5, 1e-2)})
+    assert next(gene for gene in rates.genes if gene.name == "learning_rate").scale == "log", "as the zoo has it"
     assert {gene.name for gene in modern.genes} - set(genes) == {"critic_constraint", "constrained_head"}
     assert less.reference == modern.reference and less.name != modern.name
     assert altered(modern, {}) is modern

@@ -27,7 +27,7 @@ from evogan.genome import Genome, Value
 from evogan.runs.table import Table
 from evogan.space import Space
 from evogan.space.products import Products
-from evogan.trial import Evaluation, Task, Trial
+from evogan.trial import MAXIMISED, Evaluation, Task, Trial, turned
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["surrogate", "table"]
@@ -60,7 +60,7 @@ class StandIn(ABC):
         """The metric at the best checkpoint: the geometric mean over trainings that complete. Genes as in `value`."""
 
     def value(self, genes: Mapping[str, Value], fidelity: float = 1.0, replicate: int = 0) -> float:
-        """The metric at the best checkpoint of one training; infinite if it failed.
+        """The metric at the best checkpoint of one training; infinitely bad if it failed.
 
         genes: moved to the levels of the space; those that it fixes may be left out. fidelity: in (0, 1]. replicate:
         from 0, each is another training. Errors: UserError for an unknown or missing gene, and what lies outside the
@@ -73,7 +73,16 @@ class StandIn(ABC):
         genome = self._at(genes)
         trial = Trial(genome, self.space.key(genome), Task(name=self.table.name), fidelity, replicate)
         found = self(trial).metric(self.metric)
-        return math.inf if found is None else found
+        return self._worst if found is None else found
+
+    @property
+    def _worst(self) -> float:
+        return turned(self.metric, math.inf)
+
+    def _best(self, logs: Array) -> Array:
+        """Over checkpoints, of logarithms (n, checkpoints); those without a value have none."""
+        found: Array = (np.nanmax if self.metric in MAXIMISED else np.nanmin)(logs, axis=1)
+        return found
 
     def _at(self, genes: Mapping[str, Value]) -> Genome:
         """A published genome may leave out what is a default; here that would be a misspelt name."""
@@ -125,7 +134,7 @@ class Surrogate(StandIn):
 
     def truth(self, genes: Mapping[str, Value]) -> float:
         genome = self._at(genes)
-        return float(np.exp((self.curve(genome) + self._draws).min(axis=1).mean()))
+        return float(np.exp(self._best(self.curve(genome) + self._draws).mean()))
 
     def predict(self, genomes: Sequence[Mapping[str, Value]]) -> Array:
         """The logarithm of the metric of each genome at every checkpoint: (genomes, checkpoints)."""
@@ -337,4 +346,4 @@ class Cells(StandIn):
     def truth(self, genes: Mapping[str, Value]) -> float:
         logs = self._logs[self._rows[self.space.key(self._at(genes))]]
         logs = logs[np.isfinite(logs).any(axis=1)]
-        return float(np.exp(np.nanmin(logs, axis=1).mean())) if len(logs) else math.inf
+        return float(np.exp(self._best(logs).mean())) if len(logs) else self._worst

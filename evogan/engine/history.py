@@ -14,7 +14,7 @@ from evogan.engine.account import Account
 from evogan.engine.confirm import Confirmation
 from evogan.engine.ending import Ending
 from evogan.engine.judge import Judge
-from evogan.engine.loop import REPEATS, Told
+from evogan.engine.loop import GIVE_UP, Told
 from evogan.engine.pareto import ranks, spread_out
 from evogan.engine.rows import RunDocument
 from evogan.engine.store import Store
@@ -196,7 +196,7 @@ class RunHistory:
             repeats = repeats + 1 if row.key in known else 0
             known.add(row.key)
         whole = len(asked.get(1.0, ())) >= size
-        stuck = repeats >= REPEATS and any(len(known) >= size for known in asked.values())
+        stuck = repeats >= GIVE_UP and any(len(known) >= size for known in asked.values())
         return (whole or stuck) and len(rows) == len(self.history)
 
     @property

@@ -34,6 +34,8 @@ from evogan.strategies import Fitness, Proposal, Strategy
 from evogan.trial import Evaluation, Identity, Task, Trial, turned
 
 REPEATS = 10  # known genomes proposed in a row before the engine moves one to a new neighbour
+GIVE_UP = 100  # the same where there is none
+WALK = 100_000  # steps to a new neighbour, before it is drawn
 PAGE = 500  # recorded rows that are read at a time
 
 Row = TypeVar("Row")
@@ -148,11 +150,12 @@ class Loop:
                 raise UserError(f"{type(self.strategy).__name__} waits for results, and none are out")
             if proposal is None:
                 self._tell_next()
-            elif self._stuck(proposal):
-                while self._pending:
-                    self._tell_next()
-                return f"the space has only {self.space.size} genomes, and nothing new was proposed"
             else:
+                stuck = self._stuck(proposal)
+                while stuck and self._pending:  # what is out may be gone on with
+                    self._tell_next()
+                if stuck and self._repeats >= GIVE_UP:
+                    return f"the space has only {self.space.size} genomes, and nothing new was proposed"
                 self._submit(proposal)
         return ended
 
@@ -217,7 +220,7 @@ class Loop:
         key, pushed = self.space.key(genome), False
         if self._account.known(key, proposal.fidelity):
             self._repeats += 1
-            if self._repeats > REPEATS:
+            if self._repeats > REPEATS and self._account.genomes(proposal.fidelity) < self.space.size:
                 genome, pushed = self._new_neighbour(genome, proposal), True
         elif not self._account.seen(key):
             genome, operator = self._next_seed(genome)
@@ -243,8 +246,15 @@ class Loop:
     def _new_neighbour(self, genome: Genome, proposal: Proposal) -> Genome:
         """A random walk from `genome` to one that is new at this fidelity; the caller knows that there is one."""
         rng = Random(derive_seed(self._seed, "neighbour", proposal.number))
+        steps = 0
         while self._account.known(self.space.key(genome), proposal.fidelity):
-            genome = self.space.neighbour(genome, rng)
+            steps += 1
+            far = steps > WALK  # repairs of conflicts may lead back
+            genome = (
+                self.space.decode([rng.random() for _ in self.space.genes])
+                if far
+                else self.space.neighbour(genome, rng)
+            )
         return genome
 
     def _remember(self, trial: Trial, row: ProposalRow) -> None:

@@ -20,17 +20,25 @@ from evogan.runs.seeds import names_in, read_seeds
 from evogan.settings import Resources, SearchSettings
 from evogan.space import Space
 from evogan.strategies import AUTO, STRATEGIES, choose, strategy_options
+from evogan.strategies.auto import FEW, MANY
 from evogan.strategies.knowledge import Source
+
+Search = tuple[str, dict[str, Any]]  # a strategy and its options
+BUDGET = "evaluations"  # the option of a strategy that plans over its budget
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it."""
+    """One strategy on one problem in a space, as the run will record it; `plugins` that are imported for it.
+
+    `searches`: the strategies that it may be with other budgets, and their options, as far as no budget decides them.
+    """
 
     settings: SearchSettings
     space: Space
     problem: GANProblem | ObjectiveProblem
     plugins: Plugins | None = None
+    searches: tuple[Search, ...] = ()
 
     def sources(self, place: Place) -> list[Source]:
         """Of knowledge, for a run that begins: one that goes on has its own. Errors: UserError."""
@@ -42,10 +50,16 @@ class Plan:
         return read_sources(settings.learn_from, judge, own, place)
 
     def going_on(self, before: Mapping[str, Any]) -> Plan:
-        """With the seeds that a run of these names was begun with, whatever the names stand for by now."""
-        if not self.settings.seeded_by or before.get("seeded_by") != [*self.settings.seeded_by]:
-            return self
-        return replace(self, settings=replace(self.settings, seed_genomes=tuple(before["seed_genomes"])))
+        """With what a run was begun with and nobody asked for now: the seeds that its names stood for, and what
+        strategy and options its budget came to."""
+        settings, recorded = self.settings, dict(before.get("options", {}))
+        if settings.seeded_by and before.get("seeded_by") == [*settings.seeded_by]:
+            settings = replace(settings, seed_genomes=tuple(before["seed_genomes"]))
+        for strategy, options in self.searches:
+            decided = {name: recorded[name] for name in (BUDGET,) if name in recorded.keys() - options.keys()}
+            if before.get("strategy") == strategy and recorded == decided | options:
+                settings = replace(settings, strategy=strategy, options=recorded)
+        return replace(self, settings=settings)
 
 
 def settle(
@@ -68,7 +82,16 @@ def settle(
     if asked.get("fitness", AUTO) == AUTO:
         asked = {**asked, "fitness": problem.measure(space)}
     settings = settle_search(space, place, asked, problem.early, gan=problem.gan, resources=resources)
-    return Plan(settings, space, problem, plugins)
+    return Plan(settings, space, problem, plugins, _searches(asked, settings, problem.early))
+
+
+def _searches(asked: Mapping[str, Any], settings: SearchSettings, early: bool) -> tuple[Search, ...]:
+    given = {name: settings.options[name] for name in asked.get("options") or {}}
+    if asked.get("strategy", AUTO) != AUTO:
+        return ((settings.strategy, given),)
+    objectives = settings.fitness.count(",") + 1
+    chosen = [choose(evaluations=n, objectives=objectives, early=early) for n in (1, FEW, MANY + 1)]
+    return tuple((strategy, options | given) for strategy, options in chosen)
 
 
 def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: bool, **more: Any) -> SearchSettings:
@@ -100,4 +123,4 @@ def settle_search(space: Space, place: Place, asked: Mapping[str, Any], early: b
 
 def _planned(strategy: str, proposals: int) -> dict[str, Any]:
     """A strategy that plans over its budget is told it; an extended run keeps the plan that it began with."""
-    return {"evaluations": max(proposals, 4)} if "evaluations" in strategy_options(strategy) else {}
+    return {BUDGET: max(proposals, 4)} if BUDGET in strategy_options(strategy) else {}

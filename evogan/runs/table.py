@@ -28,7 +28,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.space import Space
 from evogan.stable import digest
-from evogan.trial import CHECKPOINTS, Evaluation, Status
+from evogan.trial import CHECKPOINTS, Evaluation, Status, share_of
 
 Array = npt.NDArray[np.float64]
 
@@ -61,7 +61,8 @@ def tabulate(runs: Sequence[RunHistory]) -> pd.DataFrame:
 def _measured(evaluation: Evaluation) -> dict[str, Any]:
     found: dict[str, Any] = {"status": evaluation.status, "reason": evaluation.reason}
     found |= {"flags": " ".join(evaluation.flags)}
-    found |= {name: evaluation.cost.get(name, np.nan) for name in COSTS}
+    own = share_of(1.0, evaluation.provenance)  # of what was trained before, the cost is another's
+    found |= {name: evaluation.cost.get(name, np.nan) / own for name in COSTS}
     for score in evaluation.scores:
         share = f"{min(CHECKPOINTS, key=lambda checkpoint: abs(checkpoint - score['fidelity'])):g}"
         found |= {"parameters": score["parameters"]}

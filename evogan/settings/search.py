@@ -111,6 +111,8 @@ class SearchSettings:
         if "," in self.fitness and (self.target is not None or self.patience is not None):
             given = "patience" if self.target is None else "target"
             raise UserError(f"{given} is of one objective, and fitness names several")
+        if "," in self.fitness and self.race:
+            raise UserError("a race is of one objective, and fitness names several: replicates without race")
 
     @classmethod
     def recorded(cls, document: Mapping[str, Any]) -> Self:

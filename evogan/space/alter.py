@@ -62,10 +62,11 @@ def _free(space: Space, name: str, given: object) -> Gene:
     low, high = given
     if known and known.kind != "choice":
         return replace(known, low=low, high=high)
-    kind = space.table[name].kind if space.table else "choice"
-    if kind == "choice":
+    if space.table is None or space.table[name].kind == "choice":
         raise UserError(f"gene '{name}' is a choice, without bounds: list its values")
-    return Gene(name=name, kind=kind, low=low, high=high, when=when)
+    own = space.table[name]
+    scale = own.scale if isinstance(low, int | float) and low > 0 else "linear"
+    return Gene(name=name, kind=own.kind, low=low, high=high, scale=scale, when=when)
 
 
 def _never(space: Space, gene: Gene, genes: Mapping[str, Gene], fixed: Mapping[str, Value]) -> bool:

@@ -124,7 +124,7 @@ class Space:
             if not never
         ]
         for conflict in self.conflicts:
-            if not self._repairs(conflict):
+            if not self.outside(conflict):
                 raise UserError(f"space '{self.name}': {conflict.reason}")
 
     def _sorted(self) -> tuple[Gene, ...]:
@@ -191,30 +191,21 @@ class Space:
 
     def _select(self, value_of: Mapping[str, Value]) -> Genome:
         """The genome of these values: fixed genes and the active ones, in the space's order."""
-        active: dict[str, Value] = {}
-        for gene in self.parents_first:
-            if holds(self.conditions[gene.name], active):
-                active[gene.name] = value_of[gene.name]
-        if other := self.repair(active):
-            return self._select({**value_of, **other})
+        repairs = Repairs(self)
+        while True:
+            active: dict[str, Value] = {}
+            for gene in self.parents_first:
+                if holds(self.conditions[gene.name], active):
+                    active[gene.name] = repairs.settled.get(gene.name, value_of[gene.name])
+            if repairs(active):
+                break
         ordered = {gene.name: active[gene.name] for gene in self.genes if gene.name in active}
         genome = self.fixed | ordered
         applies = genome if self.table is None else self.table.complete(genome)
         return Genome((name, value) for name, value in genome.items() if name in applies)
 
-    def repair(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Empty if active genes of these values are feasible together; else one gene with its next feasible value: the
-        first of the first conflict's genes that has one.
-        """
-        conflict = next((conflict for conflict in self.conflicts if holds(conflict.values, values)), None)
-        if conflict is None:
-            return {}
-        gene, free = self._repairs(conflict)[0]
-        at = gene.nearest(values[gene.name])
-        return {gene.name: gene.grid[min(free, key=lambda i: (i - at) % len(gene.grid))]}
-
-    def _repairs(self, conflict: Conflict) -> list[tuple[Gene, list[int]]]:
-        """Its genes with the levels that are not part of it."""
+    def outside(self, conflict: Conflict) -> list[tuple[Gene, list[int]]]:
+        """The genes of a conflict with the levels that are not part of it."""
         genes = [gene for name in conflict.values for gene in self.genes if gene.name == name]
         free = [
             [i for i, v in enumerate(gene.grid) if not any(same(v, b) for b in conflict.values[gene.name])]
@@ -227,7 +218,7 @@ class Space:
         return self._select({gene.name: gene.level(u) for gene, u in zip(self.genes, vector, strict=True)})
 
     def repaired(self, vector: Sequence[float]) -> tuple[float, ...]:
-        """The point itself, but for active genes that `repair` gave another level: these lie in its middle."""
+        """The point itself, but for active genes that `Repairs` gave another level: these lie in its middle."""
         genome = self.decode(vector)
         return tuple(
             u if same(genome.get(gene.name, level := gene.level(u)), level) else gene.unit(genome[gene.name])
@@ -409,6 +400,39 @@ def _parts(names: Sequence[str], links: Iterable[set[str]]) -> list[set[str]]:
         touched = [part for part in parts if part & link]
         parts = [part for part in parts if not part & link] + [link.union(*touched)] if link else parts
     return parts
+
+
+class Repairs:
+    """Finds values of genes that are feasible together: `settled`, in place of those that were asked for.
+
+    Of the first conflict the first gene that can takes its next feasible level, and so on; where that leads back, the
+    last choice that there was is taken otherwise.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self.settled: dict[str, Value] = {}
+        self._untried: list[dict[str, Value]] = []
+        self._tried = {"[]"}
+
+    def __call__(self, values: Mapping[str, Value]) -> bool:
+        """Whether these values of active genes are feasible; if not, others are settled.
+
+        Errors: UserError where none are left.
+        """
+        conflict = next((conflict for conflict in self._space.conflicts if holds(conflict.values, values)), None)
+        if conflict is None:
+            return True
+        for gene, free in reversed(self._space.outside(conflict)):
+            at, levels = gene.nearest(values[gene.name]), len(gene.grid)
+            nearest_last = sorted(free, key=lambda i: (at - i) % levels)
+            self._untried += [{**self.settled, gene.name: gene.grid[i]} for i in nearest_last]
+        while self._untried:
+            self.settled = self._untried.pop()
+            if (state := repr(sorted(self.settled.items()))) not in self._tried:
+                self._tried.add(state)
+                return False
+        raise UserError(f"space '{self._space.name}' has points that no genome is near: {conflict.reason}")
 
 
 def on_searched(

@@ -17,9 +17,13 @@ Failures survive only where too few have completed.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 from deap import tools
 
 from evogan.strategies.base import at_least
@@ -46,8 +50,28 @@ class SPEA2(Relative):
         at_least(self.title, "population", self.population, 4, 200)  # a selection takes its cube
 
     def _chosen(self, members: list[Member]) -> list[Member]:
-        return list(tools.selSPEA2(members, self.population))
+        first = [one for one in members if not any(other.fitness.dominates(one.fitness) for other in members)]
+        if len(first) >= self.population:
+            return list(tools.selSPEA2(members, self.population))
+        # DEAP's density counts distances to later members alone
+        order = sorted(range(len(members)), key=np.add(raw_fitness(members), density(members)).__getitem__)
+        return [members[i] for i in order[: self.population]]
 
     def _mates(self) -> list[Member]:
         rivals = zip(super()._mates(), super()._mates(), strict=True)
         return [other if other.fitness.dominates(one.fitness) else one for one, other in rivals]
+
+
+def raw_fitness(members: Sequence[Member]) -> npt.NDArray[np.float64]:
+    """R: 0 for those that nobody dominates."""
+    dominates = np.array([[one.fitness.dominates(other.fitness) for other in members] for one in members])
+    found: npt.NDArray[np.float64] = dominates.sum(axis=1).astype(float) @ dominates
+    return found
+
+
+def density(members: Sequence[Member]) -> npt.NDArray[np.float64]:
+    """D: below 1, the more crowded the more."""
+    values = np.array([one.fitness.wvalues for one in members])
+    distances = np.sort(np.linalg.norm(values[:, None] - values[None], axis=2), axis=1)  # the first is its own, 0
+    found: npt.NDArray[np.float64] = 1 / (distances[:, min(math.isqrt(len(members)), len(members) - 1)] + 2)
+    return found
