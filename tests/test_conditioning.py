@@ -392,6 +392,15 @@ def test_the_whole_space_is_without_conditioning_where_there_are_no_labels() -> 
     assert next(gene for gene in left.genes if gene.name == "condition").values == ("none",)
 
 
+def test_a_class_is_not_split_with_the_latent() -> None:
+    """It would lie in one of the parts, and the layers before that would not know it."""
+    split = {"backbone": "resnet", "hierarchical_latent": True, "condition": "labels"}
+    with pytest.raises(UserError, match="the class would be split with the latent"):
+        GENES.read(split)
+    for told in ({"generator_label": "product"}, {"label_norm": "shared"}):
+        GENES.read({**split, **told})
+
+
 def test_a_generator_that_is_not_told_the_class_is_refused() -> None:
     with pytest.raises(UserError, match="the generator would not be told the class"):
         GENES.read({"condition": "labels", "generator_label": "none"})

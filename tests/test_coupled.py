@@ -10,10 +10,12 @@ from torch.nn.functional import softplus
 import evogan
 from evogan import UserError
 from evogan.data import DataSpec, load_dataset
+from evogan.evaluation.architecture import architecture
 from evogan.evaluation.coupled import judged
 from evogan.families import Field
 from evogan.families.build import build, check
 from evogan.families.coupled.model import CoupledGAN
+from evogan.genes import GENES
 from evogan.zoo.gan import Batch, Couples, Prompt
 from tests.draws import rng
 
@@ -105,6 +107,12 @@ def test_agreement_is_with_what_the_recipe_makes_of_the_first_domains_image() ->
 def test_without_domains_it_is_refused() -> None:
     with pytest.raises(UserError, match="--domains"):
         check(SMALL, {"images": IMAGE})
+
+
+def test_it_is_mirrored_whatever_else_the_data_have() -> None:
+    """Labels have no left and right."""
+    labels = {"source_labels": Field((), 10)}
+    assert architecture(GENES.read({**SMALL, "mirror": True}), {**FIELDS, **labels})
 
 
 def test_it_trains_and_its_file_knows_its_domains(tmp_path: Path) -> None:

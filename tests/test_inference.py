@@ -345,6 +345,7 @@ def test_an_encoder_goes_with_every_backbone_loss_and_penalty(genes: dict[str, A
         ),
         ({"gradient_penalty": "dragan"}, "batch norm would keep statistics"),
         ({"condition": "labels"}, "gene 'condition' applies only when"),
+        ({"encoder": "network", "backbone": "progressive", "encoder_norm": "none"}, "gene 'encoder_norm' applies only"),
         (
             {"encoder_beta1": 0.5},
             "gene 'encoder_beta1' applies only when encoder is network or inverse",

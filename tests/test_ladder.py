@@ -232,6 +232,8 @@ def test_one_level_is_a_plain_gan_and_what_does_not_fit_is_said() -> None:
     with pytest.raises(UserError, match="needs images with labels; these have none"):
         check(labelled, {"images": Field((1, 8, 8))})
     assert impossible({"images": Field((1, 8, 8))}, ["ladder"])["condition"] == ["labels"]
+    with pytest.raises(UserError, match="condition_kl' applies only when condition_augmentation is"):
+        GENES.read({**labelled, "condition_kl": 2.0})  # there is no distribution
     with pytest.raises(UserError, match="level_critic_norm"):
         GENES.read({"family": "ladder", "level_critic_norm": "batch", "zero_penalty": "r1", "gradient_penalty": "none"})
 

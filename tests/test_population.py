@@ -228,6 +228,16 @@ REMEDIES: list[dict[str, Any]] = [
     },
     {"family": "domains", "loss": "non_saturating", "critic_classes": 3, "history_pool": 10, "label_smoothing": 0.1},
     {"family": "domains", "loss": "least_squares", "task": "both", "feature_adversary": 0.3, "task_filters": 4},
+    {
+        "family": "semi_supervised",
+        "backbone": "dcgan",
+        "classifier": "player",
+        "condition": "labels",
+        "critic_label": "planes",
+        "pseudo_pairs": "fake",
+        "critic_norm": "none",
+        "loss": "minimax",
+    },
 ]
 
 
@@ -309,6 +319,22 @@ def test_a_member_can_be_saved_and_go_on_alone_or_in_another_population() -> Non
         gone_on[i].run_to(3)
         assert apart(gone_on[i], alone[i]) < 1e-9
         assert apart(joined[i], alone[i]) < 1e-9
+
+
+def test_what_counts_from_a_share_on_is_no_shape_of_what_counts_always() -> None:
+    """They draw different things."""
+    pairs = {
+        "family": "semi_supervised",
+        "classifier": "auxiliary",
+        "condition": "labels",
+        "critic_label": "projection",
+    }
+    genomes = [
+        small({**pairs, "critic_label": "projection", "pseudo_pairs": "real", "loss": "hinge", "pseudo_from": x})
+        for x in (0.0, 0.3)
+    ]
+    with pytest.raises(ValueError, match="different shapes"):
+        Population([trainer(genome, i) for i, genome in enumerate(genomes)])
 
 
 def test_gans_of_different_shapes_are_refused() -> None:

@@ -79,7 +79,7 @@ class CoupledGAN(PlainGAN):
 
     def draw(self, player: str, n: int, data: Data, rng: torch.Generator) -> Batch:
         if self.genes["mirror"]:
-            data = {name: mirrored(images, rng) for name, images in data.items()}
+            data = {name: mirrored(data[name], rng) for name in self._fields if name in data}
         draws: dict[str, Draws] = {LATENT: (draw_latents(self.prior, n, rng),), "generator": ()}
         for k, shown in self._each(data):
             own = self._part(k)._draw(player, n, shown, rng).draws

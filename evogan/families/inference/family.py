@@ -23,6 +23,7 @@ OF_CODES = ("head", "network")  # values of the gene `encoder`
 APART = ("network", "inverse")  # where it is a player
 MOST_CATEGORIES, MOST_NUMBERS = 1000, 100  # of a code
 INVERSE = only("encoder", "inverse")
+CRITIC_NORM = next(gene for gene in NETWORKS if gene.name == "critic_norm")  # encoders are built as critics
 
 INFERENCE_GENES = [
     choice(
@@ -171,7 +172,7 @@ INFERENCE_GENES = [
         "normalisation in the encoder",
         BIGAN,
         encoder=APART,
-        backbone=NORM.when["backbone"],
+        backbone=tuple(name for name in NORM.when["backbone"] if name in CRITIC_NORM.when["backbone"]),
     ),
     number(
         "encoder_lr_ratio",

@@ -15,6 +15,7 @@ LAPGAN = "LAPGAN, arXiv:1506.05751"
 STACKGAN = "StackGAN, arXiv:1612.03242"
 STACKGAN2 = "StackGAN++, arXiv:1710.10916"
 NORMS = ("batch", "layer", "instance", "group", "none")
+MOST_DRAWN = 1024  # numbers of a condition
 
 GENES = (
     number(
@@ -79,7 +80,7 @@ GENES = (
     number(
         "condition_augmentation",
         0,
-        1024,
+        MOST_DRAWN,
         0,
         "numbers of a condition that is drawn, c ~ N(m, s^2) with m and s of the class; 0 = the class itself",
         STACKGAN,
@@ -93,8 +94,7 @@ GENES = (
         1.0,
         "weight of the divergence of that distribution from N(0, 1), the mean over its numbers",
         STACKGAN,
-        condition="labels",
-        latent_prior="normal",
+        condition_augmentation=tuple(range(1, MOST_DRAWN + 1)),
         acts="number",
         changes=True,
     ),

@@ -35,6 +35,10 @@ CONFLICTS = (
         {"backbone": ("progressive", "stylegan", "improved_mlp"), "loss": AUTOENCODING},
         "an autoencoder as critic is built with the other backbones only",
     ),
+    Conflict(
+        {"hierarchical_latent": (True,), "generator_label": ("one_hot",), "label_norm": ("none",)},
+        "the class would be split with the latent, and reach a part of the blocks: batch norms of classes, or product",
+    ),
     *(
         Conflict({"generator_label": ("none",), **otherwise}, UNHEARD)
         for otherwise in (

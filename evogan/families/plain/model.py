@@ -528,7 +528,7 @@ class PlainGAN:
         return copied
 
     def among(self, batch: Batch) -> Batch:
-        if not self._gets_targets or "targets" in batch.draws:
+        if not self._gets_targets or "targets" in batch.draws or LATENT not in batch.draws:
             return batch
         (latent,) = batch.draws[LATENT]
         hard = tuple(latent.new_full((len(latent),), y) for y in (1.0, 0.0))

@@ -128,6 +128,7 @@ GENES = (
         TRIPLE,
         condition="labels",
         acts="input",
+        switch=True,
     ),
     number(
         "generated_loss",
