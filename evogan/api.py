@@ -21,6 +21,7 @@ from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
 from evogan.plugins import Plugins, without
 from evogan.report import facts
+from evogan.runs.checks import OF_IMAGES, check_images
 from evogan.runs.code_map import keep_code_map
 from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, launch
@@ -101,6 +102,8 @@ def search(
     if own and store and not runs:
         raise UserError("store: an objective's results are kept only with a folder `runs` for files, too")
     place = IN_MEMORY if own and not runs else Place.of(runs, store)
+    if own and place.folder is not None:
+        place = replace(place, folder=place.folder.absolute())  # an objective may change the directory
     search = picked(SearchSettings, asked)
     for option, value in OF_AN_OBJECTIVE.items():
         if search.get(option) is None:
@@ -213,8 +216,11 @@ def train(
     replicate = read_option("replicate", replicate, int, low=0, high=LAST_REPLICATE)
     every = read_option("every", every, float | None, low=0)
     tell = _teller(listener) if listener else lines(say)
-    settings = _judging(data, asked, settings_of(genome if players is None else origin, place))
-    problem = GANProblem(settings, place.features, tell)
+    named_run = genome if players is None else origin
+    run = settings_of(named_run, place)
+    problem = GANProblem(_judging(data, asked, run), place.features, tell)
+    if run is not None and data is None and not any(asked.get(name) for name in OF_IMAGES):
+        check_images(place.existing(), str(named_run), problem)
     if players is not None:
         players.check_served(problem.dataset)
     task, evaluate = problem.prepare()
@@ -301,8 +307,10 @@ def evaluate(
 
     _plugins(asked)
     place = Place.of(asked.get("runs"), asked.get("store"))
-    settings = _judging(data, asked, settings_of(generator, place))
-    problem = GANProblem(settings, place.features, tell or lines(say))
+    run = settings_of(generator, place)
+    problem = GANProblem(_judging(data, asked, run), place.features, tell or lines(say))
+    if run is not None and data is None and not any(asked.get(name) for name in OF_IMAGES):
+        check_images(place.existing(), str(generator), problem)
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator, runs=place.folder, store=place.url)
     dataset, samples = problem.dataset, problem.gan.samples

@@ -117,6 +117,8 @@ def check_new(table: Container[Any], what: str, name: str) -> None:
 def _import(name: str) -> str:
     """What it is called from then on."""
     path = expand(name).resolve() if name.endswith(".py") else None
+    if path is None and not all(part.isidentifier() for part in name.split(".")):
+        raise UserError(f"plugin '{name}' is neither the name of a module nor a .py file")
     name, before = str(path) if path else name, next(_entered)
     if name in _HALF:
         raise UserError(f"plugin '{name}' came to harm halfway in this process: start another one")

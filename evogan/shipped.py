@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,15 +60,15 @@ def generator(name_or_path: str | Path) -> Path:
     raise unknown("generator", str(path), [*generators(), f"a {GENERATOR} file"])
 
 
-def find(room: str, name_or_path: str | Path) -> Path:
-    """The file that a user means: a path, or the name of a shipped one."""
+def find(room: str, name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
+    """The file that a user means: a path, or the name of a shipped one. `others`: names that would do, too."""
     path, (suffix, kind) = expand(name_or_path), _ROOMS[room]
     if path.suffix == suffix or path.parent != Path():
         if not os.path.exists(path):  # of a name that is too long as well
             raise UserError(f"no file '{shortened(str(path), LONGEST_PATH)}'")
         return path
     if str(path) not in names(room):
-        raise unknown(kind, str(path), names(room))
+        raise unknown(kind, str(path), [*names(room), *others, f"a {suffix} file"])
     return folder(room) / f"{name_or_path}{suffix}"
 
 
@@ -81,14 +82,14 @@ class GenomeFile:
     genome: Genome
 
 
-def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES) -> GenomeFile:
+def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES, others: Sequence[str] = ()) -> GenomeFile:
     """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`; of a schedule also `[[changes]]`,
     each with the share `at` which its genes change.
 
-    Without a `table` its genes are taken as they are, and without changes.
+    Without a `table` its genes are taken as they are, and without changes. `others`: names that would do, too.
     Errors: UserError naming the file for what does not parse, an unknown gene or a value not allowed.
     """
-    path = find("genomes", name_or_path)
+    path = find("genomes", name_or_path, others)
     document = read_toml(path)
     for field in document:
         if field not in FIELDS:
@@ -101,8 +102,10 @@ def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES) -> Ge
         genome = Genome(genes) if table is None else table.schedule(table.read(genes), changes)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    title = str(document.get("title", path.stem))
-    return GenomeFile(path.stem, title, str(document.get("source", "")), genome)
+    title, source = document.get("title", path.stem), document.get("source", "")
+    if not isinstance(title, str) or not isinstance(source, str):
+        raise UserError(f"{path}: 'title' and 'source' must be text")
+    return GenomeFile(path.stem, title, source, genome)
 
 
 def _changes(written: Any) -> list[tuple[float, dict[str, Any]]]:

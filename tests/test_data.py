@@ -561,7 +561,7 @@ def test_npz_channels_last_equals_channels_first(tmp_path: Path) -> None:
         ({"images": pixels(9, 4, 4), "labels": np.ones((9, 9), int)}, ["'labels'", "(9, 9)", "not one-hot"]),
         ({"images": pixels(9, 4, 4), "labels": np.eye(9) * 0.5}, ["'labels'", "(9, 9)", "not one-hot"]),
         ({"images": pixels(9, 4, 4), "labels": np.full((9, 2), "a")}, ["'labels'", "one an image"]),
-        ({"images": pixels(9, 4, 4), "labels": np.zeros((9, 2, 2))}, ["'labels'", "(9, 2, 2)", "(9, 'K')"]),
+        ({"images": pixels(9, 4, 4), "labels": np.zeros((9, 2, 2))}, ["'labels'", "(9, 2, 2)", "(9, K)"]),
         ({"images": pixels(9, 4, 8, 4)}, ["(9, 4, 8, 4)", "more than 4 pixels"]),
         ({"images": pixels(9, 4, 4), "labels": np.array([{}] * 9)}, ["'labels'", "Python objects"]),
         ({"images": pixels(9, 3, 3, 3)}, ["(9, 3, 3, 3)", "first or last"]),

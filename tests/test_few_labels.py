@@ -242,11 +242,11 @@ def test_winners_are_held_against_their_twins_and_a_run_goes_on(folder: Path) ->
         ("search learners.toml", "family 'learner' learns from few labels: say of how many images with --labels"),
         ("search learners.toml --labels 9", "has 10 classes, and at least one image of each is to be labelled"),
         ("search learners.toml --labels 9999", "at most 1,080 labels"),
-        (
-            "search wdcgan --labels 50 --fitness error",
-            "judges GANs with a classifier: those of space 'wdcgan' have none",
-        ),
-        ("search conditional --labels 50", "condition = labels cannot make images of side 8 of which few have labels"),
+        ("search wdcgan --fitness error", "judges GANs with a classifier: those of space 'wdcgan' have none"),
+        ("search wdcgan --labels 50", "family 'plain' has no use for --labels: leave it out, or take another family"),
+        ("search conditional --labels 50", "family 'plain' has no use for --labels"),
+        ("search wdcgan --pairs edges", "family 'plain' has no use for --pairs"),
+        ("search wdcgan --domains edges", "family 'plain' has no use for --domains"),
     ],
 )
 def test_a_search_that_cannot_be_is_one_clear_line(folder: Path, line: str, said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +187,29 @@ def test_a_folder_without_labels_can_be_searched_at_once(tmp_path: Path) -> None
     learned._keep(other, kept)
     with pytest.raises(UserError, match=f"was judged by features '{run.facts.features}', not '{other.id}'"):
         evogan.resume("mine", runs=tmp_path / "runs", evaluations=3)
+
+
+def test_images_that_changed_are_said_before_anything_learns_from_them(tmp_path: Path) -> None:
+    """Judges that learned from other images are others; the cause is what a user can mend."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(120):
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    given: dict[str, Any] = {"data": tmp_path / "photos", "runs": tmp_path / "runs", "workers": 1, "samples": 50}
+    evogan.search(NARROW, evaluations=1, kimg=0.1, name="mine", confirm=0, **given)
+    with pytest.raises(UserError, match="started with another gan.image_size: None, not 4"):
+        evogan.search(NARROW, evaluations=1, kimg=0.1, name="mine", confirm=0, image_size=4, **given)
+    Image.new("L", (8, 8), 255).save(tmp_path / "photos" / "7.png")
+    said, changed = list[str](), r"images of '.*photos' are others than those that run 'mine' was judged on"
+    with pytest.raises(UserError, match=changed):
+        evogan.resume("mine", runs=tmp_path / "runs", evaluations=2, listener=lambda event: said.append(event.kind))
+    with pytest.raises(UserError, match=changed):
+        evogan.evaluate("mine", runs=tmp_path / "runs", samples=50)
+    with pytest.raises(UserError, match=changed):
+        evogan.train("mine", runs=tmp_path / "runs", kimg=0.1, samples=50)
+    assert "preparing" not in said and len([*(tmp_path / "runs" / "features").iterdir()]) == 1
+    found = evogan.evaluate("mine", tmp_path / "photos", runs=tmp_path / "runs", samples=50)  # as they are now
+    assert found["fid"] > 0
 
 
 def test_runs_that_were_recorded_without_a_name_for_features_keep_them(

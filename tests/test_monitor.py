@@ -20,12 +20,14 @@ import psutil
 import pytest
 from PIL import Image
 from rich.console import Console
+from rich.progress import Progress
 
 from evogan.engine import Broker, Event, Judge, LocalExecutor, Store
 from evogan.errors import UserError, without_passwords
 from evogan.genome import Genome
 from evogan.monitor import Log, SearchProgress, StatusWriter, TensorBoard, all_of, read_status, status_table
 from evogan.monitor.machine import Gpus, gpu
+from evogan.monitor.preparation import Preparation
 from evogan.monitor.status import SHOWN, Status
 from evogan.monitor.table import span
 from evogan.trial import FRESH, Evaluation, Trial
@@ -150,6 +152,24 @@ def test_checks_are_none_of_the_searchs_evaluations() -> None:
     search = [Event("evaluated", trial(1), done(id=1)), known(1, 5.0)]
     checks = [Event("evaluated", check(1), done(0.5, id=2)), known(2, None)]
     assert shown([*search, *checks]) == ["1/10 1 evaluated, 0 cached, 0 failed, best fid 5"]
+
+
+def test_how_far_the_checks_are_is_said_where_there_is_no_bar() -> None:
+    checked = [Event("evaluated", check(i), done(0.5, id=i)) for i in range(4)]
+    assert shown([Event("checking", None, value=4), *checked]) == [
+        f"winners checked: {n} of 4 trainings" for n in (1, 2, 3, 4)
+    ]
+
+
+def test_what_takes_long_is_told_of_by_tenths_where_there_is_no_bar() -> None:
+    said: list[str] = []
+    tell = Preparation(Progress(disable=True), said.append)
+    for line in ("features learn", "others learn"):
+        for step in range(101):
+            tell(line, step / 100)
+    tell("done", None)
+    tenths = [f"{10 * i}% " for i in range(1, 11)]
+    assert said == [f"{of}{line}" for line in ("features learn", "others learn") for of in ("", *tenths)] + ["done"]
 
 
 def test_the_best_is_that_of_the_highest_fidelity_and_of_all_replicates(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from evogan.strategies import STRATEGIES
 from tests import forked
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
-STRATEGY, BACKBONE = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+STRATEGY, NOISE, BACKBONE = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 DATA = """
 import numpy as np
 
@@ -45,6 +45,7 @@ def double(x):
     return 2 * x
 """
 SMALL = "--data dots --features digits --kimg 0.05 --samples 50 --workers 1 --finalists 0 --confirm 0 --json"
+DOTS = np.zeros((9, 1, 8, 8), np.uint8)
 SPACE = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0)])
 
 
@@ -163,7 +164,8 @@ def test_a_plugin_that_cannot_be_is_one_line(code: str, said: str, tmp_path: Pat
     ("plugins", "said"),
     [
         (["no_such_module"], "plugin 'no_such_module' cannot be imported"),
-        (["../up"], "plugin '../up' cannot be imported"),
+        (["../up"], "plugin '../up' is neither the name of a module nor a .py file"),
+        (["mine.txt.d/x"], "is neither the name of a module nor a .py file"),
         ([3], "plugins must be a text, not 3"),
         ("mine.py", "plugins must be a list of modules and .py files, not 'mine.py'"),
         (["nowhere.py"], "plugin '.*nowhere.py' cannot be imported: FileNotFoundError"),
@@ -234,12 +236,16 @@ def test_a_family_is_searched_resumed_reported_and_sampled(tmp_path: Path) -> No
     assert forked.run([sys.executable, "-c", load], cwd=tmp_path, text=True).stdout == "3 1 8 8\n"
 
     unnamed = "import evogan; evogan.open_run('own').load_best()"
-    assert "name it: --plugin" in forked.run([sys.executable, "-c", unnamed], cwd=tmp_path, text=True).stderr
+    assert "--plugin names a plugin" in forked.run([sys.executable, "-c", unnamed], cwd=tmp_path, text=True).stderr
 
     generator = next(tmp_path.glob("runs/evaluations/*/*/generator.safetensors"))
     assert shell(f"sample {generator} --plugin {TOY}", tmp_path).returncode == 0
     said = one_line(shell(f"sample {generator}", tmp_path))
-    assert "gene 'family': 'toy' is not allowed: one of plain, " in said and "(a plugin's? name it: --plugin)" in said
+    assert (
+        "gene 'family': 'toy' is not allowed: one of plain, " in said
+        and "--plugin names a plugin" in said
+        and "damaged" not in said
+    )
 
 
 def test_a_loss_and_a_measure_are_searched_with(tmp_path: Path) -> None:
@@ -439,3 +445,41 @@ def test_images_of_a_plugin_are_in_form(given: Any, said: str, monkeypatch: pyte
     monkeypatch.setitem(_ADDED, "own", lambda spec: data)
     with pytest.raises(UserError, match=said):
         load_dataset(DataSpec("own"))
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (lambda spec: image_dataset("own"), "data set 'own': its plugin failed: TypeError: image_dataset"),  # type: ignore[call-arg]
+        (lambda spec: 1 / 0, "data set 'own': its plugin failed: ZeroDivisionError: division by zero"),
+        (
+            lambda spec: image_dataset("own", DOTS, np.full(9, 5), DOTS, np.full(9, 5)),
+            "its plugin gave labels 5 ...: they must be 0, 1, ... without gaps",
+        ),
+    ],
+)
+def test_data_that_a_plugin_fails_to_give_are_one_line(load: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASETS, "own", "")
+    monkeypatch.setitem(_ADDED, "own", load)
+    with pytest.raises(UserError, match=re.escape(said)):
+        load_dataset(DataSpec("own"))
+
+
+def test_the_data_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASETS, "noise", "")
+    DATASETS.pop("noise")
+    (tmp_path / "noise.py").write_text(NOISE)
+    Plugins([str(tmp_path / "noise.py")])
+    data = load_dataset(DataSpec("noise"))
+    assert data.images.shape == (1000, 1, 16, 16) and data.class_count == 10 and len(data.held_out) == 200
+
+
+def test_a_file_of_a_plugins_gan_is_not_called_damaged(mine: Path, tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(BACKBONE)
+    trained = f"train wdcgan --set backbone={re.findall(r'add_backbone..([a-z]+)', BACKBONE)[0]}"
+    done = shell(f"{trained} --plugin parts.py --kimg 0.05 --samples 50 --json", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "runs" / "evaluations").rglob("generator.safetensors")
+    seen = shell(f"sample {file}", tmp_path)
+    assert seen.returncode == 2 and "damaged" not in seen.stderr and "--plugin names a plugin" in seen.stderr
+    assert shell(f"sample {file} --plugin parts.py", tmp_path).returncode == 0

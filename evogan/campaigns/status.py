@@ -109,6 +109,11 @@ class CampaignStatus:
         return None
 
     @property
+    def share(self) -> float:
+        """Of its evaluations, what is done."""
+        return sum(run.spent for run in self.runs) / sum(run.evaluations for run in self.runs)
+
+    @property
     def headline(self) -> str:
         spent, planned = sum(run.spent for run in self.runs), sum(run.evaluations for run in self.runs)
         crashed = f", {len(self.crashed)} crashed" if self.crashed else ""

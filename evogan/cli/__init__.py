@@ -131,7 +131,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
-        _stop("stopped; a search or a campaign goes on with the same command, a run with `evogan resume`, too", 130)
+        _stop("stopped; the same command goes on with a search or a campaign (`evogan resume` with a run, too)", 130)
     raise SystemExit(code)
 
 

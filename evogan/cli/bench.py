@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, Runs, StoreURL, Workers, console, print_json, say
+from evogan.cli.common import Json, Runs, StoreURL, Workers, console, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.settings import GANSettings
 from evogan.settings.doors import BENCH
@@ -34,7 +34,7 @@ def collect(
     from evogan.runs.place import Place
 
     campaign, place = read_campaign(file), Place.of(runs, store)
-    with looking(lambda: campaign_status(campaign, place).table()) as tell:
+    with looking(lambda: campaign_status(campaign, place)) as tell:
         found = collect_tables(file, to, runs=runs, store=store, workers=workers, say=tell)
     for name, reason in found.crashed.items():
         say(f"{name} crashed: {reason}")
@@ -58,20 +58,29 @@ def run(
 
     from evogan.bench.bench import run_bench
     from evogan.cli.comparing import check_page, tell_comparison
+    from evogan.monitor.tenths import Tenths
 
     names = [name.strip() for name in strategies.split(",")]
     out = check_page(out)
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         said = escape(", ".join(tables))
-        bar = progress.add_task(said, total=asked["seeds"] * len(dict.fromkeys(names)) * len(dict.fromkeys(tables)))
+        searches = asked["seeds"] * len(dict.fromkeys(names)) * len(dict.fromkeys(tables))
+        bar = progress.add_task(said, total=searches)
         trained: Counter[str] = Counter()
+        tell, tenths = teller(terminal), Tenths()
 
         def hear(event: Event) -> None:
             trained[event.kind] += 1
             progress.update(bar, description=f"{said}, {trained['evaluated']} trainings")
 
-        found = run_bench(tables, names, runs=runs, say=lambda name: progress.advance(bar), listener=hear, **asked)
+        def ended(name: str) -> None:
+            trained["searches"] += 1
+            progress.advance(bar)
+            if not terminal.is_terminal and tenths(trained["searches"] / searches):
+                tell(f"{trained['searches']} of {searches} searches")
+
+        found = run_bench(tables, names, runs=runs, say=ended, listener=hear, **asked)
     tell_comparison(found, out, as_json)
     raise typer.Exit(1 if any(why.startswith("crashed") for why in found.left_out.values()) else 0)
 

@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evogan.cli.common import Json, Runs, StoreURL, Workers, console, output, print_json, say, teller
+from evogan.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from evogan.campaigns.status import CampaignStatus
 
 File = Annotated[Path, typer.Argument(help="A campaign file (TOML); docs/campaigns.md has what it may say.")]
 EVERY = 2.0  # seconds between two looks
@@ -21,13 +23,36 @@ BETWEEN = 60.0  # seconds that may lie between two runs, in which none is going
 
 
 @contextmanager
-def looking(look: Callable[[], RenderableType]) -> Iterator[Callable[[str], None]]:
-    """Shows what `look` gives, again and again, below the lines that are told meanwhile."""
+def looking(look: Callable[[], CampaignStatus]) -> Iterator[Callable[[str], None]]:
+    """Shows what `look` gives, again and again, below the lines that are told meanwhile; without a terminal a line for
+    every tenth."""
     from rich.live import Live
 
-    terminal = console()
-    with Live(get_renderable=look, console=terminal, refresh_per_second=1 / EVERY, transient=True):
-        yield teller(terminal)
+    from evogan.monitor.tenths import Tenths
+
+    terminal, left, tenths = console(), Event(), Tenths()
+    tell = teller(terminal)
+    if terminal.is_terminal:
+        with Live(
+            get_renderable=lambda: look().table(), console=terminal, refresh_per_second=1 / EVERY, transient=True
+        ):
+            yield tell
+        return
+
+    def go_on_looking() -> None:
+        while not left.wait(EVERY):
+            with suppress(UserError, OSError):
+                status = look()
+                if tenths(status.share):
+                    tell(status.headline)
+
+    thread = Thread(target=go_on_looking, daemon=True)
+    thread.start()
+    try:
+        yield tell
+    finally:
+        left.set()
+        thread.join()
 
 
 def run(file: File, workers: Workers = None, runs: Runs = None, store: StoreURL = None, as_json: Json = False) -> None:
@@ -37,7 +62,7 @@ def run(file: File, workers: Workers = None, runs: Runs = None, store: StoreURL 
     from evogan.runs.place import Place
 
     campaign, place = read_campaign(file), Place.of(runs, store)
-    with looking(lambda: campaign_status(campaign, place).table()) as tell:
+    with looking(lambda: campaign_status(campaign, place)) as tell:
         ran = run_campaign(file, runs=runs, store=store, workers=workers, say=tell)
     status = campaign_status(campaign, place)
     if as_json:

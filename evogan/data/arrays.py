@@ -304,7 +304,7 @@ def _check_labels(where: str, stored: _Stored, len_of: _Stored) -> None:
     count = len_of.shape[0]
     if stored.shape[:1] != (count,) or len(stored.shape) > 2 or stored.shape[1:] == (0,):
         raise UserError(
-            f"{where} has shape {stored.shape}: it must be {(count,)}, one an image, or one-hot {(count, 'K')}"
+            f"{where} has shape {stored.shape}: it must be {(count,)}, one an image, or one-hot ({count}, K)"
         )
     if stored.dtype.kind not in "biufSU":
         raise UserError(f"{where} is {stored.dtype}: it must be {LABELS}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evogan.data.dataset import Dataset, DataSpec, Images, Labels, image_dataset
-from evogan.errors import UserError, shown
+from evogan.errors import UserError, shown, summary
 from evogan.files import expand
 from evogan.plugins import enter
 from evogan.stable import derive_seed
@@ -45,14 +45,31 @@ def add_dataset(name: str, meaning: str, load: Callable[[DataSpec], Dataset]) ->
 def load_builtin(spec: DataSpec) -> Dataset:
     """One of `DATASETS` at its own size. Raises UserError where its files are absent or damaged."""
     if spec.name in _ADDED:
-        return _checked(spec.name, _ADDED[spec.name](spec))
+        return _checked(spec.name, _loaded(spec))
     return _digits() if spec.name == "digits" else _torchvision(spec)
+
+
+def _loaded(spec: DataSpec) -> object:
+    """Errors: UserError for whatever the code of a plugin raises."""
+    try:
+        return _ADDED[spec.name](spec)
+    except UserError as error:
+        raise UserError(f"data set '{spec.name}': {error}") from None
+    except Exception as error:
+        raise UserError(f"data set '{spec.name}': its plugin failed: {summary(error)}") from None
 
 
 def _checked(name: str, data: object) -> Dataset:
     """Errors: UserError for what a plugin gives that is no data set of images."""
     if not isinstance(data, Dataset):
         raise UserError(f"data set '{name}': its plugin gave {shown(data)}, not a Dataset")
+    if data.labels is not None:
+        classes = np.unique(data.labels)
+        if classes.tolist() != [*range(len(classes))]:
+            found = ", ".join(map(str, classes[:5].tolist()))
+            raise UserError(
+                f"data set '{name}': its plugin gave labels {found} ...: they must be 0, 1, ... without gaps"
+            )
     for images in (data.images, data.held_out):
         if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype != np.uint8:
             form = f"{images.dtype} {images.shape}"

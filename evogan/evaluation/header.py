@@ -126,11 +126,17 @@ def _shape(written: Any) -> tuple[int, ...]:
     return (read_option("sources", channels, int, low=1, high=3), side, side)
 
 
+class OfAnother(UserError):
+    """A genome of a plugin, or of another version."""
+
+
 @contextmanager
 def unless_damaged(path: str | Path, what: str) -> Iterator[None]:
     """Whatever is wrong in it is said of the file. Errors: UserError."""
     try:
         yield
+    except OfAnother as error:
+        raise UserError(f"'{path}' has what this process does not know: {error}: --plugin names a plugin") from None
     except UserError as error:
         raise UserError(f"'{path}' is damaged: {error}") from None
     except KeyError as error:
@@ -151,7 +157,7 @@ def _genome(written: Any) -> Genome:
     try:
         return GENES.read(dict(written))
     except UserError as error:
-        raise UserError(f"{error} (a plugin's? name it: --plugin)") from None
+        raise OfAnother(str(error)) from None
 
 
 def check_finite(path: str | Path, state: Mapping[str, Tensor]) -> None:

@@ -52,10 +52,10 @@ def sequence_fields(tokens: int = 500, length: int = 10, ends: bool = False) -> 
     return {"images": Field((length,), tokens, ends)}
 
 
-ASKED = {  # what data do not have of themselves, and how a user says it
-    "few_labels": "learns from few labels: say of how many images with --labels",
-    "domains": "translates between domains without pairs: say which with --domains",
-    "pairs": "makes images from images: say from what with --pairs",
+ASKED = {  # what data do not have of themselves, how a user says it, and what for
+    "few_labels": ("--labels", "learns from few labels: say of how many images with"),
+    "domains": ("--domains", "translates between domains without pairs: say which with"),
+    "pairs": ("--pairs", "makes images from images: say from what with"),
 }
 
 
@@ -109,7 +109,8 @@ class Family:
         return int(genes.get(f"{player}_steps", 1))
 
     def check_served(self, kinds: frozenset[str], data: str) -> None:
-        """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
+        """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs, or
+        was made what it has no use for."""
         if "points" in kinds and not self.makes_points:
             of = "sequences" if "sequences" in self.needs else "images"
             raise UserError(f"family '{self.name}' is of {of}, and '{data}' has points")
@@ -117,7 +118,11 @@ class Family:
             raise UserError(f"family '{self.name}' is of images, and '{data}' has sequences: family = sequences")
         missing = sorted(self.needs - kinds)
         if len(missing) == 1 and missing[0] in ASKED:
-            raise UserError(f"family '{self.name}' {ASKED[missing[0]]}")
+            option, why = ASKED[missing[0]]
+            raise UserError(f"family '{self.name}' {why} {option}")
         if missing:
             needs = " and ".join(name.replace("_", " ") for name in missing)
             raise UserError(f"family '{self.name}' needs {needs}, which data set '{data}' does not have")
+        for kind in sorted(kinds & ASKED.keys() - self.needs):
+            option, _ = ASKED[kind]
+            raise UserError(f"family '{self.name}' has no use for {option}: leave it out, or take another family")

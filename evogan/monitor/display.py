@@ -11,13 +11,14 @@ from rich.progress import TimeRemainingColumn as Remaining
 
 from evogan.errors import without_passwords
 from evogan.monitor.preparation import Preparation
+from evogan.monitor.tenths import Tenths
 
 
 class Display:
     """A context manager. `done`: the column that says how much is done. Without a terminal there is no bar."""
 
     def __init__(self, console: Console, done: ProgressColumn, width: int | None = 40) -> None:
-        self._console, self._tenths = console, 0
+        self._console, self._tenths = console, Tenths()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(width),
@@ -43,9 +44,7 @@ class Display:
     def _say(self, line: str) -> None:
         self._console.print(without_passwords(line), highlight=False, markup=False, soft_wrap=True)
 
-    def _say_tenth(self, share: float, line: str) -> None:
+    def _say_tenth(self, share: float, line: str, tenths: Tenths | None = None) -> None:
         """The line, where there is no bar and a further tenth is done."""
-        tenths = int(10 * share + 1e-9)
-        if not self._console.is_terminal and tenths > self._tenths:
-            self._tenths = tenths
+        if not self._console.is_terminal and (tenths or self._tenths)(share):
             self._say(line)

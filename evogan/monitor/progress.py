@@ -10,6 +10,7 @@ from rich.progress import MofNCompleteColumn
 from evogan.engine import Event
 from evogan.monitor.display import Display
 from evogan.monitor.tally import Tally
+from evogan.monitor.tenths import Tenths
 from evogan.trial import EARLY_FID, turned
 
 
@@ -21,6 +22,7 @@ class SearchProgress(Display):
         self._metric, self._total, self._tally, self._said = metric, evaluations, Tally(), ""
         self._search = self._bar.add_task("searching", total=evaluations, facts="")
         self._check = self._bar.add_task("checking", total=None, facts="fresh replicates", visible=False)
+        self._checked = Tenths()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
@@ -34,8 +36,10 @@ class SearchProgress(Display):
         self._tell(event)
         spent = self._tally.account.spent
         self._bar.update(self._search, completed=spent, facts=", ".join((self.facts, *self.under_way)))
-        if self._tally.checked:
-            self._bar.update(self._check, completed=self._tally.checked, total=self._tally.checks, visible=True)
+        if checks := self._tally.checks:
+            checked = self._tally.checked
+            self._bar.update(self._check, completed=checked, total=checks, visible=True)
+            self._say_tenth(checked / checks, f"winners checked: {checked} of {checks} trainings", self._checked)
         if event.kind == "told":  # what was evaluated before is in the best now
             self._say_tenth(spent / self._total, f"{spent:g}/{self._total} {self.facts}")
 

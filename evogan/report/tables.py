@@ -174,7 +174,7 @@ def _table(
     return table
 
 
-def verdict(run: RunHistory) -> Table:
+def verdict(run: RunHistory) -> Table | Text:
     """The best evolved genomes beside the published ones, all retrained with fresh seeds."""
     columns = ("", "genome", metric_name(run.judge.metric), "spread", "replicates", "failed", "", "genes")
     rows = [
@@ -190,7 +190,10 @@ def verdict(run: RunHistory) -> Table:
         )
         for s in facts.standings(run)
     ]
-    table = _table(run.name, columns, rows, "\n".join(filter(None, (facts.verdict(run), facts.knowledge(run)))))
+    said = "\n".join(filter(None, (facts.verdict(run), facts.knowledge(run))))
+    if not rows:
+        return Text(f"{run.name}: {said}")
+    table = _table(run.name, columns, rows, said)
     for row, standing in zip(table.rows, facts.standings(run), strict=True):
         row.style = "bold green" if standing.best else None
     return table
@@ -274,8 +277,10 @@ def _generation(told: Told) -> int | str:
 
 
 def varying_genes(run: RunHistory, top: Sequence[Told]) -> list[str]:
-    """The genes of the space in which `top` differ; a gene that some lack differs."""
+    """The genes of the space in which `top` differ; a gene that some lack differs. All that a single one has."""
     names = [gene.name for gene in run.space.genes]
+    if len(top) == 1:
+        return [name for name in names if name in top[0].row.genome]
     return [name for name in names if len({str(told.row.genome.get(name)) for told in top}) > 1]
 
 
@@ -433,5 +438,9 @@ def strategies() -> Table:
 
 def features(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The shipped feature networks: a column a field, as far as anything is in it."""
+    noise = {
+        row["name"]: ", ".join(f"{n:,}: {mean:.3g} ± {sd:.2g}" for n, mean, sd in row.get("noise", ())) for row in rows
+    }
+    rows = [{**row, "noise": noise[row["name"]]} for row in rows]
     columns = list({name: None for row in rows for name, value in row.items() if value})
     return _table("", columns, [[row.get(name, "") for name in columns] for row in rows])

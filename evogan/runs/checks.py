@@ -16,12 +16,14 @@ from evogan.files import STORE
 from evogan.files.processes import cores
 from evogan.genes import ADDED, GENES
 from evogan.plugins import Plugins
+from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import AUTO
 from evogan.runs.plan import Plan
 from evogan.settings import FUSE, MAY_CHANGE, Resources, SearchSettings
 from evogan.strategies import Strategy, make_strategy
 from evogan.trial import MAXIMISED
 
+OF_IMAGES = ("image_size", "classes", "labels", "pairs", "domains", "conditions", "tokens")  # options that choose them
 LONGEST_NAME = 200  # of a run: folders are named by it
 
 
@@ -188,6 +190,26 @@ def allotted(settings: SearchSettings) -> Resources:
             several = f"CUDA_VISIBLE_DEVICES={one}, and device cuda"
             raise UserError(f"device cuda:{one} is for one worker without limits; for several: {several}")
     return resources
+
+
+def check_images(store: Store, name: str, problem: GANProblem) -> None:
+    """Errors: UserError where the images of a run are others by now; what learns from them would be another, too."""
+    known = store.run(name)
+    _, task = store.tasks().get(known.get("task", ""), ("", {}))
+    now, then = problem.dataset.fingerprint, task.get("fingerprint")
+    if then is None or then == now:
+        return
+    asked, recorded = asdict(problem.gan), as_json(known.get("gan") or {})
+    for part in OF_IMAGES:
+        if as_json(asked)[part] != recorded.get(part):
+            raise UserError(
+                f"run '{name}' was started with another gan.{part}: {recorded.get(part)}, not {asked[part]}; "
+                "choose another name"
+            )
+    raise UserError(
+        f"the images of '{problem.gan.data}' are others than those that run '{name}' was judged on (fingerprint "
+        f"{then}, not {now}): put them back, or choose another name"
+    )
 
 
 def check_same(store: Store, name: str, document: Mapping[str, Any]) -> None:

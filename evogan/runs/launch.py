@@ -27,7 +27,8 @@ from evogan.genome import Genome
 from evogan.monitor import LEVELS, LiveWriter, Log, MLflow, StatusWriter, TensorBoard, all_of
 from evogan.monitor.page import LivePage
 from evogan.plugins import Plugged, Plugins
-from evogan.runs.checks import allotted, as_json, check, check_entered, check_same, edited
+from evogan.runs.checks import allotted, as_json, check, check_entered, check_images, check_same, edited
+from evogan.runs.gans import GANProblem
 from evogan.runs.objective import ObjectiveEvaluator
 from evogan.runs.place import Place
 from evogan.runs.plan import Plan
@@ -69,11 +70,13 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         raise UserError("watch: a live page shows what is kept, so name a folder with runs")
     settings, space, problem = plan.settings, plan.space, plan.problem
     judge, strategy = check(name, plan)
+    begins = not place.knows(name)
+    if not begins and isinstance(problem, GANProblem):
+        check_images(place.existing(), name, problem)
     task, evaluate = problem.prepare(here=settings.resources.ray is None)
     if not isinstance(evaluate, ObjectiveEvaluator):
         evaluate.check_measured(judge.metrics)
     real_grid = b"" if isinstance(evaluate, ObjectiveEvaluator) else evaluate.real_grid()
-    begins = not place.knows(name)
     references = problem.references(space) if begins else []  # one that goes on has its own, wherever files are by now
     facts: dict[str, Any] = {"task": task.key, "data": task.name, "contents": problem.contents}
     facts |= {"features": task.features if isinstance(task, GANTask) else "", "judged_by": problem.judged_by}
