@@ -77,7 +77,7 @@ def search(
     The outcome depends on (seed, window), never on `workers`. A run that exists under `name` goes on.
     Errors: UserError for whatever does not exist or does not fit.
     """
-    plugins = _plugins(asked)
+    plugins = _plugins(asked).check()
     own = objective is not None
     if own:
         check_objective(objective)
@@ -146,7 +146,7 @@ def resume(
         if part not in vars(settings.resources):
             raise unknown("resource", part, vars(settings.resources))
     named = _plugins(asked).names
-    plugins = Plugins([*without(run.facts.plugins, named), *named])
+    plugins = Plugins([*without(run.facts.plugins, named), *named]).check()
     changed = dict(resources or {}) | _said(picked(Resources, asked))
     settings = replace(settings, resources=replace(settings.resources, **changed))
     settings = replace(settings, **_said(picked(SearchSettings, asked)))
@@ -196,7 +196,7 @@ def train(
     from evogan.export.found import genome_of, origin_of, settings_of
     from evogan.families.build import check
 
-    _plugins(asked)
+    _plugins(asked).check()
     expect("genome", genome, (str, Path, Mapping, NoneType), "a name, a file or genes")
     expect("origin", origin, (str, Path, NoneType), "a file, a folder or a run")
     expect("page", page, (bool, str), "True, False or a name")
@@ -225,6 +225,7 @@ def train(
         players.check_served(problem.dataset)
     task, evaluate = problem.prepare()
     family_of(read).check_served(problem.kinds, problem.dataset.name)
+    family_of(read).check_used(problem.kinds)
     check(read, problem.fields)
     if players is not None:
         task = replace(task, origin=players.digest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, MutableMapping
 from importlib.metadata import entry_points
 from itertools import count
@@ -34,13 +35,19 @@ class Plugins:
 
     def __init__(self, names: Iterable[str]) -> None:
         """Errors: UserError for one that does not import, or names what exists."""
-        installed = [entry.module for entry in entry_points(group=GROUP)]
-        self.names = tuple(dict.fromkeys(map(_import, [*installed, *names])))
+        self.names = tuple(dict.fromkeys(map(_import, [*_installed(), *names])))
 
     @property
     def digests(self) -> dict[str, str]:
-        """By name, of the source of each: that of a package is all of its modules."""
+        """By name, of the source of each as it was imported: that of a package is all of its modules."""
         return {name: _IMPORTED[name] for name in self.names}
+
+    def check(self) -> Plugins:
+        """Errors: UserError for one that was edited since: its old code would run, and be recorded as the new one."""
+        for name, known in self.digests.items():
+            if _digest(name) != known:
+                raise UserError(f"plugin '{name}' was edited after this process had imported it: start another one")
+        return self
 
     def __reduce__(self) -> tuple[Callable[..., Plugins], tuple[Any, ...]]:
         return _arrived, (self.digests,)
@@ -69,23 +76,26 @@ class Plugged:
 
 
 def imported(names: Collection[str]) -> bool:
-    """Whether all of them were, in this process, if from another place; installed ones are at once. No other is
-    imported for it."""
+    """Whether all of them were, in this process, files that are gone from another place; installed ones are at once.
+    No other is imported for it."""
     if names:
-        Plugins(())
-    return not without(names, _IMPORTED)
+        for name in _installed():
+            _import(name)
+    missing = [name for name in names if name not in _IMPORTED]
+    return not any(Path(name).is_file() for name in missing) and not without(missing, _IMPORTED)
 
 
 def without(names: Iterable[str], others: Iterable[str]) -> list[str]:
-    """Those of a record that are not among others, and whose place none of these takes: of files that were moved, one
-    of the same name."""
+    """Those of a record that are not among others, and whose place none of these takes: of a file that has moved the
+    only one of its name."""
     names, others = list(names), set(others)
-    moved = {_called(other) for other in others.difference(names)}
-    return [name for name in names if name not in others and _called(name) not in moved]
+    left = [name for name in names if name not in others]
+    now, then = (Counter(Path(name).name for name in of if name.endswith(".py")) for of in (others - {*names}, left))
+    return [name for name in left if (now[Path(name).name], then[Path(name).name]) != (1, 1)]
 
 
-def _called(name: str) -> str:
-    return Path(name).name if name.endswith(".py") else name
+def _installed() -> list[str]:
+    return [entry.module for entry in entry_points(group=GROUP)]
 
 
 class Unusable(TypeError):
@@ -117,7 +127,7 @@ def check_new(table: Container[Any], what: str, name: str) -> None:
 def _import(name: str) -> str:
     """What it is called from then on."""
     path = expand(name).resolve() if name.endswith(".py") else None
-    if path is None and not all(part.isidentifier() for part in name.split(".")):
+    if path is None and (not name or name.startswith(".") or "/" in name):
         raise UserError(f"plugin '{name}' is neither the name of a module nor a .py file")
     name, before = str(path) if path else name, next(_entered)
     if name in _HALF:
@@ -133,9 +143,8 @@ def _import(name: str) -> str:
             _HALF.add(name)
         said = f": {error}" if isinstance(error, UserError) else f" cannot be imported: {summary(error)}"
         raise UserError(f"plugin '{name}'{said}") from None
-    now = _digest(name)
-    if _IMPORTED.setdefault(name, now) != now:
-        raise UserError(f"plugin '{name}' was edited after this process had imported it: start another one")
+    if name not in _IMPORTED:
+        _IMPORTED[name] = _digest(name)
     return name
 
 

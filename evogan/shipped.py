@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ AT = "at"
 GENERATOR = ".safetensors"
 LONGEST_PATH = 1000  # characters that a line shows
 EVOLVED = "evolved_"  # how the names of genomes begin that evogan found; their trained generators lie beside them
+Names = Callable[[], Sequence[str]]  # that a user may say, too: read where none of ours was meant
 _PACKAGE = Path(__file__).parent
 _ROOMS = {  # beside the package in a checkout; what their files end in, and what one of them is
     "genomes": (".toml", "genome"),
@@ -60,7 +61,7 @@ def generator(name_or_path: str | Path) -> Path:
     raise unknown("generator", str(path), [*generators(), f"a {GENERATOR} file"])
 
 
-def find(room: str, name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
+def find(room: str, name_or_path: str | Path, others: Names = tuple) -> Path:
     """The file that a user means: a path, or the name of a shipped one. `others`: names that would do, too."""
     path, (suffix, kind) = expand(name_or_path), _ROOMS[room]
     if path.suffix == suffix or path.parent != Path():
@@ -68,7 +69,7 @@ def find(room: str, name_or_path: str | Path, others: Sequence[str] = ()) -> Pat
             raise UserError(f"no file '{shortened(str(path), LONGEST_PATH)}'")
         return path
     if str(path) not in names(room):
-        raise unknown(kind, str(path), [*names(room), *others, f"a {suffix} file"])
+        raise unknown(kind, str(path), [*names(room), *others(), f"a {suffix} file"])
     return folder(room) / f"{name_or_path}{suffix}"
 
 
@@ -82,7 +83,7 @@ class GenomeFile:
     genome: Genome
 
 
-def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES, others: Sequence[str] = ()) -> GenomeFile:
+def read_genome(name_or_path: str | Path, table: GeneTable | None = GENES, others: Names = tuple) -> GenomeFile:
     """Read `genomes/NAME.toml` or a file: `title`, `source` and a table `[genes]`; of a schedule also `[[changes]]`,
     each with the share `at` which its genes change.
 

@@ -18,9 +18,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from rich.console import Console
 
 import evogan
@@ -333,6 +335,29 @@ def test_a_changed_campaign_is_told_before_anything_is_trained(tmp_path: Path, t
     with pytest.raises(UserError, match=r"small.toml: run 'small-digits-tiny-random-s0' .* gan.kimg: 0.05, not 0.1"):
         run_campaign(changed, runs=tmp_path / "runs")
     assert len(trained) == before
+
+
+def test_images_that_changed_are_said_before_anything_learns_from_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(120):
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    file, said = tmp_path / "photos.toml", list[str]()
+
+    def carry_out(evaluations: int) -> None:
+        file.write_text(
+            'name = "photos"\ndata = ["./photos"]\nspaces = ["wdcgan"]\nstrategies = ["random"]\nseeds = 1\n'
+            f"evaluations = {evaluations}\n"
+            "kimg = 0.1\nsamples = 50\nconfirm = 0\n[resources]\nworkers = 1\n"
+        )
+        evogan.run_campaign(file, runs=tmp_path / "runs", say=said.append)
+
+    carry_out(1)
+    Image.new("L", (8, 8), 255).save(tmp_path / "photos" / "7.png")
+    said.clear()
+    with pytest.raises(UserError, match="the images of '.*photos' are others"):
+        carry_out(2)
+    assert not said and len([*(tmp_path / "runs" / "features").iterdir()]) == 1
 
 
 def test_a_strategy_that_crashes_stops_no_other(

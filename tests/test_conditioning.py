@@ -401,6 +401,20 @@ def test_a_class_is_not_split_with_the_latent() -> None:
         GENES.read({**split, **told})
 
 
+def test_a_generator_of_before_is_read_whatever_is_refused_by_now(tmp_path: Path) -> None:
+    """Conflicts, and genes that apply no more."""
+    split = {"backbone": "resnet", "hierarchical_latent": True, "condition": "labels", "filters": 8, "dropout": 0.5}
+    genome = GENES.recorded(split)
+    assert "dropout" not in genome and genome["hierarchical_latent"] is True
+    task = GANTask(name="some", fingerprint="f", image_size=8, channels=1, kimg=1, features="f")
+    path = tmp_path / "generator.safetensors"
+    gan = build(genome, image_fields(8, 1, 3), 0)
+    path.write_bytes(pack_generator(gan, genome, task, {"fid": 1.0, "classes": [*"abc"]}))
+    assert Generator(path).sample(2, label="b").shape == (2, 1, 8, 8)
+    with pytest.raises(UserError, match="unknown gene 'dropuot'"):
+        GENES.recorded({"dropuot": 0.5})
+
+
 def test_a_generator_that_is_not_told_the_class_is_refused() -> None:
     with pytest.raises(UserError, match="the generator would not be told the class"):
         GENES.read({"condition": "labels", "generator_label": "none"})

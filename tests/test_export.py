@@ -13,12 +13,13 @@ import pytest
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
 from optuna.trial import TrialState
 
-from evogan.api import search
+from evogan.api import describe, search
 from evogan.engine import Store
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.genome import Gene, Genome
 from evogan.report.export import export_study, export_table
+from evogan.shipped import read_genome
 from evogan.space import Space, load_space
 from evogan.trial import Evaluation, Task, Trial
 from tests import test_cli
@@ -212,6 +213,13 @@ def test_nothing_told_is_nothing_to_export(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="'empty' has nothing to export"):
             export()
     assert not (tmp_path / "x").exists()
+
+
+def test_a_published_genome_needs_no_store(tmp_path: Path) -> None:
+    (tmp_path / "evogan.db").write_text("no database")
+    assert describe("wgan_gp", runs=tmp_path)[0] == read_genome("wgan_gp").genome
+    with pytest.raises(UserError, match="unknown genome 'wgan_pg': did you mean 'wgan_gp'"):
+        describe("wgan_pg", runs=tmp_path / "none")
 
 
 # --- the command line

@@ -27,7 +27,10 @@ from evogan.genes import GENES
 from evogan.genes.twins import twin_of
 from evogan.genome import Genome
 from evogan.report import facts
+from evogan.runs.gans import GANProblem
+from evogan.settings import GANSettings
 from evogan.shipped import read_genome
+from evogan.space import load_space
 from evogan.training.feed import Feed, on_device
 from evogan.trial import FRESH, Choice, GANTask, Trial
 from tests import forked
@@ -234,6 +237,11 @@ def test_winners_are_held_against_their_twins_and_a_run_goes_on(folder: Path) ->
     assert code == 0 and json.loads(out)["counts"]["evaluations"] == 3, err
     code, _, err = shell(f"search learners.toml --labels 60 {BEGUN}", folder)
     assert code == 2 and "was started with another gan.labels: 50, not 60" in err
+
+
+def test_a_plain_gan_may_stand_beside_what_learns_from_few_labels() -> None:
+    problem = GANProblem(GANSettings.of(data="digits", labels=50))
+    assert tuple(problem.beside(load_space("semi_supervised"), ["dcgan"]).reference) == ("dcgan",)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from evogan.fitness.load import load_features
 from evogan.fitness.scorer import batches, extract, some_of
 from evogan.genes import GENES
 from evogan.shipped import names, read_genome
+from evogan.space import altered, load_space
 from evogan.training import State, Trainer
 from evogan.training.feed import of_images, prepared
 from evogan.zoo.conditioning import match
@@ -232,6 +233,11 @@ def test_one_level_is_a_plain_gan_and_what_does_not_fit_is_said() -> None:
     with pytest.raises(UserError, match="needs images with labels; these have none"):
         check(labelled, {"images": Field((1, 8, 8))})
     assert impossible({"images": Field((1, 8, 8))}, ["ladder"])["condition"] == ["labels"]
+    narrow = altered(load_space("ladder"), {"condition_augmentation": (0, 128)})
+    for genome in map(narrow.decode, np.random.default_rng(0).random((50, narrow.dimension))):
+        assert ("condition_kl" in genome) == (genome.get("condition_augmentation", 0) > 0)
+    with pytest.raises(UserError, match="condition_augmentation is 0, not 1 to 1024"):
+        altered(load_space("ladder"), {"condition_augmentation": 0, "condition_kl": 2.0})
     with pytest.raises(UserError, match="condition_kl' applies only when condition_augmentation is"):
         GENES.read({**labelled, "condition_kl": 2.0})  # there is no distribution
     with pytest.raises(UserError, match="level_critic_norm"):

@@ -199,6 +199,8 @@ def test_images_that_changed_are_said_before_anything_learns_from_them(tmp_path:
     evogan.search(NARROW, evaluations=1, kimg=0.1, name="mine", confirm=0, **given)
     with pytest.raises(UserError, match="started with another gan.image_size: None, not 4"):
         evogan.search(NARROW, evaluations=1, kimg=0.1, name="mine", confirm=0, image_size=4, **given)
+    with pytest.raises(UserError, match="was started on 'photos', not on 'digits'; choose another name"):
+        evogan.search(NARROW, evaluations=1, kimg=0.1, name="mine", confirm=0, **given | {"data": "digits"})
     Image.new("L", (8, 8), 255).save(tmp_path / "photos" / "7.png")
     said, changed = list[str](), r"images of '.*photos' are others than those that run 'mine' was judged on"
     with pytest.raises(UserError, match=changed):

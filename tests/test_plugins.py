@@ -23,7 +23,7 @@ from evogan.data import DataSpec, image_dataset, load_dataset
 from evogan.data.builtin import _ADDED, DATASETS
 from evogan.fitness import Features, Scorer, load_features
 from evogan.fitness.measures import MEASURES, Reference
-from evogan.plugins import Plugged, Plugins, Unusable, at_fault, imported
+from evogan.plugins import Plugged, Plugins, Unusable, at_fault, imported, without
 from evogan.strategies import STRATEGIES
 from tests import forked
 
@@ -348,11 +348,12 @@ def test_that_results_of_an_edited_plugin_answer_is_said_once(mine: Path, tmp_pa
 
 def test_a_file_that_was_edited_after_its_import_is_said(mine: Path) -> None:
     """Its old code would run, and be recorded as the new one."""
-    first = Plugins([str(mine)])
+    first = Plugins([str(mine)]).check()
     sent = pickle.dumps(first)
     mine.write_text(mine.read_text() + "\n# another\n")
     with pytest.raises(UserError, match="was edited after this process had imported it: start another one"):
-        Plugins([str(mine)])
+        evogan.search(SPACE, objective=lambda genes: 1.0, plugins=[str(mine)])
+    assert imported([str(mine)]), "what reads a run needs no other"
     code = f"import pickle, sys; pickle.loads(bytes.fromhex('{sent.hex()}'))"
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "is not what the search began with" in elsewhere.stderr, "on a worker that came later"
@@ -389,17 +390,32 @@ def test_a_plugin_that_has_moved_is_named_anew(mine: Path, tmp_path: Path) -> No
     assert again.returncode == 0, again.stderr  # it is recorded where it is now
 
 
+def test_a_file_takes_the_place_of_one_of_its_name_that_is_gone(tmp_path: Path) -> None:
+    """The only one."""
+    assert without(["/x/a.py", "/x/b.py", "module"], ["/y/a.py", "/x/b.py"]) == ["module"]
+    assert without(["/x/a.py", "/z/a.py"], ["/y/a.py"]) == ["/x/a.py", "/z/a.py"]
+    assert without(["/x/a.py"], ["/y/a.py", "/z/a.py"]) == ["/x/a.py"]
+    here, there = tmp_path / "here" / "namesake.py", tmp_path / "there" / "namesake.py"
+    for file in (here, there):
+        file.parent.mkdir()
+        file.write_text("x = 1")
+    Plugins([str(here)])
+    assert imported([str(here)]) and not imported([str(there)])
+    there.unlink()
+    assert imported([str(there)])
+
+
 def test_a_package_is_all_of_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = tmp_path / "packed_plugin" / "inner.py"
     inner.parent.mkdir()
     (inner.parent / "__init__.py").touch()
     inner.write_text("A = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    before = Plugins(["packed_plugin"]).digests
-    assert Plugins(["packed_plugin"]).digests == before
+    before = Plugins(["packed_plugin"]).check().digests
     inner.write_text("A = 2")
     with pytest.raises(UserError, match="was edited"):
-        Plugins(["packed_plugin"])
+        Plugins(["packed_plugin"]).check()
+    assert Plugins(["packed_plugin"]).digests == before
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from evogan.engine import Event
 from evogan.errors import UserError, without_passwords
 from evogan.files import expand, file_name, read_small, write_whole
 from evogan.monitor import read_status
-from evogan.runs.checks import check, check_same
+from evogan.runs.checks import check, check_images, check_same
 from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, launch
 from evogan.runs.place import Place
@@ -147,6 +147,8 @@ def _settle(campaign: Campaign, place: Place, resources: Resources, tell: Tell) 
             if before and gan.features == AUTO_FEATURES:
                 gan = replace(gan, features=before["gan"].get("features"))  # what that meant when it began
             problem = GANProblem(gan, place.features, tell)
+            if store and before:
+                check_images(store, run.name, problem)
             judged_on[run.data] = problem, problem.prepare(here=resources.ray is None)[0]
         problem, task = judged_on[run.data]
         search = dict(run.search) | _begun_with(run, before)

@@ -188,7 +188,10 @@ class RunHistory:
     @property
     def _exhausted(self) -> bool:
         """Whether the loop ended since all of the space was evaluated, or nothing new of it was proposed."""
-        size = Space.from_document(self.settings.space, self.genes).size
+        try:
+            size = Space.from_document(self.settings.space, self.genes).size
+        except UserError:  # it had genomes that there are none of by now
+            return False
         asked: dict[float, set[str]] = {}
         repeats, rows = 0, self.store.proposals(self.name)
         for row in (row for row in rows if not row.genome.changes):

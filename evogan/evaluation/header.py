@@ -155,7 +155,7 @@ def _names(written: Any) -> tuple[str, ...]:
 
 def _genome(written: Any) -> Genome:
     try:
-        return GENES.read(dict(written))
+        return GENES.recorded(dict(written))
     except UserError as error:
         raise OfAnother(str(error)) from None
 

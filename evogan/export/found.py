@@ -58,7 +58,7 @@ def find(name: str | Path, place: Place) -> Found:
         return _of_file(shipped.generator(name))
     if (run := _run(name, place)) is not None:
         return _of_run(run)
-    file = shipped.read_genome(name, others=_runs(place))
+    file = shipped.read_genome(name, others=lambda: _runs(place))
     return Found(file.name, file.title, file.source, file.genome)
 
 
@@ -101,7 +101,7 @@ def genome_of(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
             raise UserError(f"run '{name}' has no genome that completed")
         _, task = run.store.tasks().get(run.facts.task, ("", {}))
         return run.best.row.genome, {of: task[of] for of in ("image_size", "channels") if of in task}
-    return shipped.read_genome(name, others=_runs(place)).genome, {}
+    return shipped.read_genome(name, others=lambda: _runs(place)).genome, {}
 
 
 def settings_of(name: str | Path | Mapping[str, Any] | None, place: Place) -> GANSettings | None:

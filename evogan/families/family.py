@@ -109,8 +109,7 @@ class Family:
         return int(genes.get(f"{player}_steps", 1))
 
     def check_served(self, kinds: frozenset[str], data: str) -> None:
-        """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs, or
-        was made what it has no use for."""
+        """Errors: UserError if data set `data`, which has these kinds of data, has not all that the family needs."""
         if "points" in kinds and not self.makes_points:
             of = "sequences" if "sequences" in self.needs else "images"
             raise UserError(f"family '{self.name}' is of {of}, and '{data}' has points")
@@ -123,6 +122,9 @@ class Family:
         if missing:
             needs = " and ".join(name.replace("_", " ") for name in missing)
             raise UserError(f"family '{self.name}' needs {needs}, which data set '{data}' does not have")
+
+    def check_used(self, kinds: frozenset[str]) -> None:
+        """Errors: UserError for what was asked of the data, and it has no use for."""
         for kind in sorted(kinds & ASKED.keys() - self.needs):
             option, _ = ASKED[kind]
             raise UserError(f"family '{self.name}' has no use for {option}: leave it out, or take another family")

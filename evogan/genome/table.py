@@ -103,6 +103,14 @@ class GeneTable(Mapping[str, TableGene]):
                 raise UserError(f"{both}: {conflict.reason}")
         return genome
 
+    def recorded(self, values: Mapping[str, object]) -> Genome:
+        """A genome that was read before, whatever applies and can live together by now: what does not apply is left
+        out. Errors: UserError for an unknown gene, and a value that is not allowed.
+        """
+        genome = Genome({name: self[name].check(value) for name, value in values.items()})
+        active = self.complete(genome)
+        return Genome((name, value) for name, value in genome.items() if name in active)
+
     def changed(self, genome: Mapping[str, object], change: Mapping[str, object]) -> Genome:
         """With these genes; those of `genome` that then do not apply are left out. Errors: UserError as in `read`."""
         before = self.read(genome)

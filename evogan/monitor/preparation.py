@@ -13,7 +13,7 @@ SHARES = 100  # a share is shown as so many of so many
 
 class Preparation:
     """Hears a line, and which share is done of what it says: a bar among those of `bar`, else a line as it begins, and
-    for every tenth."""
+    for every tenth on the way."""
 
     def __init__(self, bar: Progress, say: Callable[[str], None]) -> None:
         self._bar, self._say = bar, say
@@ -28,7 +28,7 @@ class Preparation:
             if done == 0:
                 self._tenths = Tenths()
                 self._say(line)
-            elif self._tenths(done):
+            elif done < 1 and self._tenths(done):
                 self._say(f"{done:.0%} {line}")
             return
         if self._task is None:

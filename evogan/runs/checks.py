@@ -199,13 +199,17 @@ def check_images(store: Store, name: str, problem: GANProblem) -> None:
     now, then = problem.dataset.fingerprint, task.get("fingerprint")
     if then is None or then == now:
         return
-    asked, recorded = asdict(problem.gan), as_json(known.get("gan") or {})
+    recorded = SearchSettings.recorded(known).gan
     for part in OF_IMAGES:
-        if as_json(asked)[part] != recorded.get(part):
+        was, asked = (getattr(gan, part, None) for gan in (recorded, problem.gan))
+        if was != asked:
             raise UserError(
-                f"run '{name}' was started with another gan.{part}: {recorded.get(part)}, not {asked[part]}; "
-                "choose another name"
+                f"run '{name}' was started with another gan.{part}: {was}, not {asked}; choose another name"
             )
+    if known.get("data") != problem.dataset.name:
+        raise UserError(
+            f"run '{name}' was started on '{known.get('data')}', not on '{problem.dataset.name}'; choose another name"
+        )
     raise UserError(
         f"the images of '{problem.gan.data}' are others than those that run '{name}' was judged on (fingerprint "
         f"{then}, not {now}): put them back, or choose another name"

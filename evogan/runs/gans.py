@@ -191,6 +191,7 @@ class GANProblem:
         families = sorted(families_of(space))
         for name in families:
             FAMILIES[name].check_served(self.kinds, data.name)
+            FAMILIES[name].check_used(self.kinds)
         if not any(gene.name in ("backbone", "translators") for gene in space.genes):
             check(space.fixed, self.fields)
         labelled = "" if (data.class_count or 0) > 1 else " without labels"

@@ -15,6 +15,7 @@ from evogan.files.documents import read_toml
 from evogan.genes import GENES
 from evogan.genome import Conflict, Gene, GeneTable, Genome, Schedule, Value, When, a_value, holds, plain, same
 from evogan.genome.schedule import then
+from evogan.genome.values import any_of
 from evogan.space.document import SpaceDocument
 from evogan.stable import digest
 
@@ -443,20 +444,27 @@ def on_searched(
     for parent, options in when.items():
         gene = next((gene for gene in genes if gene.name == parent), None)
         if gene is not None:
-            listed = options if gene.kind != "choice" else _common(options, gene.values)
+            listed = tuple(option for option in options if _allows(gene, option))
             if not listed:
-                return {}, f"no value of {parent} here is {' or '.join(map(str, options))}"
+                return {}, f"no value of {parent} here is {any_of(options)}"
             more: Mapping[str, tuple[Value, ...]] = {parent: listed}
         else:
             settled = fixed.get(parent, table[parent].default)
             if not any(same(settled, option) for option in options):
-                return {}, f"{parent} is {settled}, not {' or '.join(map(str, options))}"
+                return {}, f"{parent} is {settled}, not {any_of(options)}"
             more, never = on_searched(table[parent].when, genes, fixed, table)
             if never:
                 return {}, never
         for name, allowed in more.items():
             found[name] = _common(found.get(name, allowed), allowed)
     return found, ""
+
+
+def _allows(gene: Gene, value: Value) -> bool:
+    if gene.kind == "choice":
+        return any(same(value, one) for one in gene.values)
+    low, high = gene.low, gene.high
+    return low is not None and high is not None and not isinstance(value, str) and low <= value <= high
 
 
 def load_space(name_or_path: str | Path, table: GeneTable | None = GENES) -> Space:

@@ -126,7 +126,10 @@ class WatchedRun(RunHistory):
         self.version += 1
         self._score(before, told)
         tile = self.tiles.get(row.key)
-        if tile is None or (tile.told.evaluations[-1].id != evaluations[-1].id and tile.told.fidelity <= told.fidelity):
+        if tile is None or (
+            tile.told.evaluations[-1].id != evaluations[-1].id
+            and (tile.told.fidelity <= told.fidelity or tile.number == row.number)
+        ):
             if tile is not None:
                 self._best.remove(_rank(tile))
                 del self.tiles[row.key]
