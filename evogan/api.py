@@ -223,10 +223,10 @@ def train(
         check_images(place.existing(), str(named_run), problem)
     if players is not None:
         players.check_served(problem.dataset)
-    task, evaluate = problem.prepare()
     family_of(read).check_served(problem.kinds, problem.dataset.name)
     family_of(read).check_used(problem.kinds)
     check(read, problem.fields)
+    task, evaluate = problem.prepare()
     if players is not None:
         task = replace(task, origin=players.digest)
         say(players.describe(problem.dataset))

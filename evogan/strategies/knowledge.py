@@ -108,7 +108,8 @@ class Knowledge:
         if not self:
             return "learned from nothing: no other task is known that shares a gene"
         named = ", ".join(f"{one.name} ({len(one.rows)} genomes of {one.data})" for one in self.sources)
-        return f"learned from {named}; {len(self.portfolio)} genomes to try first"
+        n = len(self.portfolio)
+        return f"learned from {named}; {n} genome{'s' * (n != 1)} to try first"
 
     @classmethod
     def of(cls, sources: Iterable[Source], space: Space, n: int) -> Knowledge:
