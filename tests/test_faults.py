@@ -34,7 +34,7 @@ from tests.test_resume import evogan, facts
 
 pytestmark = pytest.mark.fault
 
-STOPPED = "evogan: stopped; a search or a campaign goes on with the same command, a run with `evogan resume`, too"
+STOPPED = "evogan: stopped; the same command goes on with a search or a campaign (`evogan resume` with a run, too)"
 
 # --- kill -9
 

@@ -148,7 +148,7 @@ def test_judges_of_pairs_need_a_translator(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match="fitness 'psnr' judges GANs that make images from images: those of space 'wdcg"
     ):
-        evogan.search("wdcgan", "digits", pairs="edges", fitness="psnr", evaluations=1, runs=tmp_path)
+        evogan.search("wdcgan", "digits", fitness="psnr", evaluations=1, runs=tmp_path)
 
 
 # --- judges

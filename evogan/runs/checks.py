@@ -201,7 +201,7 @@ def check_images(store: Store, name: str, problem: GANProblem) -> None:
         return
     recorded = SearchSettings.recorded(known).gan
     for part in OF_IMAGES:
-        was, asked = (getattr(gan, part, None) for gan in (recorded, problem.gan))
+        was, asked = as_json({"was": getattr(recorded, part, None), "asked": getattr(problem.gan, part)}).values()
         if was != asked:
             raise UserError(
                 f"run '{name}' was started with another gan.{part}: {was}, not {asked}; choose another name"
