@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from _fresh import FRESH, fresh
-from _record import RESULTS, record
+from _record import RESULTS, machine, record
 from PIL import Image
 
 import evogan
@@ -191,6 +191,8 @@ def rows() -> Iterator[tuple[str, Any]]:
             for name, (genome, kimg) in asked.items()
             if (done := fresh(genome, DATA[data], kimg, REPLICATES, RUNS))
         }
+        if found:
+            yield f"{data}, measured on", machine()["cpu"]
         fids = {name: [evaluation.metric("fid") for _, evaluation in done] for name, (_, done) in found.items()}
         for name, (genome, done) in found.items():
             yield (
