@@ -17,6 +17,7 @@ from safetensors.torch import save
 
 from evogan import cli, load, open_run
 from evogan.cli.common import say
+from evogan.engine.executors.on_ray import RayExecutor
 from tests import forked
 from tests.conftest import NARROW
 
@@ -231,6 +232,10 @@ def test_without_tensorboard_nothing_is_begun(run: Run, tmp_path: Path, monkeypa
 def test_a_wrong_store_is_one_line_without_the_password(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, url: str, said: str
 ) -> None:
+    def never(self: RayExecutor) -> None:
+        raise AssertionError("workers for a store that there is not")
+
+    monkeypatch.setattr(RayExecutor, "start", never)
     monkeypatch.setenv("EVOGAN_STORE", url)
     for more in ((), ("--store", url)):
         result = run(command, *more)

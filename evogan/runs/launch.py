@@ -84,7 +84,7 @@ def launch(place: Place, name: str, plan: Plan, outside: Outside) -> Store:
         facts |= {"plugins": list(plan.plugins.names), "plugin_digests": plan.plugins.digests}
     sources = plan.sources(place) if begins else []
     with ExitStack() as stack:
-        executor, learn = _make_executor(evaluate, settings, plan.plugins, early=bool(sources))
+        executor, learn = _make_executor(evaluate, settings, plan.plugins, early=bool(sources) and not place.is_wrong)
         stack.callback(executor.close)
         hear: Listener = outside.listener or (lambda event: None)
         store = place.open()

@@ -55,6 +55,16 @@ class Place:
         except UserError:  # a database without a store, or none: opening it will tell
             return False
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a URL leads to no store that can be read; or there is none yet."""
+        try:
+            if self.url is not None:
+                self.existing()
+        except UserError:
+            return True
+        return False
+
     def status(self, run: str) -> Path:
         """Where a run keeps its status."""
         assert self.folder is not None
