@@ -38,6 +38,8 @@ class LocalCluster:
 
     def __init__(self, cpus: int, memory: int, quiet: Mapping[str, Any]) -> None:
         self._folder = Folder()
+        if not ray.is_initialized():  # a thread of the last cluster may have set again what was reset when it stopped
+            ray_private.reset_config()
         before = set(psutil.Process().children())
         try:
             with _token(), ray_private.on_loopback():
