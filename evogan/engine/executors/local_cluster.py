@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from secrets import token_hex
 from typing import Any
 
@@ -30,7 +31,7 @@ SOCKET = "XXXXXXXX/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_s
 VITAL = ("gcs_server", "raylet")
 # Ray ends a driver at once, whatever that is at, if an object is lost with its store and the driver keeps it alive. So
 # nothing that this one owns is in the store: what all workers need is in a file, and the rest travels with the message.
-WITHIN_MESSAGE = dict.fromkeys(("max_direct_call_object_size", "task_rpc_inlined_bytes_limit"), 2**28)
+WITHIN_MESSAGE = MappingProxyType(dict.fromkeys(("max_direct_call_object_size", "task_rpc_inlined_bytes_limit"), 2**28))
 
 
 class LocalCluster:
@@ -38,8 +39,6 @@ class LocalCluster:
 
     def __init__(self, cpus: int, memory: int, quiet: Mapping[str, Any]) -> None:
         self._folder = Folder()
-        if not ray.is_initialized():  # a thread of the last cluster may have set again what was reset when it stopped
-            ray_private.reset_config()
         before = set(psutil.Process().children())
         try:
             with _token(), ray_private.on_loopback():
@@ -49,7 +48,7 @@ class LocalCluster:
                     _memory=memory,
                     include_dashboard=False,
                     _temp_dir=str(self._folder.path / "r"),
-                    _system_config=WITHIN_MESSAGE,
+                    _system_config=dict(WITHIN_MESSAGE),  # Ray writes into it where this cluster spills
                     **quiet,
                 )
         except (Exception, KeyboardInterrupt) as error:
