@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any
 
 import psutil
