@@ -14,9 +14,11 @@ from evogan.trial import Evaluation, Trial
 FRESH = 1000  # the first replicate that no search uses
 
 
-def fresh(genome: Genome, data: str, kimg: float, n: int, runs: Path) -> list[tuple[Trial, Evaluation]]:
+def fresh(
+    genome: Genome, data: str, kimg: float | None, n: int, runs: Path, *, seconds: float | None = None
+) -> list[tuple[Trial, Evaluation]]:
     """Of the first n in bf16 those that were made. If one failed it ends: the others alone would tell too much good."""
-    task, _ = GANProblem(GANSettings.of(data=data, kimg=kimg, precision="bf16")).prepare()
+    task, _ = GANProblem(GANSettings.of(data=data, kimg=kimg, seconds=seconds, precision="bf16")).prepare()
     store, key = Store(runs), GENES.key(genome)
     trials = [Trial(genome, key, task, 1.0, FRESH + i) for i in range(n)]
     found = [(trial, store.find(trial.identity)) for trial in trials]

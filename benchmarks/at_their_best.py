@@ -64,14 +64,19 @@ SEARCHING: dict[str, Any] = {"workers": 1, "learn_from": "none", "finalists": 3,
 
 
 def search(data: str, batch: str = "") -> None:
+    space = narrow(batch)
+    evogan.search(space, DATA[data], name=searched(data, batch), evaluations=EVALUATIONS[data], **SEARCHING)
+
+
+def narrow(batch: str = "") -> Space:
+    """The space, of networks that are no wider; with batches of this size alone, if one is said."""
     known, fixed = evogan.load_space(SPACE), {"batch_size": int(batch)} if batch else {}
     genes = [
         replace(gene, low=8, high=WIDEST, levels=5) if gene.name in WIDTHS else gene
         for gene in known.genes
         if gene.name not in fixed
     ]
-    narrow = Space(f"{SPACE}_narrow{batch}", genes, fixed={**known.fixed, **fixed}, table=GENES)
-    evogan.search(narrow, DATA[data], name=searched(data, batch), evaluations=EVALUATIONS[data], **SEARCHING)
+    return Space(f"{SPACE}_narrow{batch}", genes, fixed={**known.fixed, **fixed}, table=GENES)
 
 
 def searched(data: str, batch: str = "") -> str:

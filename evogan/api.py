@@ -12,7 +12,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from evogan.caller import undisturbed
-from evogan.engine import Broker, Event, Listener, LocalExecutor, Store
+from evogan.engine import Broker, Event, Judge, Listener, LocalExecutor, Store
 from evogan.errors import NothingCompleted, UserError, unknown
 from evogan.families import family_of, image_fields, sequence_fields
 from evogan.files import expand, file_name, write_whole
@@ -21,7 +21,7 @@ from evogan.genome import Genome, Value
 from evogan.options import LARGEST_SEED, expect, read_as, read_option
 from evogan.plugins import Plugins, without
 from evogan.report import facts
-from evogan.runs.checks import OF_IMAGES, check_images
+from evogan.runs.checks import OF_IMAGES, Subject, check_images, check_metrics
 from evogan.runs.code_map import keep_code_map
 from evogan.runs.gans import GANProblem, Tell, lines
 from evogan.runs.launch import Outside, launch
@@ -31,8 +31,10 @@ from evogan.runs.plan import Plan, settle
 from evogan.runs.run import Run
 from evogan.settings import GANSettings, Output, Resources, SearchSettings
 from evogan.settings.doors import EVALUATE, OF_DATA, RESUME, SEARCH, TRAIN, picked
+from evogan.settings.gan import AUTO
 from evogan.settings.signature import takes
 from evogan.space import Change, Space, altered, load_space
+from evogan.stable import derive_seed
 from evogan.trial import IMAGE_SIZES, Choice, Evaluation, GANTask, Trial
 
 if TYPE_CHECKING:
@@ -84,7 +86,10 @@ def search(
     expect("space", space, (str, Path, Space), "a name, a file or a Space")
     expect("change", change, (Mapping, NoneType), "genes and what they are to be")
     expect("resources", resources, (Resources, NoneType), "Resources")
-    data, task = read_as(GANSettings, "data", _filed(data, asked)), read_option("task", task, str | None)
+    if own and data is not GANSettings.data:
+        raise UserError("data are of GANs: an objective trains none")
+    data = read_as(GANSettings, "data", _filed(data, asked))
+    task = read_option("task", task, str | None)
     name = read_as(Output, "name", asked.get("name"))
     expect("seed_genomes", asked.get("seed_genomes", ()), (str, Sequence), "names or genes")
     table = None if own else GENES
@@ -217,9 +222,9 @@ def train(
     every = read_option("every", every, float | None, low=0)
     tell = _teller(listener) if listener else lines(say)
     named_run = genome if players is None else origin
-    run = settings_of(named_run, place)
+    run = settings_of(named_run, place) if data is None else None
     problem = GANProblem(_judging(data, asked, run), place.features, tell)
-    if run is not None and data is None and not any(asked.get(name) for name in OF_IMAGES):
+    if run is not None and not any(asked.get(name) for name in OF_IMAGES):
         check_images(place.existing(), str(named_run), problem)
     if players is not None:
         players.check_served(problem.dataset)
@@ -227,6 +232,11 @@ def train(
     family_of(read).check_used(problem.kinds)
     check(read, problem.fields)
     task, evaluate = problem.prepare()
+    if choice := _choice(asked, run):
+        check_metrics(choice.metrics, lambda: [Subject("this genome", read)])
+        evaluate.check_measured(choice.metrics)
+    elif problem.dataset.language and problem.natural:
+        choice = Choice((problem.natural,))
     if players is not None:
         task = replace(task, origin=players.digest)
         say(players.describe(problem.dataset))
@@ -234,8 +244,7 @@ def train(
         say(line)
     kept = place.open()
     kept.database.on_wait = lambda reason: say(f"waiting: {reason}")
-    choice = Choice((problem.natural,)) if problem.dataset.language and problem.natural else Choice()
-    trial = Trial(read, GENES.key(read), task, 1.0, replicate, choice=choice, whole=True)
+    trial = Trial(read, GENES.key(read), task, 1.0, replicate, choice=choice or Choice(), whole=True)
     live = kept.files(trial.identity) / "live.png"
 
     def watched(trial: Trial) -> Evaluation:
@@ -298,19 +307,21 @@ def evaluate(
 ) -> dict[str, float]:
     """Score a trained generator against the images of a data set, by every measure. `say` and `tell` as of `train`.
 
-    generator: as of `load`. data: as of `train`. A conditional one is asked for its classes in turn, and judged by them
-    where they are those of the data. Codes are judged by all held-out images. Errors: UserError.
+    generator: as of `load`. data: as of `train`. A conditional one is asked for its classes as often as they are in the
+    data, and judged by them, as in a search; in turn where they are others. Codes are judged by all held-out images.
+    Errors: UserError.
     """
     import torch
 
+    from evogan.evaluation.scoring import asked_for
     from evogan.export.found import settings_of
     from evogan.fitness.load import scorer_of
 
     _plugins(asked)
     place = Place.of(asked.get("runs"), asked.get("store"))
-    run = settings_of(generator, place)
+    run = settings_of(generator, place) if data is None else None
     problem = GANProblem(_judging(data, asked, run), place.features, tell or lines(say))
-    if run is not None and data is None and not any(asked.get(name) for name in OF_IMAGES):
+    if run is not None and not any(asked.get(name) for name in OF_IMAGES):
         check_images(place.existing(), str(generator), problem)
     seed = read_option("seed", seed, int, low=0, high=LARGEST_SEED)
     found = load(generator, runs=place.folder, store=place.url)
@@ -318,15 +329,15 @@ def evaluate(
     found.check_served(dataset)
     say(problem.contents)
     say(problem.judged_by)
-    made, scorer = found.rows(samples, seed), scorer_of(dataset, problem.features, samples)
+    scorer = scorer_of(dataset, problem.features, samples)
+    known = dataset.class_names if dataset.conditions is None else dataset.conditions.names
+    if found.classes and found.classes == known:
+        labels = asked_for(dataset, samples, derive_seed(seed, "asked for"))
+        pairs = zip(found.rows_of(labels, seed).split(500), labels.split(500), strict=True)
+        return scorer.score(pairs) | found.judge_codes(dataset, seed)
+    made = found.rows(samples, seed)
     images = (torch.from_numpy(dataset.plane.inside(made.numpy())) if dataset.plane else made).split(500)
-    if dataset.conditions is not None and found.classes == dataset.conditions.names:
-        captions = found.at_random(samples, seed).split(500)
-        return scorer.score(zip(images, captions, strict=True)) | found.judge_codes(dataset, seed)
-    if not found.classes or found.classes != dataset.class_names:
-        return scorer.score(images) | found.judge_codes(dataset, seed) | found.judge_written(dataset)
-    labels = (torch.arange(samples) % len(found.classes)).split(500)
-    return scorer.score(zip(images, labels, strict=True)) | found.judge_codes(dataset, seed)
+    return scorer.score(images) | found.judge_codes(dataset, seed) | found.judge_written(dataset)
 
 
 @undisturbed()
@@ -371,7 +382,10 @@ def describe(
 def _form(known: Mapping[str, Any], least_classes: int) -> dict[str, int]:
     """Of images: side, channels and classes, within their bounds. Errors: UserError."""
     bounds = {"image_size": (1, IMAGE_SIZES[1]), "channels": (1, 3), "classes": (least_classes, MOST_CLASSES)}
-    return {name: read_option(name, known[name], int, low=low, high=high) for name, (low, high) in bounds.items()}
+    form = {name: read_option(name, known[name], int, low=low, high=high) for name, (low, high) in bounds.items()}
+    if form["channels"] == 2 and form["image_size"] > 1:  # of points alone
+        raise UserError("channels must be 3, or 1 of grey images, not 2")
+    return form
 
 
 def _writes(genome: Mapping[str, Value]) -> bool:
@@ -548,13 +562,23 @@ def _plugins(asked: Mapping[str, Any]) -> Plugins:
     return Plugins([read_option("plugins", name, str) for name in named])
 
 
-def _judging(data: Data | None, asked: Mapping[str, Any], run: GANSettings | None) -> GANSettings:
+def _judging(data: Data | None, asked: Mapping[str, Any], run: SearchSettings | None) -> GANSettings:
     """What is asked for; where no data are, on those of the run and judged as there."""
     said = {name: value for name, value in picked(GANSettings, asked).items() if value is not None}
     if data is not None:
         return GANSettings.of(**said | {"data": _filed(data, asked)})
-    known = {} if run is None else {name: getattr(run, name) for name in OF_DATA if name not in said}
+    known = {} if run is None else {name: getattr(run.gan, name) for name in OF_DATA if name not in said}
     return replace(GANSettings.of(**said), **known)
+
+
+def _choice(asked: Mapping[str, Any], run: SearchSettings | None) -> Choice | None:
+    """By what a checkpoint is chosen, if it is said, or as in the run."""
+    fitness, score = asked.get("fitness"), asked.get("score")
+    if run is not None:
+        fitness, score = fitness or run.fitness, score or run.score
+    if fitness in (None, AUTO) and score is None:
+        return None
+    return Judge.of(Choice().metrics[0] if fitness in (None, AUTO) else fitness, score or Choice().score).choice
 
 
 def _filed(data: Data, asked: Mapping[str, Any]) -> str | Path:

@@ -33,6 +33,8 @@ PLAYERS = "players.safetensors"  # the file with all players as they were at the
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 IMAGE_SIZES = (4, 1024)  # pixels a side, from and to
+BUDGETS = {"kimg": "{:g} kimg", "iterations": "{} iterations", "seconds": "{:g} seconds"}  # of a training: one of them
+PACED = "paced_kimg"  # in a provenance: what a budget in seconds was found to be in kimg, of each phase of a schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,9 @@ class Task:
 class GANTask(Task):
     """Train a GAN on a data set for a budget, and score it.
 
-    The budget of fidelity 1 is one of two: `kimg`, real images shown to the critic, in thousands; or `iterations`,
-    updates of the generator. `checkpoints`: the shares of it at which the GAN is scored, rising, the last is 1.
+    The budget of fidelity 1 is one of three: `kimg`, real images shown to the critic, in thousands; `iterations`,
+    updates of the generator; or `seconds`, as many kimg as they were found to be enough for.
+    `checkpoints`: the shares of it at which the GAN is scored, rising, the last is 1.
     `samples`: generated images per score. `origin`: digest of the file that trainings go on from, if any. `labels`: of
     how many images trainings are told the label, if not of all.
     """
@@ -66,6 +69,7 @@ class GANTask(Task):
     channels: int
     kimg: float | None = None
     iterations: int | None = None
+    seconds: float | None = None
     features: str
     samples: int = 5000
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -81,8 +85,17 @@ class GANTask(Task):
         return {name: value for name, value in asdict(self).items() if name != "name" and value is not None}
 
 
+def budget_of(facts: Mapping[str, Any]) -> str:
+    """The one of `BUDGETS` that settings, a task or a record of one has."""
+    return next(unit for unit in BUDGETS if facts.get(unit) is not None)
+
+
+def budget_in_words(facts: Mapping[str, Any]) -> str:
+    return BUDGETS[unit := budget_of(facts)].format(facts[unit])
+
+
 def budget_unit(point: Mapping[str, float]) -> Literal["kimg", "iterations"]:
-    """What the budget of a training is said in, by a point of its scores or its curve."""
+    """In what is said how far a training is, by a point of its scores or its curve."""
     return "iterations" if "iterations" in point else "kimg"
 
 
@@ -97,10 +110,11 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a trial is offered: seconds of wall time, and bytes of memory."""
+    """What a trial is offered: seconds of wall time, bytes of memory, and seconds without a sign of life."""
 
     seconds: float = math.inf
     memory: float = math.inf
+    stall: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -223,7 +237,7 @@ class Evaluation:
         if IN_PLUGIN in self.provenance:
             return False
         if self.status == "timed_out":
-            return offer.seconds <= self.limits.seconds
+            return offer.seconds <= self.limits.seconds and offer.stall <= self.limits.stall
         if self.status == "out_of_memory":
             return offer.memory <= self.limits.memory
         return choice is None or self.failed or (self.measured(choice.metrics) and self.keeps(choice))

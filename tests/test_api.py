@@ -16,10 +16,13 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import evogan
-from evogan import Gene, Space, UserError
+from evogan import Gene, Space, UserError, shipped
+from evogan.data import Dataset
 from evogan.engine import Event
+from evogan.evaluation.checkpoint import Generator
 from evogan.export.code.compare import default
 from evogan.genes import GENES
 from evogan.runs.gans import GANProblem
@@ -255,6 +258,43 @@ def test_an_objective_may_change_the_directory(tmp_path: Path, monkeypatch: pyte
     space = Space("line", [Gene(name="x", kind="float", low=0.0, high=1.0)])
     run = evogan.search(space, objective=wanders, task="x", runs="runs", name="it", evaluations=3, workers=1)
     assert len(run.history) == 3 and run.report() == tmp_path / "runs" / "it" / "report.html"
+
+
+def test_a_conditional_generator_is_evaluated_on_the_classes_of_the_data(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As often as they are in them, as in a search: a perfect generator is perfect on unbalanced data, too."""
+    assert digits.labels is not None
+    kept = (digits.labels % 2 == 1) | (np.arange(len(digits.labels)) % 10 == 0)
+    images, labels = digits.images[kept], digits.labels[kept]
+    np.savez(tmp_path / "odd.npz", images=images, labels=labels)
+    genome = {**shipped.read_genome("cgan").genome, "filters": 4}
+    asked: dict[str, Any] = {"samples": 1000, "features": "digits", "runs": tmp_path}
+    _, folder = evogan.train(genome, tmp_path / "odd.npz", kimg=0.1, **asked)
+    told: list[Tensor] = []
+
+    def perfect(self: Generator, labels_: Tensor, seed: int = 0) -> Tensor:
+        told.append(labels_)
+        rng, found = np.random.default_rng(0), np.empty((len(labels_), *images.shape[1:]), np.float32)
+        for label in range(10):
+            asked_for = labels_.numpy() == label
+            found[asked_for] = rng.choice(images[labels == label], asked_for.sum()) / 127.5 - 1
+        return torch.from_numpy(found)
+
+    monkeypatch.setattr(Generator, "rows_of", perfect)
+    found = evogan.evaluate(folder, tmp_path / "odd.npz", **asked)
+    shares = np.bincount(labels, minlength=10) / len(labels)
+    assert np.abs(np.bincount(told[0], minlength=10) / 1000 - shares).max() < 0.01
+    assert not torch.equal(told[0], told[0].sort().values), "neighbours are compared, too"
+    assert found["fid"] < 5 and found["class_distance"] < 0.01
+    assert evogan.evaluate(folder, tmp_path / "odd.npz", **asked) == found
+    evogan.evaluate(folder, tmp_path / "odd.npz", seed=1, **asked)
+    assert not torch.equal(told[-1], told[0])
+
+
+def test_images_have_one_channel_or_three() -> None:
+    with pytest.raises(UserError, match="channels must be 3, or 1 of grey images, not 2"):
+        evogan.describe("wdcgan", channels=2)
 
 
 def test_a_run_sees_only_its_own_fresh_replicates(runs: Path) -> None:

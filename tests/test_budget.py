@@ -69,6 +69,23 @@ def test_the_mean_forgives_no_failure_and_the_median_fewer_than_half() -> None:
     assert median.over(values(1, None, None)) is None
 
 
+def test_one_that_completed_stands_for_what_completed() -> None:
+    """By the median a genome has a fitness though its first training failed."""
+
+    def first_fails(trial: Trial) -> Evaluation:
+        return Evaluation(status="diverged", reason="at first") if trial.replicate == 0 else evaluate(trial)
+
+    store, judge = Store(), Judge("value", average="median")
+    outcome = run(LocalExecutor(first_fails), store=store, evaluations=12, replicates=3, judge=judge)
+    done = [told for told in outcome.history if told.values is not None]
+    assert done and {told.evaluation.status for told in done} == {"completed"}
+    assert {told.standing for told in done} == {1}
+    failed = [told for told in outcome.history if told.values is None]
+    assert all(told.evaluation.failed for told in failed)
+    table = RunHistory(store, "run").to_dataframe()
+    assert (table["status"] == "completed").tolist() == table["fitness"].notna().tolist()
+
+
 def test_every_genome_gets_its_replicates_and_each_costs() -> None:
     executor = Recording()
     outcome = run(executor, evaluations=30, replicates=3)
@@ -280,6 +297,21 @@ def test_held_out_data_choose_the_best_where_more_is_better() -> None:
     assert found.best is not None
     best = found.best_training(found.best.row.key)
     assert best is not None and best.identity[3] == FRESH + 1
+
+
+def test_the_best_training_is_one_of_those_that_it_was_judged_by() -> None:
+    """Parts of trainings whose number is better are none."""
+
+    def worse_in_time(trial: Trial) -> Evaluation:
+        point = {"fidelity": trial.fidelity, "value": float(trial.genome["x"]) + trial.fidelity}
+        return Evaluation(status="completed", scores=(point,))
+
+    store = Store()
+    run(LocalExecutor(worse_in_time), store=store, strategy="hyperband", space=LINE, evaluations=8)
+    found = RunHistory(store, "run")
+    assert found.best is not None and found.best.fidelity == 1.0 and len(found.trainings(found.best.row.key)) > 1
+    best = found.best_training(found.best.row.key)
+    assert best is not None and best.identity[2] == 1.0 and best.value == found.best.value
 
 
 # --- seeds

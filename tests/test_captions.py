@@ -33,6 +33,7 @@ from evogan.genes import GENES
 from evogan.report.page import train_command
 from evogan.settings import GANSettings
 from evogan.training import Population
+from evogan.trial import Choice
 from evogan.zoo.conditioning import one_hot, other_labels
 from evogan.zoo.gan import Batch
 from tests.draws import rng
@@ -320,6 +321,13 @@ def test_attributes_of_a_table(tmp_path: Path) -> None:
         load(pd.concat([table, table[:1].assign(hat=1)]))
     with pytest.raises(UserError, match="two columns are called 'same'"):
         load(table.rename(columns={"hat": "same "}))
+    mixed = load(table.assign(hat=["no", "1", "yes", "true"] * 10))
+    assert mixed.fields["labels"] == Field((4,)) and len(mixed.conditions.names) == 4, "one answer, several spellings"
+    assert np.array_equal(mixed.train["images"]["labels"], data.train["images"]["labels"])
+    three = load(table.assign(hat=["-1", "0", "1", "1"] * 10))
+    assert three.fields["labels"] == Field((6,)), "numbers, not answers"
+    with pytest.raises(UserError, match="a cell is empty"):
+        load(table.assign(hair=["nan", "black", "grey", "red"] * 10))
     with pytest.raises(UserError, match="there is nothing to ask for"):
         load(table[["file"]])
     load(table)
@@ -397,7 +405,11 @@ def test_what_repeats_a_training_says_what_was_asked_for() -> None:
         *({"tokens": "characters"}, {"threads": 2}),
     ):
         ((option, value),) = made.items()
-        assert f"--{option} {value}" in train_command(GANSettings.of(**made), "best.toml")
+        assert f"--{option} {value}" in train_command(GANSettings.of(**made), Choice(), "best.toml")
+    command = train_command(GANSettings(), Choice(("kid", "fid"), "last"), "best.toml")
+    assert command.endswith("--fitness kid,fid --score last") and "--fitness" not in train_command(
+        GANSettings(), Choice(), "best.toml"
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from evogan import Gene, Run, Space, open_run, resume, search, train
 from evogan.engine import Broker, Judge, LocalExecutor, Store
 from evogan.engine.upkeep import add, check
+from evogan.errors import UserError
 from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.fitness import Scorer
@@ -284,3 +285,20 @@ def test_the_checkpoint_is_the_one_where_the_judge_takes_the_fitness(
     assert bool(point) == bool(finite)
     if finite:
         assert point is (finite[-1] if score == "last" else min(finite, key=lambda p: p["fid"]))
+
+
+def test_a_single_training_may_be_judged_otherwise_and_as_a_run_was(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"runs": tmp_path, **GAN}
+    genes = {**SMALL, "learning_rate": 1e-3}
+    by_fid, by_kid = (train(genes, "digits", fitness=fitness, **asked)[0] for fitness in ("fid", "kid"))
+    last = train(genes, "digits", score="last", **asked)[0]
+    assert by_fid.kept["fid"] == min(point["fid"] for point in by_fid.scores)
+    assert by_kid.kept["kid"] == min(point["kid"] for point in by_kid.scores) != by_fid.kept["kid"]
+    assert last.kept == last.scores[-1]
+    run = find(tmp_path, "kid", fitness="kid", evaluations=1, confirm=0)
+    again, folder = train("kid", runs=tmp_path, kimg=GAN["kimg"])
+    assert run.best is not None and again.kept["kid"] == min(point["kid"] for point in again.scores)
+    assert folder == run.store.files(run.best.identity(0), run.best.evaluation)
+    for fitness, said in (("psnr", "judges GANs that make images from images"), ("kdi", "unknown fitness 'kdi'")):
+        with pytest.raises(UserError, match=said):
+            train(genes, "digits", fitness=fitness, **asked)

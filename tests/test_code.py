@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -14,20 +15,27 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+import evogan
 from evogan import load, shipped
 from evogan.data import DataSpec, load_dataset
 from evogan.data.load import called
+from evogan.engine import Store
 from evogan.errors import UserError
-from evogan.evaluation.checkpoint import pack_generator
+from evogan.evaluation.checkpoint import MAGIC, pack_generator
 from evogan.export.code import Wanted, unsupported, write_code
 from evogan.export.code.compare import as_module, default, furthest, narrow, some_images
 from evogan.export.code.weights import weights
+from evogan.export.found import find
 from evogan.families import family_of, image_fields
 from evogan.families.build import build
 from evogan.genes import GENES
 from evogan.genome import Genome
+from evogan.runs.place import Place
 from evogan.space import load_space
+from evogan.stable import derive_seed
 from evogan.trial import GANTask
 from evogan.zoo.backbones.progressive import Growth
 from evogan.zoo.gan import GAN, Prompt
@@ -228,6 +236,28 @@ def test_a_trained_gan_is_taken_along(shell: test_cli.Run, tmp_path: Path, monke
     monkeypatch.setitem(sys.modules, "evogan", None)
     assert samples_of(module, tmp_path / "mine.pt", tmp_path / "out") > 0
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["samples.png"]
+
+
+@pytest.mark.parametrize("budget", [{"kimg": 0.1}, {"iterations": 3}, {"seconds": 0.05}], ids=str)
+def test_the_seed_and_the_budget_are_those_of_the_training(budget: dict[str, Any], tmp_path: Path) -> None:
+    """Of its folder, of its file, and of a file of before that does not say them in a folder of a store."""
+    small = {"filters": 4, "batch_size": 8, "critic_steps": 2}
+    asked: dict[str, Any] = {"samples": 50, "runs": tmp_path, **budget}
+    evaluation, folder = evogan.train(small, "digits", replicate=1002, **asked)
+    (key, task_key, _, replicate) = next(iter(Store.existing(tmp_path).identities().values()))
+    for name in (folder, folder / "generator.safetensors"):
+        found = find(name, Place.of(tmp_path, None))
+        assert found.seed == derive_seed(key, task_key, replicate) and replicate == 1002
+        assert round(found.kimg * 1000 / 16) == round(evaluation.cost["kimg"] * 1000 / 16), "as many iterations"
+    header, weights_ = known_and_weights(folder / "generator.safetensors")
+    del header["replicate"], header["kimg"]
+    save_file(weights_, folder / "generator.safetensors", {MAGIC: json.dumps(header)})
+    assert find(folder / "generator.safetensors", Place.of(tmp_path, None)).seed == derive_seed(key, task_key, 1002)
+
+
+def known_and_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()[MAGIC]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def samples_of(module: Any, weights: Path, to: Path) -> float:

@@ -297,6 +297,11 @@ def test_runs_of_several_objectives_are_compared_by_hypervolume(tmp_path: Path) 
     assert "hypervolume lacking: error, width" in text and f"width {union.reference[1]:.4g}" in text
     assert "hypervolume lacking so far" in html(found)
     assert as_document(found)["reference_points"][problem] == list(union.reference)
+    short = Union.of(runs, 5)
+    assert short is not None
+    for run in runs:
+        curve = short.so_far(run)
+        assert len(curve) == 5 and (curve.dropna() >= 0).all(), "what is found later is in no union"
     alone = Comparison([run for run in runs if run.document["strategy"] == "random"])
     assert alone.union(problem) is not None
 

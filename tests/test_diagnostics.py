@@ -353,6 +353,14 @@ def test_what_an_evaluation_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [s["fid"] for s in without.scores] == [s["fid"] for s in evaluation.scores]
 
 
+def test_a_network_of_other_layers_has_no_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin's may have none of those that are looked at."""
+    monkeypatch.setattr("evogan.training.diagnostics.layers", lambda network: iter(()))
+    task, evaluate = GANProblem(GANSettings(kimg=0.1, samples=50)).prepare()
+    found = evaluate(Trial(GENES.read(SMALL), GENES.key(GENES.read(SMALL)), task))
+    assert found.status == "completed" and not any("reach" in name for name in found.scores[-1]), found.reason
+
+
 # ------------------------------------------------------------------------------------------- flags
 
 HEALTHY = {

@@ -7,12 +7,14 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
+import evogan
 from evogan.data import Dataset
 from evogan.data.dataset import image_dataset
 from evogan.data.few import FewLabels
@@ -172,6 +174,16 @@ def test_a_supervised_twin_is_trained_and_judged_as_any_other(digits: Dataset, n
     assert {"error", "validation_error", "nearest_error"} <= found.scores[-1].keys()
     assert "normalized_loss" not in found.scores[-1]  # nobody plays
     assert "supervised" in found.curve[-1]
+    assert not found.flags, "its generator stands still, as it should"
+
+
+def test_a_generators_file_goes_on_with_few_labels(tmp_path: Path) -> None:
+    """It says which classes its GAN tells apart."""
+    asked: dict[str, Any] = {"labels": 50, "kimg": 0.1, "samples": 50, "runs": tmp_path}
+    small = {"filters": 8, "batch_size": 10}
+    _, folder = evogan.train({**read_genome("improved_gan").genome, **small}, "digits", **asked)
+    going_on, _ = evogan.train(origin=folder / "generator.safetensors", data="digits", **asked)
+    assert going_on.status == "completed" and "error" in going_on.scores[-1], going_on.reason
 
 
 # --- a search, with a family of its own

@@ -170,6 +170,7 @@ def test_labels_in_a_file(how: str, tmp_path: Path) -> None:
         ([], ["empty"]),
         (["file,label", *(f"{i}.png,a" for i in range(8))], ["2 of 10 images have no line", "'8.png', '9.png'"]),
         (["file,label", *(f"{i}.png,a" for i in range(12))], ["2 of 12 lines name no image", "'10.png', '11.png'"]),
+        (["none.png,a", *(f"{i}.png,a" for i in range(10))], ["1 of 11 lines name no image", "'none.png'"]),
         (["0.png,a", "0.png,b"], ["'0.png' has two labels, 'a' and 'b'"]),
         (["0.png,a", "1.png,"], ["line 2 has no label"]),
         (["0.png,a", "1.png,b, c"], ["line 2 has 3 columns, not 2"]),
@@ -283,6 +284,11 @@ def test_an_npz_of_keras_or_of_medmnist(names: tuple[str, ...], tmp_path: Path) 
     assert np.array_equal(found.images[:, 0], GREY[:14]) and np.array_equal(found.held_out[:, 0], GREY[14:])
     assert every(found) == expected(GREY[..., None], labels[:, 0])
     assert f"'{names[0]}' is trained on, '{names[2]}' held out" in found.describe()
+    np.savez(tmp_path / "more.npz", **arrays, notes=np.arange(3))
+    assert "left out: notes" in load(tmp_path / "more.npz").describe()
+    np.savez(tmp_path / "singular.npz", images=GREY, label=labels)
+    alone = load(tmp_path / "singular.npz")
+    assert alone.labels is None and "left out: label; labels are called 'labels'" in alone.describe()
     del arrays[names[3]]
     np.savez(tmp_path / "own.npz", **arrays)
     refuses(DataSpec(str(tmp_path / "own.npz")), f"no array '{names[3]}'")
@@ -322,10 +328,20 @@ def test_parquet_of_the_hub_in_parts_and_shards(tmp_path: Path) -> None:
     assert load(tmp_path, classes=("dog",)).images.shape == (7, 3, 8, 8)
 
 
+def test_parquet_whose_files_call_their_classes_otherwise_is_refused(tmp_path: Path) -> None:
+    for shard, names in enumerate((["x", "y"], ["y", "x"])):
+        some = slice(10 * shard, 10 * shard + 10)
+        labels = (np.arange(20) % 2)[some]
+        pq.write_table(table(COLOUR[some], labels, names=names), tmp_path / f"train-{shard}.parquet")
+    refuses(DataSpec(str(tmp_path)), "different names for its classes")
+
+
 @pytest.mark.parametrize(
     ("made", "names"),
     [
         (lambda: table(COLOUR), None),
+        (lambda: table(COLOUR, np.arange(20) % 2).rename_columns(["Image", "Label"]), np.arange(20) % 2),
+        (lambda: table(COLOUR, NAMES[::-1], names=["one", "two"]), NAMES[::-1]),
         (lambda: table(COLOUR, np.arange(20)), np.arange(20)),
         (lambda: table(COLOUR, 3 * np.arange(20)), 3 * np.arange(20)),
         (lambda: table(COLOUR, 2 * (np.arange(20) % 2), names=["cat", "cow", "dog", "eel"]), NAMES),

@@ -16,6 +16,7 @@ import torch
 import typer.testing
 
 import evogan
+from evogan import shipped
 from evogan.cli import app
 from evogan.errors import UserError
 from evogan.evaluation.players import TRAINING, read_players
@@ -275,3 +276,28 @@ def test_a_command_ranks_images_and_tells_classes_apart(trained: Path, tmp_path:
     assert found["auc"]["value"] == pytest.approx(pairs, abs=1e-6)
     with pytest.raises(UserError, match="has no critic"):
         evogan.load_critic(trained / "generator.safetensors")
+
+
+def test_a_single_image_is_ranked_and_how_it_was_read_is_said(trained: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "one.npz", images=np.full((1, 8, 8), 0.5, np.float32), extra=np.arange(3))
+    command = f"critic {trained} --data {tmp_path / 'one.npz'} --picture {tmp_path / 'p.png'}"
+    result = typer.testing.CliRunner().invoke(app, command.split())
+    assert result.exit_code == 0, result.output
+    assert "float32 is taken as from [0, 1]" in result.stderr and "left out: extra" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("pix2pix", {"pairs": "edges"}), ("cyclegan_unet", {"domains": "negative"}), ("srresnet", {"pairs": "low:4"})],
+)
+def test_a_critic_that_needs_more_than_an_image_is_refused_and_patches_are_averaged(
+    runs: Path, name: str, data: dict[str, str]
+) -> None:
+    small = {"filters": 4, "patch_filters": 4, "batch_size": 4}
+    asked: dict[str, Any] = {"kimg": 0.02, "samples": 20, "runs": runs, **data}
+    _, folder = evogan.train({**shipped.read_genome(name).genome, **small}, "digits", **asked)
+    if name == "srresnet":
+        assert evogan.load_critic(folder).score(torch.zeros(3, 1, 8, 8)).shape == (3,)
+        return
+    with pytest.raises(UserError, match="only those of images alone rank them"):
+        evogan.load_critic(folder)

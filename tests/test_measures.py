@@ -248,6 +248,20 @@ def test_classes_that_are_mixed_up(classes: tuple[Classes, Tensor, Tensor]) -> N
     assert few == {"gan_test_error": 0.0}
 
 
+def test_a_class_that_no_training_image_has_is_left_out(digits: Dataset) -> None:
+    """A rare one may be held out alone, in the middle or as the last."""
+    network, labels = load_features("digits"), torch.tensor(digits.labels)
+    real = extract(network, [torch.tensor(digits.images)])
+    whole = Classes.of(network, real, labels)
+    for absent in (5, 9):
+        kept = labels != absent
+        judge = Classes.of(network, real[kept], labels[kept])
+        assert judge is not None and whole is not None
+        found = judge.measure(network, real, labels)
+        assert found["gan_test_error"] == whole.measure(network, real[kept], labels[kept])["gan_test_error"]
+        assert judge.measure(network, real[~kept], labels[~kept]) == {}
+
+
 def test_classes_have_the_numbers_of_the_data(digits: Dataset, classes: tuple[Classes, Tensor, Tensor]) -> None:
     """The network calls 3, 8, 5 what these data call 0, 1, 2; and of shuffled labels it knows nothing."""
     _, real, labels = classes

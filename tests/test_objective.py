@@ -200,6 +200,11 @@ def test_whatever_can_be_called_with_a_genome_is_an_objective(objective: Any, fi
     assert takes(objective, "fidelity") == fidelity
 
 
+def test_data_beside_an_objective_are_refused(runs: Path) -> None:
+    with pytest.raises(UserError, match="data are of GANs: an objective trains none"):
+        evogan.search(SPACE, "mnist", objective=lambda genes: 1.0, workers=1)
+
+
 def test_an_objective_that_counts_as_false_is_one() -> None:
     assert search(Bowl(), evaluations=3).document["gan"] is None
 

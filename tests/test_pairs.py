@@ -40,6 +40,14 @@ def test_a_recipe_makes_sources_of_the_images() -> None:
     assert len({plain.fingerprint, low.fingerprint, edges.fingerprint}) == 3
 
 
+def test_a_recipe_comes_before_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "edges").mkdir()
+    assert "sources (edges) of 8x8" in load_dataset(DataSpec("digits", pairs="edges")).describe()
+    with pytest.raises(UserError, match="is no folder whose images could have the same names"):
+        load_dataset(DataSpec("digits", pairs="./edges"))
+
+
 def test_their_images_are_judged_as_without_them() -> None:
     paired, plain = (GANProblem(GANSettings(data="digits", pairs=pairs)) for pairs in ("edges", None))
     assert paired.features.id == plain.features.id and paired.fields.keys() - plain.fields.keys() == {"sources"}

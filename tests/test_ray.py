@@ -361,7 +361,7 @@ def test_what_a_trial_used_is_recorded_not_what_one_before_it_did() -> None:
     ("limits", "reason", "had"),
     [
         ({"time_limit": 1.5}, "no end after 1.5 s", Limits(seconds=1.5)),
-        ({"stall_limit": 1.5}, "no sign of life for 1.5 s", Limits()),
+        ({"stall_limit": 1.5}, "no sign of life for 1.5 s", Limits(stall=1.5)),
     ],
 )
 @pytest.mark.parametrize("how", ["sleeps", "holds the interpreter", "is stopped"])

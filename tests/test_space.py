@@ -175,6 +175,11 @@ def test_rounded_levels_survive_the_record(low: int, span: int, levels: int, sca
             "[genes.upsampling]\nkind='choice'\nvalues=['nearest','bilinear']",
             "'upsampling': 'fancy' is not allowed: one of nearest, bilinear",
         ),
+        (
+            "[genes.ema]\nkind='choice'\nvalues=[0.0,0.9]\nwhen={learning_rate=[0.0009]}\n"
+            "[genes.learning_rate]\nkind='float'\nlow=1e-4\nhigh=1e-2\nscale='log'\nlevels=4",
+            "'ema' never applies: 0.0009 is no level of 'learning_rate', the nearest is 0.0004",
+        ),
         ("[fixed]\nfilters=16\n[genes.filters]\nkind='int'\nlow=16\nhigh=32", "both fixed and searched"),
         ("[genes.upsampling]\nkind='choice'\nvalues=['nearest','cubic']", "'cubic' is not allowed"),
     ],

@@ -264,11 +264,11 @@ DIFFERENT: dict[str, Any] = {"key": "another", "task": Task(name="another"), "fi
 
 @given(
     offers=st.lists(st.sampled_from([5.0, 10.0, 20.0, math.inf]), max_size=6),
-    kind=st.sampled_from(["timed_out", "out_of_memory"]),
+    of=st.sampled_from([("timed_out", "seconds"), ("timed_out", "stall"), ("out_of_memory", "memory")]),
 )
-@settings(max_examples=40)
-def test_attempts_are_only_added_for_more_than_was_offered_before(offers: list[float], kind: str) -> None:
-    store, name = Store(), "seconds" if kind == "timed_out" else "memory"
+@settings(max_examples=60)
+def test_attempts_are_only_added_for_more_than_was_offered_before(offers: list[float], of: tuple[str, str]) -> None:
+    store, (kind, name) = Store(), of
     for offer in offers:
         limits = Limits(**{name: offer})
         store.record(TRIAL, Evaluation(status=kind, limits=limits), limits)  # type: ignore[arg-type]

@@ -190,6 +190,10 @@ def test_a_winner_is_held_against_its_twin_and_translates(
     last = run.best.evaluations[0].scores[-1]
     assert last["l1"] < last["l1_copy"] and last["psnr"] > last["psnr_copy"] and last["source_effect"] > 0.05
     winner, twin, source, mean = translated(run)
+    (checked,) = run.confirmations[0].evaluations
+    assert all({"l1", "validation_l1"} <= point.keys() for point in checked.scores), "a test chooses no checkpoint"
+    assert checked.kept["validation_l1"] == min(point["validation_l1"] for point in checked.scores)
+    assert checked.scores[-1]["validation_l1"] != checked.scores[-1]["l1"] and "validation_l1" not in last
     assert winner.figures["l1"][0] == pytest.approx(run.confirmations[0].mean) and twin.name.endswith("of pixels alone")
     assert source.figures.keys() == {"fid", "l1", "psnr", "ssim"} and mean.figures.keys() == {"l1", "psnr", "ssim"}
     assert not source.replicates

@@ -19,7 +19,7 @@ from evogan.engine import Broker, Judge, LocalExecutor, Loop, Store, carry_out
 from evogan.engine.history import RunHistory
 from evogan.engine.upkeep import Added, add, check, prune
 from evogan.strategies import make_strategy
-from evogan.trial import STATE, Evaluation, Limits, Trial
+from evogan.trial import IN_PLUGIN, STATE, Evaluation, Limits, Trial
 from tests import forked
 from tests.driver import DOCUMENT, SPACE, TASK
 from tests.postgres import postgres as postgres
@@ -154,6 +154,16 @@ def test_an_attempt_is_taken_in_where_it_says_more(mine: Store, tmp_path: Path) 
     assert taken(DONE) == [slow(10), slow(20), DONE]
     assert taken(replace(DONE, scores=({"value": 9.0},)), Evaluation(status="crashed")) == [slow(10), slow(20), DONE]
     assert taken(slow(30), more) == [slow(10), slow(20), DONE, more], "it has another measure"
+
+
+def test_what_was_trained_elsewhere_is_taken_in_where_only_a_plugin_crashed_here(mine: Store, tmp_path: Path) -> None:
+    crashed = Evaluation(status="crashed", provenance={IN_PLUGIN: True})
+    mine.record(TRIAL, crashed)
+    for theirs, new in ((crashed, 0), (DONE, 1)):
+        other = Store(tmp_path / theirs.status)
+        other.record(TRIAL, theirs)
+        assert add(lambda: mine, other) == Added(new, 1 - new)
+    assert mine.answers(TRIAL.identity)[-1] == DONE
 
 
 def test_a_store_by_url_is_added_too(theirs: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:

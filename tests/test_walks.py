@@ -150,6 +150,7 @@ def test_rows_are_of_a_class(tmp_path: Path) -> None:
         ("-o walk.gif -n 1", ""),
         ("--gif -o walk.png", "a file, .gif"),
         ("--sweep 1 --mix", "--sweep and --mix do not go together"),
+        ("--class-grid -n 3", "--class-grid and -n do not go together"),
         ("--class-grid --label 1", "--class-grid and --label do not go together"),
         ("--mix", "nothing to mix"),
         ("--truncation 0", "must be above 0"),

@@ -141,13 +141,21 @@ def _write(runs: Sequence[RunHistory], path: Path) -> Path:
     space = Space.from_document(runs[0].settings.space, GENES)  # the zoo knows where genes apply
     table = Table(path.stem, rows, space, facts)
     table.write(path)  # without the model's part first: whatever it may lack, the trainings are there
-    model = Surrogate(table)
-    with suppress(UserError):
-        facts["noise of log fid"] = round(float(model.noise[-1, -1] ** 0.5), 3)
-    if rows.loc[rows["status"] == "completed", "key"].nunique() >= LEAST:
-        facts["model"] = {name: round(value, 3) for name, value in model.quality().items()}
+    with suppress(UserError):  # of no such metric, or of one that may be 0, there is no model
+        facts |= _modelled(table, "fid" if "fid" in table.metrics else runs[0].judge.metric)
     table.write(path)
     return path
+
+
+def _modelled(table: Table, metric: str) -> dict[str, Any]:
+    """What the table's model knows. Errors: UserError."""
+    model = Surrogate(table, metric)
+    found: dict[str, Any] = {}
+    with suppress(UserError):
+        found[f"noise of log {metric}"] = round(float(model.noise[-1, -1] ** 0.5), 3)
+    if table.rows.loc[table.rows["status"] == "completed", "key"].nunique() >= LEAST:
+        found["model"] = {name: round(value, 3) for name, value in model.quality().items()}
+    return found
 
 
 # --- replays

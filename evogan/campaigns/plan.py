@@ -22,9 +22,9 @@ from evogan.settings import Resources, doors
 from evogan.settings.reading import ATTRIBUTES, read_table
 from evogan.settings.search import checks
 from evogan.space import Space, load_space
+from evogan.trial import BUDGETS
 
 MOST_SEEDS = 10_000
-BUDGETS = {"kimg", "iterations"}  # of a training: one of them
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
         for files in ("seed_genomes", "learn_from", "references"):
             search[files] = [_beside(path, one) for one in search[files]]
         gan = file.model_dump(include=set(_GAN.model_fields), exclude_unset=True)
-        if BUDGETS & of_data.keys():
+        if BUDGETS.keys() & of_data.keys():
             gan = {name: value for name, value in gan.items() if name not in BUDGETS}
         gan |= of_data
         if gan.get("features"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evogan.cli.common import Json, Runs, StoreURL, console, learning, print_json, say
+from evogan.cli.common import Json, Runs, StoreURL, console, learning, print_json, say, teller
 from evogan.cli.options import takes
 from evogan.cli.training import COLUMNS, output_file
 from evogan.errors import UserError, unknown
@@ -115,11 +115,13 @@ def _scored(
     import numpy as np
     import pandas as pd
 
+    from evogan.data import load_dataset
     from evogan.runs.gans import GANProblem
 
     with learning(console()) as tell:
         problem = GANProblem(GANSettings.of(data=data, **picked(GANSettings, asked)), tell=tell)
-        dataset = problem.dataset
+        dataset = load_dataset(problem.spec, tell, least=0)
+    teller(console())(dataset.describe())
     asker.check_served(dataset)
     first = len(dataset.images) if held_out else 0
     images = np.concatenate([dataset.images, dataset.held_out])[first:]

@@ -161,6 +161,7 @@ def sample(
         "--label": (class_grid or bool(text)) and label is not None,
         "--code": (class_grid or mix or bool(text)) and code is not None,
     }
+    said["-n"] = n is not None and (class_grid or sweep == OF_CODES)  # a row a class, or a category
     chosen += ["--text"] if text else []
     if len(chosen) > 1 or any(said.values()):
         both = (*chosen, *(flag for flag, on in said.items() if on))[:2]
@@ -180,7 +181,7 @@ def sample(
     if found.plane is not None and chosen:
         raise UserError(f"{chosen[0]} draws images, and this generator makes points")
     count = (1000 if found.plane is not None else 16 if gif else COLUMNS if text else 64) if n is None else n
-    rows = max(1, count // COLUMNS)
+    rows = -(-count // COLUMNS)
     if gif:
         from evogan.evaluation.grid import grid_gif
 

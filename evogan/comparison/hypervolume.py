@@ -30,15 +30,16 @@ REFERENCE = 1.1  # in every objective
 
 @dataclass(frozen=True)
 class Union:
-    """Of all `points` that the runs of a problem found, a row each; one at least."""
+    """Of all `points` that the runs of a problem found within `budget` evaluations, a row each; one at least."""
 
     points: Array
+    budget: float = math.inf
 
     @classmethod
     def of(cls, runs: Iterable[RunHistory], budget: float) -> Union | None:
         """Of what completed at full fidelity within the budget; None if nothing did."""
         found = [values for run in runs for cost, values in completed(run) if cost <= budget + 1e-9]
-        return cls(np.array(found)) if found else None
+        return cls(np.array(found), budget) if found else None
 
     @cached_property
     def front(self) -> Array:
@@ -68,12 +69,15 @@ class Union:
         return 1 - self.hypervolume(points) / self.hypervolume(self.front)
 
     def so_far(self, run: RunHistory, against: Against = "evaluations") -> pd.Series:
-        """What a run lacks, indexed by what it had cost; NaN while nothing completed. See `best_so_far`."""
+        """What a run lacks, indexed by what it had cost, up to the budget: what it finds later is in no union. NaN
+        while nothing completed. See `best_so_far`.
+        """
         curve: dict[float, float] = {}
         front, lacks = np.empty((0, len(self.low))), math.nan
         values = iter(completed(run, against))
         point = next(values, None)
-        for cost in costs(run, against):
+        within = sum(cost <= self.budget + 1e-9 for cost in costs(run, "evaluations"))
+        for cost in costs(run, against)[:within]:
             while point is not None and point[0] <= cost:
                 grown = np.vstack([front, point[1]])
                 grown = grown[moocore.is_nondominated(grown, keep_weakly=False)]

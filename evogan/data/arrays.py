@@ -36,7 +36,7 @@ Array = npt.NDArray[Any]
 # names of images and labels: to train on, and held out. Of our own, of Keras and of MedMNIST
 NAMES = (
     (("images", "labels"), ()),
-    (("x_train", "y_train"), (("x_test", "y_test"),)),
+    (("x_train", "y_train"), (("x_val", "y_val"), ("x_test", "y_test"))),
     (("train_images", "train_labels"), (("val_images", "val_labels"), ("test_images", "test_labels"))),
 )
 
@@ -229,6 +229,9 @@ def _npz(path: Path) -> Source:
         raise UserError(f"'{path}': {' and '.join(images for images, _ in parts)} are of different kinds or sizes")
     where = f"'{parts[0][0]}' in '{path}'"
     source = Source(path.stem, sum(map(len, arrays)), Arrays(where, arrays, lambda: identity(path)))
+    if left := [name for name in names if name not in wanted]:
+        known = "' or '".join((train[1], *(name for part in parts for name in part)) if labelled else (train[1],))
+        source.notes.append(f"left out: {', '.join(left)}" + ("" if labelled else f"; labels are called '{known}'"))
     if len(parts) > 1:
         source.held_out = np.arange(source.count) >= len(arrays[0])
         out = " and ".join(f"'{images}'" for images, _ in parts[1:])

@@ -18,6 +18,8 @@ from evogan.errors import UserError, unknown
 from evogan.files import check_file
 from evogan.settings.reading import ATTRIBUTES, read_table
 
+NO, YES = frozenset({"0", "-1", "no", "false"}), frozenset({"1", "yes", "true"})
+EMPTY = ("", "nan")
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*)?")
 
 
@@ -61,7 +63,7 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
             raise UserError(f"{path}: line {n} has {len(row)} columns, not {len(names)}")
         image = number.get(plain(row[file]))
         told = [row[i].strip() for i in columns]
-        empty += [f"line {n}, '{names[i]}'" for i, cell in zip(columns, told, strict=True) if not cell]
+        empty += [f"line {n}, '{names[i]}'" for i, cell in zip(columns, told, strict=True) if cell.lower() in EMPTY]
         if image is None:
             absent.append(row[file].strip())
         elif found.setdefault(image, told) != told:
@@ -76,8 +78,14 @@ def read_columns(text: str, images: Sequence[Path]) -> tuple[Path, dict[str, lis
 
 
 def _alike(cells: Iterable[str]) -> list[str]:
-    """Of one column: where a number is written in several ways, as 1 and 1.0, in the shortest."""
+    """Of one column: where a number is written in several ways, as 1 and 1.0, in the shortest; and where yes and no
+    are, as the first."""
     told = list(cells)
+    answers, low = dict[bool, str](), {cell.lower() for cell in told}
+    if low <= NO | YES and not {"0", "-1"} <= low:  # which may be two numbers
+        for cell in told:
+            answers.setdefault(cell.lower() in YES, cell)
+        return [answers[cell.lower() in YES] for cell in told]
     ways = dict[float, str]()
     for cell in sorted(set(told), key=lambda cell: (len(cell), cell)):
         if NUMBER.fullmatch(cell):

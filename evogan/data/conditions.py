@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evogan.data.attributes import read_columns
+from evogan.data.attributes import NO, YES, read_columns
 from evogan.data.builtin import DIGITS
 from evogan.data.cache import remembered
 from evogan.data.captions import ATTRIBUTES, sentences
@@ -33,7 +33,6 @@ CODES = ("words", "skip_thought", "one_hot")
 FEW, MOST_TIMES = 12_000, 8  # images, up to which each is coloured more than once, and how often at most
 COLOURED = 1  # rises when the same digits would be coloured otherwise
 MOST_VALUES = 50  # of a column
-NO, YES = frozenset({"0", "-1", "no", "false"}), frozenset({"1", "yes", "true"})
 DIGIT = list(ATTRIBUTES).index("digit")
 VALUES = np.array(list(product(*(range(len(words)) for words in ATTRIBUTES.values()))))  # (900, 5), of each sentence
 

@@ -58,13 +58,15 @@ class DataSpec:
 @dataclass(frozen=True, eq=False)
 class Plane:
     """Where points come from: networks are shown (point - centre) / scale. `modes` (K, 2): the centres of the Gaussians
-    that they are drawn from, of standard deviation `spread`, where that is known; in the points' own units.
+    that they are drawn from, of standard deviation `spread`, where that is known; in the points' own units. `given`: a
+    user's, of whatever units, so that the same networks' points are others elsewhere.
     """
 
     centre: tuple[float, float]
     scale: float
     modes: npt.NDArray[np.float64] | None = None
     spread: float | None = None
+    given: bool = False
 
     def inside(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         """Points (N, 2) -> (N, 2, 1, 1), images of one pixel, as networks are shown them."""
@@ -192,6 +194,8 @@ class Dataset:
             for split in (self.train, self.unseen):
                 sha.update(f"{stream}.{field}".encode())
                 _add(sha, split[stream][field])
+        if self.plane and self.plane.given:
+            sha.update(" ".join(f"{x:.6g}" for x in (*self.plane.centre, self.plane.scale)).encode())
         if self.language:
             sha.update(self.language.identity())
         return sha.hexdigest()[:16]

@@ -78,7 +78,9 @@ def check_all_told(
 def _columns(path: Path, lines: list[list[str]], number: dict[str, int]) -> tuple[int, int, list[list[str]]]:
     """Which column has the file, which the label, and the lines without a header, which names no image."""
     first = [cell.strip().lower() for cell in lines[0]]
-    if any(plain(cell) in number for cell in lines[0]):
+    suffixes = {PurePosixPath(name).suffix.lower() for name in number} - {""}
+    unknown_file = len(first) == 2 and PurePosixPath(first[0]).suffix in suffixes
+    if any(plain(cell) in number for cell in lines[0]) or unknown_file:
         if len(first) != 2:
             raise UserError(f"{path}: without a header there are two columns, the file and its label, not {len(first)}")
         return 0, 1, lines

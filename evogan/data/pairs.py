@@ -29,7 +29,7 @@ SOURCES = "sources"
 def check_pairs(text: str) -> None:
     """Errors: UserError for what is no recipe, no side, and no folder."""
     name = text.partition(":")[0]
-    if text in SIDES or expand(text).is_dir():
+    if text in SIDES or not are_made(text):
         return
     if "/" in text:
         raise UserError(f"pairs '{text}': no such folder")
@@ -39,8 +39,8 @@ def check_pairs(text: str) -> None:
 
 
 def are_made(text: str) -> bool:
-    """Whether the sources are made of the images."""
-    return text not in SIDES and not expand(text).is_dir()
+    """Whether the sources are made of the images. A recipe comes before a folder of its name, which is ./edges then."""
+    return text.partition(":")[0] in RECIPES or (text not in SIDES and not expand(text).is_dir())
 
 
 def paired(data: Dataset, text: str, train: Images, unseen: Images) -> Dataset:

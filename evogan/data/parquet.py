@@ -112,7 +112,8 @@ def _table(path: Path) -> _Table:
     classes = [
         name for name, about in features.items() if isinstance(about, dict) and about.get("_type") == "ClassLabel"
     ]
-    label = next((name for name in (*LABEL, *classes) if name in schema.names), None)
+    wanted = [name.lower() for name in (*LABEL, *classes)]
+    label = min((n for n in schema.names if n.lower() in wanted), key=lambda n: wanted.index(n.lower()), default=None)
     return _Table(path, rows, images[0], label, features)
 
 
@@ -152,6 +153,10 @@ def _labels(tables: Sequence[_Table]) -> tuple[Labels | None, tuple[str, ...] | 
         raise UserError(f"{where}: rows are of different lengths") from error
     labels, names = classes_of(where, np.concatenate([column(where, some) for some in values]))
     given = tables[0].features.get(name, {})
-    if isinstance(given, dict) and isinstance(given.get("names"), list) and len(given["names"]) >= len(names):
+    if any(table.features.get(name, {}) != given for table in tables):
+        raise UserError(f"{where} and the other files have different names for its classes: name one of the files")
+    numbered = all(some.dtype.kind in "iu" for some in values)
+    named = isinstance(given, dict) and isinstance(given.get("names"), list) and len(given["names"]) >= len(names)
+    if numbered and named:
         names = tuple(map(str, given["names"][: len(names)]))
     return labels, names

@@ -45,6 +45,7 @@ class _Made:
     modes: Coordinates | None = None
     spread: float | None = None
     notes: tuple[str, ...] = ()
+    given: bool = False
 
 
 def is_points(spec: DataSpec) -> bool:
@@ -104,7 +105,7 @@ def _read(path: Path) -> _Made:
     except Exception as error:  # of damaged files zip and NumPy raise whatever they stumble over
         raise UserError(f"cannot read '{path}': damaged, or no plain arrays ({shown(error)})") from error
     notes = (f"left out: {', '.join(others)}",) if others else ()
-    return _Made(check_points(array, f"'{path}'"), notes=notes)
+    return _Made(check_points(array, f"'{path}'"), notes=notes, given=True)
 
 
 def _dataset(name: str, made: _Made, train: Rows, out: Rows) -> Dataset:
@@ -114,7 +115,7 @@ def _dataset(name: str, made: _Made, train: Rows, out: Rows) -> Dataset:
         scale = float(np.sqrt(((made.points[train] - centre) ** 2).mean()))
     if not 0 < scale < np.inf:
         raise UserError(f"data set '{name}': points of a spread of {scale:g} can be shown to no network: scale them")
-    plane = Plane((float(centre[0]), float(centre[1])), scale, made.modes, made.spread)
+    plane = Plane((float(centre[0]), float(centre[1])), scale, made.modes, made.spread, made.given)
     rows = plane.inside(made.points)
     labels = (None, None) if made.labels is None else (made.labels[train], made.labels[out])
     names = None if made.labels is None else tuple(map(str, range(int(made.labels.max()) + 1)))

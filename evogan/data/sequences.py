@@ -48,7 +48,9 @@ OPERATORS, LONGEST_SUM = "+-*/", 12
 
 def is_sequences(spec: DataSpec) -> bool:
     """Whether it names one of `SEQUENCES`, or a .txt."""
-    return spec.name.split(":")[0] in SEQUENCES or expand(spec.name).suffix.lower() == ".txt"
+    return spec.name.split(":")[0] in SEQUENCES or (
+        (path := expand(spec.name)).suffix.lower() == ".txt" and not path.is_dir()
+    )
 
 
 def load_sequences(spec: DataSpec) -> Dataset:

@@ -291,9 +291,9 @@ class RunHistory:
         return searched | self._fresh(key)
 
     def best_training(self, key: str, *, whole: bool = False) -> Training | None:
-        """Of these the one with the best fitness; of those that were judged on held-out data, if any were, the one with
-        the best in validation. One whose weights are there comes before those that were pruned before the run went on.
-        `whole`: of those that left all players, if any did.
+        """Of these, at the highest fidelity, the one with the best fitness; of those that were judged on held-out data,
+        if any were, the one with the best in validation. One whose weights are there comes before those that were
+        pruned before the run went on. `whole`: of those that left all players, if any did.
         """
         completed = [
             Training(identity, evaluation, value)
@@ -306,7 +306,8 @@ class RunHistory:
         if whole:
             left = [one for one in there if (self.store.files(one.identity, one.evaluation) / PLAYERS).is_file()]
             there = left or there
-        return min(there or tested or completed, key=lambda training: training.value, default=None)
+        pool = there or tested or completed
+        return min(pool, key=lambda training: (-training.identity[2], training.value), default=None)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a proposal: number, key, status, fitness, cost, all scores where the fitness was taken, genes.

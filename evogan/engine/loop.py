@@ -69,11 +69,14 @@ class Told:
         return (self.row.key, self.row.task, fidelity, replicate)
 
     @property
+    def standing(self) -> int:
+        """The replicate that stands for all: of a failure the first that failed, else the first that completed."""
+        return next((i for i, e in enumerate(self.evaluations) if e.failed == (self.values is None)), 0)
+
+    @property
     def evaluation(self) -> Evaluation:
-        """One that stands for all: of a failure the first that failed."""
-        if self.values is None:
-            return next((e for e in self.evaluations if e.failed), self.evaluations[0])
-        return self.evaluations[0]
+        """Of the replicate that stands for all."""
+        return self.evaluations[self.standing]
 
 
 @dataclass(frozen=True)

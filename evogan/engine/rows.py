@@ -34,6 +34,7 @@ class LimitsColumn(Row):
     model_config = ConfigDict(strict=True, extra="forbid")
     seconds: float = 0.0
     memory: float = 0.0
+    stall: float = 0.0
 
 
 class ChosenBy(Row):

@@ -375,6 +375,11 @@ class Generator:
         if shape[1:] != (channels, size, size) or not shape[0]:
             raise UserError(f"images must be (N, {channels}, {size}, {size}), not {shape}")
 
+    @undisturbed()
+    def rows_of(self, labels: Tensor, seed: int = 0) -> Tensor:
+        """As `rows`, of these places (n,) among its classes or conditions."""
+        return self._sample(self._gan.prompts(len(labels), {"labels": self._told(labels)}, self._rng(seed)))
+
     def _prompt(self, n: int, seed: int, label: int | str | None, code: int | None = None) -> Prompt:
         """Without a label of the classes in turn, or of conditions at random."""
         if isinstance(self._gan, Translates):

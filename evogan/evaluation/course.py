@@ -11,7 +11,7 @@ import math
 import platform
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from evogan.evaluation.checkpoint import pack_generator
 from evogan.evaluation.clock import Clock
 from evogan.evaluation.flags import flags_of
 from evogan.evaluation.look import Look, look_early
+from evogan.evaluation.pace import iterations_within
 from evogan.evaluation.players import Players, pack_players
 from evogan.evaluation.scoring import Scoring
 from evogan.families import family_of
@@ -36,6 +37,7 @@ from evogan.training.rounds import Rounds
 from evogan.trial import (
     CHOSEN_BY,
     IN_PLUGIN,
+    PACED,
     PLAYERS,
     STATE,
     TRACEBACK,
@@ -54,8 +56,8 @@ class Phase:
     """A part of a training, from a share of the budget on: the genes do not change in it.
 
     `plan`: as if they had been these all the time, up to the end of the phase; it begins at iteration `begun`. `kimg`:
-    the budget by them. `before`: real images that were shown, beyond those that a training with these genes would have
-    been shown by then.
+    the budget by them, in thousands of rows. `before`: real images that were shown, beyond those that a training with
+    these genes would have been shown by then.
     """
 
     share: float
@@ -114,6 +116,8 @@ class Course:
             more["trained_together"] = self._together
         if self._scoring.shown.judged is not None:
             more["errors_on"] = self._scoring.shown.judged.what
+        if self._task.seconds is not None and "_phases" in vars(self):  # those that could be timed
+            more[PACED] = [phase.kimg for phase in self._phases]
         if choice != Choice():
             more[CHOSEN_BY] = {"metrics": [*choice.metrics], "score": choice.score}
         evaluation = Evaluation(
@@ -148,7 +152,7 @@ class Course:
             if device.type == "cuda" and self._together == 1:  # what one of several needs alone is not known
                 self._cost["gpu_memory"] = float(torch.cuda.max_memory_reserved(device))
         if self._trial.keeps_players:
-            facts = {"key": self._trial.key, **self._where(trainer), **_fid(record.scores[-1])}
+            facts = self._known | self._where(trainer) | _fid(record.scores[-1])
             record.files[PLAYERS] = pack_players(
                 trainer, self._phase.genome, self._task, facts | self._scoring.named(trainer.gan)
             )
@@ -249,22 +253,25 @@ class Course:
 
     def _build(self) -> Trainer:
         """In the phase that it is in."""
-        genome, task, seed = self._phase.genome, self._task, self._trial.seed
+        trainer = self._trainer(self._phase.genome, GENES.complete(self._phase.genome), self._phase.plan.total)
+        if self._origin is not None:
+            self._origin.begin(trainer, self._phase.genome)
+        return trainer
+
+    def _trainer(self, genome: Genome, genes: Mapping[str, Any], iterations: int) -> Trainer:
+        task, seed = self._task, self._trial.seed
         gan = build(genome, self._scoring.fields, seed)
         if isinstance(gan, LooksThrough):
             gan.look_through(self._scoring.scorer.features.to(self._device).maps)
-        trainer = Trainer(
+        return Trainer(
             gan,
-            GENES.complete(genome),
+            genes,
             self._scoring.shown.streams,
             seed=seed,
             device=self._device,
-            iterations=self._phase.plan.total,
+            iterations=iterations,
             precision=task.precision,
         )
-        if self._origin is not None:
-            self._origin.begin(trainer, genome)
-        return trainer
 
     @property
     def _phase(self) -> Phase:
@@ -277,12 +284,14 @@ class Course:
     @cached_property
     def _phases(self) -> list[Phase]:
         """What a share of the budget is in iterations may change with the genes: a phase begins at the share where the
-        last one ended.
+        last one ended. What was timed once holds for a training that goes on.
         """
+        timed = self._trial.earlier.provenance.get(PACED, []) if self._trial.earlier else []
         fidelity, phases = self._trial.fidelity, list[Phase]()
         parts = [(begin, genome) for begin, genome in self._trial.genome.phases if begin < fidelity]
         for (begin, genome), end in zip(parts, [*(begin for begin, _ in parts[1:]), fidelity], strict=True):
-            kimg, rows = self._kimg(genome), family_of(genome).rows_per_iteration(GENES.complete(genome))
+            kimg = timed[len(phases)] if len(phases) < len(timed) else self._kimg(genome)
+            rows = family_of(genome).rows_per_iteration(GENES.complete(genome))
             plan = Plan.of(kimg, rows, end, self._task.checkpoints)
             begun = before = 0
             if phases:
@@ -293,13 +302,18 @@ class Course:
         return phases
 
     def _kimg(self, genome: Genome) -> float:
-        """The budget, which may be said in iterations: thousands of real rows shown to the counted player."""
-        if self._task.iterations is None:
-            assert self._task.kimg is not None
-            return self._task.kimg
-        family, genes = family_of(genome), GENES.complete(genome)
-        schedule = [(player, family.steps(player, genes)) for player in (family.counted, family.sampled)]
-        rounds = Rounds(schedule, family.counted, genes).nearest(family.sampled, self._task.iterations)
+        """The budget, which may be said otherwise: thousands of real rows shown to the counted player."""
+        task, family, genes = self._task, family_of(genome), GENES.complete(genome)
+        if task.kimg is not None:
+            return task.kimg
+        if task.seconds is not None:
+            never_resting = dict.fromkeys((f"{family.counted}_pretraining", f"{family.counted}_long_steps"), 0)
+            with self._clock.scored():
+                rounds = iterations_within(task.seconds, partial(self._trainer, genome, {**genes, **never_resting}))
+        else:
+            assert task.iterations is not None
+            schedule = [(player, family.steps(player, genes)) for player in (family.counted, family.sampled)]
+            rounds = Rounds(schedule, family.counted, genes).nearest(family.sampled, task.iterations)
         return rounds * family.rows_per_iteration(genes) / 1000
 
     def _score(self, trainer: Trainer, where: Mapping[str, float]) -> None:
@@ -322,8 +336,13 @@ class Course:
                 gan,
                 self._phase.genome,
                 self._task,
-                {"key": self._trial.key, **_fid(score), **self._scoring.named(gan)},
+                self._known | _fid(score) | self._scoring.named(gan),
             )
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        """For files: whose training it is, and its budget by the genes that it has now."""
+        return {"key": self._trial.key, "replicate": self._trial.replicate, "kimg": self._phase.kimg}
 
     def _cut_back(self) -> float:
         """To the last checkpoint: it ends as a trial of that fidelity would have; which one that is."""

@@ -26,7 +26,7 @@ from evogan.genes import GENES
 from evogan.options import LARGEST_SEED, read_option
 from evogan.stable import derive_seed
 from evogan.training.feed import prepared
-from evogan.zoo.gan import Network
+from evogan.zoo.gan import Crosses, Network
 
 Scores = npt.NDArray[np.float64]  # (N,), higher is more real
 AT_ONCE = 500  # images, of a critic that looks at each alone
@@ -51,6 +51,9 @@ class Critic:
             whole = "name the players.safetensors of a training, or a run that checked its best"
             raise UserError(f"'{self.path}' has no critic: {whole}")
         self._critic, genes = network, GENES.complete(form.genome)
+        if isinstance(self._players.gan, Crosses) or genes.get("patch_sees_source", False):
+            beside = "of one domain each" if isinstance(self._players.gan, Crosses) else "beside their sources"
+            raise UserError(f"the critic of '{self.path}' judges images {beside}: only those of images alone rank them")
         self.in_batches = genes.get("critic_norm") == "batch" or genes.get("minibatch", "none") != "none"
         self._rows = self._players.gan.rows["critic"]
 
@@ -76,7 +79,8 @@ class Critic:
         `labels`: (N,), the places of their classes in `classes`; needed by a conditional one. Where it looks at whole
         batches: the mean over batches in several random orders, which `seed` decides. `progress` hears the share
         that is done.
-        Errors: UserError for another form, and for labels that are missing.
+        Of a critic of patches the mean of its scores. Errors: UserError for another form, and for labels that are
+        missing.
         """
         shown, size, channels = torch.as_tensor(images), self.facts["image_size"], self.facts["channels"]
         if shown.dim() != 4 or tuple(shown.shape[1:]) != (channels, size, size):
@@ -101,7 +105,7 @@ class Critic:
                 if isinstance(gan, PlainGAN):
                     told = gan.given(reals, told)
                 said = self._critic(self._critic.present(reals), (), *told)
-                total[own] += said.score[: len(own)].double()
+                total[own] += said.score[: len(own)].double().reshape(len(own), -1).mean(1)
         return (self._critic.sign * total / rounds).numpy()
 
     def _read_labels(self, labels: Sequence[int] | Tensor, n: int) -> Tensor:

@@ -72,7 +72,8 @@ class GANEvaluator:
 
     def alike(self, trial: Trial) -> Hashable | None:
         """Trials for which this is the same can be trained together; None: only alone."""
-        if not _goes_on_after(trial):
+        assert isinstance(trial.task, GANTask)
+        if not _goes_on_after(trial) or trial.task.seconds is not None:  # timed alone, it would not take as long
             return None
         fixed = shape(GENES.complete(trial.genome.now))
         return None if fixed is None else (digest(fixed), trial.task.key)

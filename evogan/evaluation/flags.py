@@ -43,9 +43,13 @@ FLAT = 0.1  # of the range that an estimate went through, within which it stands
 
 
 def flags_of(evaluation: Evaluation) -> tuple[str, ...]:
-    """The names of what went wrong; what learns by likelihood alone plays no game that could."""
-    if evaluation.curve and "likelihood" in evaluation.curve[-1] and "fake" not in evaluation.curve[-1]:
+    """The names of what went wrong; where nobody plays, as of what learns by likelihood alone or from labels, no game
+    could."""
+    losses = evaluation.curve[-1] if evaluation.curve else {}
+    if "likelihood" in losses and "fake" not in losses:
         return ()
+    if "supervised" in losses and "fake" not in losses:
+        return ("divergence",) if next(_divergence(evaluation), None) else ()
     return tuple(name for name, rule in RULES.items() if next(rule(evaluation), None))
 
 

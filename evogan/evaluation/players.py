@@ -181,7 +181,9 @@ def read_players(path: str | Path) -> Players:
 
 def _of_generator(path: Path, digest: str) -> Players:
     found = Generator(path)
-    form = read_form({"genome": dict(found.genome), "classes": [*found.classes], **found.facts})
+    form = read_form(
+        {"genome": dict(found.genome), "classes": [*found.classes], "tells_apart": [*found.tells_apart], **found.facts}
+    )
     sampled = family_of(form.genome).sampled
     state = State({f"network.{sampled}.{name}": tensor for name, tensor in found.weights().items()}, {})
     return Players(path, digest, form, state, False)

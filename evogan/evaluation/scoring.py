@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -80,39 +80,25 @@ class Scoring:
             )
         else:
             scores = self.scorer.score(self._samples(gan))
-        if isinstance(gan, Writes):
-            with self._precision():
-                scores |= written.judged(gan, self.dataset, _half(fresh), self.device)
-            if fresh and trainer.is_through:
-                scores |= written.swept(gan, self.scorer, lambda: self._samples(gan))
-        if (
-            LABELS in gan.prompted
-            and self.classes
-            and (GAN_TRAIN in trial.choice.metrics or (fresh and trainer.is_through))
-        ):
-            scores[GAN_TRAIN] = self._gan_train_error(gan, fresh)
+        first = trial.choice.metrics[0]
+        wanted = {*trial.choice.metrics, *([GAN_TRAIN] if fresh and trainer.is_through else [])}
+        held_out = self._held_out(gan, _half(fresh), wanted)
+        if fresh and first in held_out:  # a test chooses no checkpoint
+            held_out[VALIDATION + first] = self._held_out(gan, _half(False), {first})[first]
+        scores |= held_out
+        if isinstance(gan, Writes) and fresh and trainer.is_through:
+            scores |= written.swept(gan, self.scorer, lambda: self._samples(gan))
         if isinstance(gan, Encodes):
             scores |= self._judged_codes(gan, fresh, CODE_NN in trial.choice.metrics or trainer.is_through)
         if isinstance(gan, Crosses):
-            with self._precision():
-                scores |= domains.judged(gan, self.dataset, _half(fresh), self.device, self._at_once)
-            sources, labels = domains.sources_of(self.dataset, _half(fresh))
-            if labels is not None and (error := self.scorer.test_error(sources, labels)) is not None:
-                scores["gan_test_error_copy"] = error
             if trial.keeps_players:
                 way = partial(self._back, gan)
                 scores["back_fid"] = domains.back_fid(way, self.dataset, self.scorer, self._at_once)
                 scores["back_fid_copy"] = self._back_fid_copy
-            if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, _half(fresh))) is not None:
-                with self._precision():
-                    scores["task_error"] = classification_error(gan.adapted, *known, self.device)
-                    scores["task_error_source"] = classification_error(gan.unadapted, *known, self.device)
         elif isinstance(gan, Couples):
             with self._precision():
                 scores |= coupled.judged(gan, self._first(gan, coupled.JUDGED), self.dataset)
         elif isinstance(gan, Translates):
-            with self._precision():
-                scores |= judged_pairs(gan, self.dataset, _half(fresh), self.device, self._at_once)
             scores["fid_copy"] = self._fid_copy
         elif isinstance(gan, Climbs) and trial.keeps_players:
             scores |= level_fids(self._steps(gan), self.dataset, self.scorer)
@@ -122,6 +108,27 @@ class Scoring:
         if (normalized := trainer.normalized_loss()) is not None:
             numbers["normalized_loss"] = normalized
         return scores | numbers, layers
+
+    def _held_out(self, gan: GAN, half: slice, wanted: Container[str]) -> dict[str, float]:
+        """By one half of what is held out; what is dear where it is wanted."""
+        found: dict[str, float] = {}
+        if LABELS in gan.prompted and self.classes and GAN_TRAIN in wanted:
+            found[GAN_TRAIN] = self._gan_train_error(gan, half)
+        with self._precision():
+            if isinstance(gan, Writes):
+                found |= written.judged(gan, self.dataset, half, self.device)
+            if isinstance(gan, Crosses):
+                found |= domains.judged(gan, self.dataset, half, self.device, self._at_once)
+            elif isinstance(gan, Translates):
+                found |= judged_pairs(gan, self.dataset, half, self.device, self._at_once)
+            if isinstance(gan, Adapts) and (known := domains.targets_of(self.dataset, half)) is not None:
+                found["task_error"] = classification_error(gan.adapted, *known, self.device)
+                found["task_error_source"] = classification_error(gan.unadapted, *known, self.device)
+        if isinstance(gan, Crosses):
+            sources, labels = domains.sources_of(self.dataset, half)
+            if labels is not None and (error := self.scorer.test_error(sources, labels)) is not None:
+                found["gan_test_error_copy"] = error
+        return found
 
     def _errors(self, gan: Classifies) -> dict[str, float]:
         """On what it is judged by, and where that is held out, on what chooses the checkpoint."""
@@ -281,10 +288,9 @@ class Scoring:
         with self._precision():
             return gan.cross(images.to(self.device), gan.domains - 1, 0)
 
-    def _gan_train_error(self, gan: GAN, fresh: bool) -> float:
-        """On one half of the held-out images in a search, on the other where a winner is checked."""
+    def _gan_train_error(self, gan: GAN, half: slice) -> float:
         samples, asked = zip(*((to_bytes(images), labels.cpu()) for images, labels in self._samples(gan)), strict=True)
-        half, labels = _half(fresh), self.dataset.held_out_labels
+        labels = self.dataset.held_out_labels
         assert labels is not None
         real = torch.tensor(self.dataset.held_out[half]), torch.tensor(labels[half])
         return gan_train_error(torch.cat(samples), torch.cat(asked), *real, derive_seed(self.task.key, GAN_TRAIN))
@@ -334,6 +340,16 @@ class Scoring:
 def _half(fresh: bool) -> slice:
     """Of the held-out images: one in a search, the other where a winner is checked."""
     return slice(int(fresh), None, 2)
+
+
+def asked_for(dataset: Dataset, n: int, seed: int) -> Tensor:
+    """Of which classes, or conditions, n samples of a generator are asked for that is told these, (n,): as often as
+    they are in the data, at random places.
+    """
+    if dataset.conditions is not None:
+        return Feed(dataset.unseen, seed, torch.device("cpu")).next(n, (CONDITIONS,))[CONDITIONS]
+    assert dataset.labels is not None
+    return Feed(_evenly(dataset.labels, n), seed, torch.device("cpu")).next(n, (LABELS,))[LABELS]
 
 
 def _evenly(labels: Labels, n: int) -> Streams:

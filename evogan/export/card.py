@@ -27,7 +27,7 @@ from evogan.fitness import shipped_records
 from evogan.report import facts
 from evogan.report.page import genome_toml, train_command
 from evogan.settings import GANSettings, SearchSettings
-from evogan.trial import Evaluation, Identity
+from evogan.trial import Choice, Evaluation, Identity, budget_in_words, budget_of
 from evogan.version import __version__
 
 LISTED = 20  # classes, or conditions
@@ -144,8 +144,7 @@ def _budget(known: Known) -> str:
     task = known.task
     if not task:
         return UNKNOWN
-    of = f"{task['kimg']:g} kimg" if task.get("kimg") is not None else f"{task['iterations']} iterations"
-    return f"{of}, {task.get('precision', 'fp32')}"
+    return f"{budget_in_words(task)}, {task.get('precision', 'fp32')}"
 
 
 def _values(known: Known) -> list[float]:
@@ -180,24 +179,25 @@ def _failures(trainings: Mapping[Identity, Evaluation]) -> str:
 
 
 def _this(generator: Generator, trainings: Mapping[Identity, Evaluation]) -> tuple[Identity, Evaluation] | None:
-    """The training that it is of: that with its FID."""
-    own = generator.facts.get("fid")
-    return next(((i, e) for i, e in trainings.items() if e.kept.get("fid") == own), None)
+    """The training that it is of: its replicate's, with its FID; a file of before does not know its replicate."""
+    own, replicate = generator.facts.get("fid"), generator.facts.get("replicate")
+    if own is None and replicate is None:
+        return None
+    same = ((i, e) for i, e in trainings.items() if replicate in (None, i[3]) and e.kept.get("fid") == own)
+    return next(same, None)
 
 
 def _command(toml: str, generator: Generator, known: Known, this: tuple[Identity, Evaluation] | None) -> str:
     task, said = known.task, generator.facts
     replicate = ["--replicate", str(this[0][3])] if this and this[0][3] else []
     if known.settings is not None:
-        return train_command(known.settings, toml, *replicate)
+        return train_command(known.settings, (this and this[1].choice) or Choice(), toml, *replicate)
     words = ["evogan", "train", toml, "--data", known.data or "DATA"]
     if generator.language is not None and known.data.split(":")[0] not in SEQUENCES:
         words += ["--tokens", WORDS if generator.language.between else CHARACTERS]
     words += [] if LANGUAGE in said or PLANE in said else ["--image-size", str(said["image_size"])]
-    if task.get("iterations") is not None:
-        words += ["--iterations", str(task["iterations"])]
-    elif task.get("kimg") is not None:
-        words += ["--kimg", f"{task['kimg']:g}"]
+    if task:
+        words += [f"--{(unit := budget_of(task))}", f"{task[unit]:.12g}"]
     words += ["--samples", str(task["samples"])] if "samples" in task else []
     words += ["--labels", str(task["labels"])] if task.get("labels") else []
     words += ["--precision", task["precision"]] if task.get("precision", "fp32") != "fp32" else []

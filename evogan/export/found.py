@@ -19,7 +19,7 @@ from evogan.genome import Genome
 from evogan.report import facts
 from evogan.runs.place import Place
 from evogan.runs.run import Run
-from evogan.settings import GANSettings
+from evogan.settings import SearchSettings
 from evogan.stable import derive_seed
 from evogan.trial import PLAYERS
 
@@ -104,13 +104,13 @@ def genome_of(name: str | Path, place: Place) -> tuple[Genome, dict[str, Any]]:
     return shipped.read_genome(name, others=lambda: _runs(place)).genome, {}
 
 
-def settings_of(name: str | Path | Mapping[str, Any] | None, place: Place) -> GANSettings | None:
-    """How a run judged GANs; None for anything else that a user may name."""
+def settings_of(name: str | Path | Mapping[str, Any] | None, place: Place) -> SearchSettings | None:
+    """How a run trained and judged GANs; None for anything else that a user may name."""
     if not isinstance(name, str) or name in shipped.generators():
         return None
     path = expand(name)
     run = None if path.is_file() or any((path / kept).is_file() for kept in (PLAYERS, GENERATOR)) else _run(name, place)
-    return None if run is None else run.settings.gan
+    return None if run is None or run.settings.gan is None else run.settings
 
 
 def _runs(place: Place) -> list[str]:
@@ -144,8 +144,15 @@ def _of_file(path: Path) -> Found:
         file=path / GENERATOR if path.is_dir() else None if players.whole else path,
     )
     if "key" in known and "task" in known:
-        found = replace(found, seed=derive_seed(known["key"], known["task"], 0))
+        replicate = known.get("replicate", _replicate(path if path.is_dir() else path.parent))
+        found = replace(found, seed=derive_seed(known["key"], known["task"], replicate))
     return replace(found, kimg=known["kimg"]) if known.get("kimg") else found
+
+
+def _replicate(folder: Path) -> int:
+    """Which a store's folder is of: files of before do not say it."""
+    said = re.fullmatch(r"[0-9a-f]+-f[0-9.e-]+-r(\d+)(-.*)?", folder.resolve().name)
+    return int(said[1]) if said else 0
 
 
 def _on(known: dict[str, Any]) -> str:
@@ -158,6 +165,7 @@ def _of_run(run: Run) -> Found:
         raise UserError(f"run '{run.name}' has no genome that completed")
     _, task = run.store.tasks().get(run.facts.task, ("", {}))
     genome, (key, task_key, _, replicate) = run.best.row.genome, training.identity
+    kimg = training.evaluation.scores[-1].get("kimg", KIMG) / training.identity[2]  # of a budget that is said otherwise
     found = Found(
         f"best_of_{run.name}",
         f"The best GAN of {run.name}",
@@ -166,7 +174,7 @@ def _of_run(run: Run) -> Found:
         task.get("image_size", SIZE),
         task.get("channels", CHANNELS),
         seed=derive_seed(key, task_key, replicate),
-        kimg=task.get("kimg") or KIMG,
+        kimg=task.get("kimg") or kimg,
     )
     path = run.store.files(training.identity, training.evaluation) / GENERATOR
     return replace(found, classes=_of_file(path).classes, file=path) if path.is_file() else found

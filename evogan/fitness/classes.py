@@ -43,10 +43,15 @@ class Classes:
 
     @torch.no_grad()
     def measure(self, network: Features, fake: Tensor, labels: Tensor) -> dict[str, float]:
-        """Of features (n, d) of samples that were asked for as labels (n,).
+        """Of features (n, d) of samples that were asked for as labels (n,); those of classes that were not among the
+        training images are left out.
 
         A class of which there are fewer than two has no distance; without any there is no mean.
         """
+        seen = (labels < len(self._each)) & (self._each[labels.clamp(max=len(self._each) - 1)] >= 0)
+        fake, labels = fake[seen.to(fake.device)], labels[seen]
+        if not len(labels):
+            return {}
         logits = network.classify(fake)
         assert logits is not None
         wrong = logits.argmax(1).cpu() != self._each[labels]

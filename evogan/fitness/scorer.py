@@ -109,7 +109,7 @@ class Scorer:
         """The share of images (n, C, H, W) that the network takes for another class; None where it knows none."""
         if self._classes is None:
             return None
-        return self._classes.measure(self.features, extract(self.features, [images]), labels)["gan_test_error"]
+        return self._classes.measure(self.features, extract(self.features, [images]), labels).get("gan_test_error")
 
 
 def reference_features(dataset: Dataset, features: Features) -> tuple[Tensor, Tensor]:

@@ -80,7 +80,7 @@ def application(session: Session, title: str) -> ASGIApp:
                 body = await request.body()
             try:
                 given = json.loads(body) if len(body) <= LONGEST else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 given = None
             if not isinstance(given, dict):
                 return Response("no request of the lab\n", 400)

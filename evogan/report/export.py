@@ -149,8 +149,8 @@ def _grids(run: RunHistory) -> dict[int, Grid]:
 
 
 def grid_of(run: RunHistory, told: Told) -> Grid | None:
-    """Of replicate 0."""
-    path = run.store.files(told.identity(0), told.evaluations[0]) / "samples.png"
+    """Of the replicate that stands for all."""
+    path = run.store.files(told.identity(told.standing), told.evaluation) / "samples.png"
     return Grid(str(uuid5(NAMESPACE_URL, "/".join(path.parts[-3:]))), path) if path.is_file() else None
 
 

@@ -184,6 +184,7 @@ def learning_curves(run: RunHistory) -> Drawn | None:
     """Fitness at the score checkpoints: of the best of the search, and of the reference."""
     metric = run.judge.metric
     curves = [_curve(told.evaluation.scores, metric) for told in run.ranking[:LEARNING]]
+    curves = [curve for curve in curves if curve]
     if not curves or len(curves[0]) < 2:
         return None
     with mpl.rc_context(STYLE):

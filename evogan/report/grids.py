@@ -123,7 +123,7 @@ def generation_grids(run: RunHistory, found: Sequence[Generation]) -> Iterator[G
     """A few images of the best of each generation, of at most as many generations as a strip has room for."""
     picked = sorted({round(i * (len(found) - 1) / (MOST_GENERATIONS - 1)) for i in range(MOST_GENERATIONS)})
     for one in (found[i] for i in picked) if found else ():
-        folder = run.store.files(one.leader.identity(0), one.leader.evaluations[0])
+        folder = run.store.files(one.leader.identity(one.leader.standing), one.leader.evaluation)
         if (folder / "samples.png").is_file():
             png = corner(read_small(folder / "samples.png", LARGEST_FILE))
             note = f"{metric_name(run.judge.metric)} {short(one.best)}, #{one.leader.row.number}"

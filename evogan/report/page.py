@@ -28,7 +28,7 @@ from evogan.report.translated import columns, translated
 from evogan.report.written import METRICS, written
 from evogan.settings import GANSettings
 from evogan.shipped import AT
-from evogan.trial import Evaluation
+from evogan.trial import Choice, Evaluation, budget_of
 
 
 def write_report(run: RunHistory, folder: Path, looks: Looks | None = None) -> Path:
@@ -126,7 +126,7 @@ def render(run: RunHistory, grids: list[Grid], looks: Looks) -> str:
                 if time.seconds
             ],
             best_toml=genome_toml(f"evolved #{best.row.number} of {run.name}", best.row.genome) if best else "",
-            train_command=train_command(run.settings.gan, "best.toml") if run.settings.gan else "",
+            train_command=train_command(run.settings.gan, run.judge.choice, "best.toml") if run.settings.gan else "",
             provenance=_provenance([*searched, *checked]),
         )
     )
@@ -156,18 +156,21 @@ def _toml_key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
-def train_command(gan: GANSettings, *what: str) -> str:
-    """The protocol under which the run judged its genomes."""
+def train_command(gan: GANSettings, choice: Choice, *what: str) -> str:
+    """The protocol under which the run judged its genomes, and chose checkpoints."""
     words = ["evogan", "train", *what]
-    budget = "kimg" if gan.iterations is None else "iterations"
     named = ("data", "data_dir", "image_size", "classes", "labels", "pairs", "domains", "conditions", "tokens")
-    for option in (*named, budget, "features", "samples", "precision", "threads"):
+    for option in (*named, budget_of(vars(gan)), "features", "samples", "precision", "threads"):
         value = getattr(gan, option)
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else str(value)
             if option == "classes":
                 text = _row(value)
             words += [f"--{option.replace('_', '-')}", text]
+    if choice.metrics != Choice().metrics:
+        words += ["--fitness", ",".join(choice.metrics)]
+    if choice.score != Choice().score:
+        words += ["--score", choice.score]
     return shlex.join(words)
 
 

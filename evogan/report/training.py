@@ -14,7 +14,7 @@ from evogan.report import facts
 from evogan.report import training_figures as figures
 from evogan.report.grids import LARGEST_FILE, Grid, checkpoint_grids, code_grids, level_grids
 from evogan.report.page import environment, genome_toml
-from evogan.trial import Choice, Evaluation, GANTask
+from evogan.trial import Choice, Evaluation, GANTask, budget_in_words
 
 if TYPE_CHECKING:  # torch, where it is wanted
     from evogan.evaluation.architecture import Player
@@ -78,7 +78,7 @@ def render(training: Training) -> str:
             evaluation=evaluation,
             about=facts.about(training.genome),
             verdict=_verdict(training),
-            budget=f"{task.kimg:g} kimg" if task.iterations is None else f"{task.iterations} iterations",
+            budget=budget_in_words(vars(task)),
             figures=drawn,
             players_drawn=figures.players(evaluation),
             grids=_grids(training),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from evogan.engine import Judge, Store
@@ -15,6 +16,7 @@ from evogan.families import FAMILIES, family_of
 from evogan.files import STORE
 from evogan.files.processes import cores
 from evogan.genes import ADDED, GENES
+from evogan.genome import Gene
 from evogan.plugins import Plugins
 from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import AUTO
@@ -37,87 +39,97 @@ def check(name: str, plan: Plan) -> tuple[Judge, Strategy]:
     _check_fit(strategy, plan)
     allotted(settings)
     if plan.problem.gan is not None:
-        from evogan.fitness import (
-            METRICS,
-            OF_CAPTIONS,
-            OF_CLASSES,
-            OF_CLASSIFIERS,
-            OF_CRITICS,
-            OF_DOMAINS,
-            OF_ENCODERS,
-            OF_TRANSLATORS,
-            RETIRED,
-        )
-
-        for metric in judge.metrics:
-            if metric in RETIRED:
-                raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
-            if metric not in METRICS:
-                raise unknown("fitness", metric, METRICS)
-            if metric in OF_CLASSES | OF_CAPTIONS | OF_CRITICS:
-                _check_conditional(metric, plan)
-            if metric in OF_ENCODERS:
-                _check_encoder(metric, plan)
-            if metric in OF_CLASSIFIERS:
-                _check_family(metric, plan, "GANs with a classifier: those of {} have none")
-            if metric == "task_error":
-                _check_adapts(metric, plan)
-            if metric in OF_DOMAINS:
-                _check_family(metric, plan, "GANs that translate between domains: those of {} do not")
-            if metric in OF_TRANSLATORS:
-                _check_family(metric, plan, "GANs that make images from images: those of {} do not")
+        check_metrics(judge.metrics, partial(_subjects, plan))
     elif found := MAXIMISED.intersection(judge.metrics):
         raise UserError(f"fitness '{min(found)}' is more where it is better, and an objective is minimised: rename it")
     return judge, strategy
 
 
-def _judged(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What the run may train, in words, and the genes that are known of it."""
-    yield f"space '{plan.space.name}'", plan.space.fixed
-    yield from ((f"reference '{name}'", genome) for name, genome in plan.problem.references(plan.space))
+@dataclass(frozen=True)
+class Subject:
+    """What may be trained, in words; the genes that are known of it, and those that are free."""
+
+    what: str
+    genes: Mapping[str, Any]
+    free: Sequence[Gene] = ()
 
 
-def _check_conditional(metric: str, plan: Plan) -> None:
-    """Errors: UserError unless every GAN that the run may train is asked for classes."""
+def _subjects(plan: Plan) -> Iterator[Subject]:
+    """What the run may train."""
+    yield Subject(f"space '{plan.space.name}'", plan.space.fixed, plan.space.genes)
+    yield from (Subject(f"reference '{name}'", genome) for name, genome in plan.problem.references(plan.space))
+
+
+def check_metrics(metrics: Sequence[str], subjects: Callable[[], Iterable[Subject]]) -> None:
+    """Errors: UserError unless these are measured of every GAN of the subjects, whatever the data. Only those that are
+    not measured of all ask for the subjects, whose files may be gone where a run goes on.
+    """
+    from evogan.fitness import (
+        METRICS,
+        OF_CAPTIONS,
+        OF_CLASSES,
+        OF_CLASSIFIERS,
+        OF_CRITICS,
+        OF_DOMAINS,
+        OF_ENCODERS,
+        OF_TRANSLATORS,
+        RETIRED,
+    )
+
+    for metric in metrics:
+        if metric in RETIRED:
+            raise UserError(f"fitness '{metric}' is measured no more: '{RETIRED[metric]}' takes its place")
+        if metric not in METRICS:
+            raise unknown("fitness", metric, METRICS)
+        some = {*OF_CLASSES, *OF_CAPTIONS, *OF_CRITICS, *OF_ENCODERS, *OF_CLASSIFIERS, *OF_DOMAINS, *OF_TRANSLATORS}
+        for subject in subjects() if metric in some | {"task_error"} else ():
+            if metric in OF_CLASSES | OF_CAPTIONS | OF_CRITICS:
+                _check_conditional(metric, subject)
+            if metric in OF_ENCODERS:
+                _check_encoder(metric, subject)
+            if metric in OF_CLASSIFIERS:
+                _check_family(metric, subject, "GANs with a classifier: those of {} have none")
+            if metric == "task_error" and subject.genes.get("task") != "both":
+                raise UserError(
+                    f"fitness '{metric}' judges what learns from translations: {subject.what} must fix task = \"both\""
+                )
+            if metric in OF_DOMAINS:
+                _check_family(metric, subject, "GANs that translate between domains: those of {} do not")
+            if metric in OF_TRANSLATORS:
+                _check_family(metric, subject, "GANs that make images from images: those of {} do not")
+
+
+def _check_conditional(metric: str, subject: Subject) -> None:
+    """Errors: UserError unless its GANs are asked for classes."""
     from evogan.fitness import OF_CAPTIONS
 
-    asked = "captions" if metric in OF_CAPTIONS else "classes"
-    for what, genes in _judged(plan):
-        if genes.get("condition", "none") == "none" and metric not in family_of(genes).measures:
-            raise UserError(
-                f"fitness '{metric}' judges GANs that are asked for {asked}: {what} must fix condition = \"labels\""
-            )
+    asked, genes = "captions" if metric in OF_CAPTIONS else "classes", subject.genes
+    if genes.get("condition", "none") == "none" and metric not in family_of(genes).measures:
+        raise UserError(
+            f"fitness '{metric}' judges GANs that are asked for {asked}: {subject.what} must fix condition = \"labels\""
+        )
 
 
-def _check_adapts(metric: str, plan: Plan) -> None:
-    """Errors: UserError unless every GAN that the run may train learns classes from translations."""
-    for what, genes in _judged(plan):
-        if genes.get("task") != "both":
-            raise UserError(f"fitness '{metric}' judges what learns from translations: {what} must fix task = \"both\"")
+def _check_family(metric: str, subject: Subject, why: str) -> None:
+    """Errors: UserError unless its GANs are judged by it, as their family says."""
+    freed = [gene.values for gene in subject.free if gene.name == "family"]
+    for name in freed[0] if freed else (family_of(subject.genes).name,):
+        if metric not in FAMILIES[str(name)].measures:
+            raise UserError(f"fitness '{metric}' judges {why.format(subject.what)}")
 
 
-def _check_family(metric: str, plan: Plan, why: str) -> None:
-    """Errors: UserError unless every GAN that the run may train is judged by it, as its family says."""
-    for what, genes in _judged(plan):
-        freed = [gene.values for gene in plan.space.genes if gene.name == "family" and genes is plan.space.fixed]
-        for name in freed[0] if freed else (family_of(genes).name,):
-            if metric not in FAMILIES[str(name)].measures:
-                raise UserError(f"fitness '{metric}' judges {why.format(what)}")
-
-
-def _check_encoder(metric: str, plan: Plan) -> None:
-    """Errors: UserError unless every GAN that the run may train has an encoder, and a category where one is judged."""
+def _check_encoder(metric: str, subject: Subject) -> None:
+    """Errors: UserError unless its GANs have an encoder, and a category where one is judged."""
     from evogan.fitness.measures import OF_CATEGORIES
 
-    searched = [{gene.name: value} for gene in plan.space.genes for value in gene.values or (gene.low, gene.high)]
-    for what, genes in _judged(plan):
-        for change in ({}, *(searched if genes is plan.space.fixed else ())):
-            genome = {**genes, **change}
-            code = family_of(genome).code(GENES.complete(genome))
-            if not code:
-                raise UserError(f"fitness '{metric}' judges GANs with an encoder: not every GAN of {what} has one")
-            if metric in OF_CATEGORIES and "category" not in code:
-                raise UserError(f"fitness '{metric}' judges codes with a category: not every GAN of {what} has one")
+    searched = [{gene.name: value} for gene in subject.free for value in gene.values or (gene.low, gene.high)]
+    for change in ({}, *searched):
+        genome = {**subject.genes, **change}
+        code, what = family_of(genome).code(GENES.complete(genome)), subject.what
+        if not code:
+            raise UserError(f"fitness '{metric}' judges GANs with an encoder: not every GAN of {what} has one")
+        if metric in OF_CATEGORIES and "category" not in code:
+            raise UserError(f"fitness '{metric}' judges codes with a category: not every GAN of {what} has one")
 
 
 def check_name(name: str) -> None:

@@ -160,6 +160,7 @@ class GANProblem:
             channels=dataset.channels,
             kimg=gan.kimg,
             iterations=gan.iterations,
+            seconds=gan.seconds,
             features=features.id,
             samples=gan.samples,
             precision=gan.precision,

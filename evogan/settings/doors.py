@@ -13,6 +13,7 @@ from evogan.settings.gan import GANSettings
 from evogan.settings.output import Output
 from evogan.settings.resources import Resources
 from evogan.settings.search import MAY_CHANGE, SearchSettings
+from evogan.trial import BUDGETS
 
 
 def _of(declared: type, but: Container[str] = (), only: Container[str] | None = None) -> list[Option]:
@@ -37,13 +38,12 @@ RESUME = [
 OF_DATA = [one.name for one in options_of(GANSettings).values() if one.group in ("data", "judging")]
 TRAIN = [  # what is not said of the data may be known of a run
     *(unsaid(one) if one.name in OF_DATA else one for one in _of(GANSettings)),
+    *map(unsaid, _of(SearchSettings, only=("fitness", "score"))),
     *_of(Output, only=PLACE),
     *_of(Extensions),
 ]
 EVALUATE = [
-    one
-    for one in TRAIN
-    if one.name not in ("labels", "pairs", "domains", "kimg", "iterations", "precision", "threads", "device")
+    one for one in TRAIN if one.name not in ("labels", "pairs", "domains", *BUDGETS, "precision", "threads", "device")
 ]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
 FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from evogan.errors import UserError, unknown
 from evogan.options import check_options, option
 from evogan.settings.reading import read_classes
-from evogan.trial import IMAGE_SIZES
+from evogan.trial import BUDGETS, IMAGE_SIZES, budget_in_words
 
 KIMG = 20.0  # the budget of a training, if nothing is said
 AUTO = "auto"
@@ -19,10 +19,10 @@ AUTO = "auto"
 class GANSettings:
     """How a genome is judged as a GAN: the data set, the budget and the protocol of scoring.
 
-    Of `kimg` and `iterations` one is given, or neither. `features`: "auto" takes those that suit the data, and learns
-    them where none are known; None, as in runs that are recorded so: shipped ones, or else Inception's. `classes`:
-    those to keep, by name (`of` takes numbers for names, too); an int, as in runs that are recorded so, is the label
-    itself.
+    Of `kimg`, `iterations` and `seconds` one is given, or none. `features`: "auto" takes those that suit the data, and
+    learns them where none are known; None, as in runs that are recorded so: shipped ones, or else Inception's.
+    `classes`: those to keep, by name (`of` takes numbers for names, too); an int, as in runs that are recorded so, is
+    the label itself.
     Errors: UserError for a keyword or value that makes no sense.
     """
 
@@ -85,6 +85,13 @@ class GANSettings:
     iterations: int | None = option(
         None, low=1, high=10**9, group="budget", help="In place of --kimg: updates of the generator."
     )
+    seconds: float | None = option(
+        None,
+        above=0,
+        high=1e9,
+        group="budget",
+        help="In place of --kimg: seconds, scores aside; what fits is timed first (not repeatable).",
+    )
     features: str | None = option(
         AUTO,
         group="judging",
@@ -97,8 +104,9 @@ class GANSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.kimg is not None and self.iterations is not None:
-            raise UserError("kimg and iterations are both given: a training has one budget")
+        given = [unit for unit in BUDGETS if getattr(self, unit) is not None]
+        if len(given) > 1:
+            raise UserError(f"{' and '.join(given[:2])} are both given: a training has one budget")
         if self.pairs is not None and self.domains is not None:
             raise UserError("pairs and domains are both given: images have one or the other")
         if self.labels is not None and self.domains is not None:
@@ -107,13 +115,13 @@ class GANSettings:
             for name in ("pairs", "domains", "labels"):
                 if getattr(self, name) is not None:
                     raise UserError(f"conditions and {name} are both given: images have one or the other")
-        if self.iterations is None and self.kimg is None:
+        if not given:
             object.__setattr__(self, "kimg", KIMG)
 
     @property
     def budget(self) -> str:
         """Of a training, in words."""
-        return f"{self.kimg:g} kimg" if self.iterations is None else f"{self.iterations} iterations"
+        return budget_in_words(vars(self))
 
     @classmethod
     def of(cls, **given: Any) -> Self:

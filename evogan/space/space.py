@@ -147,6 +147,13 @@ class Space:
                 circle = ", ".join(name for name in by_name if name not in order)
                 raise UserError(f"conditions go round in a circle: {circle}")
             order.update((name, by_name[name]) for name in ready)
+        for name, when in self.conditions.items():
+            for parent, options in when.items():
+                if not (gene := by_name[parent]).among(options):
+                    near = gene.grid[gene.nearest(options[0])]
+                    raise UserError(
+                        f"gene '{name}' never applies: {options[0]} is no level of '{parent}', the nearest is {near:g}"
+                    )
         return tuple(order.values())
 
     def without(self, values: Mapping[str, Sequence[Value]], why: str) -> Space:

@@ -43,9 +43,9 @@ def diagnose(trainer: Trainer, held_out: Arrays | Streams, seed: int) -> tuple[N
         for player in trainer.gan.players:
             gradient, players[player] = _stepped(trainer, player, seen, rng)
             numbers[f"{player}_gradient"] = gradient
-            numbers[f"{player}_reach"] = trainer.steps(player) * max(
-                layer["step"] for layer in players[player].values()
-            )
+            if players[player]:  # a network may be of other layers than those that are looked at
+                steps = [layer["step"] for layer in players[player].values()]
+                numbers[f"{player}_reach"] = trainer.steps(player) * max(steps)
         unseen = at_random(on_device(held_out, trainer.device), rng)
         numbers |= trainer.gan.diagnose(seen, unseen, rng)
     return numbers, players

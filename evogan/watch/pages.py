@@ -90,7 +90,7 @@ def line(run: WatchedRun, status: Status | None) -> Line:
         failed=max(run.account.failed.total(), status.counts["failed"] if status else 0),
         metric=metric_name(metric),
         best=best,
-        grid=None if leader is None else leader.told.evaluations[0].id,
+        grid=None if leader is None else leader.told.evaluation.id,
     )
 
 
@@ -287,14 +287,14 @@ class TileShown:
             note=", ".join(note),
             flags=tuple(named(flag) for flag in evaluation.flags),
             failed=failed,
-            grid=told.evaluations[0].id if has_grid(run, told) else None,
+            grid=told.evaluation.id if has_grid(run, told) else None,
             best=leader is not None and leader.told.row.key == told.row.key,
             href=address(run, tile.number),
         )
 
 
 def has_grid(run: RunHistory, told: Told) -> bool:
-    return (run.store.files(told.identity(0), told.evaluations[0]) / "samples.png").is_file()
+    return (run.store.files(told.identity(told.standing), told.evaluation) / "samples.png").is_file()
 
 
 def address(run: RunHistory, number: int) -> str:
@@ -337,11 +337,12 @@ class GenomePage:
     @property
     def evaluation(self) -> Evaluation | None:
         """That which stands for all."""
-        return self.evaluations[0] if self.evaluations else None
+        return self.evaluations[self.told.standing] if self.told and self.evaluations else None
 
     @property
     def folder(self) -> Path | None:
-        return self.run.store.files(self.told.identity(0), self.told.evaluations[0]) if self.told else None
+        told = self.told
+        return self.run.store.files(told.identity(told.standing), told.evaluation) if told else None
 
     @property
     def figure(self) -> str:
@@ -354,7 +355,7 @@ class GenomePage:
 
     @property
     def grid(self) -> int | None:
-        return self.told.evaluations[0].id if self.told and has_grid(self.run, self.told) else None
+        return self.told.evaluation.id if self.told and has_grid(self.run, self.told) else None
 
     @property
     def strip(self) -> list[Still]:
@@ -386,13 +387,15 @@ class GenomePage:
     @property
     def commands(self) -> list[tuple[str, str]]:
         """What to paste: to train it again, and on from its weights."""
-        gan, folder = self.run.settings.gan, self.folder
+        gan, folder, choice = self.run.settings.gan, self.folder, self.run.judge.choice
         if gan is None or self.run.facts.table:
             return []
-        found = [("Train it anew, from its genes saved as genome.toml", train_command(gan, "genome.toml"))]
+        found = [("Train it anew, from its genes saved as genome.toml", train_command(gan, choice, "genome.toml"))]
         for name in (PLAYERS, "generator.safetensors"):
             if folder is not None and (folder / name).is_file():
-                found.insert(0, ("Train it on, from its weights", train_command(gan, "--from", str(folder / name))))
+                found.insert(
+                    0, ("Train it on, from its weights", train_command(gan, choice, "--from", str(folder / name)))
+                )
                 break
         return found
 

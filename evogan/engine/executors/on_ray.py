@@ -55,7 +55,8 @@ class RayExecutor:
         self._workers.start()
         while not self._workers.settled:
             self._advance(1.0)
-        return Limits(self._time_limit, max(device.memory for device in self._workers.devices.values()))
+        memory = max(device.memory for device in self._workers.devices.values())
+        return Limits(self._time_limit, memory, self._stall_limit)
 
     def submit(self, trial: Trial) -> None:
         self._workers.start()
@@ -235,8 +236,12 @@ class RayExecutor:
     def _time_limit(self) -> float:
         return self._resources.time_limit or math.inf
 
+    @property
+    def _stall_limit(self) -> float:
+        return self._resources.stall_limit or math.inf
+
     def _deadline(self, job: Job) -> float:
-        return min(job.began + self._time_limit, job.sign + (self._resources.stall_limit or math.inf))
+        return min(job.began + self._time_limit, job.sign + self._stall_limit)
 
     def _set_deadline(self, worker: RayWorker, job: Job) -> None:
         deadline = self._deadline(job)
@@ -260,11 +265,10 @@ class RayExecutor:
                 self._set_deadline(worker, job)
                 continue
             seconds = monotonic() - job.began
-            reason = f"no end after {self._time_limit:g} s"
+            reason, limits = f"no end after {self._time_limit:g} s", Limits(seconds=self._time_limit)
             if seconds < self._time_limit:
-                reason = f"no sign of life for {self._resources.stall_limit:g} s"
+                reason, limits = f"no sign of life for {self._stall_limit:g} s", Limits(stall=self._stall_limit)
             self._remove(worker)
-            limits = Limits(seconds=self._time_limit)
             self._finish(job, Evaluation(status="timed_out", reason=reason, cost={"seconds": seconds}, limits=limits))
             self._workers.refresh()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from evogan.engine.store import Store
 from evogan.engine.upkeep.files import fault
 from evogan.errors import UserError
-from evogan.trial import Evaluation, Identity
+from evogan.trial import IN_PLUGIN, Evaluation, Identity
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def _files(store: Store, identity: Identity, evaluation: Evaluation) -> list[Pat
 
 def _tells_all(known: Evaluation, other: Evaluation) -> bool:
     """Whether what is known of a trial makes another attempt at it superfluous."""
+    if IN_PLUGIN in known.provenance:  # it answers nobody
+        return IN_PLUGIN in other.provenance
     if known.limit_bound:
         return known.status == other.status and known.answers(other.limits)
     if known.failed or other.failed:
