@@ -33,7 +33,7 @@ class Shown(NamedTuple):
     """`streams` lie on the device; `unseen` are the same of what no training sees. `judged`: where labels are few."""
 
     streams: Streams
-    unseen: Arrays | Streams
+    unseen: Arrays
     judged: Judged | None = None
 
 
