@@ -1,6 +1,7 @@
 """Evolved for a clock, against published GANs at their best that have as many seconds.
 
-    python benchmarks/on_the_clock.py search fashion_mnist     `auto` in `modern`, 32 trainings of SECONDS (60) each
+    python benchmarks/on_the_clock.py search fashion_mnist     `auto` in `modern`, EVALUATIONS (20) trainings of SECONDS
+                                                               (60) each
     python benchmarks/on_the_clock.py train fashion_mnist      N (5) fresh trainings of SECONDS of the winner, of those
                                                                that `at_their_best.py` found there, and of what it
                                                                tuned; they take turns
@@ -22,24 +23,24 @@ from typing import Any
 
 from _fresh import FRESH, fresh
 from _record import machine, record
-from at_their_best import DATA, EVALUATIONS, REPLICATES, ROOT, RUNS, SEARCHING, TRAINING, narrow, picture, subjects
+from at_their_best import DATA, REPLICATES, ROOT, RUNS, SEARCHING, TRAINING, narrow, picture, subjects
 
 import evogan
 from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
 from evogan.genome import Genome
 
-SECONDS = float(os.environ.get("SECONDS", "60"))
+SECONDS, EVALUATIONS = float(os.environ.get("SECONDS", "60")), int(os.environ.get("EVALUATIONS", "20"))
 CLOCK = {"kimg": None, "seconds": SECONDS}
 OURS = "evolved for the clock"
 
 
 def search(data: str) -> None:
-    evogan.search(narrow(), DATA[data], name=name(data), evaluations=EVALUATIONS[data], **SEARCHING | CLOCK)
+    evogan.search(narrow(), DATA[data], name=name(data), evaluations=EVALUATIONS, **SEARCHING | CLOCK)
 
 
 def name(data: str) -> str:
-    return f"{data}-{SECONDS:g}s-{EVALUATIONS[data]}"
+    return f"{data}-{SECONDS:g}s-{EVALUATIONS}"
 
 
 def trained(data: str) -> dict[str, Genome]:
