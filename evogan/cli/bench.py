@@ -92,7 +92,7 @@ def list_tables(as_json: Json = False) -> None:
     from evogan import shipped
     from evogan.runs.table import ROOM, Table
 
-    found = [Table.read(name) for name in shipped.names(ROOM)]
+    found = [Table.described(name) for name in shipped.names(ROOM)]
     if as_json:
         print_json([{"name": table.name, **table.facts} for table in found])
         return

@@ -246,11 +246,14 @@ class Space:
         given = {name: plain(value) for name, value in genome.items()}
         if self.table is not None:
             given = self.table.complete(given)
-        settled = self.fixed if self.table is None else {g.name: g.default for g in self.table.values()} | self.fixed
         mine = {gene.name: gene for gene in self.genes}
         for name, value in given.items():
-            if name not in mine and not (name in settled and same(settled[name], value)):
-                where = f"it is {settled[name]} there" if name in settled else "the space does not have it"
+            if name in mine:
+                continue
+            default = self.table[name].default if self.table is not None and name in self.table else None
+            settled = self.fixed.get(name, default)
+            if settled is None or not same(settled, value):
+                where = "the space does not have it" if settled is None else f"it is {settled} there"
                 raise UserError(f"gene '{name}' = {value} lies outside space '{self.name}': {where}")
         values: dict[str, Value] = {}
         for name, gene in mine.items():
