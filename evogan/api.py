@@ -76,7 +76,8 @@ def search(
     are kept only where `runs` is named, and `task` says what is measured: results are remembered under that name, so
     give another one when the objective changes. Its fitness is `value` if not said, and winners are not checked.
     resources: several of the options below at once (memory in bytes). listener: hears what happens.
-    The outcome depends on (seed, window), never on `workers`. A run that exists under `name` goes on.
+    The outcome depends on (seed, window), never on `workers`, but with a budget in `seconds`. A run that exists under
+    `name` goes on.
     Errors: UserError for whatever does not exist or does not fit.
     """
     plugins = _plugins(asked).check()
@@ -232,11 +233,10 @@ def train(
     family_of(read).check_used(problem.kinds)
     check(read, problem.fields)
     task, evaluate = problem.prepare()
-    if choice := _choice(asked, run):
+    choice = _choice(asked, run, read, problem)
+    if run is not None or asked.get("fitness"):
         check_metrics(choice.metrics, lambda: [Subject("this genome", read)])
         evaluate.check_measured(choice.metrics)
-    elif problem.dataset.language and problem.natural:
-        choice = Choice((problem.natural,))
     if players is not None:
         task = replace(task, origin=players.digest)
         say(players.describe(problem.dataset))
@@ -244,7 +244,7 @@ def train(
         say(line)
     kept = place.open()
     kept.database.on_wait = lambda reason: say(f"waiting: {reason}")
-    trial = Trial(read, GENES.key(read), task, 1.0, replicate, choice=choice or Choice(), whole=True)
+    trial = Trial(read, GENES.key(read), task, 1.0, replicate, choice=choice, whole=True)
     live = kept.files(trial.identity) / "live.png"
 
     def watched(trial: Trial) -> Evaluation:
@@ -331,12 +331,12 @@ def evaluate(
     say(problem.judged_by)
     scorer = scorer_of(dataset, problem.features, samples)
     known = dataset.class_names if dataset.conditions is None else dataset.conditions.names
-    if found.classes and found.classes == known:
-        labels = asked_for(dataset, samples, derive_seed(seed, "asked for"))
-        pairs = zip(found.rows_of(labels, seed).split(500), labels.split(500), strict=True)
-        return scorer.score(pairs) | found.judge_codes(dataset, seed)
-    made = found.rows(samples, seed)
+    told = bool(found.classes) and found.classes == known
+    labels = asked_for(dataset, samples, derive_seed(seed, "asked for")) if told else None
+    made = found.rows(samples, seed) if labels is None else found.rows_of(labels, seed)
     images = (torch.from_numpy(dataset.plane.inside(made.numpy())) if dataset.plane else made).split(500)
+    if labels is not None:
+        return scorer.score(zip(images, labels.split(500), strict=True)) | found.judge_codes(dataset, seed)
     return scorer.score(images) | found.judge_codes(dataset, seed) | found.judge_written(dataset)
 
 
@@ -571,14 +571,13 @@ def _judging(data: Data | None, asked: Mapping[str, Any], run: SearchSettings | 
     return replace(GANSettings.of(**said), **known)
 
 
-def _choice(asked: Mapping[str, Any], run: SearchSettings | None) -> Choice | None:
-    """By what a checkpoint is chosen, if it is said, or as in the run."""
-    fitness, score = asked.get("fitness"), asked.get("score")
-    if run is not None:
-        fitness, score = fitness or run.fitness, score or run.score
-    if fitness in (None, AUTO) and score is None:
-        return None
-    return Judge.of(Choice().metrics[0] if fitness in (None, AUTO) else fitness, score or Choice().score).choice
+def _choice(asked: Mapping[str, Any], run: SearchSettings | None, genome: Genome, problem: GANProblem) -> Choice:
+    """By what a checkpoint is chosen: as is said, or as in the run; else by FID, or of sequences by what suits them."""
+    fitness, score = asked.get("fitness") or (run and run.fitness), asked.get("score") or (run and run.score)
+    if fitness == AUTO:
+        fitness = problem.natural or family_of(genome).measures[0]
+    own = problem.natural if problem.dataset.language and problem.natural else Choice().metrics[0]
+    return Judge.of(fitness or own, score or Choice().score).choice
 
 
 def _filed(data: Data, asked: Mapping[str, Any]) -> str | Path:

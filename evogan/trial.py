@@ -30,6 +30,7 @@ IN_PLUGIN = "in_plugin"  # in a provenance: it crashed in a plugin's code, which
 CHOSEN_BY = "chosen_by"  # in a provenance: by which metrics, and at which score, the weights were chosen, if not by FID
 EARLY_FID = "early_fid"  # in what is reported before the first checkpoint: of few samples, to be compared with no other
 PLAYERS = "players.safetensors"  # the file with all players as they were at the end of a training
+STALLED = "no sign of life"  # how the reason of a trial begins that stalled
 TRACEBACK = "traceback.txt"  # the file of an evaluation that crashed
 CHECKPOINTS = (0.25, 0.5, 0.75, 1.0)
 IMAGE_SIZES = (4, 1024)  # pixels a side, from and to
@@ -237,6 +238,8 @@ class Evaluation:
         if IN_PLUGIN in self.provenance:
             return False
         if self.status == "timed_out":
+            if self.limits.stall == math.inf and self.reason.startswith(STALLED):  # recorded before that was known
+                return False
             return offer.seconds <= self.limits.seconds and offer.stall <= self.limits.stall
         if self.status == "out_of_memory":
             return offer.memory <= self.limits.memory

@@ -23,7 +23,7 @@ from evogan.fitness import Scorer
 from evogan.genes import GENES
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
-from evogan.trial import FRESH, STATE, Choice, Evaluation, GANTask, Stopped, Task, Trial
+from evogan.trial import STATE, Choice, Evaluation, GANTask, Stopped, Task, Trial
 
 SMALL = {"filters": 4, "batch_size": 16, "critic_steps": 2, "latent": 4}
 SPACE = Space("small", [Gene(name="learning_rate", kind="float", low=1e-4, high=1e-3, levels=4)], fixed=SMALL)
@@ -302,20 +302,3 @@ def test_a_single_training_may_be_judged_otherwise_and_as_a_run_was(tmp_path: Pa
     for fitness, said in (("psnr", "judges GANs that make images from images"), ("kdi", "unknown fitness 'kdi'")):
         with pytest.raises(UserError, match=said):
             train(genes, "digits", fitness=fitness, **asked)
-
-
-def test_what_a_critic_knows_of_labels_is_judged_on_the_halves_too(
-    digits: tuple[GANTask, GANEvaluator], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of what is held out, one in a search, the other where winners are checked; beside FID all of it is looked at."""
-    task, evaluate = digits
-    seen: list[int] = []
-
-    def diagnose(trainer: Any, unseen: Any, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        seen.append(int(unseen["images"]["images"].sum(dtype=int)))
-        return {"label_told": 0.5}, {}
-
-    monkeypatch.setattr("evogan.evaluation.scoring.diagnose", diagnose)
-    for choice, replicate in ((FID, 0), (Choice(("label_told",)), 0), (Choice(("label_told",)), FRESH)):
-        evaluate(trial(replace(task, checkpoints=(1.0,)), choice=choice, replicate=replicate))
-    assert seen[0] == seen[1] + seen[2] and seen[1] != seen[2]

@@ -334,6 +334,11 @@ def test_parquet_whose_files_call_their_classes_otherwise_is_refused(tmp_path: P
         labels = (np.arange(20) % 2)[some]
         pq.write_table(table(COLOUR[some], labels, names=names), tmp_path / f"train-{shard}.parquet")
     refuses(DataSpec(str(tmp_path)), "different names for its classes")
+    pq.write_table(table(COLOUR[10:], labels), tmp_path / "train-1.parquet")  # which says nothing of names
+    assert load(tmp_path).class_names == ("x", "y")
+    noted = table(COLOUR, np.arange(20) % 2).append_column("Label", pa.array([f"text {i}" for i in range(20)]))
+    pq.write_table(noted.select(["image", "Label", "label"]), tmp_path / "noted.parquet")
+    assert load(tmp_path / "noted.parquet").class_names == ("0", "1"), "the very name comes first"
 
 
 @pytest.mark.parametrize(

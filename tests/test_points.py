@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,14 +174,25 @@ def test_a_users_points_come_back_in_their_own_units(tmp_path: Path) -> None:
         api.evaluate(folder / "generator.safetensors", "digits", samples=100, runs=tmp_path)
 
 
+def test_a_conditional_generator_of_points_is_evaluated(tmp_path: Path) -> None:
+    genome = {**read_genome("points_gan").genome, "condition": "labels"}
+    asked: dict[str, Any] = {"samples": 200, "runs": tmp_path}
+    evaluation, folder = evogan.train(genome, "ring", iterations=20, score="last", **asked)
+    found = evogan.evaluate(folder, "ring", **asked)
+    assert found["w1"] == pytest.approx(evaluation.scores[-1]["w1"], rel=0.2)
+    with pytest.raises(UserError, match="unknown keyword 'fitness'"):
+        evogan.evaluate(folder, "ring", fitness="w1", **asked)
+
+
 def test_the_same_points_in_other_units_are_other_data(tmp_path: Path) -> None:
     """Networks are shown the same numbers, but what they make is of the units that their file knows."""
     points = RNG.normal(size=(200, 2))
     found = set()
-    for name, these in {"one": points, "same": points, "mm": points * 1024, "moved": points + 128}.items():
+    units = {"one": points, "same": points, "mm": points * 1024, "moved": points + 128, "far": points + 2**22}
+    for name, these in {**units, "a little further": points + 2**22 + 1}.items():
         np.save(tmp_path / f"{name}.npy", these)
         found.add(load_dataset(DataSpec(str(tmp_path / f"{name}.npy"))).fingerprint)
-    assert len(found) == 3
+    assert len(found) == 5
     for name in POINTS:
         ours = load_dataset(DataSpec(name))
         assert ours.fingerprint == replace(ours, plane=None).fingerprint, "keys of before stay valid"

@@ -276,6 +276,12 @@ def test_attempts_are_only_added_for_more_than_was_offered_before(offers: list[f
     assert known == sorted(set(known)) and max(known, default=None) == max(offers, default=None)
 
 
+def test_a_stall_that_was_recorded_without_its_limit_is_tried_again() -> None:
+    stalled = Evaluation(status="timed_out", reason="no sign of life for 60 s")
+    assert not stalled.answers(Limits()) and not stalled.answers(Limits(stall=10.0))
+    assert replace(stalled, limits=Limits(stall=60.0)).answers(Limits(stall=60.0))
+
+
 # --- opening
 
 

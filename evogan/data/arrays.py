@@ -36,7 +36,7 @@ Array = npt.NDArray[Any]
 # names of images and labels: to train on, and held out. Of our own, of Keras and of MedMNIST
 NAMES = (
     (("images", "labels"), ()),
-    (("x_train", "y_train"), (("x_val", "y_val"), ("x_test", "y_test"))),
+    (("x_train", "y_train"), (("x_test", "y_test"),)),
     (("train_images", "train_labels"), (("val_images", "val_labels"), ("test_images", "test_labels"))),
 )
 

@@ -195,7 +195,8 @@ class Dataset:
                 sha.update(f"{stream}.{field}".encode())
                 _add(sha, split[stream][field])
         if self.plane and self.plane.given:
-            sha.update(" ".join(f"{x:.6g}" for x in (*self.plane.centre, self.plane.scale)).encode())
+            scale, centre = self.plane.scale, self.plane.centre
+            sha.update(" ".join([f"{scale:.6g}", *(f"{x / scale:.2f}" for x in centre)]).encode())
         if self.language:
             sha.update(self.language.identity())
         return sha.hexdigest()[:16]

@@ -113,7 +113,8 @@ def _table(path: Path) -> _Table:
         name for name, about in features.items() if isinstance(about, dict) and about.get("_type") == "ClassLabel"
     ]
     wanted = [name.lower() for name in (*LABEL, *classes)]
-    label = min((n for n in schema.names if n.lower() in wanted), key=lambda n: wanted.index(n.lower()), default=None)
+    there = [name for name in schema.names if name.lower() in wanted]
+    label = min(there, key=lambda n: (n not in (*LABEL, *classes), wanted.index(n.lower())), default=None)
     return _Table(path, rows, images[0], label, features)
 
 
@@ -152,11 +153,10 @@ def _labels(tables: Sequence[_Table]) -> tuple[Labels | None, tuple[str, ...] | 
     except ValueError as error:
         raise UserError(f"{where}: rows are of different lengths") from error
     labels, names = classes_of(where, np.concatenate([column(where, some) for some in values]))
-    given = tables[0].features.get(name, {})
-    if any(table.features.get(name, {}) != given for table in tables):
+    abouts = [table.features.get(name) for table in tables]
+    given = [about["names"] for about in abouts if isinstance(about, dict) and isinstance(about.get("names"), list)]
+    if any(one != given[0] for one in given):
         raise UserError(f"{where} and the other files have different names for its classes: name one of the files")
-    numbered = all(some.dtype.kind in "iu" for some in values)
-    named = isinstance(given, dict) and isinstance(given.get("names"), list) and len(given["names"]) >= len(names)
-    if numbered and named:
-        names = tuple(map(str, given["names"][: len(names)]))
+    if given and len(given[0]) >= len(names) and all(some.dtype.kind in "iu" for some in values):
+        names = tuple(map(str, given[0][: len(names)]))
     return labels, names

@@ -38,13 +38,13 @@ from evogan.evaluation.shown import Shown
 from evogan.evaluation.translations import SOURCES, beside, copied_fid, to_bytes
 from evogan.evaluation.translations import judged as judged_pairs
 from evogan.families import Fields
-from evogan.fitness import OF_CRITICS, Scorer, to_unit_range
+from evogan.fitness import Scorer, to_unit_range
 from evogan.fitness.classifier import gan_train_error
 from evogan.fitness.errors import classification_error
 from evogan.fitness.sequences import BLEUS, SequenceScorer
 from evogan.stable import derive_seed
 from evogan.training import Trainer, diagnose
-from evogan.training.feed import Arrays, Feed, Streams, prepared
+from evogan.training.feed import Feed, Streams, prepared
 from evogan.trial import FRESH, VALIDATION, GANTask, Trial
 from evogan.zoo.gan import GAN, Adapts, Classifies, Climbs, Couples, Crosses, Encodes, Prompt, Translates, Writes, parts
 
@@ -104,18 +104,10 @@ class Scoring:
             scores |= level_fids(self._steps(gan), self.dataset, self.scorer)
         if self.shown.judged is not None and isinstance(gan, Classifies):
             scores |= self._errors(gan)
-        numbers, layers = diagnose(trainer, self._unseen(trial, fresh), trial.seed)
+        numbers, layers = diagnose(trainer, self.shown.unseen, trial.seed)
         if (normalized := trainer.normalized_loss()) is not None:
             numbers["normalized_loss"] = normalized
         return scores | numbers, layers
-
-    def _unseen(self, trial: Trial, fresh: bool) -> Arrays:
-        """What is held out, for diagnostics; one half of it, where these judge whether a GAN knows its labels."""
-        unseen = self.shown.unseen
-        if not OF_CRITICS.keys() & trial.choice.metrics:
-            return unseen
-        half = _half(fresh)
-        return {stream: {name: rows[half] for name, rows in fields.items()} for stream, fields in unseen.items()}
 
     def _held_out(self, gan: GAN, half: slice, wanted: Container[str]) -> dict[str, float]:
         """By one half of what is held out; what is dear where it is wanted."""

@@ -33,7 +33,7 @@ class Shown(NamedTuple):
     """`streams` lie on the device; `unseen` are the same of what no training sees. `judged`: where labels are few."""
 
     streams: Streams
-    unseen: Arrays
+    unseen: Arrays | Streams
     judged: Judged | None = None
 
 

@@ -27,6 +27,7 @@ def unsaid(option: Option) -> Option:
 
 PLACE = ("runs", "store")
 DATA = ("image_size", "data_dir", "download")
+JUDGED = ("fitness", "score")  # by what a checkpoint is chosen
 
 SEARCH = [*_of(SearchSettings), *_of(GANSettings), *_of(Resources), *_of(Output), *_of(Extensions)]
 RESUME = [
@@ -38,13 +39,12 @@ RESUME = [
 OF_DATA = [one.name for one in options_of(GANSettings).values() if one.group in ("data", "judging")]
 TRAIN = [  # what is not said of the data may be known of a run
     *(unsaid(one) if one.name in OF_DATA else one for one in _of(GANSettings)),
-    *map(unsaid, _of(SearchSettings, only=("fitness", "score"))),
+    *map(unsaid, _of(SearchSettings, only=JUDGED)),
     *_of(Output, only=PLACE),
     *_of(Extensions),
 ]
-EVALUATE = [
-    one for one in TRAIN if one.name not in ("labels", "pairs", "domains", *BUDGETS, "precision", "threads", "device")
-]
+OF_TRAINING = ("labels", "pairs", "domains", *BUDGETS, "precision", "threads", "device", *JUDGED)
+EVALUATE = [one for one in TRAIN if one.name not in OF_TRAINING]
 FILE_GAN = _of(GANSettings, but=("data",))  # of campaigns, which have words of their own for what is combined
 FILE_SEARCH = _of(SearchSettings, but=("strategy", "options", "seed"))
 EXTENSIONS = _of(Extensions)

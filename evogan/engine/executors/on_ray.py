@@ -20,7 +20,7 @@ from evogan.engine.executors.ray_workers import GPU, NODE, PAUSE, Event, Job, Ra
 from evogan.engine.executors.worker import Location, News, Offer
 from evogan.genome import Genome
 from evogan.settings.resources import Resources
-from evogan.trial import Evaluation, Limits, Trial, share_of
+from evogan.trial import STALLED, Evaluation, Limits, Trial, share_of
 
 CONTEXT = 0.6e9  # bytes of a GPU that a process takes before it has allocated anything
 
@@ -267,7 +267,7 @@ class RayExecutor:
             seconds = monotonic() - job.began
             reason, limits = f"no end after {self._time_limit:g} s", Limits(seconds=self._time_limit)
             if seconds < self._time_limit:
-                reason, limits = f"no sign of life for {self._stall_limit:g} s", Limits(stall=self._stall_limit)
+                reason, limits = f"{STALLED} for {self._stall_limit:g} s", Limits(stall=self._stall_limit)
             self._remove(worker)
             self._finish(job, Evaluation(status="timed_out", reason=reason, cost={"seconds": seconds}, limits=limits))
             self._workers.refresh()
