@@ -2,9 +2,9 @@
 
     python benchmarks/on_the_clock.py search fashion_mnist     `auto` in `modern`, EVALUATIONS (20) trainings of SECONDS
                                                                (60) each
-    python benchmarks/on_the_clock.py train fashion_mnist      N (5) fresh trainings of SECONDS of the winner, of those
-                                                               that `at_their_best.py` found there, and of what it
-                                                               tuned; they take turns
+    python benchmarks/on_the_clock.py train fashion_mnist      N (5) fresh trainings of SECONDS of the winner, of what
+                                                               `at_their_best.py` tuned there, also as narrow as the
+                                                               winner, and of what it searched; they take turns
     python benchmarks/on_the_clock.py table                    results/on_the_clock.json, and a picture, of what is
                                                                there
 
@@ -23,11 +23,12 @@ from typing import Any
 
 from _fresh import FRESH, fresh
 from _record import machine, record
-from at_their_best import DATA, REPLICATES, ROOT, RUNS, SEARCHING, TRAINING, narrow, picture, subjects
+from at_their_best import DATA, REPLICATES, ROOT, RUNS, SEARCHING, TRAINING, WIDTHS, narrow, picture, subjects
 
 import evogan
 from evogan.comparison.statistics import bootstrap_ratio
 from evogan.engine import Store
+from evogan.genes import GENES
 from evogan.genome import Genome
 
 SECONDS, EVALUATIONS = float(os.environ.get("SECONDS", "60")), int(os.environ.get("EVALUATIONS", "20"))
@@ -44,10 +45,15 @@ def name(data: str) -> str:
 
 
 def trained(data: str) -> dict[str, Genome]:
-    """The winner, and what else was searched or tuned there."""
+    """The winner; what was tuned there, and the same as narrow as the winner; what was searched for equal images."""
     best = evogan.open_run(name(data), RUNS).best
-    ours = {} if best is None else {OURS: best.row.genome}
-    return ours | {what: one for what, one in subjects(data).items() if what.startswith("evolved") or "tuned" in what}
+    if best is None:
+        return {}
+    winner, known = best.row.genome, subjects(data)
+    tuned = {what: one for what, one in known.items() if "tuned" in what}
+    width = {gene: winner[gene] for gene in WIDTHS if gene in winner}
+    narrowed = {f"{what}, {width['filters']} filters": GENES.changed(one, width) for what, one in tuned.items()}
+    return {OURS: winner, **tuned, **narrowed, **{what: one for what, one in known.items() if "evolved" in what}}
 
 
 def train(data: str) -> None:
