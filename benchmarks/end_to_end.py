@@ -3,13 +3,14 @@
 That is Optuna's TPE, a plain PyTorch loop (`_plain.py`) and torchmetrics' FID with the same feature network, two
 processes that share a study. Both sides search `wdcgan_wide` with trainings of KIMG, on two processes of one thread.
 
-    python benchmarks/end_to_end.py           DATA (digits), SEEDS (0:5), KIMG (5), SIDES (optuna,cold,knowledge)
+    python benchmarks/end_to_end.py           DATA (digits), SEEDS (0:5), KIMG (5), SIDES (optuna,cold,clock,knowledge)
     MNIST (28x28) is read from EVOGAN_DATA. What a seed found is kept in results/end_to_end/, and not measured again
 
 Of each search everything that became the best is trained anew, three times on fresh seeds and for as long, by the side
 that found it; their mean is its confirmed FID. The target is that of what TPE has after 60 trainings, and what counts
 is the time from the start of the processes until a side holds a GAN that good: evogan begins with quarters of a
-training, and where one is as good, it is there. Searches of a seed take turns; confirmations are not timed. `loaded`:
+training, and where one is as good, it is there. On the clock (and cold) its trainings have no budget of KIMG, but as
+many seconds as TPE's took on average. Searches of a seed take turns; confirmations are not timed. `loaded`:
 how busy the machine was besides.
 """
 
@@ -48,12 +49,13 @@ from evogan.space import Space, load_space
 DATA = os.environ.get("DATA", "digits").split(",")
 SEEDS = range(*map(int, os.environ.get("SEEDS", "0:5").split(":")))
 KIMG = float(os.environ.get("KIMG", "5"))
+COLD, ON_THE_CLOCK, WITH_KNOWLEDGE = "evogan, cold", "evogan, cold, on the clock", "evogan, with knowledge"
 SPACE, TRAININGS, PROCESSES, REPLICATES, SAMPLES = "wdcgan_wide", 60, 2, 3, 5000
 # enough to tell whether the goal is met, a quarter and a tenth of the time
 SIDES = {
     side: trainings
-    for side, trainings in {"optuna": TRAININGS, "evogan, cold": 30, "evogan, with knowledge": 12}.items()
-    if side.split()[-1] in os.environ.get("SIDES", "optuna,cold,knowledge").split(",")
+    for side, trainings in {"optuna": TRAININGS, COLD: 30, ON_THE_CLOCK: 30, WITH_KNOWLEDGE: 12}.items()
+    if side.split()[-1] in os.environ.get("SIDES", "optuna,cold,clock,knowledge").split(",")
 }
 FRESH = 1000
 KEPT = RESULTS / "end_to_end"
@@ -134,7 +136,7 @@ def by_optuna(data: str, seed: int, process: int, journal: str) -> None:
     def objective(trial: optuna.Trial) -> float:
         genes = suggested(trial, space)
         value = train(genes, judge, data, trial.number)
-        tell(genes, value, KIMG)
+        tell(genes, value, {"kimg": KIMG})
         return value if math.isfinite(value) else 1e6
 
     study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(TRAININGS, states=None)])
@@ -143,40 +145,46 @@ def by_optuna(data: str, seed: int, process: int, journal: str) -> None:
 # --- evogan
 
 
-def by_evogan(data: str, seed: int, knowledge: bool, runs: str) -> None:
+def by_evogan(side: str, data: str, seed: int, runs: str, seconds: float) -> None:
+    budget = {"seconds": seconds} if side == ON_THE_CLOCK else {"kimg": KIMG}
+
     def hear(event: Event) -> None:
         if event.kind == "told" and event.trial is not None and event.value is not None:
-            tell(dict(event.trial.genome), event.value, KIMG * event.trial.fidelity)
+            spent = {unit: amount * event.trial.fidelity for unit, amount in budget.items()}
+            tell(dict(event.trial.genome), event.value, spent)
 
     evogan.search(
         SPACE,
         data,
-        evaluations=SIDES["evogan, with knowledge" if knowledge else "evogan, cold"],
+        evaluations=SIDES[side],
         seed=seed,
-        kimg=KIMG,
         samples=SAMPLES,
         confirm=0,
         workers=PROCESSES,
         runs=runs,
         listener=hear,
-        learn_from="auto" if knowledge else "none",
+        learn_from="auto" if side == WITH_KNOWLEDGE else "none",
+        **budget,  # type: ignore[arg-type]
     )
 
 
 # --- both
 
 
-def tell(genes: Mapping[str, Any], value: float, kimg: float) -> None:
-    print(json.dumps({"genes": dict(genes), "value": value, "kimg": kimg}), flush=True)
+def tell(genes: Mapping[str, Any], value: float, budget: Mapping[str, float]) -> None:
+    """`budget`: of the training, in kimg or seconds."""
+    print(json.dumps({"genes": dict(genes), "value": value, "budget": budget}), flush=True)
 
 
-def searched(side: str, data: str, seed: int) -> dict[str, Any]:
-    """What a side trained, and how many seconds after its start it knew that."""
+def searched(side: str, data: str, seed: int, each: float) -> dict[str, Any]:
+    """What a side trained, and how many seconds after its start it knew that. `each`: a training has on the clock."""
     here = [sys.executable, __file__, "child", side, data, str(seed)]
     with tempfile.TemporaryDirectory() as folder:
         began = perf_counter()
         of_each = (
-            [[*here, str(i), f"{folder}/journal"] for i in range(PROCESSES)] if side == "optuna" else [[*here, folder]]
+            [[*here, str(i), f"{folder}/journal"] for i in range(PROCESSES)]
+            if side == "optuna"
+            else [[*here, folder, str(each)]]
         )
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         running = [
@@ -199,13 +207,13 @@ def heard(process: subprocess.Popen[str], began: float) -> list[dict[str, Any]]:
     return [{**json.loads(line), "seconds": perf_counter() - began} for line in process.stdout if line.startswith("{")]
 
 
-def confirmed(side: str, data: str, genes: Mapping[str, Any], kimg: float, runs: Path) -> float:
+def confirmed(side: str, data: str, genes: Mapping[str, Any], budget: Mapping[str, float], runs: Path) -> float:
     """The mean FID of fresh trainings; infinite if one failed."""
     if side == "optuna":
         judge = Judge(data)
         fids = [train(genes, judge, data, FRESH + i) for i in range(REPLICATES)]
     else:
-        task: dict[str, Any] = {"data": data, "kimg": kimg, "samples": SAMPLES, "runs": runs}
+        task: dict[str, Any] = {"data": data, **budget, "samples": SAMPLES, "runs": runs}
         found = [evogan.train(genes, replicate=FRESH + i, **task)[0] for i in range(REPLICATES)]
         fids = [math.inf if one.failed else one.metric("fid") or math.inf for one in found]
     return statistics.fmean(fids) if all(map(math.isfinite, fids)) else math.inf
@@ -218,11 +226,12 @@ def measure(data: str, seed: int, runs: Path) -> None:
     for side in SIDES:
         if side not in known:
             torch.set_num_threads(1)
-            found = known[side] = searched(side, data, seed)
+            each = PROCESSES * known["optuna"]["seconds"] / TRAININGS if "optuna" in known else 0.0
+            found = known[side] = searched(side, data, seed, each)
             target = known["optuna"].get("target", math.inf)
             near = [one for one in found["bests"] if one["value"] <= LUCK * target]
             for one in found["bests"][-1:] if side == "optuna" else near:
-                one["confirmed"] = confirmed(side, data, one["genes"], one["kimg"], runs)
+                one["confirmed"] = confirmed(side, data, one["genes"], one["budget"], runs)
                 if one["confirmed"] <= target:
                     break
             if side == "optuna":
@@ -252,7 +261,7 @@ def main() -> None:
                 if side in one
             ]
         results[f"{task}, target FID"] = [rounded(one["optuna"]["target"]) for one in found]
-        for side in list(SIDES)[1:]:
+        for side in [side for side in SIDES if side != "optuna"]:
             for name in ("reached", "seconds"):  # of TPE: until it found its best, or until it had all trainings
                 ratios = [(one[side]["reached"] or math.inf) / one["optuna"][name] for one in found if side in one]
                 results[f"{task}, {side}, over TPE's {name}"] = summary(ratios)
@@ -277,6 +286,6 @@ if __name__ == "__main__":
         if side == "optuna":
             by_optuna(data, int(seed), int(rest[0]), rest[1])
         else:
-            by_evogan(data, int(seed), "with" in side, rest[0])
+            by_evogan(side, data, int(seed), rest[0], float(rest[1]))
     else:
         main()
