@@ -193,6 +193,10 @@ def test_the_same_points_in_other_units_are_other_data(tmp_path: Path) -> None:
         np.save(tmp_path / f"{name}.npy", these)
         found.add(load_dataset(DataSpec(str(tmp_path / f"{name}.npy"))).fingerprint)
     assert len(found) == 5
+    data = load_dataset(DataSpec(str(tmp_path / "one.npy")))
+    assert data.plane is not None
+    around = [replace(data, plane=replace(data.plane, centre=(x, -x))).fingerprint for x in (1e-18, -1e-18)]
+    assert around[0] == around[1], "the mean of centred points is rounding alone"
     for name in POINTS:
         ours = load_dataset(DataSpec(name))
         assert ours.fingerprint == replace(ours, plane=None).fingerprint, "keys of before stay valid"

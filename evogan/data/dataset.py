@@ -195,8 +195,9 @@ class Dataset:
                 sha.update(f"{stream}.{field}".encode())
                 _add(sha, split[stream][field])
         if self.plane and self.plane.given:
-            scale, centre = self.plane.scale, self.plane.centre
-            sha.update(" ".join([f"{scale:.6g}", *(f"{x / scale:.2f}" for x in centre)]).encode())
+            scale = self.plane.scale
+            centre = (round(x / scale, 2) + 0.0 for x in self.plane.centre)  # there is one zero, whoever rounds
+            sha.update(" ".join([f"{scale:.6g}", *(f"{x:.2f}" for x in centre)]).encode())
         if self.language:
             sha.update(self.language.identity())
         return sha.hexdigest()[:16]
