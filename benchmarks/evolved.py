@@ -91,7 +91,8 @@ def evolved(gan: GANSettings, name: str) -> list[float]:
         name=name,
         runs=RUNS,
         workers=1,
-        memory_per_trial=8,  # GB: genomes of `anything` may ask for all there is
+        memory_per_trial=8,  # genomes of `anything` may ask for all there is, of memory and of time
+        time_limit=300,
         learn_from="none",
         **keywords,
     )

@@ -75,7 +75,7 @@ def search(
     can be asked for less than its full effort, with `changes` for genes that are others from shares of it on. Its runs
     are kept only where `runs` is named, and `task` says what is measured: results are remembered under that name, so
     give another one when the objective changes. Its fitness is `value` if not said, and winners are not checked.
-    resources: several of the options below at once (memory in bytes). listener: hears what happens.
+    resources: several of the options below at once. listener: hears what happens.
     The outcome depends on (seed, window), never on `workers`, but with a budget in `seconds`. A run that exists under
     `name` goes on.
     Errors: UserError for whatever does not exist or does not fit.

@@ -46,7 +46,7 @@ class Option:
 
     `group`: where help and docs list it. `asked`: its default where it is asked for, if the record has another.
     A command line has it as `flag` (--NAME, if empty), and may take it from the environment variable `variable`.
-    `unit`: what 1 means there and in files, as a gigabyte is of bytes. `read`: makes a value of what a command line
+    `read`: makes a value of what a command line
     says, which is a text, or with `many` all texts that the option is given with. `written`: the type in a
     campaign file, if that is not the field's.
     """
@@ -57,19 +57,12 @@ class Option:
     asked: Any = ...
     flag: str = ""
     variable: str = ""
-    unit: float = 1.0
     read: Callable[[Any], Any] | None = None
     many: bool = False
     written: Any = None
     name: str = ""
     kind: Any = str
     default: Any = None
-
-    @property
-    def limits(self) -> str:
-        """In words, in the unit that it is said in; empty where anything goes."""
-        low, high, above = (bound if abs(bound) == MOST else bound / self.unit for bound in self.bounds)
-        return str(Bounds(low, high, above)) if self.unit != 1 else str(self.bounds)
 
 
 def option(

@@ -132,6 +132,15 @@ def test_resources_may_be_said_one_by_one_or_together() -> None:
         evogan.search(space, objective=lambda genes: 1.0, wrkers=1)
 
 
+def test_memory_is_in_gigabytes_everywhere() -> None:
+    """Older runs recorded bytes."""
+    assert Resources(memory_per_trial=1.5).memory == 1.5e9
+    assert Resources.recorded({"memory_per_trial": 1.5e9}) == Resources(memory_per_trial=1.5)
+    assert Resources.recorded(asdict(Resources(memory_per_trial=1.5))) == Resources(memory_per_trial=1.5)
+    with pytest.raises(UserError, match="memory_per_trial must be at most 1000000, not 8000000000"):
+        Resources(memory_per_trial=8e9)
+
+
 def test_what_a_record_lacks_has_its_default() -> None:
     least = {"space": {"name": "x"}, "strategy": "ga", "gan": {"data": "mnist"}}
     found = SearchSettings.recorded(least)
@@ -145,4 +154,4 @@ def test_memory_is_in_gigabytes_outside_of_python(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text('data = ["digits"]\nspaces = ["wdcgan"]\nstrategies = ["ga"]\nseeds = 1\n[resources]\n')
     path.write_text(path.read_text() + "memory_per_trial = 1.5\nfuse = 1\n")
-    assert read_campaign(path).resources == Resources(memory_per_trial=1.5e9, fuse=1)
+    assert read_campaign(path).resources == Resources(memory_per_trial=1.5, fuse=1)

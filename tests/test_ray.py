@@ -314,7 +314,7 @@ def test_a_cap_is_lifted_where_a_trial_is_alone(tmp_path: Path) -> None:
         finally:
             running.unlink()
 
-    resources = Resources(workers=2, memory_per_trial=6e8)
+    resources = Resources(workers=2, memory_per_trial=0.6)
     heard = Heard()
     found = answers(RayExecutor(large, resources), trials(8), heard)
     assert found["key0"].metric("value") == 1e9 and found["key0"].metric("alone") == 1
@@ -336,7 +336,7 @@ def test_memory_of_another_kind_ends_the_worker_before_the_machine(tmp_path: Pat
         return completed(trial)
 
     heard = Heard()
-    found = answers(RayExecutor(sharing, Resources(workers=1, memory_per_trial=5e8)), trials(2), heard)
+    found = answers(RayExecutor(sharing, Resources(workers=1, memory_per_trial=0.5)), trials(2), heard)
     assert found["key0"].status == "completed"
     assert "out of memory" in heard.of("retried", "key0")[0].reason
 
@@ -704,7 +704,7 @@ def test_something_else_at_the_address_is_not_taken_for_ray(monkeypatch: pytest.
         ({"gpus_per_trial": 1}, "a trial asks for a GPU, and the cluster has none"),
         ({"gpus_per_trial": "auto"}, "a trial asks for a GPU, and the cluster has none"),
         ({"threads": 64}, "no node has more than 2 CPUs; a trial asks for 64 threads"),
-        ({"memory_per_trial": 1e15}, "no node has more than .* GB to lend; a trial asks for 1000000.0 GB"),
+        ({"memory_per_trial": 1e6}, "no node has more than .* GB to lend; a trial asks for 1000000.0 GB"),
     ],
 )
 def test_more_than_there_is_cannot_be_asked_for(resources: Mapping[str, Any], message: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evogan.engine.executors.memory import capped
 from evogan.evaluation.checkpoint import Generator
 from evogan.evaluation.evaluator import GANEvaluator
 from evogan.families import image_fields
@@ -39,6 +41,17 @@ def trial(task: GANTask, genome: dict | None = None, fidelity: float = 1.0, repl
 def trainer(genome: dict, images: torch.Tensor, seed: int = 0, ahead: int = 1) -> Trainer:
     gan, cpu = build(genome, image_fields(images.shape[-1], images.shape[1]), seed), torch.device("cpu")
     return Trainer(gan, GENES.complete(genome), of_images(images), seed=seed, device=cpu, iterations=100, ahead=ahead)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system caps a process")
+@pytest.mark.parametrize("filters", [24, 200])
+def test_without_memory_a_training_says_so_whoever_noticed(digits: tuple[GANTask, GANEvaluator], filters: int) -> None:
+    """Torch has words of its own for it, and oneDNN others."""
+    task, evaluate = digits
+    evaluate(trial(task))  # what is imported late is by now
+    with capped(0.0):
+        found = evaluate(trial(task, SMALL | {"filters": filters, "batch_size": 2 * filters}))
+    assert found.status == "out_of_memory", found.reason
 
 
 @given(

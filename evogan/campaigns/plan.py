@@ -124,9 +124,7 @@ def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
 
 
 def _resources(file: Any) -> Resources:
-    units = {name: one.unit for name, one in options_of(Resources).items() if one.unit != 1}
-    given = file.resources.model_dump(exclude_unset=True)
-    return Resources(**given | {name: given[name] * unit for name, unit in units.items() if name in given})
+    return Resources(**file.resources.model_dump(exclude_unset=True))
 
 
 def _trainings(file: Any, chosen: Any, kimg: float | None) -> int:

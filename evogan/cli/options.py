@@ -51,7 +51,7 @@ def said(option: Option) -> Any:
     """What typer is to know of an option, beside its type."""
     return typer.Option(
         option.flag or f"--{option.name.replace('_', '-')}",
-        help=f"{option.help} {option.limits and f'({option.limits})'}".strip(),
+        help=f"{option.help} {f'({limits})' if (limits := str(option.bounds)) else ''}".strip(),
         envvar=option.variable or None,
         rich_help_panel=option.group or None,
     )
@@ -67,8 +67,7 @@ def _default(option: Option) -> Any:
 
 
 def _value(option: Option, said: Any) -> Any:
-    value = said if option.read is None else option.read(said)
-    return value if option.unit == 1 else value * option.unit
+    return said if option.read is None else option.read(said)
 
 
 class Grouped(TyperCommand):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -380,8 +381,8 @@ def _first_line(error: BaseException) -> str:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """On the CPU torch says it with a plain RuntimeError."""
+    """On the CPU torch says it with a plain RuntimeError, oneDNN, which has no room for its code, with another."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    said = ("not enough memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in said)
+    said = r"not enough memory|can't allocate memory|could not create a (primitive|memory object)$"
+    return isinstance(error, RuntimeError) and re.search(said, str(error)) is not None

@@ -37,7 +37,7 @@ def _row(option: Option) -> list[str]:
     flag = option.flag or f"--{option.name.replace('_', '-')}"
     default = "" if option.default in (None, (), {}) else f"`{option.default}`"
     also = ", ".join(door for door, options in ALSO.items() if option in options or unsaid(option) in options)
-    other = f"`{option.name}`" if option.flag else "" if option.unit == 1 else f"times {option.unit:,.0f}"
+    other = f"`{option.name}`" if option.flag else ""
     return [f"`{flag}`", other, _values(option), default, option.help, also]
 
 
@@ -49,7 +49,7 @@ def _values(option: Option) -> str:
         return "yes or no"
     if int in kinds or float in kinds:
         number = "a whole number" if int in kinds else "a number"
-        words.append(f"{number}, {option.limits}" if option.limits else number)
+        words.append(f"{number}, {option.bounds}" if str(option.bounds) else number)
     return " or ".join(words) if words else "several texts" if option.many else "a text"
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 from evogan.errors import UserError, public_url, shown
 from evogan.options import check_options, option
 from evogan.settings.reading import read_fuse, read_gpus
 
 FUSE = 32
+GB = 1e9  # bytes
+MOST_MEMORY = 1e6  # GB
 GROUP = "resources"
 _HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
@@ -22,8 +25,8 @@ class Resources:
     `ray`: address of a Ray cluster to join; None starts a local one where more than one worker, or a limit, needs it.
     `gpus_per_trial`: share of a GPU in (0, 1], or whole ones; "auto" packs by predicted memory. `threads`: CPU threads
     of a trial. `fuse`: trials trained as one program, at most; "auto": `FUSE` on a GPU, else 1. `memory_per_trial`:
-    bytes (None: a worker's share of its machine). `time_limit` and `stall_limit`: seconds of a trial, and without a
-    sign of life. `retries`: of a trial whose worker was lost.
+    GB, of 1e9 bytes (None: a worker's share of its machine). `time_limit` and `stall_limit`: seconds of a trial, and
+    without a sign of life. `retries`: of a trial whose worker was lost.
     Errors: UserError for what cannot be.
     """
 
@@ -49,7 +52,7 @@ class Resources:
         read=read_fuse,
     )
     memory_per_trial: float | None = option(
-        None, above=0, high=1e15, group=GROUP, help="GB; default: a worker's share.", unit=1e9
+        None, above=0, high=MOST_MEMORY, group=GROUP, help="GB; default: a worker's share."
     )
     time_limit: float | None = option(None, above=0, high=1e9, group=GROUP, help="Seconds that a trial may take.")
     stall_limit: float | None = option(
@@ -64,6 +67,19 @@ class Resources:
         gpus = self.gpus_per_trial
         if gpus != "auto" and gpus > 1 and not gpus.is_integer():
             raise UserError(f"gpus_per_trial must be a share in (0, 1], a whole number, or auto, not {gpus:g}")
+
+    @classmethod
+    def recorded(cls, document: Mapping[str, Any]) -> Self:
+        """Read back what a run recorded, the older ones memory in bytes."""
+        known = dict(document)
+        if (memory := known.get("memory_per_trial")) is not None and memory > MOST_MEMORY:
+            known["memory_per_trial"] = memory / GB
+        return cls(**known)
+
+    @property
+    def memory(self) -> float | None:
+        """Bytes of a trial."""
+        return None if self.memory_per_trial is None else GB * self.memory_per_trial
 
     @property
     def in_process(self) -> bool:

@@ -124,7 +124,7 @@ class SearchSettings:
         if known.get("gan") is not None:
             known["gan"] = GANSettings.recorded(known["gan"])
         try:
-            return cls(**known | {"resources": Resources(**known.get("resources", {}))})
+            return cls(**known | {"resources": Resources.recorded(known.get("resources", {}))})
         except TypeError as error:
             raise UserError(str(error)) from None
 

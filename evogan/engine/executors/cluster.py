@@ -179,8 +179,8 @@ def room(resources: Resources, share: float, node: Mapping[str, float]) -> int:
         fit = min(fit, node.get("GPU", 0.0) // share)
     elif share:
         fit = min(fit, node.get("GPU", 0.0) * int(1 / share + 1e-9))
-    if resources.memory_per_trial is not None:
-        fit = min(fit, node.get("memory", 0.0) // resources.memory_per_trial)
+    if resources.memory is not None:
+        fit = min(fit, node.get("memory", 0.0) // resources.memory)
     return int(fit)
 
 
@@ -203,9 +203,9 @@ def check(resources: Resources, share: float, nodes: Nodes) -> None:
         raise UserError(f"the cluster has {_gpus(total)}{where}; a trial asks for {share:g}")
     if resources.threads > most("CPU"):
         raise UserError(f"no node has more than {most('CPU'):g} CPUs; a trial asks for {resources.threads} threads")
-    if (resources.memory_per_trial or 0) > most("memory"):
-        asked = (resources.memory_per_trial or 0) / 1e9
-        raise UserError(f"no node has more than {most('memory') / 1e9:.1f} GB to lend; a trial asks for {asked:.1f} GB")
+    if resources.memory is not None and resources.memory > most("memory"):
+        asked = f"a trial asks for {resources.memory / 1e9:.1f} GB"
+        raise UserError(f"no node has more than {most('memory') / 1e9:.1f} GB to lend; {asked}")
     raise UserError("no node of the cluster has all that a trial asks for: CPUs, GPUs and memory")
 
 
@@ -215,5 +215,5 @@ def _gpus(n: float) -> str:
 
 def worker_options(resources: Resources, share: float) -> dict[str, Any]:
     """What Ray keeps for a worker."""
-    memory = {} if resources.memory_per_trial is None else {"memory": int(resources.memory_per_trial)}
+    memory = {} if resources.memory is None else {"memory": int(resources.memory)}
     return {"num_cpus": resources.threads, "num_gpus": share, "scheduling_strategy": "SPREAD", **memory}

@@ -189,7 +189,7 @@ class RayExecutor:
     def _offer(self, job: Job, location: Location) -> Offer:
         """Alone on a device it has all; else its share, or where trials are packed what is there."""
         whole = NODE * location.memory
-        memory = whole if job.alone else self._resources.memory_per_trial or whole / self._workers.beside(location)
+        memory = whole if job.alone else self._resources.memory or whole / self._workers.beside(location)
         if location.gpus:
             gpu = 1.0 if job.alone or self._packed else min(1.0, self._workers.share)
             job.memory = gpu * GPU * location.gpu_memory
