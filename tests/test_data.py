@@ -554,6 +554,7 @@ def test_npz_channels_last_equals_channels_first(tmp_path: Path) -> None:
         ({"images": pixels(9, 4, 4), "labels": np.zeros(9, complex)}, ["'labels'", "complex128", "one-hot"]),
         ({"images": pixels(9, 4, 4), "labels": np.arange(9) / 2}, ["'labels'", "label 0.5", "whole numbers"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, np.nan)}, ["'labels'", "label nan"]),
+        ({"images": pixels(9, 4, 4), "labels": np.array(["a", "", " "] * 3)}, ["6 images of 9 have no label"]),
         ({"images": pixels(9, 4, 4), "labels": np.array([b"\xff"] * 9)}, ["'labels'", "no UTF-8"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, -1)}, ["'labels'", "-1"]),
         ({"images": pixels(9, 4, 4), "labels": np.full(9, 2**62)}, ["'labels'", str(2**62), "0 to 65535"]),

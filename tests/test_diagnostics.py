@@ -451,6 +451,7 @@ def test_no_flag_on_what_is_healthy_or_unknown() -> None:
     beginner = {"coverage": 0.1, "diversity": 0.02, "collision": 0.4}
     assert flags_of(evaluation(beginner | {"generator_output": 0.2})) == ()  # pale
     assert flags_of(evaluation(beginner | {"generator_reach": 0.4})) == ()  # not moved far yet
+    assert flags_of(evaluation({"source_effect": 0.04, "generator_reach": 0.06})) == ()
     assert explain(evaluation()) == {}
     assert explain(evaluation(flags=("mode_collapse",))) == {"mode_collapse": "mode collapse"}  # by another rule
 

@@ -1,6 +1,7 @@
 """Domains without pairs: what they are made of, losses against their formulas, judges, and both ways."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -585,6 +586,9 @@ def test_judges_know_the_truth_and_what_hides_it() -> None:
     assert exact["truth_distance_copy"] == others["truth_distance_copy"]
     hidden = judged(Known(hides=True), data, slice(0, None, 2), torch.device("cpu"), 100)
     assert hidden["cycle_error"] < 0.001 < 0.3 < hidden["cycle_error_noise"] and hidden["truth_distance"] > 0.5
+    split = {of: {name: rows[:2] for name, rows in fields.items()} for of, fields in data.unseen.items()}
+    alone = judged(Known(), replace(data, unseen=split), slice(0, None, 2), torch.device("cpu"), 100)
+    assert alone["truth_distance"] == pytest.approx(0, abs=1e-6) and 0.1 < alone["truth_distance_copy"] < 10
     flags = flags_of(Evaluation(status="completed", scores=(hidden,)))
     assert "steganography" in flags and "steganography" not in flags_of(Evaluation(status="completed", scores=(exact,)))
 
@@ -660,6 +664,11 @@ def test_a_winner_is_held_against_what_takes_no_training_and_crosses_both_ways(
     assert not torch.equal(gan.cross(x, 1, 0), gan.cross(x))
     with pytest.raises(UserError, match="unknown domain 'colour': allowed: digits, negative"):
         gan.cross(x, "colour")
+    there, back_again = gan.cross(x), gan.cross(x, "negative", "digits")
+    with monkeypatch.context() as named:
+        named.setitem(gan.facts, "domains", ["1", "0"])  # as of --classes 1,0 --domains classes
+        assert torch.equal(gan.cross(x), there) and torch.equal(gan.cross(x, "1", "0"), there)
+        assert torch.equal(gan.cross(x, -1, 0), back_again) and torch.equal(gan.cross(x, "0", "1"), back_again)
 
     def translate(*asked: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["evogan", "translate", str(path), *asked])
@@ -675,6 +684,8 @@ def test_a_winner_is_held_against_what_takes_no_training_and_crosses_both_ways(
     one, other = (np.asarray(Image.open(f"{way}/0.png")) for way in ("there", "back"))
     assert one.shape == (8, 8) and not np.array_equal(one, other)
     assert translate("--data", "digits", "--target", "colour")[0] == 2
+    code, said = translate("--data", "digits", "--image-size", "16")
+    assert code == 2 and "the generator makes 8x8 images" in said and "--image-size 8" in said
 
 
 def test_the_judge_of_translations_is_of_the_last_domain(tmp_path: Path) -> None:

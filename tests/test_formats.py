@@ -336,6 +336,10 @@ def test_parquet_whose_files_call_their_classes_otherwise_is_refused(tmp_path: P
     refuses(DataSpec(str(tmp_path)), "different names for its classes")
     pq.write_table(table(COLOUR[10:], labels), tmp_path / "train-1.parquet")  # which says nothing of names
     assert load(tmp_path).class_names == ("x", "y")
+    columns = {"image": [encoded(image) for image in COLOUR], "text": ["a"] * 20, "species": ["b"] * 20}
+    pq.write_table(pa.table(columns), tmp_path / "others.parquet")
+    alone = load(tmp_path / "others.parquet")
+    assert alone.labels is None and "left out: text, species; labels are called 'label'" in alone.describe()
     noted = table(COLOUR, np.arange(20) % 2).append_column("Label", pa.array([f"text {i}" for i in range(20)]))
     pq.write_table(noted.select(["image", "Label", "label"]), tmp_path / "noted.parquet")
     assert load(tmp_path / "noted.parquet").class_names == ("0", "1"), "the very name comes first"

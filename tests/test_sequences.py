@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load
 from scipy import stats
 from torch import Tensor, nn
@@ -328,6 +330,12 @@ def test_bleu_is_that_of_nltks_formula() -> None:
     found = bleu("bleu", ["1 2 4"], ["1 2 3", "5 6 7"])
     assert found["bleu2"] == pytest.approx((2 / 3 * 1 / 2) ** 0.5, abs=1e-4)
     assert bleu("bleu", ["1 2 3 4 5 6"], ["1 2 3 4 5 6"])["bleu5"] == pytest.approx(1)
+
+
+@given(st.lists(st.lists(st.sampled_from("12345"), min_size=1, max_size=7).map(" ".join), min_size=1, max_size=5))
+def test_bleu_of_what_is_a_reference_is_1_however_short_it_is(texts: list[str]) -> None:
+    """So is self-BLEU of samples that are all alike."""
+    assert bleu("bleu", texts, texts) == pytest.approx({f"bleu{n}": 1.0 for n in (2, 3, 4, 5)})
 
 
 # --- GANs

@@ -23,8 +23,12 @@ def translate(
     generator: Trained,
     data: Annotated[str, typer.Option(help="Sources; with --pairs true images: a name, a folder, a file.")],
     to: Annotated[Path, typer.Option(help="Folder for what is made, a PNG a source.")] = Path("translated"),
-    origin: Annotated[str, typer.Option(help="Of a GAN between domains: which the sources are of.")] = "0",
-    target: Annotated[str, typer.Option(help="And which is made: a name, or a number from 0; -1 is the last.")] = "-1",
+    origin: Annotated[
+        str | None, typer.Option(help="Of a GAN between domains: which the sources are of; default: the first.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="And which is made: a name, or a number from 0; default: the last.")
+    ] = None,
     back: Annotated[bool, typer.Option("--back", help="The other way round.")] = False,
     n: Annotated[int, typer.Option("-n", min=1, max=500, help="How many are shown.")] = 24,
     picture: Annotated[
@@ -66,9 +70,12 @@ def translate(
         torch.cat([torch.tensor(split["images"][field]) for split in (dataset.train, dataset.unseen)])
         for field in fields
     )
-    ends = (target, origin) if back else (origin, target)
-    if not translator.domains and (back or ends != ("0", "-1")):
+    if not translator.domains and (back or origin or target):
         raise UserError("--origin, --target and --back are of GANs between domains: this one was trained on pairs")
+    if translator.domains:
+        translator.check_served(dataset)
+    ends: tuple[int | str, int | str] = (origin or 0, target or -1)
+    ends = (ends[1], ends[0]) if back else ends
     made = translator.cross(sources, *ends) if translator.domains else translator.translate(sources)
     teller(console())(dataset.describe())
     names = _files(image_names(spec), expand(data))

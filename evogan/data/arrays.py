@@ -20,7 +20,7 @@ from evogan.data.dataset import Dataset, Images, Labels, check_fits
 from evogan.data.image import on_white
 from evogan.data.resize import resize
 from evogan.data.source import Rows, Source, depth, scaled
-from evogan.errors import UserError
+from evogan.errors import UserError, counted
 
 MOST_LABELS = 2**16
 LAYOUTS = "allowed: (N, H, W), (N, H, W, C), (N, C, H, W) with C 1, 3 or, of RGBA, 4"
@@ -332,6 +332,8 @@ def column(where: str, labels: Array) -> Array:
 def classes_of(where: str, labels: Array) -> tuple[Labels, tuple[str, ...]]:
     """Numbers are the labels themselves."""
     if labels.dtype.kind == "U":
+        if missing := int((np.char.strip(labels) == "").sum()):
+            raise UserError(f"{where}: {counted(missing, 'image')} of {len(labels):,} have no label")
         names, numbers = np.unique(labels, return_inverse=True)
         return numbers.astype(np.int64), tuple(names.tolist())
     wrong = labels[~((labels >= 0) & (labels < MOST_LABELS) & (labels == np.rint(labels)))]

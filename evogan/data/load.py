@@ -252,8 +252,8 @@ def _find(spec: DataSpec) -> Source:
         raise UserError(f"data set '{spec.name}': {error.strerror}") from error
     if there and path.suffix.lower() in TABLES:
         raise UserError(
-            f"data set '{spec.name}' is a table: save points as an .npy of shape (N, 2), with np.save; "
-            "of images name the folder"
+            f"data set '{spec.name}' is a table: save points as an .npy of shape (N, 2), with np.save, "
+            "and sequences as a .txt, one a line; of images name the folder"
         )
     if there:
         raise UserError(f"data set '{spec.name}' is a file of another kind: allowed: {KINDS}")

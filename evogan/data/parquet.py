@@ -29,12 +29,14 @@ IMAGE, LABEL = ("image", "img", "images"), ("label", "labels", "class", "target"
 
 @dataclass(frozen=True)
 class _Table:
-    """One file: its images' column, as it is read, its labels' if it has one, and what the hub says of its columns."""
+    """One file: its images' column, as it is read, its labels' if it has one, the others, and what the hub says of
+    its columns."""
 
     path: Path
     rows: int
     image: str
     label: str | None
+    others: tuple[str, ...]
     features: dict[str, Any]
 
 
@@ -58,6 +60,9 @@ def load_parquet(name: str, folder: Path, files: Sequence[Path]) -> Source:
     pixels = Pictures(chunks, int(ends[-1]), lambda: [PIL, [identity(table.path) for table in tables]])
     source = Source(name, int(ends[-1]), pixels)
     source.labels, source.class_names = _labels(tables)
+    if left := tables[0].others:
+        known = "" if tables[0].label else f"; labels are called '{LABEL[0]}'"
+        source.notes.append(f"left out: {', '.join(left)}{known}")
     if held_out is not None:
         source.held_out = np.repeat(held_out, [table.rows for table in tables])
         source.notes.append(f"{held_out.count(False):,} files are trained on, {held_out.count(True):,} held out")
@@ -115,7 +120,8 @@ def _table(path: Path) -> _Table:
     wanted = [name.lower() for name in (*LABEL, *classes)]
     there = [name for name in schema.names if name.lower() in wanted]
     label = min(there, key=lambda n: (n not in (*LABEL, *classes), wanted.index(n.lower())), default=None)
-    return _Table(path, rows, images[0], label, features)
+    read = (images[0].removesuffix(".bytes"), label)
+    return _Table(path, rows, images[0], label, tuple(name for name in schema.names if name not in read), features)
 
 
 def _images(table: _Table, rows: Rows, together: int) -> Iterator[Named]:

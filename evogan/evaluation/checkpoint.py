@@ -320,8 +320,8 @@ class Generator:
     def cross(self, images: Images | Tensor, origin: int | str = 0, target: int | str = -1) -> Tensor:
         """What is made of images of a domain, uint8 (N, C, H, H) or floats in [-1, 1], in another: images in [-1, 1].
 
-        Domains are named, or counted from 0, or from -1 backwards. Errors: UserError for one that does not translate
-        between domains, for a domain that there is not, and for images of another form.
+        Domains are named, or counted from 0, or from -1 backwards; a text that is a name is that. Errors: UserError for
+        one that does not translate between domains, for a domain that there is not, and for images of another form.
         """
         gan, given = self._gan, torch.as_tensor(images)
         if not isinstance(gan, Crosses):
@@ -337,7 +337,7 @@ class Generator:
 
     def _domain(self, named: int | str) -> int:
         names = self.domains
-        if str(named) in names:
+        if named in names:
             return names.index(str(named))
         try:
             number = int(named)

@@ -135,10 +135,12 @@ def shown(gan: Crosses, data: Dataset, device: torch.device) -> tuple[Tensor, in
 
 
 def _images(data: Dataset, half: slice) -> list[Tensor]:
-    """Of every domain, in [-1, 1]."""
+    """Of every domain, in [-1, 1]; two at least, so that one can be compared with another."""
     fields = domains_of(data.train)
     n = max(2 * JUDGED // (len(fields) * (len(fields) - 1)), FEWEST)
-    return [prepared(torch.tensor(spread(data.unseen[field][field][half], n))) for field in fields]
+    unseen = [data.unseen[field][field] for field in fields]
+    halves = [images[half] if len(images[half]) > 1 else images for images in unseen]
+    return [prepared(torch.tensor(spread(images, n))) for images in halves]
 
 
 def _noisy(images: Tensor) -> Tensor:

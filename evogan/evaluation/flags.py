@@ -126,7 +126,9 @@ def _ignored_condition(evaluation: Evaluation) -> Iterator[str]:
 
 def _ignored_source(evaluation: Evaluation) -> Iterator[str]:
     last = _last(evaluation)
-    if not _improves(evaluation) and (effect := last.get("source_effect", 1.0)) < DEAF:
+    if _improves(evaluation) or last.get("generator_reach", MOVED) < MOVED:
+        return
+    if (effect := last.get("source_effect", 1.0)) < DEAF:
         yield f"another source moves an image {effect:.2g} times as far as the true images are apart"
 
 

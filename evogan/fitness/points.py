@@ -44,7 +44,8 @@ class PlaneFeatures(Features):
 
     def describe(self) -> str:
         floor = self._floor
-        return f"their coordinates; of {floor['n']:,} held-out points W1 is {floor['w1']:.2g} and JS {floor['js']:.2g}"
+        said = f"W1 is {floor['w1']:.2g} and JS {floor['js']:.2g}"
+        return f"their coordinates; of {floor['n']:,} held-out points {said}, of more samples less"
 
     def forward(self, images: Tensor) -> Tensor:
         return images.flatten(1).float()

@@ -133,7 +133,10 @@ def of_generator(language: Language, held_out: Rows, log_probability: LogProbabi
 
 
 def bleu(name: str, texts: list[str], references: list[str]) -> dict[str, float]:
-    """In [0, 1], of orders 2 to 5, of texts whose tokens are parted by spaces."""
+    """In [0, 1], of orders 2 to 5, of texts whose tokens are parted by spaces; 1 of a text that is a reference.
+
+    A text has no n-grams longer than itself: the orders that it has are those that count (sacrebleu's effective order).
+    """
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(
@@ -147,7 +150,7 @@ def bleu(name: str, texts: list[str], references: list[str]) -> dict[str, float]
         f"{name}{n}": float(
             np.mean(
                 [
-                    BLEU.compute_bleu(s.counts[:n], s.totals[:n], s.sys_len, s.ref_len, "floor", None, False, n).score
+                    BLEU.compute_bleu(s.counts[:n], s.totals[:n], s.sys_len, s.ref_len, "floor", None, True, n).score
                     for s in scores
                 ]
             )
