@@ -10,6 +10,7 @@ from scipy.optimize import check_grad
 from scipy.stats import boxcox, boxcox_llf, spearmanr
 from threadpoolctl import threadpool_info
 
+from evogan import search
 from evogan.genome import Gene, Genome
 from evogan.space import Space, load_space
 from evogan.strategies import Fitness, make_strategy
@@ -297,3 +298,51 @@ def test_one_in_eta_goes_on_and_it_is_the_one_believed_best() -> None:
         strategy.tell(proposal, Fitness(False, bowl(proposal.vector)))
     low, high = map(len, strategy._rungs)
     assert low // 3 - 1 <= high <= low // 3
+
+
+# --- failures, and offsets, of full trainings
+
+
+UNIT = Space("unit", [Gene(name=name, kind="float", low=0.0, high=1.0) for name in "xyz"])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_it_learns_where_a_training_fails_in_full_alone(seed: int) -> None:
+    def dear(genes: Genome, fidelity: float) -> float:
+        if fidelity == 1 and genes["x"] < 0.5:
+            raise MemoryError
+        return 1 + genes["x"] + (genes["y"] - 0.3) ** 2 + (genes["z"] - 0.6) ** 2
+
+    run = search(UNIT, objective=dear, evaluations=40, workers=1, seed=seed, learn_from=("none",))
+    full = [told for told in run.history if told.fidelity == 1]
+    assert run.best is not None and run.best.fidelity == 1 and run.best.value < 1.8
+    assert sum(told.value is None for told in full) <= len(full) / 2
+
+
+def test_what_is_larger_in_full_is_learned_as_well() -> None:
+    """The same order within every rung, and an offset between them that is beyond the fence of the lowest."""
+
+    def of(offset: float) -> float:
+        def bowl(genes: Genome, fidelity: float) -> float:
+            centre = 0.3 if fidelity < 1 else 0.7
+            return 1 + offset * fidelity + sum((genes[name] - centre) ** 2 for name in "xyz")
+
+        runs = [search(UNIT, objective=bowl, evaluations=30, workers=1, seed=s, learn_from=("none",)) for s in range(3)]
+        return max(min(told.value for told in run.history if told.fidelity == 1) for run in runs) - 1 - offset
+
+    assert of(0.0) < 0.05 and of(10.0) < 0.15
+
+
+def test_what_alone_completes_goes_on() -> None:
+    one = Space("one", [Gene(name="x", kind="choice", values=("a",))])
+    run = search(one, objective=lambda genes, fidelity: 1 / fidelity, evaluations=20, workers=1)
+    assert run.best is not None and run.best.fidelity == 1
+
+    def fits(genes: Genome, fidelity: float) -> float:
+        if genes["x"] > 0.05:
+            raise ValueError("does not fit")
+        return 1 / fidelity
+
+    seeds = [{"x": 0.0, "y": 0.0, "z": 0.0}]
+    run = search(UNIT, objective=fits, evaluations=12, workers=1, seed_genomes=seeds, learn_from=("none",))
+    assert run.best is not None and run.best.fidelity == 1

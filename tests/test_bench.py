@@ -527,6 +527,16 @@ def test_a_real_search_that_crashes_stops_no_other(
     assert found == ["ZeroDivisionError: division by zero", ""]
 
 
+def test_a_replay_is_the_same_wherever_its_table_lies(table: Table) -> None:
+    """Its noise is of its name, and that of a feature network that lies beside a table begins with a folder."""
+    settings = _settings(table, "random", 0, BenchSettings(evaluations=5))
+    assert settings.gan is not None
+    gans = [replace(settings.gan, features=path) for path in ("/a/net.safetensors", "/b/net.safetensors", "/b/other")]
+    found = [replace(settings, gan=gan) for gan in gans]
+    names = [Replay(table.name, "surrogate", table.fingerprint, "random", one).name for one in found]
+    assert names[0] == names[1] != names[2]
+
+
 def test_a_table_of_which_no_model_can_be_made_is_refused(table: Table, tmp_path: Path) -> None:
     alone = table.rows[table.rows["replicate"] == 0]
     failed = table.rows[table.rows["status"] == "diverged"]

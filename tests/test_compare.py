@@ -198,6 +198,16 @@ def test_who_never_gets_there_has_an_infinite_ratio() -> None:
     assert bootstrap_ratio([math.inf] * 3, [5.0, 6.0, 7.0]) == (math.inf, math.inf, math.inf)
 
 
+def test_two_that_are_the_same_are_not_told_apart() -> None:
+    """Half of the runs get there, of either; those of random search that do not count with their budget."""
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(60):
+        ours, others = (np.where(took > 100, math.inf, took) for took in rng.exponential(100 / math.log(2), (2, 10)))
+        _, low, high = bootstrap_ratio(ours.tolist(), np.minimum(others, 100).tolist(), 100)
+        wrong += low > 1 or high < 1
+    assert wrong <= 4  # of 5 % 3; without the budget it is 14 % on one side alone
+
+
 # --- runs
 
 

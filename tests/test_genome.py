@@ -127,6 +127,11 @@ def test_all_whole_numbers_on_a_log_scale_follow_benfords_law() -> None:
     assert sum(shares) == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("low", "high", "levels"), [(-1.8, 0.6, None), (-0.15, 0.05, 21), (-1e-5, 3e-5, 5)])
+def test_a_level_at_0_is_0(low: float, high: float, levels: int | None) -> None:
+    assert 0.0 in list(Gene(name="g", kind="float", low=low, high=high, levels=levels).grid)
+
+
 @given(numeric_genes())
 def test_levels_rise_from_low_to_high(gene: Gene) -> None:
     values = list(gene.grid)

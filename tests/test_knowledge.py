@@ -77,6 +77,15 @@ def test_the_first_is_the_best_in_the_mean_over_tasks() -> None:
     assert all(models) and known.portfolio[0] == candidates[int(np.argmin(mean))]
 
 
+def test_what_failed_elsewhere_is_not_begun_with() -> None:
+    """Of a small source failures are among the first forty rows, and the model is to know them."""
+    rows = bowl(0.0, 0.0).rows
+    source = Source("small", "bowl", (*rows[:6], *((genome, None) for genome, _ in rows[6:])))
+    failed = {SQUARE.key(genome) for genome, value in source.rows if value is None}
+    found = Knowledge.of([source], SQUARE, 8)
+    assert len(found.portfolio) == 6 and not failed & {SQUARE.key(genome) for genome in found.portfolio}
+
+
 def test_the_portfolio_is_the_same_every_time_and_no_larger_than_asked() -> None:
     sources = [bowl(-0.6, -0.6), bowl(0.6, 0.6, 1)]
     assert Knowledge.of(sources, SQUARE, 5) == Knowledge.of(sources, SQUARE, 5)

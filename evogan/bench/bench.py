@@ -295,8 +295,11 @@ class Replay:
 
     @cached_property
     def name(self) -> str:
-        """Whatever its outcome depends on is in it."""
-        all_else = digest([__version__, self.fingerprint, self.kind, asdict(self.settings)])[:6]
+        """Whatever its outcome depends on is in it, and not where the table lies."""
+        settings = asdict(self.settings)
+        if (gan := settings["gan"]) and gan["features"]:
+            gan["features"] = Path(gan["features"]).name
+        all_else = digest([__version__, self.fingerprint, self.kind, settings])[:6]
         return f"{plain(self.table)}-{self.strategy}-s{self.settings.seed}.{all_else}"
 
     def plan(self, space: Space, place: Place) -> Plan:

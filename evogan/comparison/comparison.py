@@ -212,7 +212,7 @@ class Comparison:
                     continue
                 compared = (math.nan,) * 3
                 if others and strategy != baseline:
-                    compared = bootstrap_ratio(took[strategy], others)
+                    compared = bootstrap_ratio(took[strategy], others, self.budget(problem))
                     if min(len(took[strategy]), len(others)) < FEWEST:
                         compared = (compared[0], math.nan, math.nan)
                 rows.append(

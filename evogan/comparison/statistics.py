@@ -108,13 +108,20 @@ def evaluations_to(curve: pd.Series, target: float) -> float:
     return float(there[0]) if len(there) else math.inf
 
 
-def bootstrap_ratio(ours: Sequence[float], others: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
+def bootstrap_ratio(
+    ours: Sequence[float], others: Sequence[float], budget: float = math.inf, seed: int = 0
+) -> tuple[float, float, float]:
     """median(ours) / median(others), and its 95 % percentile bootstrap interval over both.
 
-    Infinite numbers of ours are runs that never got there; the others' are finite. (Efron and Tibshirani, An
-    Introduction to the Bootstrap, 1993.)
+    Infinite numbers of ours are runs that never got there; the others' are finite, those that did not are `budget`.
+    What says the less counts at either end: ours for the lower one with the budget, too, or two strategies that are the
+    same would be told apart. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993.)
     """
     rng = np.random.default_rng(seed)
-    resampled = [np.median(rng.choice(np.sort(side), (RESAMPLES, len(side))), axis=1) for side in (ours, others)]
-    low, high = (float(quantile((resampled[0] / resampled[1])[None], q)[0]) for q in (0.025, 0.975))
+    picked = [rng.choice(len(side), (RESAMPLES, len(side))) for side in (ours, others)]
+    least, mine, theirs = (
+        np.median(np.sort(side)[rows], axis=1)
+        for side, rows in zip((np.minimum(ours, budget), ours, others), (picked[0], *picked), strict=True)
+    )
+    low, high = (float(quantile((side / theirs)[None], q)[0]) for side, q in ((least, 0.025), (mine, 0.975)))
     return float(np.median(ours) / np.median(others)), low, high

@@ -101,6 +101,8 @@ class FloatGrid(Sequence[float]):
             return self.low if index == 0 else self.high
         part = index / (self.levels - 1)
         value = self.low * (self.high / self.low) ** part if self.log else self.low + part * (self.high - self.low)
+        if not self.log and abs(value) < 1e-9 * (self.high - self.low):  # rounded, it is 0
+            return 0.0
         return float(f"{value:.6g}")
 
     def nearest(self, value: float) -> int:

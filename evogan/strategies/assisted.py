@@ -11,16 +11,18 @@ are parents of the next generation of children, for a few generations, and the b
 one over the genes and some of their products (`evogan.genes.products`). It knows of noise: m and s are of the mean
 fitness, not of one lucky training, and f* is the least m of what was evaluated. Fitness enters up to a fence: the upper
 quartile of the first points and three times the distance between their quartiles (what lies beyond is an extreme
-outlier, Tukey, Exploratory Data Analysis, 1977). Where all of it is positive, to the power between 1 and 0, the
-logarithm, that makes it most normal (Box and Cox, Journal of the Royal Statistical Society B 26, 1964): while most
-genomes are bad that is 1, and once many are good their differences count as ratios, as the noise of FID does. Failures
-are no values: where there are any, a second process learns where, and EI is multiplied with the probability that
-training completes (Gelbart, Snoek and Adams, UAI 2014). Points still being trained are believed to turn out as
-predicted, so that asks while results are pending differ.
+outlier, Tukey, Exploratory Data Analysis, 1977), on a higher rung to one as much higher as fitness is there, in the
+median of the same trainings. Where all of it is positive, to the power between 1 and 0, the logarithm, that makes it
+most normal (Box and Cox, Journal of the Royal Statistical Society B 26, 1964): while most genomes are bad that is 1,
+and once many are good their differences count as ratios, as the noise of FID does. Failures are no values: where there
+are any, on whatever rung, a second process learns where, and EI is multiplied with the probability that a full training
+completes (Gelbart, Snoek and Adams, UAI 2014). Points still being trained are believed to turn out as predicted, so
+that asks while results are pending differ.
 
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
-by the model's judgement instead of the last value). So does one where nothing new is left to begin with.
+by the model's judgement instead of the last value); what probably fails there stays behind all others. So does one
+where nothing new is left to begin with, and where it alone has completed.
 
 Hyperparameters are fitted anew when there are a twentieth more results than at the last fit; what is told
 in between conditions the model at once.
@@ -37,7 +39,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from functools import partial
 from operator import itemgetter
 
 import numpy as np
@@ -61,7 +63,8 @@ REFIT = 1.05  # as many times more results than at the last fit are worth anothe
 POWERS = (1.0, 0.75, 0.5, 0.25, 0.0)  # that positive fitness may be taken to
 FINE = 2**30  # places of a gene whose levels have cells of several sizes; each level has the one in its middle
 AUGMENTED = 0.05  # the weight of the sum beside the largest part, so that no objective is for nothing
-Valued = Callable[[Fitness], float]
+DOUBTFUL = 0.5  # the probability of failure above which what waits stays behind
+Valued = Callable[[Fitness, int], float]  # of what was told of a rung
 Cells = tuple[int, ...]  # a genome as the index of each gene's level, or its place
 
 
@@ -178,17 +181,18 @@ class AssistedEvolution(MultiFidelity):
 
     def _model(self) -> GaussianProcess | Trended:
         """Of the fitness of what completed; of several objectives in a direction drawn now."""
-        value = self._direction() if self.objectives > 1 else (lambda fitness: fitness.value)
-        rows: list[tuple[Cells, int, float]] = []
-        for rung in range(len(self.fidelities)):
-            ranked = sorted(((cells, value(one)) for cells, one in self._completed(rung).items()), key=itemgetter(1))
-            rows += [(cells, rung, told) for cells, told in spread(ranked, MOST // len(self.fidelities))]
+        value = self._direction() if self.objectives > 1 else partial(_objective, 0)
+        fences, rows = self._fences(value), list[tuple[Cells, int, float]]()
+        for rung, most in enumerate(fences):
+            told = ((cells, value(one, rung)) for cells, one in self._completed(rung).items())
+            ranked = spread(sorted(told, key=itemgetter(1)), MOST // len(self.fidelities))
+            rows += [(cells, rung, min(one, most)) for cells, one in ranked]
         trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, _, _ in rows))}
         known = sum(map(len, self._rungs))  # more than the model is fitted to
         due = self.objectives > 1 or known >= REFIT * self._fitted
         results = Results(
             self._seen([cells for cells, _, _ in rows]),
-            normal(np.minimum([told for _, _, told in rows], fence([value(fitness) for fitness in self._early()]))),
+            normal(np.array([told for _, _, told in rows])),
             np.array([rung for _, rung, _ in rows]),
             np.array([trainings[cells] for cells, _, _ in rows]),
         )
@@ -203,47 +207,70 @@ class AssistedEvolution(MultiFidelity):
 
     def _direction(self) -> Valued:
         """From a fitness to the augmented Tchebycheff distance from the best of each objective, weighted at random."""
-        told = np.array([fitness.values for rung in self._rungs for fitness in rung.values() if not fitness.failed])
+        fences = np.transpose([self._fences(partial(_objective, i)) for i in range(self.objectives)])
+        rungs = range(len(self.fidelities))
+        told = np.array([np.minimum(one.values, fences[r]) for r in rungs for one in self._completed(r).values()])
         best, weights = told.min(axis=0), self.rng.dirichlet(np.ones(self.objectives))
-        fences = [fence(first) for first in zip(*(fitness.values for fitness in self._early()), strict=True)]
-        width = np.minimum(told.max(axis=0), fences) - best
+        width = told.max(axis=0) - best
         width[width == 0] = 1.0
 
-        def value(fitness: Fitness) -> float:
-            parts = weights * (np.minimum(fitness.values, fences) - best) / width
+        def value(fitness: Fitness, rung: int) -> float:
+            parts = weights * (np.minimum(fitness.values, fences[rung]) - best) / width
             return float(parts.max() + AUGMENTED * parts.sum())
 
         return value
 
-    def _early(self) -> list[Fitness]:
-        """Of the first points."""
-        return list(islice(self._completed(0).values(), self.initial))
+    def _fences(self, value: Valued) -> list[float]:
+        """Of every rung: that of the first points, and what the same trainings have more there, if it is more."""
+        below = {cells: value(one, 0) for cells, one in self._completed(0).items()}
+        lowest = fence([*below.values()][: self.initial])
+        steps = [
+            [value(one, rung) - below[cells] for cells, one in self._completed(rung).items() if cells in below]
+            for rung in range(len(self.fidelities))
+        ]
+        return [lowest + max(0.0, float(np.median(step or [0.0]))) for step in steps]
 
     def _risk(self) -> GaussianProcess | None:
         """Of failure, if anything failed: 1 where training fails, 0 where it completes."""
-        recent = list(self._rungs[0].items())[-MOST:]
-        failed = np.array([float(fitness.failed) for _, fitness in recent])
-        if not failed.any():
+        recent = [
+            (cells, rung, float(fitness.failed))
+            for rung, told in enumerate(self._rungs)
+            for cells, fitness in list(told.items())[-MOST // len(self.fidelities) :]
+        ]
+        if not any(failed for *_, failed in recent):
             return None
-        return GaussianProcess(Results.of(self._seen([cells for cells, _ in recent]), failed), self._unordered)
+        trainings = {cells: i for i, cells in enumerate(dict.fromkeys(cells for cells, *_ in recent))}
+        results = Results(
+            self._seen([cells for cells, *_ in recent]),
+            np.array([failed for *_, failed in recent]),
+            np.array([rung for _, rung, _ in recent]),
+            np.array([trainings[cells] for cells, *_ in recent]),
+        )
+        return GaussianProcess(results, self._unordered)
 
     # --- what to train next
 
     def _choose(self) -> tuple[Cells, int, str, tuple[int, ...]]:
         """A promotion that is due, or a new genome for the lowest rung; with its operator and parents."""
-        if self._asked < self.initial or len(self._completed(0)) < 2:
-            point = self._first[self._asked] if self._asked < self.initial else self._uniform()
+        rungs = list(reversed(range(self.top)))
+        if self._asked < self.initial:
+            return self._settled([self._first[self._asked].vector])[0], 0, self._first[self._asked].operator, ()
+        if len(self._completed(0)) < 2:
+            for rung in rungs:
+                for cells in self._waiting(rung):  # the one that has completed
+                    return self._promoted(cells, rung)
+            point = self._uniform()
             return self._settled([point.vector])[0], 0, point.operator, ()
-        model = self._model()
-        for rung in reversed(range(self.top)):
+        model, risk = self._model(), self._risk()
+        for rung in rungs:
             due = len(self._above(rung)) < len(self._rungs[rung]) // self.eta
-            if due and self._waiting(rung):
-                return self._promotion(model, rung)
-        child, parents = self._best_child(model, self._risk())
+            if due and (waiting := self._hopeful(risk, rung)):
+                return self._promotion(model, waiting, rung)
+        child, parents = self._best_child(model, risk)
         if child in self._rungs[0]:  # a small space has no other left
-            for rung in reversed(range(self.top)):
-                if self._waiting(rung):
-                    return self._promotion(model, rung)
+            for rung in rungs:
+                if waiting := self._waiting(rung):
+                    return self._promotion(model, waiting, rung)
         return child, 0, "expected improvement", parents
 
     def _above(self, rung: int) -> set[Cells]:
@@ -254,12 +281,25 @@ class AssistedEvolution(MultiFidelity):
         above = self._above(rung)
         return [cells for cells in self._completed(rung) if cells not in above]
 
-    def _promotion(self, model: GaussianProcess | Trended, rung: int) -> tuple[Cells, int, str, tuple[int, ...]]:
-        """Of what waits there the one that the model believes best at full fidelity."""
+    def _hopeful(self, risk: GaussianProcess | None, rung: int) -> list[Cells]:
+        """What waits there but for what probably fails at full fidelity; while nothing has got any further, the least
+        doubtful one."""
         waiting = self._waiting(rung)
+        if risk is None or not waiting:
+            return waiting
+        failing, _ = risk.predict(self._seen(waiting), self.top)
+        hopeful = [waiting[i] for i in np.flatnonzero(failing <= DOUBTFUL)]
+        return hopeful or ([] if self._completed(rung + 1) else [waiting[int(np.argmin(failing))]])
+
+    def _promotion(
+        self, model: GaussianProcess | Trended, waiting: Sequence[Cells], rung: int
+    ) -> tuple[Cells, int, str, tuple[int, ...]]:
+        """Of what waits there the one that the model believes best at full fidelity."""
         mean, _ = model.predict(self._seen(waiting), self.top)
-        best = waiting[int(np.argmin(mean))]
-        return best, rung + 1, "promotion", (self._numbers[rung][best],)
+        return self._promoted(waiting[int(np.argmin(mean))], rung)
+
+    def _promoted(self, cells: Cells, rung: int) -> tuple[Cells, int, str, tuple[int, ...]]:
+        return cells, rung + 1, "promotion", (self._numbers[rung][cells],)
 
     def _best_child(
         self, model: GaussianProcess | Trended, risk: GaussianProcess | None
@@ -284,7 +324,7 @@ class AssistedEvolution(MultiFidelity):
                 x = self._seen(children)
                 gain = improvement(*model.predict(x, self.top), best)
                 if risk is not None:
-                    gain = gain * np.clip(1 - risk.predict(x)[0], 0.01, 1)
+                    gain = gain * np.clip(1 - risk.predict(x, self.top)[0], 0.01, 1)
                 pool.update(zip(children, gain.tolist(), strict=True))
             parents = sorted(pool, key=pool.__getitem__, reverse=True)[: self.parents] or elite
         best_child = max(pool, key=pool.__getitem__, default=elite[0])
@@ -319,6 +359,10 @@ class AssistedEvolution(MultiFidelity):
         taken[: n // 10] = 0
         of = [row[:many] for row, many in zip(drawn.T.tolist(), taken.tolist(), strict=True)]
         return list(zip(self._neutral(np.clip(children, 0, self._counts - 1)), of, strict=True))
+
+
+def _objective(i: int, fitness: Fitness, rung: int) -> float:
+    return fitness.values[i]
 
 
 def fence(values: Sequence[float]) -> float:

@@ -218,7 +218,7 @@ def _portfolio(models: Mapping[Source, Model], space: Space, n: int) -> list[Gen
     candidates = {
         space.key(genome): genome
         for source in models
-        for genome in (entered(row, space) for row, _ in source.rows[:CANDIDATES])
+        for genome in (entered(row, space) for row, value in source.rows[:CANDIDATES] if value is not None)
     }
     genomes = list(candidates.values())
     if not genomes or n < 1:
