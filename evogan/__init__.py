@@ -84,3 +84,7 @@ if not TYPE_CHECKING:  # who checks types is told of a misspelt name
             raise AttributeError(f"module 'evogan' has no attribute '{name}'")
         with undrawn():
             return getattr(importlib.import_module(f"evogan.{_HOME.get(name, 'api')}"), name)
+
+    def __dir__() -> list[str]:
+        """What a notebook completes."""
+        return __all__

@@ -9,26 +9,43 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
+HIGHEST = "highest"
+
 
 class _Float32:
-    """torch's default type, which is one of all threads: set by the first that enters, given back by the last."""
+    """torch's default type, and how exact its products are, which are those of all threads: set by the first that
+    enters, given back by the last."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._before = Lock(), 0, None
+        self._lock, self._inside, self._before = Lock(), 0, (None, "")
 
     def __enter__(self) -> None:
         torch: Any = sys.modules["torch"]
         with self._lock:
             if not self._inside:
-                self._before = torch.get_default_dtype()
+                self._before = torch.get_default_dtype(), _precision(torch)
                 torch.set_default_dtype(torch.float32)
+                if self._before[1] != HIGHEST:
+                    torch.set_float32_matmul_precision(HIGHEST)
             self._inside += 1
 
     def __exit__(self, *raised: object) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                sys.modules["torch"].set_default_dtype(self._before)
+                torch: Any = sys.modules["torch"]
+                dtype, precision = self._before
+                torch.set_default_dtype(dtype)
+                if precision != HIGHEST:
+                    torch.set_float32_matmul_precision(precision)
+
+
+def _precision(torch: Any) -> str:
+    """Of products in float32; the highest, too, where it is set for each backend apart, which torch does not tell."""
+    try:
+        return str(torch.get_float32_matmul_precision())
+    except RuntimeError:
+        return HIGHEST
 
 
 _FLOAT32 = _Float32()
@@ -36,7 +53,7 @@ _FLOAT32 = _Float32()
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Inside, torch computes as where nothing was set: in float32, on the CPU, with gradients, without autocast.
+    """Inside, torch computes as where nothing was set: in exact float32, on the CPU, with gradients, without autocast.
 
     A script that has set its own defaults would get other images, and other trainings under the same key.
     """

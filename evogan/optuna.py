@@ -57,6 +57,7 @@ from evogan.options import LARGEST_SEED, read_option
 from evogan.space import Repairs, Space
 from evogan.stable import derive_seed
 from evogan.strategies import Fitness, Proposal, Strategy, make_strategy
+from evogan.strategies.auto import AUTO, MANY, choose
 
 __all__ = ["EvoSampler", "suggest"]
 
@@ -92,15 +93,18 @@ def _suggested(trial: Trial, gene: Gene) -> Value:
 class EvoSampler(BaseSampler):
     """The strategy `name` with its `options` as an Optuna sampler (`evogan strategies` lists both).
 
-    Without a `seed` every sampler is another one.
+    `auto` is what a search of a few hundred trainings in full takes. Without a `seed` every sampler is another one.
     Errors: UserError for an unknown strategy or option, or a strategy that chooses fidelities.
     """
 
     def __init__(self, name: str, *, seed: int | None = None, **options: Any) -> None:
         self._name, self._options = read_option("strategy", name, str), options
+        if name == AUTO:
+            self._name, chosen = choose(evaluations=MANY, early=False)
+            self._options = chosen | options
         self._seed = _fresh_seed() if seed is None else read_option("seed", seed, int, low=0, high=LARGEST_SEED)
         probe = Space("probe", [Gene(name=gene, kind="float", low=0.0, high=1.0) for gene in ("x", "y")])
-        first = make_strategy(name, probe, 0, options).ask()
+        first = make_strategy(self._name, probe, 0, self._options).ask()
         if first is not None and first.fidelity < 1:
             raise UserError(f"strategy '{name}' chooses fidelities, an Optuna study has none: use a pruner instead")
         self._random = RandomSampler(seed=derive_seed(self._seed, "independent") % 2**32)

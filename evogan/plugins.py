@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from itertools import count
 from pathlib import Path
 from traceback import walk_tb
+from types import FrameType
 from typing import Any, TypeVar
 
 from evogan.errors import UserError, summary
@@ -27,6 +28,7 @@ _IMPORTED: dict[str, str] = {}  # name -> digest of the source, as it was then
 _HALF: set[str] = set()  # came to harm after they had entered something
 _entered = count()
 _MODULES: set[str] = set()  # as Python calls them
+_SOURCES: dict[tuple[str, str], str] = {}  # what and its name -> the module that entered it
 Entry = TypeVar("Entry")
 
 
@@ -106,15 +108,31 @@ def at_fault(error: BaseException) -> bool:
     """Whether code of a plugin raised it, called what did, or returned what is of no use."""
     if isinstance(error, Unusable):
         return True
-    frames = (frame for frame, _ in walk_tb(error.__traceback__))
-    modules = {str(frame.f_globals.get("__name__")) for frame in frames}
-    return any(module == name or module.startswith(f"{name}.") for module in modules for name in _MODULES)
+    modules = {_module(frame) for frame, _ in walk_tb(error.__traceback__)}
+    return any(module in _SOURCES.values() or _is_plugin(module) for module in modules)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
+
+
+def _is_plugin(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in _MODULES)
+
+
+def known_to_workers(what: str, name: str) -> bool:
+    """Whether a plugin entered it, or evogan itself: workers import these, and no script."""
+    return _is_plugin(_SOURCES.get((what, name), "")) or (what, name) not in _SOURCES
 
 
 def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:
     """Errors: UserError if the table has an entry of that name."""
     check_new(table, what, name)
     table[name] = entry
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _module(frame).partition(".")[0] == __name__.partition(".")[0]:
+        frame = frame.f_back
+    _SOURCES[what, name] = _module(frame)
     next(_entered)
 
 

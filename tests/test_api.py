@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,16 @@ def test_search_finds_a_gan_and_hands_it_over(runs: Path) -> None:
     assert evogan.open_run(run.name, runs).best == run.best
 
 
+@contextmanager
+def inexact() -> Iterator[None]:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 SET = {
     "nothing": nullcontext,
     "no gradients": torch.no_grad,
@@ -67,6 +77,7 @@ SET = {
     "a device": lambda: torch.device("meta"),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "float64": lambda: default(torch.float64),
+    "inexact products": inexact,
     "NumPy that raises": lambda: np.errstate(all="raise"),
 }
 
@@ -101,6 +112,20 @@ def test_a_script_whose_numpy_raises_searches_as_any(tmp_path: Path) -> None:
     expected = searched("warns")
     with np.errstate(all="raise"):
         assert searched("raises") == expected
+
+
+def test_a_run_is_found_from_wherever_its_script_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook changes the directory; `runs` was a folder of the one that it was in."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked = {"evaluations": 1, "workers": 1, "kimg": 0.05, "samples": 50, "confirm": 0, "runs": "runs"}
+    run = evogan.search(Space("small", [Gene(name="filters", kind="int", low=4, high=5)]), "digits", **asked)
+    monkeypatch.chdir("elsewhere")
+    assert run.load_best().sample(2).shape == (2, 1, 8, 8) and run.report().is_file()
+
+
+def test_a_notebook_completes_the_public_names() -> None:
+    assert dir(evogan) == sorted(evogan.__all__)
 
 
 def test_threads_share_torchs_default_type() -> None:

@@ -184,14 +184,14 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         ("search wdcgan --name a/b", ("run name 'a/b'",)),
         ("search wdcgan --name ..", ("run name '..'",)),
         ("search wdcgan --name /etc", ("run name '/etc'",)),
-        ("resume nothing", ("no store in 'runs'",)),
-        ("resume ../up", ("no store in 'runs'",)),
-        ("status nothing", ("run 'nothing' has no status in 'runs/nothing'",)),
+        ("resume nothing", ("no store in '/", "/runs'")),
+        ("resume ../up", ("no store in '/", "/runs'")),
+        ("status nothing", ("run 'nothing' has no status in '/", "/runs/nothing'")),
         ("status ../up", ("run name '../up'",)),
         ("status /etc", ("run name '/etc'",)),
-        ("runs", ("no store in 'runs'",)),
-        ("show nothing", ("no store in 'runs'",)),
-        ("report nothing", ("no store in 'runs'",)),
+        ("runs", ("no store in '/", "/runs'")),
+        ("show nothing", ("no store in '/", "/runs'")),
+        ("report nothing", ("no store in '/", "/runs'")),
         ("sample nothing", ("unknown generator 'nothing'", "evolved_mnist")),
         ("sample nothing.safetensors", ("no file 'nothing.safetensors'",)),
         ("sample nothing.safetensors -o x.tif", ("output 'x.tif'", ".png")),
@@ -289,7 +289,7 @@ def test_files_that_are_not_what_they_should_be(run: Run, tmp_path: Path) -> Non
 
 def test_a_full_disk_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
-    mistake(run("search wdcgan"), "no room in 'runs'")
+    mistake(run("search wdcgan"), "no room in '/", "/runs'")
     assert list(tmp_path.iterdir()) == []
 
 

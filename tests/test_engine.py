@@ -235,17 +235,20 @@ def test_a_strategy_that_repeats_itself_is_pushed_to_a_new_neighbour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("vector", "said"),
+    ("point", "said"),
     [
-        ((0.5,), r"Wrong proposed \(0.5,\), not 3 finite numbers"),
-        ((0.5, math.nan, 0.5), r"Wrong proposed \(0.5, nan, 0.5\), not 3 finite numbers"),
+        (Point((0.5,), ""), r"Wrong proposed \(0.5,\), not 3 numbers from 0 to 1"),
+        (Point((0.5, math.nan, 0.5), ""), r"Wrong proposed \(0.5, nan, 0.5\), not 3 numbers from 0 to 1"),
+        (Point((0.5, -0.3, 0.5), ""), r"Wrong proposed \(0.5, -0.3, 0.5\), not 3 numbers from 0 to 1"),
+        (Point((0.5, 0.5, 1.01), ""), r"Wrong proposed \(0.5, 0.5, 1.01\), not 3 numbers from 0 to 1"),
+        (Point((0.5, 0.5, 0.5), "", fidelity=0.5), r"Wrong proposed fidelity 0.5: its fidelities are 1.0"),
         (None, "Wrong waits for results, and none are out"),
     ],
 )
-def test_a_strategy_of_ones_own_that_is_wrong_gets_one_line(vector: tuple[float, ...] | None, said: str) -> None:
+def test_a_strategy_of_ones_own_that_is_wrong_gets_one_line(point: Point | None, said: str) -> None:
     class Wrong(Stuck):
         def _ask(self) -> Point:
-            return vector and Point(vector, "")  # type: ignore[return-value]
+            return point  # type: ignore[return-value]
 
     space = Space("three", [Gene(name=name, kind="float", low=0.0, high=1.0) for name in "xyz"])
     with pytest.raises(UserError, match=said):

@@ -250,6 +250,8 @@ def test_what_a_critic_says_of_images(runs: Path, trained: Path, form: str) -> N
         assert not torch.allclose(scores, torch.tensor(critic.score(images, labels.roll(1))))
         with pytest.raises(UserError, match="labels are missing"):
             critic.score(images)
+        with pytest.raises(UserError, match="images must be"):
+            critic.score(images[:0], labels[:0])
         for wrong in (labels[:3], labels + 1, ["a"] * 70):
             with pytest.raises(UserError, match="labels must be 70 whole numbers from 0 to 4"):
                 critic.score(images, wrong)

@@ -34,6 +34,14 @@ def weights(session: Session) -> list[torch.Tensor]:
     return [tensor.clone() for network in networks for tensor in network.state_dict().values()]
 
 
+def test_what_a_script_has_set_changes_nothing() -> None:
+    one, other = (Session(GENES.read(SMALL), RING) for _ in range(2))
+    one.do("both", 4)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        other.do("both", 4)
+    assert all(torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+
+
 @pytest.mark.parametrize("change", [{}, {"generator_norm": "batch"}, {"critic_norm": "virtual_batch"}])
 def test_looking_changes_nothing(change: dict[str, str]) -> None:
     one, other = (Session(GENES.read({**SMALL, **change}), RING) for _ in range(2))

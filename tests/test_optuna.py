@@ -306,6 +306,10 @@ class TestConformance(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlyS
         return lambda: EvoSampler(request.param, seed=0)
 
 
+def test_auto_is_what_a_search_takes() -> None:
+    assert str(EvoSampler("auto", seed=0)) == "EvoSampler(assisted)"
+
+
 def bowl(trial: optuna.Trial) -> float:
     x = trial.suggest_float("x", -5, 5)
     rate = trial.suggest_float("rate", 1e-5, 1.0, log=True)

@@ -240,6 +240,9 @@ def test_a_family_is_searched_resumed_reported_and_sampled(tmp_path: Path) -> No
 
     generator = next(tmp_path.glob("runs/evaluations/*/*/generator.safetensors"))
     assert shell(f"sample {generator} --plugin {TOY}", tmp_path).returncode == 0
+    made = shell(f"export onnx {generator} --to toy.onnx --plugin {TOY}", tmp_path)
+    assert made.returncode == 0 and (tmp_path / "toy.md").is_file(), made.stderr
+    assert shell(f"train --from {generator} --kimg 0.1 --samples 50 --plugin {TOY}", tmp_path).returncode == 0
     said = one_line(shell(f"sample {generator}", tmp_path))
     assert (
         "gene 'family': 'toy' is not allowed: one of plain, " in said
@@ -260,14 +263,37 @@ def test_a_loss_and_a_measure_are_searched_with(tmp_path: Path) -> None:
     assert code == "evogan: no code is written for loss = cubic\n"
 
 
-def test_what_a_script_enters_itself_is_not_sent_to_workers(tmp_path: Path) -> None:
-    """They would not know it: every training would crash, and be remembered."""
+@pytest.mark.parametrize("plugins", [(), ("another.py",)])
+def test_what_a_script_enters_itself_is_not_sent_to_workers(plugins: tuple[str, ...], tmp_path: Path) -> None:
+    """They would not know it: every training would crash, and be remembered. Nor do they from another plugin."""
+    (tmp_path / "another.py").write_text("")
     space = "Space('s', [Gene(name='loss', kind='choice', values=('cubic', 'hinge'))])"
-    tiny = {"evaluations": 1, "kimg": 0.05, "samples": 50, "confirm": 0}
+    tiny = {"evaluations": 1, "kimg": 0.05, "samples": 50, "confirm": 0, "plugins": plugins}
     code = f"{SPREAD}\nimport evogan\nfrom evogan import Gene, Space\nevogan.search({space}, workers=2, **{tiny})"
     done = forked.run([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert "UserError: loss 'cubic' is known to this process alone" in done.stderr
     assert not (tmp_path / "runs" / "evogan.db").exists()
+
+
+def test_what_crashed_in_a_script_of_a_users_own_is_tried_again(tmp_path: Path) -> None:
+    """It is mended, perhaps, where it is entered again."""
+    code = """
+import evogan
+from evogan.zoo.from_genes import add_loss
+
+def loss():
+    {}
+    from evogan.zoo.losses import Judgement
+    return Judgement(lambda r, y: (1 - r).abs() ** 3, lambda f, y: f.abs() ** 3, lambda f: -f)
+
+add_loss("own", loss)
+genes = {{"loss": "own", "backbone": "mlp", "filters": 8}}
+found = evogan.train(genes, "digits", kimg=0.05, samples=50, features="digits", runs="runs")[0]
+print(found.status, found.reason)
+"""
+    told = [forked.run([sys.executable, "-c", code.format(line)], cwd=tmp_path, text=True) for line in ("rr", "pass")]
+    assert "crashed NameError: name 'rr' is not defined" in told[0].stdout, told[0].stderr
+    assert "completed" in told[1].stdout, told[1].stderr
 
 
 def test_what_genomes_may_say_grows_and_their_keys_stay(tmp_path: Path) -> None:
@@ -471,6 +497,10 @@ def test_images_of_a_plugin_are_in_form(given: Any, said: str, monkeypatch: pyte
         (
             lambda spec: image_dataset("own", DOTS, np.full(9, 5), DOTS, np.full(9, 5)),
             "its plugin gave labels 5 ...: they must be 0, 1, ... without gaps",
+        ),
+        (
+            lambda spec: image_dataset("own", DOTS, np.arange(9) % 2 * 1.0, DOTS, np.arange(9) % 2 * 1.0),
+            "its plugin gave labels 0.0, 1.0 ...: they must be",
         ),
     ],
 )

@@ -6,20 +6,24 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from deap import tools
+from deap.tools import emo
 
 from evogan.errors import UserError, shown
 from evogan.genome import Gene
 from evogan.space import Space
 from evogan.strategies import MODEL_BASED, STRATEGIES, Fitness, Proposal, Strategy, make_strategy, strategy_options
 from evogan.strategies.aging import AgingEvolution
-from evogan.strategies.base import DEAPRandom, Individual, imputed, reflected
+from evogan.strategies.base import Individual, imputed, reflected
 from evogan.strategies.cma_es import CMAES, with_margin
 from evogan.strategies.de import VARIANTS, DifferentialEvolution, binomial, mutant
+from evogan.strategies.draws import DEAPRandom, draws
 from evogan.strategies.es import ESComma, ESPlus
 from evogan.strategies.fidelity import MultiFidelity
 from evogan.strategies.ga import GeneticAlgorithm, SteadyStateGA
@@ -397,24 +401,25 @@ def tell(strategy: Strategy, values: list[float | None]) -> list[Proposal]:
     return asked
 
 
-def test_deap_draws_from_its_own_state_of_both_global_generators() -> None:
-    def draw(state: DEAPRandom) -> tuple[float, float, float]:
-        with state.installed():
-            return random.random(), random.gauss(0, 1), float(np.random.standard_normal())
+def test_deap_draws_from_generators_of_its_own_whoever_else_draws_meanwhile() -> None:
+    """Those of the process stay as they are (conftest looks), those of other strategies in other threads, too."""
 
-    before = random.getstate(), np.random.get_state()
+    def draw(state: DEAPRandom) -> tuple[float, float, list[int]]:
+        niche = list(range(20))
+        with state.installed():
+            (mutated,) = tools.mutGaussian([0.0], 0, 1, 1.0)
+            emo.numpy.random.shuffle(niche)  # as NSGA-III's selection does
+            return draws.random(), *mutated, niche
+
     one, same, other = DEAPRandom(1), DEAPRandom(1), DEAPRandom(2)
-    first = [draw(one), draw(one), draw(one)]
-    try:
-        random.seed(5)
-        np.random.seed(5)
-        assert [draw(same), draw(same), draw(same)] == first
-        assert len({*first, draw(other)}) == 4
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-    with pytest.raises(ZeroDivisionError), DEAPRandom(3).installed():  # put back then too: conftest looks
-        random.choice([1 / (random.random() * 0)])
+    first = [draw(one) for _ in range(3)]
+    with ThreadPoolExecutor(1) as elsewhere, same.installed():
+        assert elsewhere.submit(draw, other).result() == draw(DEAPRandom(2))
+        assert elsewhere.submit(lambda: draws.getstate()).result() == random.getstate(), "nothing is installed there"
+    assert [draw(same) for _ in range(3)] == first
+    with pytest.raises(ZeroDivisionError), DEAPRandom(3).installed():
+        draws.choice([1 / (draws.random() * 0)])
+    assert draws.getstate() == random.getstate()
 
 
 def test_reflection_folds_any_number_into_the_cube() -> None:
@@ -597,7 +602,7 @@ class TestEvolutionStrategies:
         (parent,) = tell(strategy, [1.0])
         normal = [0.3, *(v for j in range(n) for v in (0.1 * j, -0.2 * j))]
         script = iter(normal)
-        monkeypatch.setattr(random, "gauss", lambda mean, deviation: next(script))
+        monkeypatch.setattr(strategy._random._python, "gauss", lambda mean, deviation: next(script))
         child = strategy.ask()
         assert child is not None
         for j in range(n):

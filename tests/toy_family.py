@@ -71,6 +71,10 @@ class Toy:
     def prompts(self, n: int, data: Data, rng: torch.Generator) -> Prompt:
         return {"latent": torch.randn(n, 4, generator=rng)}
 
+    def adopt(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        for player, state in states.items():
+            self.players[player].load_state_dict(state)
+
     @torch.no_grad()
     def sample(self, prompt: Prompt) -> Tensor:
         images: Tensor = self.sampler(prompt["latent"]).unflatten(1, self._image)

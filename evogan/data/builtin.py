@@ -65,7 +65,7 @@ def _checked(name: str, data: object) -> Dataset:
         raise UserError(f"data set '{name}': its plugin gave {shown(data)}, not a Dataset")
     if data.labels is not None:
         classes = np.unique(data.labels)
-        if classes.tolist() != [*range(len(classes))]:
+        if classes.dtype.kind not in "iu" or classes.tolist() != [*range(len(classes))]:
             found = ", ".join(map(str, classes[:5].tolist()))
             raise UserError(
                 f"data set '{name}': its plugin gave labels {found} ...: they must be 0, 1, ... without gaps"

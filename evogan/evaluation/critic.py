@@ -83,11 +83,13 @@ class Critic:
         missing.
         """
         shown, size, channels = torch.as_tensor(images), self.facts["image_size"], self.facts["channels"]
-        if shown.dim() != 4 or tuple(shown.shape[1:]) != (channels, size, size):
+        if shown.dim() != 4 or tuple(shown.shape[1:]) != (channels, size, size) or not len(shown):
             raise UserError(f"images must be (N, {channels}, {size}, {size}), not {tuple(shown.shape)}")
         shown = shown if PLANE in self.facts else read_pixels(shown)
         if self.classes and labels is None:
             raise UserError("this critic is told the classes of images: labels are missing")
+        if labels is not None and not self.classes:
+            raise UserError("this critic is told no classes: labels are for one of a conditional GAN")
         given = [self._read_labels(labels, len(shown))] if self.classes and labels is not None else []
         if self._players.form.conditions is not None:
             given = [torch.from_numpy(self._players.form.conditions.table)[own] for own in given]

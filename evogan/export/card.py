@@ -209,7 +209,8 @@ def _command(toml: str, generator: Generator, known: Known, this: tuple[Identity
 
 
 def _input(generator: Generator, name: str, shape: Sequence[int]) -> dict[str, str]:
-    prior = PRIORS[str(generator.gan.prior.kind)] if name == "latent" else ""  # type: ignore[attr-defined]
+    drawn = getattr(generator.gan, "prior", None)  # a plugin's GAN need not say what it draws
+    prior = PRIORS[str(drawn.kind)] if drawn is not None else "what its GAN draws"
     return {
         "name": name,
         "shape": " x ".join(map(str, shape)) or "a whole number",

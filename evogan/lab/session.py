@@ -17,6 +17,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor, nn
 
+from evogan.caller import undisturbed
 from evogan.data import Dataset
 from evogan.errors import UserError
 from evogan.families import family_of
@@ -46,6 +47,7 @@ LATENT = "latent"
 class Session:
     """One training. `genome`: of a plain GAN that is not conditional. Errors: UserError."""
 
+    @undisturbed()
     def __init__(self, genome: Mapping[str, Value], data: Dataset, seed: int = 0) -> None:
         if data.plane is None:
             has = "sequences" if data.language else "images"
@@ -62,6 +64,7 @@ class Session:
         self._trainer = self._fresh(self.genome)
         self._look()
 
+    @undisturbed()
     def do(self, what: What, times: int = 1) -> None:
         """`both`: whole iterations. Errors: UserError where a loss is no number any more."""
         times = max(1, min(times, MOST))
@@ -76,6 +79,7 @@ class Session:
             raise UserError(f"it diverged: {error}") from None
         self._look()
 
+    @undisturbed()
     def change(self, genes: Mapping[str, Any]) -> None:
         """Go on with other genes. Errors: UserError for such as may not change, and values that do not fit."""
         for name in genes:
@@ -98,11 +102,13 @@ class Session:
             trainer.iteration = self._trainer.iteration
         self.genome, self._trainer = genome, trainer
 
+    @undisturbed()
     def restart(self, seed: int) -> None:
         self.seed, self.alone, self.curve = seed, Counter(), []
         self._trainer = self._fresh(self.genome)
         self._look()
 
+    @undisturbed()
     def view(self) -> dict[str, Any]:
         """Plain data: points in units of the data's spread; `surface` by rows from the top, high where it seems real.
 

@@ -17,7 +17,7 @@ from evogan.files import STORE
 from evogan.files.processes import cores
 from evogan.genes import ADDED, GENES
 from evogan.genome import Gene
-from evogan.plugins import Plugins
+from evogan.plugins import known_to_workers
 from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import AUTO
 from evogan.runs.plan import Plan
@@ -165,14 +165,15 @@ def _check_fit(strategy: Strategy, plan: Plan) -> None:
         raise UserError(f"strategy '{settings.strategy}' stops trials early by itself: no pruner beside it")
 
 
-def check_entered(settings: SearchSettings, plugins: Plugins | None) -> None:
+def check_entered(settings: SearchSettings) -> None:
     """Errors: UserError for a value of a gene that a script entered: workers enter what plugins do, and no more."""
-    if settings.gan is None or (plugins and plugins.names):
+    if settings.gan is None:
         return
     fixed, genes = settings.space["fixed"], settings.space["genes"]
     for gene, values in ADDED.items():
         for value in values:
-            if value == fixed.get(gene) or value in genes.get(gene, {}).get("values", ()):
+            asked = value == fixed.get(gene) or value in genes.get(gene, {}).get("values", ())
+            if asked and not known_to_workers(gene, value):
                 raise UserError(
                     f"{gene} '{value}' is known to this process alone, not to workers: name the module or .py file "
                     "that enters it (plugins), or workers=1"

@@ -159,7 +159,7 @@ def _make_executor(
         evaluate = EvaluateBundles(alone)
     if resources.in_process:
         return fusing(LocalExecutor(evaluate)), lambda store, task: None
-    check_entered(settings, plugins)
+    check_entered(settings)
     from evogan.engine.executors.on_ray import RayExecutor
     from evogan.engine.executors.sending import check_sendable
 

@@ -24,7 +24,7 @@ class Place:
     @classmethod
     def of(cls, runs: str | Path | None, store: str | None) -> Place:
         """What is named, or EVOGAN_RUNS and EVOGAN_STORE, or ./runs."""
-        folder = expand(runs or os.environ.get("EVOGAN_RUNS") or "runs")
+        folder = expand(runs or os.environ.get("EVOGAN_RUNS") or "runs").absolute()  # a notebook may go elsewhere
         url = store or os.environ.get("EVOGAN_STORE") or None
         if url is not None and not isinstance(url, str):
             raise UserError(f"store must be the URL of a database, not {shown(url)}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +14,7 @@ from evogan.genome import Gene
 from evogan.options import read_option
 from evogan.space import Space
 from evogan.stable import derive_seed
+from evogan.strategies.draws import draws
 
 if TYPE_CHECKING:
     from evogan.strategies.knowledge import Knowledge
@@ -120,8 +118,12 @@ class Strategy(ABC):
             return None
         self._asked += 1
         vector, genes = tuple(float(u) for u in point.vector), self.space.dimension
-        if len(vector) != genes or not all(map(math.isfinite, vector)):
-            raise UserError(f"{type(self).__name__} proposed {shown(vector)}, not {counted(genes, 'finite number')}")
+        if len(vector) != genes or not all(0 <= u <= 1 for u in vector):
+            wanted = counted(genes, "number")
+            raise UserError(f"{type(self).__name__} proposed {shown(vector)}, not {wanted} from 0 to 1")
+        if point.fidelity not in self.fidelities:
+            ladder = ", ".join(map(str, self.fidelities))
+            raise UserError(f"{type(self).__name__} proposed fidelity {point.fidelity}: its fidelities are {ladder}")
         origin = point.operator, point.parents, point.generation
         return Proposal(self._asked - 1, vector, point.fidelity, point.continues, *origin)
 
@@ -224,12 +226,12 @@ def others(gene: Gene, u: float) -> list[int]:
 
 
 def mutate_choices(space: Space, vector: list[float], rate: float) -> None:
-    """Each choice of `vector` to another value with this probability, by Python's generator, as DEAP's operators."""
+    """Each choice of `vector` to another value with this probability, by what DEAP's operators draw from."""
     for i in choices(space):
         gene = space.genes[i]
         levels = others(gene, vector[i])
-        if levels and random.random() < rate:
-            vector[i] = centre(gene, random.choice(levels))
+        if levels and draws.random() < rate:
+            vector[i] = centre(gene, draws.choice(levels))
 
 
 def reflected(u: float) -> float:
@@ -260,26 +262,3 @@ def share(strategy: str, option: str, value: float) -> None:
     """UserError if an option of a strategy that is a probability lies outside [0, 1]."""
     if not 0 <= value <= 1:
         raise UserError(f"strategy '{strategy}': {option} must lie in [0, 1], not {value:g}")
-
-
-class DEAPRandom:
-    """Random state for DEAP's operators, which draw from the global generators of Python and NumPy.
-
-    Inside `with state.installed():` the global generators are these; afterwards they are as they were.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._state = random.Random(seed).getstate()
-        self._numpy = np.random.RandomState(np.random.MT19937(seed)).get_state()
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        outside = random.getstate(), np.random.get_state()
-        random.setstate(self._state)
-        np.random.set_state(self._numpy)
-        try:
-            yield
-        finally:
-            self._state, self._numpy = random.getstate(), np.random.get_state()
-            random.setstate(outside[0])
-            np.random.set_state(outside[1])

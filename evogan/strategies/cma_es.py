@@ -45,7 +45,6 @@ from deap import cma
 from evogan.space import Space
 from evogan.stable import derive_seed
 from evogan.strategies.base import (
-    DEAPRandom,
     Generational,
     Individual,
     Point,
@@ -91,7 +90,7 @@ class CMAES(Generational):
         self.restarts = 0
         self._numbers, self._choices = numbers(space), choices(space)
         self._least = np.array([0.25 * space.genes[i].cells.width for i in self._numbers])
-        self._random = DEAPRandom(derive_seed(seed, "cma-es"))
+        self._random = np.random.RandomState(np.random.MT19937(derive_seed(seed, "cma-es")))
         self._start_from(np.full(len(self._numbers), 0.5))
 
     def _start_from(self, centroid: Array) -> None:
@@ -107,13 +106,19 @@ class CMAES(Generational):
             if self._numbers:
                 self._learn_numbers(ranked)
         points: list[list[float]] = []
-        with self._random.installed():
-            for _ in range(RESAMPLINGS):
-                batch = self._normal.generate(list)
-                points += [point for point in batch if min(point) >= 0 and max(point) <= 1]
-                if len(points) >= self.population:
-                    break
+        for _ in range(RESAMPLINGS):
+            batch = self._samples()
+            points += [point for point in batch if min(point) >= 0 and max(point) <= 1]
+            if len(points) >= self.population:
+                break
         return [self._proposed(point) for point in (points + batch)[: self.population]]
+
+    def _samples(self) -> list[list[float]]:
+        """As DEAP's strategy generates them, which draws from the generator of the whole process."""
+        normal = self._normal
+        drawn = self._random.standard_normal((self.population, normal.dim))
+        found: list[list[float]] = (normal.centroid + normal.sigma * np.dot(drawn, normal.BD.T)).tolist()
+        return found
 
     def _proposed(self, point: Sequence[float]) -> Point:
         vector = [0.0] * self.space.dimension

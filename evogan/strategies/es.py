@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ from deap import tools
 
 from evogan.stable import derive_seed
 from evogan.strategies.base import (
-    DEAPRandom,
     Generational,
     Individual,
     Point,
@@ -45,6 +43,7 @@ from evogan.strategies.base import (
     share,
     within,
 )
+from evogan.strategies.draws import DEAPRandom, draws
 
 StrategyParameters = tuple[list[float], float]  # of an individual: a step size each number, and the rate of choices
 
@@ -100,11 +99,11 @@ class EvolutionStrategy(Generational):
         """Those of whom the best become the next parents."""
 
     def _child(self) -> tuple[Point, StrategyParameters]:
-        one, (steps, rate) = random.choice(self._selected)
+        one, (steps, rate) = draws.choice(self._selected)
         vector, child = list(one.vector), ObjectVariables((one.vector[i] for i in self._numbers), steps)
         operator, parents = "mutation", numbers_of(one)
-        if random.random() < self.crossover:
-            two, (steps, other_rate) = random.choice(self._selected)
+        if draws.random() < self.crossover:
+            two, (steps, other_rate) = draws.choice(self._selected)
             tools.cxESBlend(
                 child, ObjectVariables((two.vector[i] for i in self._numbers), copy.copy(steps)), self.blend
             )
@@ -112,7 +111,7 @@ class EvolutionStrategy(Generational):
             child.strategy = [self._kept_step(j, step) for j, step in enumerate(child.strategy)]
             rate = (rate + other_rate) / 2
             for i in self._choices:
-                if random.random() < 0.5:
+                if draws.random() < 0.5:
                     vector[i] = two.vector[i]
         if child:
             tools.mutESLogNormal(child, c=1.0, indpb=1.0)
@@ -127,7 +126,7 @@ class EvolutionStrategy(Generational):
         if not self._choices:
             return rate
         tau = 1 / math.sqrt(2 * len(self._choices))
-        rate = self._kept_rate(1 / (1 + (1 - rate) / rate * math.exp(-tau * random.gauss(0, 1))))
+        rate = self._kept_rate(1 / (1 + (1 - rate) / rate * math.exp(-tau * draws.gauss(0, 1))))
         mutate_choices(self.space, vector, rate)
         return rate
 

@@ -13,7 +13,6 @@ parents' generation or of its own is mutated again.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -22,7 +21,6 @@ from deap import tools
 from evogan.genome import Genome
 from evogan.stable import derive_seed
 from evogan.strategies.base import (
-    DEAPRandom,
     Fitness,
     Individual,
     Point,
@@ -36,13 +34,14 @@ from evogan.strategies.base import (
     numbers_of,
     share,
 )
+from evogan.strategies.draws import DEAPRandom, draws
 
 AGAIN = 10  # mutations of a child that is known, at most: a space may be smaller than a population
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class Variation(Strategy):
-    """What breeds by crossover and mutation, as the module says, while DEAP's random state is installed.
+    """What breeds by crossover and mutation, as the module says, while its random numbers are installed.
 
     `mutation` is the expected number of genes that mutate in a child.
     """
@@ -67,14 +66,14 @@ class Variation(Strategy):
         """Two children of two parents; without crossover each of one."""
         one, two = (list(parent.vector) for parent in parents)
         operator, of = "mutation", [numbers_of(parent) for parent in parents]
-        if random.random() < self.crossover:
+        if draws.random() < self.crossover:
             operator, of = "crossover", [numbers_of(*parents)] * 2
             a, b = [one[i] for i in self._numeric], [two[i] for i in self._numeric]
             tools.cxSimulatedBinaryBounded(a, b, self.crossover_eta, 0.0, 1.0)
             for i, u, v in zip(self._numeric, a, b, strict=True):
                 one[i], two[i] = u, v
             for i in self._choices:
-                if random.random() < 0.5:
+                if draws.random() < 0.5:
                     one[i], two[i] = two[i], one[i]
         self.mutate(one)
         self.mutate(two)
@@ -162,7 +161,7 @@ class GeneticAlgorithm(Variation):
         return self.children((self._select(), self._select()))
 
     def _select(self) -> Individual:
-        contest = [random.choice(self._parents) for _ in range(self.tournament)]
+        contest: list[Individual] = [draws.choice(self._parents) for _ in range(self.tournament)]
         return min(contest, key=lambda one: one.fitness.order)
 
 

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from deap import tools
 
 from evogan.stable import derive_seed
-from evogan.strategies.base import DEAPRandom, Fitness, Generational, Individual, Point, at_least, latin_hypercube
+from evogan.strategies.base import Fitness, Generational, Individual, Point, at_least, latin_hypercube
+from evogan.strategies.draws import DEAPRandom
 from evogan.strategies.ga import Variation
 
 Array = npt.NDArray[np.float64]
