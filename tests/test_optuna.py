@@ -38,6 +38,7 @@ from evogan.strategies import (
     make_strategy,
     strategy_options,
 )
+from evogan.strategies.assisted import AssistedEvolution
 from evogan.strategies.from_optuna import FromOptuna
 from tests.conftest import mixed_space, score
 from tests.test_strategies import MODEL_FREE, OBJECTIVES, crossed, drive
@@ -422,6 +423,19 @@ def test_while_the_strategy_waits_trials_are_random_and_take_the_place_of_the_ol
     study.tell(asked[0], 3.0)  # its place is taken: it is learned from like another worker's
     study.ask(SPACE)
     assert sorted(fitness.value for _, fitness in told(recorder)) == [1.0, 2.0, 3.0]
+
+
+def test_no_model_is_asked_for_the_trials_of_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    model = AssistedEvolution._model
+    monkeypatch.setattr(AssistedEvolution, "_model", lambda self: asked.append(self) or model(self))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(bowl, n_trials=30)
+    study.sampler = EvoSampler("assisted", seed=0)
+    study.optimize(bowl, n_trials=2)
+    assert len(asked) == 2
+    known = study.sampler._strategy
+    assert known is not None and len(known._rungs[0]) == 32
 
 
 def test_threads_share_one_strategy() -> None:

@@ -32,6 +32,7 @@ from evogan.strategies.margin import Margin
 from evogan.strategies.shade import LSHADE, SHADE
 from evogan.strategies.sobol import SobolSearch
 from tests.conftest import mixed_space, score
+from tests.test_space import penalised
 
 OURS = [name for name in STRATEGIES if name not in MODEL_BASED]  # tests/test_optuna.py has the others
 MULTI_FIDELITY = {name for name in OURS if issubclass(STRATEGIES[name].make, MultiFidelity)}
@@ -748,6 +749,11 @@ class TestGrid:
         assert genomes[space.size :] == genomes[: space.size]
         other = GridSearch(space, 1, points=most)
         assert [space.decode(p.vector) for p in (other.ask() for _ in range(space.size)) if p] != genomes[: space.size]
+
+    def test_of_what_cannot_live_together_there_is_no_second_point(self) -> None:
+        strategy, space = GridSearch(penalised(), 0), penalised()
+        genomes = [space.decode(p.vector) for p in (strategy.ask() for _ in range(space.size)) if p]
+        assert len(set(genomes)) == len(genomes) == space.size == len(strategy._walk)
 
     def test_a_large_space_is_made_coarser_evenly_and_keeps_its_choices(self) -> None:
         strategy = GridSearch(mixed_space(), 0, points=200)

@@ -126,6 +126,13 @@ class AssistedEvolution(MultiFidelity):
         self._pending[self._asked] = cells, rung
         return Point(self._units([cells])[0].tolist(), operator, parents), rung
 
+    def place(self) -> Proposal:
+        """No model is asked for what nobody will train."""
+        vector = self._uniform().vector
+        self._pending[self._asked] = self._settled([vector])[0], 0
+        self._asked += 1
+        return Proposal(self._asked - 1, tuple(vector), self.fidelities[0])
+
     def tell(self, proposal: Proposal, fitness: Fitness) -> None:
         _, rung = self._pending.pop(proposal.number)
         cells = self._settled([proposal.vector])[0]

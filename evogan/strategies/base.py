@@ -127,6 +127,10 @@ class Strategy(ABC):
         origin = point.operator, point.parents, point.generation
         return Proposal(self._asked - 1, vector, point.fidelity, point.continues, *origin)
 
+    def place(self) -> Proposal | None:
+        """A proposal that gives way to a point from elsewhere, which is told in its stead; None as `ask`."""
+        return self.ask()
+
     @abstractmethod
     def _ask(self) -> Point | None: ...
 

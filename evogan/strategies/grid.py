@@ -3,7 +3,8 @@
 The baseline of Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13 (2012). While the space has
 more cells than `points`, the number with most levels is given half as many, evenly spread with both ends among them,
 down to two; choices stay whole. Where even that is too much, `points` different cells of that grid are drawn. Cells
-that differ only in inactive genes are one. After the last point the walk begins again.
+that differ only in inactive genes are one, and so are those that are repaired to the same genome. After the last point
+the walk begins again.
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ class GridSearch(Strategy):
                 yield drawn
 
     def _canonical(self, cell: tuple[int, ...]) -> tuple[int, ...]:
-        """The same genome's cell with every inactive gene at its first level."""
+        """The cell of its genome, which is another one where genes cannot live together; inactive genes at 0."""
         genome = self.space.decode(self._vector(cell))
-        return tuple(k if gene.name in genome else 0 for k, gene in zip(cell, self.space.genes, strict=True))
+        places = zip(self.space.genes, self.space.encode(genome), strict=True)
+        return tuple(gene.cells.holding(u) if gene.name in genome else 0 for gene, u in places)
 
     def _vector(self, cell: tuple[int, ...]) -> list[float]:
         return [centre(gene, k) for k, gene in zip(cell, self.space.genes, strict=True)]

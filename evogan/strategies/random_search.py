@@ -1,4 +1,4 @@
-"""Random search: uniform over the levels of every gene.
+"""Random search: uniform over the levels of every gene; the space repairs what cannot live together.
 
 Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13 (2012).
 """
