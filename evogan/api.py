@@ -108,8 +108,6 @@ def search(
     if own and store and not runs:
         raise UserError("store: an objective's results are kept only with a folder `runs` for files, too")
     place = IN_MEMORY if own and not runs else Place.of(runs, store)
-    if own and place.folder is not None:
-        place = replace(place, folder=place.folder.absolute())  # an objective may change the directory
     search = picked(SearchSettings, asked)
     for option, value in OF_AN_OBJECTIVE.items():
         if search.get(option) is None:

@@ -9,24 +9,23 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
-HIGHEST = "highest"
-
 
 class _Float32:
     """torch's default type, and how exact its products are, which are those of all threads: set by the first that
     enters, given back by the last."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._before = Lock(), 0, (None, "")
+        self._lock, self._inside, self._before = Lock(), 0, list[Any]()
 
     def __enter__(self) -> None:
         torch: Any = sys.modules["torch"]
         with self._lock:
             if not self._inside:
-                self._before = torch.get_default_dtype(), _precision(torch)
+                products = _products(torch)
+                self._before = [torch.get_default_dtype(), *(one.fp32_precision for one in products)]
                 torch.set_default_dtype(torch.float32)
-                if self._before[1] != HIGHEST:
-                    torch.set_float32_matmul_precision(HIGHEST)
+                for one in products:
+                    one.fp32_precision = "ieee"
             self._inside += 1
 
     def __exit__(self, *raised: object) -> None:
@@ -34,18 +33,15 @@ class _Float32:
             self._inside -= 1
             if not self._inside:
                 torch: Any = sys.modules["torch"]
-                dtype, precision = self._before
+                dtype, *precisions = self._before
                 torch.set_default_dtype(dtype)
-                if precision != HIGHEST:
-                    torch.set_float32_matmul_precision(precision)
+                for one, precision in zip(_products(torch), precisions, strict=True):
+                    one.fp32_precision = precision
 
 
-def _precision(torch: Any) -> str:
-    """Of products in float32; the highest, too, where it is set for each backend apart, which torch does not tell."""
-    try:
-        return str(torch.get_float32_matmul_precision())
-    except RuntimeError:
-        return HIGHEST
+def _products(torch: Any) -> list[Any]:
+    """Of matrices in float32, on whatever device."""
+    return [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
 
 
 _FLOAT32 = _Float32()

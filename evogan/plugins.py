@@ -28,7 +28,7 @@ _IMPORTED: dict[str, str] = {}  # name -> digest of the source, as it was then
 _HALF: set[str] = set()  # came to harm after they had entered something
 _entered = count()
 _MODULES: set[str] = set()  # as Python calls them
-_SOURCES: dict[tuple[str, str], str] = {}  # what and its name -> the module that entered it
+_SOURCES: dict[tuple[str, str], frozenset[str]] = {}  # what and its name -> modules under import, or that of a script
 Entry = TypeVar("Entry")
 
 
@@ -104,12 +104,27 @@ class Unusable(TypeError):
     """What a plugin's code returned."""
 
 
-def at_fault(error: BaseException) -> bool:
-    """Whether code of a plugin raised it, called what did, or returned what is of no use."""
+def at_fault(error: BaseException, *, scripts: bool = False) -> bool:
+    """Whether code of a plugin raised it, called what did, or returned what is of no use; or of a script that entered
+    something, where nothing else of a user's runs."""
     if isinstance(error, Unusable):
         return True
     modules = {_module(frame) for frame, _ in walk_tb(error.__traceback__)}
-    return any(module in _SOURCES.values() or _is_plugin(module) for module in modules)
+    entered = frozenset[str]().union(*_SOURCES.values()) if scripts else frozenset[str]()
+    return any(module in entered or _is_plugin(module) for module in modules)
+
+
+def _importing(frame: FrameType | None) -> frozenset[str]:
+    """The modules whose code is run for the first time there, a script's, too, and the nearest that is not ours."""
+    modules, nearest = set(), ""
+    while frame is not None:
+        module = _module(frame)
+        if module.partition(".")[0] != __name__.partition(".")[0]:
+            nearest = nearest or module
+            if frame.f_code.co_name == "<module>":
+                modules.add(module)
+        frame = frame.f_back
+    return frozenset(modules or {nearest})
 
 
 def _module(frame: FrameType) -> str:
@@ -120,19 +135,16 @@ def _is_plugin(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in _MODULES)
 
 
-def known_to_workers(what: str, name: str) -> bool:
-    """Whether a plugin entered it, or evogan itself: workers import these, and no script."""
-    return _is_plugin(_SOURCES.get((what, name), "")) or (what, name) not in _SOURCES
+def of_scripts() -> list[tuple[str, str]]:
+    """What was entered, and its name, by other than the import of a plugin: workers do not know it."""
+    return [entry for entry, modules in _SOURCES.items() if not any(map(_is_plugin, modules))]
 
 
 def enter(table: MutableMapping[str, Entry], what: str, name: str, entry: Entry) -> None:
     """Errors: UserError if the table has an entry of that name."""
     check_new(table, what, name)
     table[name] = entry
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _module(frame).partition(".")[0] == __name__.partition(".")[0]:
-        frame = frame.f_back
-    _SOURCES[what, name] = _module(frame)
+    _SOURCES[what, name] = _importing(sys._getframe(1))
     next(_entered)
 
 

@@ -319,6 +319,20 @@ def test_it_learns_where_a_training_fails_in_full_alone(seed: int) -> None:
     assert sum(told.value is None for told in full) <= len(full) / 2
 
 
+@pytest.mark.parametrize(("fidelities", "seed"), [((0.25, 0.5, 1.0), 0), ((0.25, 0.5, 1.0), 1), ((0.25, 1.0), 1)])
+def test_failures_that_are_nobodys_fault_do_not_end_promotion(fidelities: tuple[float, ...], seed: int) -> None:
+    """As on a busy machine: most full trainings fail, wherever they lie."""
+    rng, strategy = np.random.default_rng(seed), make_strategy("assisted", UNIT, seed, {"fidelities": fidelities})
+    full = 0
+    for _ in range(100):
+        proposal = strategy.ask()
+        assert proposal is not None
+        failed = proposal.fidelity == 1 and rng.random() < 0.65
+        full += proposal.fidelity == 1
+        strategy.tell(proposal, Fitness(failed, 1 + sum(proposal.vector)))
+    assert full >= (10 if len(fidelities) == 2 else 2)  # of 20 and 4 that would be due
+
+
 def test_what_is_larger_in_full_is_learned_as_well() -> None:
     """The same order within every rung, and an offset between them that is beyond the fence of the lowest."""
 

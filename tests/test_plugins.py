@@ -275,6 +275,22 @@ def test_what_a_script_enters_itself_is_not_sent_to_workers(plugins: tuple[str, 
     assert not (tmp_path / "runs" / "evogan.db").exists()
 
 
+def test_what_a_plugin_imports_may_enter_for_it(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text(SPREAD)
+    (tmp_path / "named.py").write_text("import helper")
+    code = """
+from evogan.plugins import Plugins, of_scripts
+from evogan.genes import add_family
+Plugins(["named"])
+assert of_scripts() == [], of_scripts()
+import toy_family
+print(of_scripts())
+"""
+    (tmp_path / "toy_family.py").write_text(TOY.read_text())
+    done = forked.run([sys.executable, "-c", code], cwd=tmp_path, text=True)
+    assert done.stdout == "[('family', 'toy')]\n", done.stderr
+
+
 def test_what_crashed_in_a_script_of_a_users_own_is_tried_again(tmp_path: Path) -> None:
     """It is mended, perhaps, where it is entered again."""
     code = """

@@ -321,6 +321,22 @@ def test_a_cap_is_lifted_where_a_trial_is_alone(tmp_path: Path) -> None:
     assert "out of memory" in heard.of("retried", "key0")[0].reason
 
 
+def test_a_process_in_which_memory_ran_out_is_used_no_more() -> None:
+    """What oneDNN could not create once it never creates again, for whatever genome."""
+
+    def spoiled(trial: Trial) -> Evaluation:
+        if trial.genome["x"] == 0:
+            return Evaluation(status="out_of_memory", reason="RuntimeError: could not create a primitive")
+        return Evaluation(status="completed", scores=({"value": float(os.getpid())},))
+
+    executor, heard = RayExecutor(spoiled, Resources(workers=1, stall_limit=100.0)), Heard()
+    found = answers(executor, trials(3), heard)
+    (first, *_) = heard.of("started", "key0")
+    others = {found[f"key{i}"].metric("value") for i in (1, 2)}
+    assert found["key0"].status == "out_of_memory" and len(others) == 1
+    assert str(int(others.pop())) not in first.where
+
+
 @pytest.mark.fault
 def test_memory_of_another_kind_ends_the_worker_before_the_machine(tmp_path: Path) -> None:
     """Shared pages are under no cap; the guard sees them."""

@@ -107,7 +107,7 @@ class Course:
             failure, reason = "out_of_memory" if _out_of_memory(error) else "crashed", _first_line(error)
             if failure == "crashed":
                 self._record.files[TRACEBACK] = whole_traceback(error)
-                self._crashed = {IN_PLUGIN: True} if at_fault(error) else {}
+                self._crashed = {IN_PLUGIN: True} if at_fault(error, scripts=True) else {}
         record = self._record
         cut_short = failure if record.scores else None
         if cut_short is not None:
@@ -384,5 +384,5 @@ def _out_of_memory(error: BaseException) -> bool:
     """On the CPU torch says it with a plain RuntimeError, oneDNN, which has no room for its code, with another."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    said = r"not enough memory|can't allocate memory|could not create a (primitive|memory object)$"
-    return isinstance(error, RuntimeError) and re.search(said, str(error)) is not None
+    said = r"not enough memory|can't allocate memory|std::bad_alloc|could not create a (primitive|memory object)$"
+    return isinstance(error, RuntimeError) and re.search(said, str(error), re.MULTILINE) is not None

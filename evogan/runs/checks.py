@@ -15,9 +15,9 @@ from evogan.errors import UserError, unknown
 from evogan.families import FAMILIES, family_of
 from evogan.files import STORE
 from evogan.files.processes import cores
-from evogan.genes import ADDED, GENES
+from evogan.genes import GENES
 from evogan.genome import Gene
-from evogan.plugins import known_to_workers
+from evogan.plugins import of_scripts
 from evogan.runs.gans import GANProblem
 from evogan.runs.knowledge import AUTO
 from evogan.runs.plan import Plan
@@ -170,14 +170,12 @@ def check_entered(settings: SearchSettings) -> None:
     if settings.gan is None:
         return
     fixed, genes = settings.space["fixed"], settings.space["genes"]
-    for gene, values in ADDED.items():
-        for value in values:
-            asked = value == fixed.get(gene) or value in genes.get(gene, {}).get("values", ())
-            if asked and not known_to_workers(gene, value):
-                raise UserError(
-                    f"{gene} '{value}' is known to this process alone, not to workers: name the module or .py file "
-                    "that enters it (plugins), or workers=1"
-                )
+    for gene, value in of_scripts():
+        if value == fixed.get(gene) or value in genes.get(gene, {}).get("values", ()):
+            raise UserError(
+                f"{gene} '{value}' is known to this process alone, not to workers: name the module or .py file "
+                "that enters it (plugins), or workers=1"
+            )
 
 
 def allotted(settings: SearchSettings) -> Resources:

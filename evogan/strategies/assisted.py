@@ -21,7 +21,7 @@ that asks while results are pending differ.
 
 With a ladder of `fidelities`, children begin at its lowest. Whenever 1 in `eta` of a rung has not gone on to the next
 yet, that of it goes on which the model believes best at full fidelity (asynchronous successive halving, Li et al. 2020,
-by the model's judgement instead of the last value); what probably fails there stays behind all others. So does one
+by the model's judgement instead of the last value); what probably fails there stays behind, up to a half. So does one
 where nothing new is left to begin with, and where it alone has completed.
 
 Hyperparameters are fitted anew when there are a twentieth more results than at the last fit; what is told
@@ -263,7 +263,8 @@ class AssistedEvolution(MultiFidelity):
         if self._asked < self.initial:
             return self._settled([self._first[self._asked].vector])[0], 0, self._first[self._asked].operator, ()
         if len(self._completed(0)) < 2:
-            for rung in rungs:
+            told = self._asked - len(self._pending) >= self.initial  # others fail, and are not just out
+            for rung in rungs if told else ():
                 for cells in self._waiting(rung):  # the one that has completed
                     return self._promoted(cells, rung)
             point = self._uniform()
@@ -289,14 +290,15 @@ class AssistedEvolution(MultiFidelity):
         return [cells for cells in self._completed(rung) if cells not in above]
 
     def _hopeful(self, risk: GaussianProcess | None, rung: int) -> list[Cells]:
-        """What waits there but for what probably fails at full fidelity; while nothing has got any further, the least
-        doubtful one."""
+        """What waits there but for what probably fails at full fidelity; the least doubtful one where otherwise less
+        than half of what is due would go on, since a few failures may be nobody's fault."""
         waiting = self._waiting(rung)
         if risk is None or not waiting:
             return waiting
         failing, _ = risk.predict(self._seen(waiting), self.top)
         hopeful = [waiting[i] for i in np.flatnonzero(failing <= DOUBTFUL)]
-        return hopeful or ([] if self._completed(rung + 1) else [waiting[int(np.argmin(failing))]])
+        behind = 2 * len(self._above(rung)) <= len(self._rungs[rung]) // self.eta
+        return hopeful or ([waiting[int(np.argmin(failing))]] if behind else [])
 
     def _promotion(
         self, model: GaussianProcess | Trended, waiting: Sequence[Cells], rung: int

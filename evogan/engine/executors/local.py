@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evogan.engine.executors.base import Evaluate, Report, Watch, evaluate_safely
+from evogan.engine.executors.base import Evaluate, Lost, Report, Watch, evaluate_safely
 from evogan.engine.executors.memory import capped, free_memory
 from evogan.files.processes import machine_memory
 from evogan.trial import Evaluation, Limits, Stopped, Trial
+
+ONEDNN = "could not create a primitive"  # for want of memory: from then on it creates none of a new shape
 
 
 class LocalExecutor:
@@ -20,6 +22,7 @@ class LocalExecutor:
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
         self._queue: deque[Trial] = deque()
+        self._spoiled = False
         whole = machine_memory()  # in tenths of it, so that as much is offered next time
         self._memory = whole * math.floor(10 * free_memory() / whole) / 10
 
@@ -30,6 +33,11 @@ class LocalExecutor:
         self._queue.append(trial)
 
     def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation] | None:
+        if self._spoiled:
+            raise Lost(
+                "memory ran out within oneDNN, which is of no use in this process any more: what was recorded is kept, "
+                "a resume goes on"
+            )
         trial = self._queue.popleft()
         watch(Report("started", trial))
 
@@ -41,6 +49,7 @@ class LocalExecutor:
             evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
         if evaluation.status == "out_of_memory":
             evaluation = replace(evaluation, limits=self.limits())
+            self._spoiled = ONEDNN in evaluation.reason
         return trial, evaluation
 
     def withdraw(self) -> list[Trial]:

@@ -146,8 +146,9 @@ class RayExecutor:
         job, worker.job = worker.job, None
         assert job is not None and worker.location is not None
         self._reports += [(Report("progress", job.trial, point=point), None) for point in points[job.heard :]]
-        crashed = any(found.status == "crashed" for _, found in parts(job.trial, evaluation))
-        if worker.location.gpus and crashed:  # CUDA may be of no use any more in that process
+        failures = {found.failure for _, found in parts(job.trial, evaluation)}
+        # oneDNN may be of no use any more in that process, or CUDA
+        if "out_of_memory" in failures or (worker.location.gpus and "crashed" in failures):
             self._remove(worker)
             self._workers.refresh()
         else:
