@@ -204,7 +204,7 @@ class EvoSampler(BaseSampler):
         asked = self._open.pop(trial.number, None)
         vector = self._vector(trial, asked)
         if vector is not None:
-            proposal = asked or strategy.place()
+            proposal = asked or strategy.replaceable()
             if proposal is None:
                 if not self._open:
                     return  # the strategy has ended

@@ -65,7 +65,7 @@ print(broker.result(trial(8)).status)
 local.free_memory = lambda: 0.0
 found = broker.result(trial(24))
 print(found.status, "/", found.reason)
-broker.result(trial(40))
+Broker(Store(), LocalExecutor(evaluate)).result(trial(40))
 """
     done = forked.run([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert done.stdout.splitlines()[0] == "completed", done.stderr

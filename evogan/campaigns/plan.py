@@ -76,7 +76,9 @@ def read_campaign(path: str | Path) -> Campaign:
     try:
         file: Any = _File.model_validate({"name": path.stem} | document)
         plugins = Plugins(_beside(path, name) if name.endswith(".py") else name for name in file.plugins)
-        return Campaign(path, file.name, _runs(path, file), _resources(file), plugins)
+        return Campaign(
+            path, file.name, _runs(path, file), Resources(**file.resources.model_dump(exclude_unset=True)), plugins
+        )
     except ValidationError as error:
         raise UserError(f"{path}: {_one_line(error)}") from None
     except UserError as error:
@@ -121,10 +123,6 @@ def _runs(path: Path, file: Any) -> tuple[PlannedRun, ...]:
             search["evaluations"] = _trainings(file, chosen, gan.get("kimg"))
         runs.append(PlannedRun(name, data, spaces[space], strategy, seed, gan, search))
     return tuple(runs)
-
-
-def _resources(file: Any) -> Resources:
-    return Resources(**file.resources.model_dump(exclude_unset=True))
 
 
 def _trainings(file: Any, chosen: Any, kimg: float | None) -> int:

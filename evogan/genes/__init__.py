@@ -11,7 +11,7 @@ from evogan.families.shared.losses import AUTOENCODING, LABELLED, SCORED
 from evogan.genes.gather import gathered
 from evogan.plugins import check_new, enter
 
-__all__ = ["ADDED", "AUTOENCODING", "GENES", "LABELLED", "SCORED", "add_family", "add_value"]
+__all__ = ["AUTOENCODING", "GENES", "LABELLED", "SCORED", "add_family", "add_value"]
 
 GENES = gathered(FAMILIES.values())
 ADDED: dict[str, tuple[str, ...]] = {}  # values that plugins gave to genes of ours

@@ -126,7 +126,7 @@ class AssistedEvolution(MultiFidelity):
         self._pending[self._asked] = cells, rung
         return Point(self._units([cells])[0].tolist(), operator, parents), rung
 
-    def place(self) -> Proposal:
+    def replaceable(self) -> Proposal:
         """No model is asked for what nobody will train."""
         vector = self._uniform().vector
         self._pending[self._asked] = self._settled([vector])[0], 0

@@ -127,7 +127,7 @@ class Strategy(ABC):
         origin = point.operator, point.parents, point.generation
         return Proposal(self._asked - 1, vector, point.fidelity, point.continues, *origin)
 
-    def place(self) -> Proposal | None:
+    def replaceable(self) -> Proposal | None:
         """A proposal that gives way to a point from elsewhere, which is told in its stead; None as `ask`."""
         return self.ask()
 

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from evogan.engine.executors.base import Evaluate, Lost, Report, Watch, evaluate_safely
 from evogan.engine.executors.memory import capped, free_memory
@@ -19,10 +20,11 @@ ONEDNN = "could not create a primitive"  # for want of memory: from then on it c
 class LocalExecutor:
     """Evaluates when it is waited for. A trial has the memory that is free, and time without end."""
 
+    spoiled: ClassVar[bool] = False  # the process, for every other one, too
+
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
         self._queue: deque[Trial] = deque()
-        self._spoiled = False
         whole = machine_memory()  # in tenths of it, so that as much is offered next time
         self._memory = whole * math.floor(10 * free_memory() / whole) / 10
 
@@ -33,7 +35,7 @@ class LocalExecutor:
         self._queue.append(trial)
 
     def wait(self, watch: Watch, timeout: float | None = None) -> tuple[Trial, Evaluation] | None:
-        if self._spoiled:
+        if self.spoiled:
             raise Lost(
                 "memory ran out within oneDNN, which is of no use in this process any more: what was recorded is kept, "
                 "a resume goes on"
@@ -49,7 +51,7 @@ class LocalExecutor:
             evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
         if evaluation.status == "out_of_memory":
             evaluation = replace(evaluation, limits=self.limits())
-            self._spoiled = ONEDNN in evaluation.reason
+            LocalExecutor.spoiled |= ONEDNN in evaluation.reason
         return trial, evaluation
 
     def withdraw(self) -> list[Trial]:
