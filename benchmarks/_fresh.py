@@ -25,3 +25,9 @@ def fresh(
     if failed := [trial.replicate for trial, one in found if one is not None and one.failed]:
         raise SystemExit(f"{data}: of {key} replicates {failed} failed, and the table has no place for that")
     return [(trial, one) for trial, one in found if one is not None]
+
+
+def fid_of(completed: Evaluation) -> float:
+    fid = completed.metric("fid")
+    assert fid is not None
+    return fid

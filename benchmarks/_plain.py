@@ -93,8 +93,11 @@ def optimizer(player: str, genes: Mapping[str, Any], network: nn.Module) -> torc
 
 
 def norm(kind: str, channels: int) -> list[nn.Module]:
-    kinds = {"batch": [nn.BatchNorm2d(channels, momentum=MOMENTUM)], "layer": [nn.GroupNorm(1, channels)]}
-    return list[nn.Module](kinds.get(kind, []))
+    kinds: dict[str, list[nn.Module]] = {
+        "batch": [nn.BatchNorm2d(channels, momentum=MOMENTUM)],
+        "layer": [nn.GroupNorm(1, channels)],
+    }
+    return kinds.get(kind, [])
 
 
 def up(genes: Mapping[str, Any], inputs: int, outputs: int, kernel: int) -> list[nn.Module]:

@@ -57,7 +57,8 @@ def below(target: float) -> Callable[[], Goal]:
 def optimum(dimension: int, seed: int) -> Array:
     """Somewhere in [-4, 4], each coordinate at least 1 from the centre and at least 1 from the bounds."""
     rng = np.random.default_rng([2026, dimension, seed])
-    return rng.uniform(1.0, 4.0, dimension) * rng.choice([-1.0, 1.0], dimension)
+    signs: Array = rng.choice([-1.0, 1.0], dimension)
+    return rng.uniform(1.0, 4.0, dimension) * signs
 
 
 # One objective, numbers only: z is the distance from the optimum ------------------------------------------------------
@@ -179,7 +180,8 @@ def counting_ones(dimension: int, target: float, seed: int) -> Problem:
 
     def judge(genome: Genome, fidelity: float) -> Values:
         throws = round(108 * fidelity)
-        ones = [float(v) if name.startswith("c") else rng.binomial(throws, v) / throws for name, v in genome.items()]
+        of = {name: float(value) for name, value in genome.items()}
+        ones = [v if name.startswith("c") else rng.binomial(throws, v) / throws for name, v in of.items()]
         return (1 - sum(ones) / dimension,)
 
     def reached(genome: Genome, values: Values, fidelity: float) -> bool:

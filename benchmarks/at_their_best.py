@@ -32,7 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from _fresh import FRESH, fresh
+from _fresh import FRESH, fid_of, fresh
 from _record import RESULTS, machine, record
 from PIL import Image
 
@@ -198,7 +198,7 @@ def rows() -> Iterator[tuple[str, Any]]:
         }
         if found:
             yield f"{data}, measured on", machine()["cpu"]
-        fids = {name: [evaluation.metric("fid") for _, evaluation in done] for name, (_, done) in found.items()}
+        fids = {name: [fid_of(evaluation) for _, evaluation in done] for name, (_, done) in found.items()}
         for name, (genome, done) in found.items():
             yield (
                 f"{data}, {name}",

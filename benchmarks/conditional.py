@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ def settings(data: str) -> dict[str, Any]:
 def narrowed(genome: Mapping[str, Value]) -> Genome:
     """The same GAN with fewer filters."""
     genes = GENES.complete(genome)
-    widths = {name: min(int(genes[name]), WIDEST) for name in ("filters", "critic_filters") if name in genes}
-    return GENES.read({**genome, **widths})
+    widths = [name for name in ("filters", "critic_filters") if name in genes]
+    return GENES.read({**genome, **{name: min(int(genes[name]), WIDEST) for name in widths}})
 
 
 def space() -> Space:
@@ -80,7 +80,9 @@ def search(data: str) -> None:
 
 def subjects(data: str) -> dict[str, Genome]:
     """The winner, the same without labels, and the published ones."""
-    winner = evogan.open_run(f"conditional-{data}", RUNS).best.row.genome
+    best = evogan.open_run(f"conditional-{data}", RUNS).best
+    assert best is not None
+    winner = best.row.genome
     labels = {gene.name for gene in CONDITIONING}
     twin = GENES.read({name: value for name, value in winner.items() if name not in labels})
     published = {name: narrowed(shipped.read_genome(name).genome) for name in PUBLISHED}
@@ -121,7 +123,7 @@ def table() -> None:
     record("conditional", results, quiet=True)
 
 
-def picture(grids: list[Image.Image]) -> Image.Image:
+def picture(grids: Sequence[Image.Image]) -> Image.Image:
     """Side by side."""
     whole = Image.new("L", (sum(grid.width + 16 for grid in grids), max(grid.height for grid in grids)), 128)
     for i, grid in enumerate(grids):

@@ -117,9 +117,8 @@ class Part:
         if name in self.by_hand:
             return _changed(*self.by_hand[name])
         run = self.run(name, data)
-        if run not in Store(RUNS).runs() or not evogan.open_run(run, RUNS).ranking:
-            return None
-        return evogan.open_run(run, RUNS).best.row.genome
+        best = evogan.open_run(run, RUNS).best if run in Store(RUNS).runs() else None
+        return None if best is None else best.row.genome
 
     def narrowed(self, aim: Aim) -> Space:
         """The shipped space with what the aim fixes, and what it begins with as reference."""
@@ -373,7 +372,13 @@ def ladder() -> Part:
 def pairs() -> Part:
     """Lines, grey, hints of colour, cells, holes: a minute of one core a training. Each by its own genome."""
     small: dict[str, Value] = {"filters": 16, "patch_filters": 16, "patch_layers": 2, "batch_size": 8}
-    narrow = {"filters": 16, "patch_filters": 16, "batch_size": 8, "translator": "unet", "feature_loss": 0.0}
+    narrow: dict[str, Value] = {
+        "filters": 16,
+        "patch_filters": 16,
+        "batch_size": 8,
+        "translator": "unet",
+        "feature_loss": 0.0,
+    }
     data = ("fashion_mnist+edges", "cifar+grey", "cifar+hint", "fashion_mnist+mosaic:4", "fashion_mnist+hole")
     likeness = [f"{metric}{of}" for metric in ("psnr", "ssim", "l1", "psnr_hole") for of in ("", "_copy", "_mean")]
     return Part(

@@ -77,7 +77,8 @@ def marginal(model: Surrogate, points: Array, genes: Sequence[int]) -> Array:
     cells = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, len(genes))
     moved = np.repeat(points[None, :MARGINAL], len(cells), axis=0)
     moved[:, :, list(genes)] = cells[:, None]
-    return model_values(model, moved.reshape(-1, points.shape[1])).reshape(len(cells), -1).mean(axis=1)
+    found: Array = model_values(model, moved.reshape(-1, points.shape[1])).reshape(len(cells), -1).mean(axis=1)
+    return found
 
 
 # --- what an early or another number tells

@@ -21,8 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from _record import record
 from PIL import Image
 
@@ -32,18 +34,19 @@ LINES = {"data": "images of", "features": "learned without labels", "first FID":
 LONGEST = 600.0  # seconds
 
 
-def pictures() -> np.ndarray:
+def pictures() -> npt.NDArray[np.uint8]:
     """uint8 (N, H, W, 3)."""
     path = Path(os.environ.get("EVOGAN_DATA", "."), "cifar10_train_10k.npz")
     rng = np.random.default_rng(0)
     if path.is_file():
         with np.load(path) as file:
-            return file["images"][rng.permutation(len(file["images"]))[:COUNT]]
+            images: npt.NDArray[np.uint8] = file["images"]
+        return images[rng.permutation(len(images))[:COUNT]]
     from sklearn.datasets import load_digits
 
     digits = load_digits().images[np.arange(COUNT) % 1797] / 16
     tints = rng.uniform(0.3, 1, (COUNT, 1, 1, 3))
-    return (255 * digits[..., None] * tints).astype(np.uint8)
+    return np.asarray(255 * digits[..., None] * tints, np.uint8)
 
 
 def make(folder: Path, kind: str, images: np.ndarray) -> None:
@@ -92,7 +95,8 @@ def main() -> None:
     asked.add_argument("--seeds", type=int, default=5)
     asked.add_argument("--kinds", default=",".join(KINDS))
     given = asked.parse_args()
-    images, results = pictures(), {}
+    images = pictures()
+    results: dict[str, Any] = {}
     folders = Path(tempfile.mkdtemp())
     try:
         for kind in given.kinds.split(","):

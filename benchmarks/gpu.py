@@ -36,6 +36,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -99,8 +100,8 @@ def scale(device: str, quick: bool) -> Scale:
 
 def genome(subject: str, filters: int, member: int, most_steps: int = 5) -> dict[str, Any]:
     """Of one member of a search; the first is as published."""
-    published = dict(shipped.read_genome("wgan_gp" if subject == "large" else "wdcgan").genome)
-    genes = {**published, "filters": filters, "batch_size": BATCH, "batch_ratio": 1}
+    published: dict[str, Any] = dict(shipped.read_genome("wgan_gp" if subject == "large" else "wdcgan").genome)
+    genes: dict[str, Any] = {**published, "filters": filters, "batch_size": BATCH, "batch_ratio": 1}
     if subject == "wgan_gp":
         del genes["clip"]
         genes |= {"critic_norm": "none", "critic_constraint": "none", "learning_rate": 2e-4}
@@ -316,7 +317,8 @@ def population(
     if not recorded:
         one.graphs = Graphs(None)
     wait(s.device)
-    built, rounds = perf_counter() - started, []
+    built = perf_counter() - started
+    rounds: list[float] = []
     while len(rounds) < s.rounds and (not rounds or sum(rounds) + rounds[-1] < min(limit, run.left)):
         rounds.append(clock(s.device, lambda: a_round(one, trainers, steps)))
     share = steps * BATCH / (1000 * KIMG)  # of a trial
@@ -408,7 +410,8 @@ def _worker(
 
 def variants(run: Run) -> dict[str, Any]:
     """What each piece of the speed is worth, of one population."""
-    s, found = run.scale, {}
+    s = run.scale
+    found: dict[str, Any] = {}
     filters, count = s.filters[-1], s.profiled
     kinds: dict[str, dict[str, Any]] = {
         "as it is": {},
@@ -533,7 +536,7 @@ def _grouped_last(x: Tensor, w: Tensor, stride: int) -> Tensor:
 
 
 def _unfolded(x: Tensor, w: Tensor, stride: int) -> Tensor:
-    columns = F.unfold(x.flatten(0, 1), 3, padding=1, stride=stride).unflatten(0, x.shape[:2])
+    columns: Tensor = F.unfold(x.flatten(0, 1), 3, padding=1, stride=stride).unflatten(0, x.shape[:2])
     return w.flatten(2) @ columns.transpose(1, 2).flatten(2)
 
 
@@ -593,19 +596,20 @@ def measure(run: Run, parts: list[str]) -> None:
     if "alone" in parts:
         results["alone"] = {}
         for name, (subject, filters) in chosen.items():
-            run.attempt(results["alone"], name, lambda a=subject, b=filters: alone(run, a, b))  # type: ignore[misc]
+            run.attempt(results["alone"], name, partial(alone, run, subject, filters))
     if "populations" in parts:
         results["populations"] = {}
         for count in s.populations:
-            results["populations"][str(count)] = row = {}
+            row: dict[str, Any] = {}
+            results["populations"][str(count)] = row
             limit = 25.0 if count > 32 else 12.0
             for name, (subject, filters) in chosen.items():
-                work = lambda a=subject, b=filters, c=count, t=limit: population(run, a, b, c, limit=t)  # noqa: E731
+                work = partial(population, run, subject, filters, count, limit=limit)
                 run.attempt(row, name, work, 130)  # what comes after must have its time too
     if "processes" in parts:
         results["processes"] = {}
         for count in s.processes:
-            run.attempt(results["processes"], str(count), lambda c=count: processes(run, c, chosen), 40)  # type: ignore[misc]
+            run.attempt(results["processes"], str(count), partial(processes, run, count, chosen), 40)
     if "profile" in parts:
         run.attempt(results, "profile", lambda: profile(run), 25)
     if "layers" in parts:
@@ -615,9 +619,8 @@ def measure(run: Run, parts: list[str]) -> None:
         run.attempt(results, "variants", lambda: variants(run), 20)
     if "large" in parts:
         results["large"] = {}
-        work = lambda: alone(run, "large", s.filters[0])  # noqa: E731
-        run.attempt(results["large"], "alone", work, 20)
-        work = lambda: population(run, "large", s.filters[0], s.populations[0], limit=10.0)  # noqa: E731
+        run.attempt(results["large"], "alone", partial(alone, run, "large", s.filters[0]), 20)
+        work = partial(population, run, "large", s.filters[0], s.populations[0], limit=10.0)
         run.attempt(results["large"], f"population of {s.populations[0]}", work, 20)
 
 

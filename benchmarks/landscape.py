@@ -191,7 +191,8 @@ def running_time(needed: np.ndarray, budget: int) -> np.ndarray:
     """The expected one, over the last axis."""
     spent = np.minimum(needed, budget).sum(axis=-1)
     with np.errstate(divide="ignore"):
-        return spent / np.isfinite(needed).sum(axis=-1)
+        expected: np.ndarray = spent / np.isfinite(needed).sum(axis=-1)
+    return expected
 
 
 def times(one: np.ndarray, other: np.ndarray, budget: int) -> dict[str, object]:
@@ -224,7 +225,7 @@ def row(curves: np.ndarray, targets: Sequence[float], others: Mapping[str, np.nd
             "evaluations": finite(np.median(needed)),
             "95 %": [finite(end) for end in interval(needed)],
             "reached": f"{int(np.isfinite(needed).sum())} of {len(needed)}",
-            "expected": finite(running_time(needed, budget)),
+            "expected": finite(float(running_time(needed, budget))),
             **{f"of {name}": times(needed, reached(other, target), budget) for name, other in others.items()},
         }
     after = {str(n): round(float(np.median(curves[:, n - 1])), 1) for n in SHOWN if n <= budget}

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from _fresh import FRESH, fresh
+from _fresh import FRESH, fid_of, fresh
 from _record import machine, record
 from at_their_best import DATA, REPLICATES, ROOT, RUNS, SEARCHING, TRAINING, WIDTHS, narrow, picture, subjects
 
@@ -79,7 +79,7 @@ def rows() -> Iterator[tuple[str, Any]]:
         if OURS not in found or not any("tuned" in what for what in found):
             continue
         yield f"{data}, measured on", machine()["cpu"]
-        fids = {what: [evaluation.metric("fid") for _, evaluation in done] for what, done in found.items()}
+        fids = {what: [fid_of(evaluation) for _, evaluation in done] for what, done in found.items()}
         for what, done in found.items():
             yield (
                 f"{data}, {what}",

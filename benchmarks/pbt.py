@@ -30,13 +30,13 @@ from _record import record
 import evogan
 from evogan.comparison.statistics import bootstrap_ratio
 from evogan.evaluation.evaluator import GANEvaluator
-from evogan.genome import Genome, same
+from evogan.genome import Gene, Genome, same
 from evogan.genome.schedule import document, from_document, then
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
 from evogan.space import Space, load_space
 from evogan.strategies.pbt import STEPS
-from evogan.trial import FRESH, GANTask, Trial
+from evogan.trial import FRESH, Evaluation, GANTask, Trial
 
 DATA = os.environ.get("DATA", "digits,mnist").split(",")
 SEEDS, EVALUATIONS = int(os.environ.get("SEEDS", "10")), int(os.environ.get("EVALUATIONS", "10"))
@@ -91,7 +91,8 @@ class Member:
     def __init__(self, data: str, genes: Mapping[str, Any]) -> None:
         self.space, self.task, self.evaluate = prepared(data)
         self.genome: Genome = self.decoded(genes)
-        self.earlier, self.steps = None, 0
+        self.earlier: Evaluation | None = None
+        self.steps = 0
 
     def decoded(self, genes: Mapping[str, Any]) -> Genome:
         return self.space.decode([gene.unit(genes[gene.name]) for gene in self.space.genes])
@@ -137,7 +138,7 @@ def of_ray(data: str, name: str, seed: int, runs: Path) -> list[list[float]]:
             kept = self.member.genome, self.member.earlier, self.member.steps
             (Path(folder) / "member.pickle").write_bytes(pickle.dumps(kept))
 
-        def load_checkpoint(self, folder: str) -> None:
+        def load_checkpoint(self, folder: Any) -> None:
             kept = pickle.loads((Path(folder) / "member.pickle").read_bytes())
             self.member.genome, self.member.earlier, self.member.steps = kept
             self.member.become(self.config)
@@ -149,7 +150,11 @@ def of_ray(data: str, name: str, seed: int, runs: Path) -> list[list[float]]:
     space, _, _ = prepared(data)
     rng = np.random.default_rng(seed)
     levels = {gene.name: list(gene.grid) for gene in space.genes}
-    drawn = {gene.name: tune.sample_from(lambda _, gene=gene: gene.level(rng.random())) for gene in space.genes}
+
+    def level_of(gene: Gene) -> Callable[[object], Any]:
+        return lambda _: gene.level(rng.random())
+
+    drawn = {gene.name: tune.sample_from(level_of(gene)) for gene in space.genes}
     scheduler = PopulationBasedTraining(
         time_attr="training_iteration",
         perturbation_interval=1,
@@ -174,7 +179,8 @@ def of_ray(data: str, name: str, seed: int, runs: Path) -> list[list[float]]:
                 stop={"training_iteration": len(STEPS)},
             ),
         ).fit()
-        found = [result.metrics for result in results if result.metrics and "best" in result.metrics]
+        last = [results[i].metrics for i in range(len(results))]
+        found = [metrics for metrics in last if metrics and "best" in metrics]
     ray.shutdown()
     ended = {one["schedule"]: one["best"] for one in found if one["best"] < FAILED}
     best = sorted(ended, key=lambda schedule: ended[schedule])[:FINALISTS]

@@ -30,7 +30,7 @@ from evogan.engine import Broker, Judge, Loop, Store
 from evogan.engine.executors.forecast import Forecast
 from evogan.engine.executors.simulated import SimulatedExecutor
 from evogan.genome import Gene, Genome
-from evogan.settings import Resources
+from evogan.settings import Order, Resources
 from evogan.space import Space
 from evogan.strategies import make_strategy
 from evogan.trial import Evaluation, Task, Trial
@@ -64,7 +64,7 @@ def search(
     strategy: str,
     evaluations: int,
     window: int,
-    order: str,
+    order: Order,
     listener: Callable[[Any], None] = lambda event: None,
 ) -> None:
     store.add_run("scale", {})
@@ -73,7 +73,7 @@ def search(
     task = Task(name="simulated")
     loop = Loop(
         "scale", SPACE, made, task, Judge("value"), broker, seed=0, evaluations=evaluations, window=window, order=order
-    )  # type: ignore[arg-type]
+    )
     loop.go()
 
 
@@ -83,12 +83,13 @@ def search(
 def busy() -> dict[str, Any]:
     """Share of the workers' time that is work; the ends of the searches, where nothing is left to do, included."""
     results: dict[str, Any] = {"workers": WORKERS, "trials": TRIALS, "times": f"log-uniform, {SPREAD:g}-fold"}
-    for what, order, window in (
+    orders: tuple[tuple[str, Order, int], ...] = (
         ("completion order", "completion", 2 * WORKERS),
         ("number order, window 4 x workers", "number", 4 * WORKERS),
         ("number order, window 2 x workers", "number", 2 * WORKERS),
         ("number order, window 1 x workers", "number", WORKERS),
-    ):
+    )
+    for what, order, window in orders:
         for name, forecast in ((what, Forecast()), (f"{what}, first come first served", None)):
             executor = SimulatedExecutor(train, WORKERS, forecast)
             search(Store(), executor, strategy="random", evaluations=TRIALS, window=window, order=order)

@@ -190,7 +190,8 @@ def ga_steady() -> Iterator[Contest]:
 
 def nsga2() -> Iterator[Contest]:
     """Until everything that was evaluated dominates 95 % of what the true front dominates, up to (1.1, 1.1)."""
-    options = {"population": 100, "crossover": 0.9, "mutation": 1.0, "crossover_eta": 15.0, "mutation_eta": 20.0}
+    options: dict[str, Any] = {"population": 100, "crossover": 0.9, "mutation": 1.0}
+    options |= {"crossover_eta": 15.0, "mutation_eta": 20.0}
     for number, seeds in ((1, SEEDS), (2, SEEDS), (3, MORE_SEEDS)):  # ZDT3's front has parts, and a run may lose one
         yield Contest(
             "nsga2",

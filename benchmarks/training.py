@@ -41,6 +41,7 @@ from evogan.genes import GENES
 from evogan.genome import Genome
 from evogan.runs.gans import GANProblem
 from evogan.settings import GANSettings
+from evogan.settings.gan import KIMG
 from evogan.space import load_space
 from evogan.training import Trainer, diagnose
 from evogan.training.feed import of_images
@@ -76,7 +77,7 @@ def subjects() -> dict[str, tuple[Genome, int]]:
     wdcgan, wgan_gp = (shipped.read_genome(name).genome for name in ("wdcgan", "wgan_gp"))
     return {
         "digits, published": (wdcgan, 8),
-        "digits, typical": (space.decode(np.full(space.dimension, 0.5)), 8),
+        "digits, typical": (space.decode([0.5] * space.dimension), 8),
         "28x28, clip": (GENES.read({**wdcgan, "filters": 64}), 28),
         "28x28, penalty": (GENES.read({**wgan_gp, "batch_size": 64, "batch_ratio": 1}), 28),
     }
@@ -108,8 +109,9 @@ def plain(genome: Genome, images: torch.Tensor, seed: int = 0) -> PlainGAN:
 
 
 def iterations(genome: Genome, kimg: float) -> int:
-    genes = GENES.complete(genome)
-    return max(1, round(kimg * 1000 / (genes["batch_size"] * genes["critic_steps"])))
+    genes: Mapping[str, Any] = GENES.complete(genome)
+    batches = kimg * 1000 / (genes["batch_size"] * genes["critic_steps"])
+    return max(1, round(float(batches)))
 
 
 def taking_turns(runs: Mapping[str, Callable[[], object]], blocks: int = BLOCKS) -> dict[str, list[float]]:
@@ -151,7 +153,7 @@ def speed() -> dict[str, Any]:
         runs: dict[str, Callable[[], object]] = {"plain": theirs.iteration}
         runs |= {p: lambda t=t: t.run_to(t.iteration + 1) for p, t in ours.items()}  # type: ignore[misc]
         times = taking_turns(runs, BLOCKS if size == 8 else 4)
-        flops, n = flops_per_iteration(genome, image_fields(size, 1)), iterations(genome, DEFAULT.kimg)
+        flops, n = flops_per_iteration(genome, image_fields(size, 1)), iterations(genome, KIMG)
         seconds = {what: statistics.median(found) for what, found in times.items()}
         row: dict[str, Any] = {
             "ms an iteration": {what: round(1e3 * s, 1) for what, s in seconds.items()},
@@ -239,7 +241,7 @@ def scoring() -> dict[str, Any]:
     for name, (genome, size) in subjects().items():
         if size != 8:
             continue
-        run, n = trainer(genome, images_of(size)), iterations(genome, task.kimg)
+        run, n = trainer(genome, images_of(size)), iterations(genome, KIMG)
         run.run_to(1)
         rng = torch.Generator().manual_seed(0)
         latents = [run.gan.prompts(500, {}, rng) for _ in range(task.samples // 500)]

@@ -99,7 +99,7 @@ def narrow(genome: Mapping[str, Value]) -> Genome:
     """The same GAN with fewer filters."""
     genes = GENES.complete(genome)
     by = NARROWER.get(str(genes["backbone"]), 4)
-    widths = {name: int(genes[name]) // by for name in ("filters", "critic_filters") if name in genes}
+    widths: dict[str, Value] = {name: int(genes[name]) // by for name in ("filters", "critic_filters") if name in genes}
     return GENES.read({**genome, **widths})
 
 
