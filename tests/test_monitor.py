@@ -395,6 +395,19 @@ def test_the_status_adds_up(tmp_path: Path) -> None:
     assert status.use["cpu"] >= 0 and 0 < status.use["memory"]["used"] < status.use["memory"]["total"]
 
 
+def test_checks_that_never_were_are_not_waited_for(tmp_path: Path) -> None:
+    """Of twelve that were planned there were four to make, for want of finalists."""
+    writer = told(tmp_path / "s", Event("submitted", trial(1)), Event("evaluated", trial(1), done(id=1)), checks=12)
+    assert "; 0 of 12 checks" in text(writer.status())
+    with writer:
+        writer(Event("checking", None, value=4))
+        for i in range(4):
+            writer(Event("evaluated", check(i), done(id=2 + i)))
+        status = writer.status()
+        assert status.rate is not None and status.eta == pytest.approx(9 / status.rate), "nine of ten to search"
+    assert "; 4 checks" in text(writer.status())
+
+
 def test_what_runs_where_and_how_far_it_is(tmp_path: Path) -> None:
     one, two, three = told(tmp_path / "s", *list(every_kind())[:14]).status().running
     assert (one["number"], one["key"], one["where"]) == (1, "key1", "node a, gpu 0, process 1")

@@ -204,7 +204,7 @@ class StatusWriter:
         use = self._machine.use()
         with self._lock:
             tally, rate, now = self._tally, self._pace.rate(), monotonic()
-            left = max(0.0, self._left_to_search(tally)) + max(0, self._checks - tally.checked)
+            left = max(0.0, self._left_to_search(tally)) + max(0, (tally.checks or self._checks) - tally.checked)
             return Status(
                 run=self._run,
                 state=tally.state,

@@ -41,7 +41,8 @@ def _work(status: Status) -> str:
         f"{counts['failed']} failed" + (f" ({failed})" if failed else ""),
         *(f"{counts[name]} {name}" for name in ("pruned", "retried", "running", "queued", "awaited") if counts[name]),
     ]
-    checks = f"; {status.checked} of {status.checks} checks" if status.checks else ""
+    of = "" if status.state == "finished" else f" of {status.checks}"  # in the end there may have been fewer to make
+    checks = f"; {status.checked}{of} checks" if status.checks else ""
     return f"{status.spent:g} of {status.budget:g} evaluations: {', '.join(parts)}{checks}"
 
 
