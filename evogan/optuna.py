@@ -83,8 +83,7 @@ def suggest(trial: Trial, space: Space) -> dict[str, Value]:
 
 def _suggested(trial: Trial, gene: Gene) -> Value:
     if gene.kind == "choice":
-        if len(set(gene.values)) < len(gene.values):
-            raise UserError(f"gene '{gene.name}': to Optuna true is 1 and false is 0, so a choice cannot have both")
+        gene.check_told_apart()
         return cast(Value, trial.suggest_categorical(gene.name, gene.values))
     ask: Any = trial.suggest_int if gene.kind == "int" else trial.suggest_float
     return cast(Value, ask(gene.name, gene.low, gene.high, log=gene.scale == "log"))

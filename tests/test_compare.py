@@ -275,6 +275,20 @@ def test_what_a_front_lacks_is_counted_by_the_hypervolume(points: list[tuple[int
     assert in_others == pytest.approx(union.lacking(part), abs=1e-9)
 
 
+def test_of_many_objectives_the_hypervolume_is_near_enough_and_does_not_take_days() -> None:
+    """Of those whose exact one is known: a point, and two that overlap; and a front that grows lacks no more."""
+    rng = np.random.default_rng(0)
+    for n in (6, 9):
+        two = Union(np.array([[0.0] * (n - 1) + [1.0], [1.0] * (n - 1) + [0.0]]))
+        one, other = REFERENCE ** (n - 1) * 0.1, 0.1 ** (n - 1) * REFERENCE
+        assert two.hypervolume(two.front[:1]) == pytest.approx(one, rel=0.02)
+        assert two.hypervolume(two.front) == pytest.approx(one + other - 0.1**n, rel=0.02)
+        points = np.abs(rng.normal(size=(160, n)))
+        union = Union(points / np.linalg.norm(points, axis=1, keepdims=True))
+        lacks = [union.lacking(union.points[:k]) for k in (1, 20, 80, 159, 160)]
+        assert lacks == sorted(lacks, reverse=True) and lacks[-1] == 0 < lacks[-2]
+
+
 def two(genes: Mapping[str, object]) -> dict[str, float]:
     if genes["width"] == 9:
         raise ValueError("too wide")
@@ -530,6 +544,17 @@ def test_strategies_of_one_name_are_told_apart_by_what_differs() -> None:
         "ga (population 6, window 8)",
     ]
     assert Comparison(runs[:1]).strategies == ["ga"]
+
+
+def test_an_option_at_its_default_is_no_other_strategy_and_close_ones_are_two(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"objective": objective, "task": "toy", "runs": tmp_path, "evaluations": 5, "workers": 1}
+    runs = [
+        search(mixed_space(), strategy="ga", options=options, seed=seed, **how)
+        for seed, options in enumerate(({}, {"population": 20}, {"crossover": 0.70000001}, {"crossover": 0.70000002}))
+    ]
+    assert Comparison(runs[:2]).strategies == ["ga"]
+    assert Comparison(runs[2:]).strategies == ["ga (crossover 0.70000001)", "ga (crossover 0.70000002)"]
+    assert Comparison(runs[1:3]).strategies == ["ga (crossover 0.7)", "ga (crossover 0.9)"]
 
 
 def test_a_strategy_that_is_asked_for_alike_is_one_on_every_problem(tmp_path: Path) -> None:

@@ -176,6 +176,18 @@ def test_every_kind_of_gene_has_its_distribution(tmp_path: Path) -> None:
     assert set(pd.read_parquet(tmp_path / "run.parquet")["gene_mixed"]) <= {"none", "0.5", "True"}
 
 
+def test_choices_that_optuna_takes_for_one_are_refused(tmp_path: Path) -> None:
+    """It would keep another value than the run has."""
+    space = Space("s", [Gene(name="c", kind="choice", values=(True, 1, "x"))])
+
+    def evaluate(trial: Trial) -> Evaluation:
+        return Evaluation(status="completed", scores=({"value": 1.0},))
+
+    run = make_run(Store(), space, evaluate, task=Task(name="t"), gan=None, fitness="value", evaluations=3, fresh=0)
+    with pytest.raises(UserError, match="gene 'c': to Optuna true is 1"):
+        export_study(run, f"sqlite:///{tmp_path / 'study.db'}")
+
+
 def test_a_study_is_whole_or_not_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunHistory(Store.existing(folder), "toy")
 

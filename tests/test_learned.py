@@ -91,6 +91,13 @@ def test_what_is_learned_does_not_depend_on_cores(digits: Dataset, monkeypatch: 
         torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("n", [129, 130, 131])
+def test_the_last_batch_may_be_smaller_than_the_parts(digits: Dataset, n: int, labels: bool) -> None:
+    network = train_features(few(digits, labels, n), labels=labels, epochs=1)
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
 # ------------------------------------------------------------------------------------------- networks
 
 

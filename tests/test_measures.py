@@ -70,6 +70,15 @@ def test_what_precision_and_recall_tell_apart() -> None:
     assert Manifold(real, none).measure(None, real[:3])["manifold_precision"] == 1  # fewer than neighbours
 
 
+def test_images_that_occur_often_are_as_near_as_their_copies() -> None:
+    """But for what rounding does to features that were computed in other batches."""
+    images, none = normal(8, 64), torch.Generator()
+    real, fake = (images.repeat(6, 1) + 1e-7 * normal(48, 64, seed=seed) for seed in (1, 2))
+    assert Manifold(real, none).measure(None, fake) == {"manifold_precision": 1, "manifold_recall": 1}
+    some = Manifold(real, none).measure(None, fake[::8])  # copies of one of them
+    assert some == {"manifold_precision": 1, "manifold_recall": 1 / 8}
+
+
 # ------------------------------------------------------------------------------------------- which way is better
 
 

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,13 @@ from evogan.engine import Broker, Evaluate, Judge, LocalExecutor, Loop, Store, c
 from evogan.engine.history import RunHistory
 from evogan.genes import GENES
 from evogan.genome import Gene
-from evogan.report import facts, figures, tables, write_report
+from evogan.report import facts, figures, tables, training_figures, write_report
 from evogan.report.grids import Grid
 from evogan.report.importance import REPEATS, Importance, _held_out, gene_importance
 from evogan.space import Space, load_space
 from evogan.stable import derive_seed
 from evogan.strategies import make_strategy
-from evogan.trial import FRESH, Evaluation, GANTask, Task, Trial
+from evogan.trial import CHOSEN_BY, FRESH, Evaluation, GANTask, Task, Trial
 
 GAN_TASK = GANTask(name="digits", fingerprint="f", image_size=8, channels=1, kimg=20.0, features="digits-1")
 GAN = {
@@ -360,6 +361,43 @@ def test_verdict_better_in_every_replicate() -> None:
         "FID 13.0 ± 1.0 over 3 fresh replicates, against 39.0 ± 1.0 of wdcgan over 3 fresh replicates: "
         "3x better, in every replicate."
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0.5, "0.5"),
+        (999.4, "999"),
+        (999.6, "1 k"),
+        (999_600, "1 M"),
+        (1_182_000, "1.18 M"),
+        (9.996e8, "1 G"),
+        (5e15, "5 P"),
+    ],
+)
+def test_large_numbers_have_the_unit_that_they_are_rounded_to(number: float, said: str) -> None:
+    assert facts.many(number) == said
+
+
+@pytest.mark.parametrize(
+    ("metrics", "score", "said"),
+    [
+        (["fid"], "best", "the lowest."),
+        (["fid", "kid"], "last", "the last."),
+        (["manifold_recall"], "best", "the best manifold recall."),
+    ],
+)
+def test_a_figure_says_what_chose_the_weights(metrics: list[str], score: str, said: str) -> None:
+    scores = tuple({"kimg": k, "fid": 9.0 - k, "kid": 1.0, "manifold_recall": 0.1} for k in (1.0, 2.0))
+    chosen = {CHOSEN_BY: {"metrics": metrics, "score": score}}
+    drawn = training_figures.fid(Evaluation(status="completed", scores=scores, provenance=chosen))
+    assert drawn is not None and drawn.caption.endswith(f"The weights are those of {said}")
+
+
+def test_logarithms_have_no_ratio() -> None:
+    one, other = (Namespace(shown=value, mean=value) for value in (20.0, 23.0))
+    assert facts._times("fid", one, other) == "1.15x better"  # type: ignore[arg-type]
+    assert facts._times("psnr", one, other) == ""  # type: ignore[arg-type]
 
 
 def test_verdict_claims_nothing_where_replicates_overlap() -> None:

@@ -21,6 +21,7 @@ from evogan.engine import Confirmation
 from evogan.engine.history import RunHistory
 from evogan.errors import UserError
 from evogan.stable import digest
+from evogan.strategies import STRATEGIES, strategy_options
 from evogan.trial import Identity, turned
 
 RANDOM = "random"
@@ -334,7 +335,9 @@ def _problem_facts(run: RunHistory) -> dict[str, Any]:
 def _strategy_facts(run: RunHistory) -> dict[str, Any]:
     """What tells strategies of one name apart."""
     settings = run.settings
-    facts = {name: value for name, value in settings.options.items() if name != "evaluations"}  # it follows the budget
+    defaults = strategy_options(settings.strategy) if settings.strategy in STRATEGIES else {}
+    facts = {name: value for name, value in {**defaults, **settings.options}.items() if value is not None}
+    facts.pop("evaluations", None)  # it follows the budget
     for name in ("pruner", "replicates", "average", "race", "window", "order", "target", "patience"):
         facts[name] = getattr(settings, name)
     # as they were asked for: what that comes to is another in every space, and on every data
@@ -363,7 +366,8 @@ def _labels(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
             mine = facts.get(fact, "default")
             alike = [other for other in others if other.get(fact, "default") == mine]
             if len(alike) < len(others):
-                said.append(f"{fact} {_text(mine)}")
+                theirs = {_text(other.get(fact, "default")) for other in others if other not in alike}
+                said.append(f"{fact} {_text(mine) if _text(mine) not in theirs else json.dumps(mine)}")
                 others = alike
         labels.append(f"{name} ({', '.join(said)})" if said else name)
     return labels

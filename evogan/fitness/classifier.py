@@ -99,14 +99,17 @@ def _asked(heads: Sequence[Head], images: Tensor, labels: Tensor | None, rng: to
 def _gradients(
     network: FeatureNet, asked: list[Asked], parameters: list[nn.Parameter], part: int, parts: int
 ) -> Gradients:
-    """The loss of a part of a batch, as far as it goes into the batch's, and its gradients."""
+    """The loss of a part of a batch, as far as it goes into the batch's, and its gradients; 0 of a part, or a head, for
+    which the last batch of an epoch has no image."""
     loss = torch.zeros(())
     for _, images, heads in asked:
         features, share = network(images[part::parts]), len(images[part::parts]) / len(images)
         for head, wanted in heads:
             if share:
                 loss = loss + share * functional.cross_entropy(head(features), wanted[part::parts])
-    return loss.detach(), *torch.autograd.grad(loss, parameters)
+    if not loss.requires_grad:
+        return loss, *map(torch.zeros_like, parameters)
+    return loss.detach(), *torch.autograd.grad(loss, parameters, materialize_grads=True)
 
 
 @contextmanager

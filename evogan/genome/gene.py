@@ -192,6 +192,11 @@ class Gene:
                 return float(value) + 0.0 if self.kind == "float" else int(value)
         raise self._wrong(f"{shown(value)} is not allowed: {self.domain}")
 
+    def check_told_apart(self) -> None:
+        """Errors: UserError for choices that are equal to Optuna."""
+        if len(set(self.values)) < len(self.values):
+            raise UserError(f"gene '{self.name}': to Optuna true is 1 and false is 0, so a choice cannot have both")
+
     @property
     def domain(self) -> str:
         """The allowed values in words."""

@@ -263,10 +263,12 @@ def trial_facts(told: Told) -> dict[str, Any]:
 
 
 def _distribution(gene: Gene) -> BaseDistribution:
-    """Where the gene's values lie. Levels of a float are no steps to Optuna, which would round them otherwise."""
+    """Where the gene's values lie. Levels of a float are no steps to Optuna, which would round them otherwise. Errors:
+    UserError for a choice that Optuna cannot have."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if gene.kind == "choice":
+        gene.check_told_apart()
         return CategoricalDistribution(gene.values)
     assert gene.low is not None and gene.high is not None
     if gene.kind == "int":

@@ -42,6 +42,9 @@ METRIC_NAMES = {
     "swd": "SWD",
     "ms_ssim_pairs": "MS-SSIM",
 }
+LOGARITHMS = frozenset(
+    {"psnr", "psnr_hole", "nll_test", "nll_oracle"}
+)  # of which differences mean something, not ratios
 MOST_DECIMALS, LONGEST = 15, 1e15  # of what is written out: a float knows no more digits
 
 
@@ -308,7 +311,8 @@ def shape(sides: Iterable[int]) -> str:
 
 def many(number: float) -> str:
     """A large number in few characters: '1.18 M'."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    number = float(f"{number:.3g}")  # before its unit is chosen: 999,600 are a million
+    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.3g}"
@@ -415,16 +419,16 @@ def standings(run: RunHistory) -> list[Standing]:
             c,
             evolved=c.key not in known,
             best=rank == 0 and bool(c.values) and checked,
-            against="" if reference is None or c is reference else _times(c, reference),
+            against="" if reference is None or c is reference else _times(run.judge.metric, c, reference),
             genes=differences(run, c.genome, reference.genome if reference else None),
         )
         for rank, c in enumerate(_best_first(run.confirmations))
     ]
 
 
-def _times(one: Confirmation, other: Confirmation) -> str:
-    """'3.3x better'; no ratio where a mean is not positive, a side has none, or no float is so large."""
-    if not (one.shown > 0 and other.shown > 0):
+def _times(metric: str, one: Confirmation, other: Confirmation) -> str:
+    """'3.3x better'; no ratio of logarithms, where a mean is not positive, a side has none, or no float is so large."""
+    if metric in LOGARITHMS or not (one.shown > 0 and other.shown > 0):
         return ""
     larger, smaller = max(one.shown, other.shown), min(one.shown, other.shown)
     times = larger / smaller
@@ -461,7 +465,7 @@ def verdict(run: RunHistory) -> str:
     if not reference.values:
         return f"{found}; the reference {reference.name} failed on every replicate."
     compared = f"{found}, against {figure(reference)} of {reference.name} over {_replicates(reference)}"
-    times = _times(best, reference)
+    times = _times(run.judge.metric, best, reference)
     if min(len(best.values), len(reference.values)) < 2:
         return f"{compared}: one replicate shows no difference."
     if best.mean >= reference.mean:

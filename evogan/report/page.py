@@ -149,7 +149,7 @@ def _assignments(genome: Genome) -> list[str]:
 
 def _toml(value: Value) -> str:
     """JSON's strings, booleans and numbers are TOML's too."""
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _toml_key(name: str) -> str:

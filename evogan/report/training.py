@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # torch, where it is wanted
     from evogan.evaluation.architecture import Player
 
 NAME = "train.html"
+OF_ALL = frozenset({"fid", "kid"})  # samples; others are of fewer, or of none
 MEANING = {  # and what to try
     "vanishing_gradient": "A player hardly moves any more. Try a higher rate of it",
     "mode_collapse": "Few images, or one, win over the critic. Try to bound it, a lower rate of it, minibatch layers",
@@ -104,7 +105,8 @@ def _verdict(training: Training) -> str:
         return f"{ended} before the first score checkpoint: {evaluation.reason}."
     kept = evaluation.kept
     when = f" at {kept['fidelity']:.0%} of the training" if "fidelity" in kept else ""
-    return f"{_judged(evaluation)}{when}, of {training.task.samples:,} samples."
+    of = f", of {training.task.samples:,} samples" if _metric(evaluation) in OF_ALL else ""
+    return f"{_judged(evaluation)}{when}{of}."
 
 
 def _grids(training: Training) -> list[Grid]:

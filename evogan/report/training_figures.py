@@ -23,7 +23,7 @@ from evogan.report.drawing import (
 )
 from evogan.report.facts import metric_name
 from evogan.report.figures import UPDATES
-from evogan.trial import Evaluation, budget_unit
+from evogan.trial import Choice, Evaluation, budget_unit
 
 PARTS = {
     "real": ("critic on real images", BEST),
@@ -60,7 +60,10 @@ def normalized(evaluation: Evaluation) -> Drawn | None:
 
 def fid(evaluation: Evaluation) -> Drawn | None:
     """At the score checkpoints."""
-    caption = "FID at the score checkpoints, from the same noise each time. The weights are those of the lowest."
+    choice = evaluation.choice or Choice()
+    lowest = "lowest" if choice.metrics[0] == "fid" else f"best {metric_name(choice.metrics[0])}"
+    caption = "FID at the score checkpoints, from the same noise each time. The weights are those of the "
+    caption += "last." if choice.score == "last" else f"{lowest}."
     return _lines("fid", evaluation.scores, {"fid": ("FID", BEST)}, "FID", caption)
 
 
