@@ -208,6 +208,25 @@ def test_everything_failing_is_a_result_too() -> None:
     assert all(told.value is None for told in outcome.history)
 
 
+def test_a_listener_that_fails_ends_the_search_and_is_no_fault_of_the_trial() -> None:
+    def reporting(trial: Trial) -> Evaluation:
+        try:
+            trial.report({"kimg": 1.0})
+        except Exception:
+            return Evaluation(status="crashed", reason="as a training would")
+        return evaluate(trial)
+
+    def broken(event: Event) -> None:
+        if event.kind == "progress" and event.trial is not None and event.trial.number == 3:
+            raise BrokenPipeError("broken pipe")
+
+    store = Store()
+    with pytest.raises(BrokenPipeError):
+        run(LocalExecutor(reporting), store=store, listener=broken)
+    assert store.count() == 3
+    assert facts(run(LocalExecutor(reporting), store=store)) == facts(run(LocalExecutor(reporting)))
+
+
 def test_failures_are_remembered_and_not_retried() -> None:
     store, executor = Store(), ShuffledExecutor(1, 0)
     for name in ("one", "two"):

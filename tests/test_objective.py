@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 import sys
 import threading
 import warnings
+from asyncio import CancelledError
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -114,6 +116,7 @@ def raising(error: BaseException) -> Callable[[object], float]:
         (raising(ZeroDivisionError("division by zero")), "crashed", "ZeroDivisionError: division by zero"),
         (raising(ValueError("one\n\x1b[31mtwo")), "crashed", r"ValueError: one \x1b[31mtwo"),
         (raising(SystemExit(3)), "crashed", "SystemExit: 3"),
+        (raising(CancelledError()), "crashed", "CancelledError"),  # no Exception; on Ray it crashes a trial, too
         (raising(AssertionError()), "crashed", "AssertionError"),
         (raising(Unspeakable()), "crashed", "Unspeakable: its message cannot be read"),
         (raising(ValueError("x" * 9999)), "crashed", f"ValueError: {'x' * 500}..."),
@@ -127,6 +130,22 @@ def test_whatever_it_raises_is_a_result(objective: Callable[..., Any], status: s
     assert found.cost["seconds"] > 0  # which a budget in seconds counts
     if status == "crashed":
         assert reason.partition(":")[0].encode() in found.files[TRACEBACK]
+
+
+def test_what_an_objective_forks_is_no_second_driver(tmp_path: Path) -> None:
+    def forking(genes: object) -> float:
+        child = os.fork()
+        if child == 0:
+            (tmp_path / f"{os.getpid()}").touch()
+            sys.exit(3)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        return 1.0
+
+    driver = os.getpid()
+    found = search(forking, runs=tmp_path / "runs", task="t", name="r").history
+    assert os.getpid() == driver
+    assert [told.evaluation.status for told in found] == ["completed"] * 5
+    assert len([*tmp_path.iterdir()]) == 1 + len({told.row.key for told in found})
 
 
 def test_ctrl_c_within_an_objective_stops_the_search(runs: Path) -> None:

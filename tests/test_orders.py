@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from evogan.engine import Broker, Event, Interrupted, Judge, LocalExecutor, Pruner, Store
 from evogan.engine.executors import Report, Watch
 from evogan.engine.executors.base import Lost
+from evogan.engine.executors.memory import capped, free_memory
 from evogan.engine.history import RunHistory
 from evogan.genome import Genome
 from evogan.trial import Evaluation, Limits, Stopped, Task, Trial
@@ -200,6 +201,13 @@ def test_what_needs_more_memory_than_is_free_fails_alone_and_leaves_what_it_took
     found = [Broker(Store(), executor).result(Trial(Genome({"x": i}), f"key{i}", TASK)) for i in range(3)]
     assert [one.status for one in found] == ["completed", "out_of_memory", "completed"]
     assert found[1].limits == executor.limits() and found[1].limits.memory < psutil.virtual_memory().total
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    one, other = capped(free_memory()), capped(free_memory())
+    one.__enter__()
+    other.__enter__()  # of another thread, that ends later
+    one.__exit__(None, None, None)
+    assert resource.getrlimit(resource.RLIMIT_DATA) != before
+    other.__exit__(None, None, None)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 

@@ -154,6 +154,27 @@ def test_the_evaluator_and_its_data_are_put_into_the_object_store_once(
 
 
 @pytest.mark.fault
+def test_a_worker_that_is_asked_to_end_does_so_and_its_trial_is_tried_again() -> None:
+    """Ray's own handler would let it take the next trial, and never begin it."""
+
+    def asked(report: Report) -> bool:
+        if report.kind == "started" and report.trial.key == "key0" and not sent:
+            sent.append(int(report.where.split()[-1]))
+            Thread(target=lambda: (time.sleep(0.5), os.kill(sent[0], signal.SIGTERM))).start()
+        return False
+
+    def slow(trial: Trial) -> Evaluation:
+        time.sleep(1.0)
+        return completed(trial)
+
+    sent: list[int] = []
+    heard = Heard(asked)
+    found = answers(RayExecutor(slow, TWO), trials(4), heard)
+    assert {one.status for one in found.values()} == {"completed"} and len(heard.of("retried", "key0")) == 1
+    assert sent[0] not in {one.provenance["pid"] for one in found.values()}
+
+
+@pytest.mark.fault
 def test_a_trial_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
     def once_deadly(trial: Trial) -> Evaluation:
         mark = tmp_path / trial.key
@@ -439,7 +460,29 @@ def test_no_trial_is_blamed_for_the_time_in_which_its_driver_was_suspended(monke
     monkeypatch.setattr(executor._workers, "events", SimpleNamespace(get=suspended))
     executor._set_deadline(worker, worker.job)
     executor._advance(5.0)
-    assert (worker.job.began, worker.job.sign) == (1060.0, 1060.0) and not executor._finished
+    assert (worker.job.began, worker.job.sign) == pytest.approx((1060.0, 1060.0), abs=0.1) and not executor._finished
+
+
+def test_no_trial_is_blamed_for_the_time_in_which_its_driver_was_busy() -> None:
+    """What had ended long before, and what had given signs of life, is heard first: here of a slow listener."""
+
+    def talking(trial: Trial) -> Evaluation:
+        for _ in range(int(trial.genome["x"])):
+            time.sleep(0.1)
+            trial.report({"kimg": 1.0})
+        return completed(trial)
+
+    def busy(report: Report) -> bool:
+        if report.kind == "started" and report.trial.key == "key2":
+            time.sleep(3)
+        return False
+
+    for limits in ({"time_limit": 2.0}, {"stall_limit": 1.0}):
+        executor = RayExecutor(talking, Resources(workers=2, **limits))  # type: ignore[arg-type]
+        executor.limits()
+        longer = [Trial(Genome({"x": 15}), f"key{i}", Task(name="ray")) for i in (2, 3)]
+        each = [*trials(2), *longer]
+        assert {one.status for one in answers(executor, each, Heard(busy)).values()} == {"completed"}, limits
 
 
 def test_an_unwanted_trial_ends_with_its_next_report() -> None:
@@ -591,6 +634,61 @@ def test_ctrl_c_reaches_the_driver_alone_and_its_cluster_is_private_and_leaves_n
     assert all(gone(int(line.split()[2])) for line in rest)
     assert driver.wait() == 0
     assert list(short.iterdir()) == []
+
+
+AT_ONCE = """
+import threading, time
+import ray
+import evogan
+from evogan.errors import UserError
+
+SPACE = evogan.Space("s", [evogan.Gene(name="x", kind="float", low=0, high=1)])
+
+def slow(genes):
+    time.sleep(0.2)
+    return genes["x"]
+
+def nested(genes):
+    return evogan.search(SPACE, objective=slow, evaluations=2, workers=2).best.value
+
+def unable(genes):
+    return genes["x"]
+
+class Unable:
+    def __call__(self, genes):
+        return 1.0
+    def __reduce__(self):
+        return eval, ("1 / 0",)
+
+def go(n):
+    run = evogan.search(SPACE, objective=slow, evaluations=n, seed=n, strategy="random", workers=2)
+    print(n, {told.evaluation.status for told in run.history}, len({told.row.key for told in run.history}), flush=True)
+
+both = [threading.Thread(target=go, args=(n,)) for n in (6, 12)]
+for thread in both:
+    thread.start()
+for thread in both:
+    thread.join()
+print(ray.is_initialized(), flush=True)
+inner = evogan.search(SPACE, objective=nested, evaluations=1, workers=2)
+print(inner.history[0].evaluation.reason, flush=True)
+try:
+    evogan.search(SPACE, objective=Unable(), evaluations=2, workers=2, memory_per_trial=0.5)
+except UserError as error:
+    print(error, flush=True)
+print(ray.is_initialized(), flush=True)
+"""
+
+
+def test_searches_at_once_share_a_cluster_and_the_last_one_ends_it() -> None:
+    """Within one process. A search within a trial would wait for ever, and one that fails at the start leaves none."""
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, timeout=120)
+    *both, one, inner, failed, other = done.stdout.splitlines()
+    assert sorted(both) == ["12 {'completed'} 12", "6 {'completed'} 6"], done.stderr
+    assert (one, other) == ("False", "False")
+    assert inner == "UserError: a search within a trial has one process, its worker's: give it workers = 1"
+    assert failed.startswith("a worker cannot load what it is to evaluate: ") and "division by zero" in failed
+    assert "Started a local Ray instance" not in done.stderr
 
 
 @pytest.mark.fault

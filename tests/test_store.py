@@ -775,6 +775,19 @@ def test_a_clock_that_jumps_changes_nothing(
     assert set(store.runs()) == {f"run {i}" for i in range(8)}
 
 
+def test_stores_on_one_server_share_its_connections(postgres: Postgres, runs: Path) -> None:
+    """Each run that is kept has its store: a server that lets in a hundred would refuse the next search."""
+    url = postgres.fresh()
+    with postgres._connect() as connection:
+        count = "SELECT count(*) FROM pg_stat_activity"
+        before = connection.execute(count).fetchone()[0]
+        stores = [Store(runs, url) for _ in range(20)]
+        for i, store in enumerate(stores):
+            store.record(trial(i), DONE)
+        assert stores[0].count() == 20
+        assert connection.execute(count).fetchone()[0] <= before + 2
+
+
 @pytest.mark.fault
 def test_postgresql_may_restart_in_the_middle(postgres: Postgres, runs: Path) -> None:
     url = postgres.fresh()

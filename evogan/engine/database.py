@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -283,16 +284,28 @@ def _postgresql(url: str) -> tuple[sa.Engine, str]:
     if parts.drivername not in ("postgresql", "postgresql+psycopg"):
         raise UserError(f"the database URL begins with '{parts.drivername}://': allowed: postgresql://")
     user, port = f"{parts.username}@" if parts.username else "", f":{parts.port}" if parts.port else ""
-    engine = sa.create_engine(
-        parts.set(drivername="postgresql+psycopg"),
-        isolation_level="READ COMMITTED",
-        connect_args={  # a server that vanished is noticed within minutes
-            "connect_timeout": CONNECT_TIMEOUT,
-            "keepalives_idle": 30,
-            "tcp_user_timeout": 60_000,
-        },
-    )
+    engine = _connections(parts.set(drivername="postgresql+psycopg"))
     return engine, f"{user}{parts.host or 'localhost'}{port}/{parts.database or ''}"
+
+
+_servers: WeakValueDictionary[tuple[sa.URL, int], sa.Engine] = WeakValueDictionary()
+
+
+def _connections(url: sa.URL) -> sa.Engine:
+    """All stores of a process that lie there share them: a server lets in a hundred or so."""
+    here = url, os.getpid()
+    engine = _servers.get(here)
+    if engine is None:
+        engine = _servers[here] = sa.create_engine(
+            url,
+            isolation_level="READ COMMITTED",
+            connect_args={  # a server that vanished is noticed within minutes
+                "connect_timeout": CONNECT_TIMEOUT,
+                "keepalives_idle": 30,
+                "tcp_user_timeout": 60_000,
+            },
+        )
+    return engine
 
 
 def _parse(url: str) -> sa.URL | None:

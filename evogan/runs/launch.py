@@ -166,10 +166,14 @@ def _make_executor(
     if isinstance(evaluate, ObjectiveEvaluator):
         check_sendable(evaluate.objective)
     executor = RayExecutor(Plugged(plugins, evaluate) if plugins and plugins.names else evaluate, resources)
-    if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
-        executor.limits()
-    elif early:
-        executor.start()
+    try:
+        if resources.ray is not None or resources.gpus_per_trial or resources.memory_per_trial is not None:
+            executor.limits()
+        elif early:
+            executor.start()
+    except BaseException:
+        executor.close()
+        raise
     return fusing(executor), lambda store, task: executor.learn(store.costs(task.key))
 
 

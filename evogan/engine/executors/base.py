@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -57,15 +59,37 @@ class Executor(Protocol):
     def close(self) -> None: ...
 
 
+class Unheard(BaseException):
+    """Raised by `Trial.report` where who listens fails: that is no fault of the trial, which ends without an answer."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
 def evaluate_safely(evaluate: Evaluate, trial: Trial) -> Evaluation:
-    """A bad candidate is a result, not an accident."""
-    started = perf_counter()
+    """A bad candidate is a result, not an accident. A process that it forks ends here: there is one driver."""
+    started, process = perf_counter(), os.getpid()
     try:
         return evaluate(trial)
     except MemoryError as error:
         failed = Evaluation(status="out_of_memory", reason=str(error) or "out of memory")
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, Unheard):
+        raise
+    except BaseException as error:
+        _end_fork(process, error)
         provenance = {IN_PLUGIN: True} if at_fault(error) else {}
         files = {TRACEBACK: whole_traceback(error)}
         failed = Evaluation(status="crashed", reason=summary(error), provenance=provenance, files=files)
+    finally:
+        _end_fork(process)
     return replace(failed, cost={"seconds": perf_counter() - started})
+
+
+def _end_fork(process: int, error: BaseException | None = None) -> None:
+    """In what was forked since: an end, with the code that it asks for."""
+    if os.getpid() == process:
+        return
+    code = error.code if isinstance(error, SystemExit) else error and 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

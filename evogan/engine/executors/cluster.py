@@ -8,8 +8,10 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any, Protocol
 
@@ -24,6 +26,11 @@ from evogan.errors import UserError
 from evogan.files.mapped import sent_whole
 from evogan.files.processes import machine_memory
 from evogan.settings.resources import Resources, host_and_port
+
+_turn, _keeper = Lock(), ThreadPoolExecutor(1, "evogan keeps a cluster")
+_held: Cluster | None = None  # what this process has joined or started: there is one, and searches at once share it
+_searches = 0  # that do
+within_worker = False  # whether this process is one
 
 ANSWER = 10.0  # seconds that an address has to answer
 RESTART = 30.0  # seconds that a cluster which was joined may be away
@@ -91,10 +98,25 @@ class Joined:
 
 
 def connect(resources: Resources) -> Cluster:
-    """Join the cluster, or start a local one, or use what this process has joined before."""
-    ray_private.silence()
-    if ray.is_initialized():
-        return Found()
+    """Join the cluster, or start a local one, or use what this process has joined before.
+
+    Another search that is at work here shares its own, and whoever has no room waits for it. Errors: UserError.
+    """
+    global _held, _searches
+    if within_worker:
+        raise UserError("a search within a trial has one process, its worker's: give it workers = 1")
+    with _turn:
+        ray_private.silence()
+        if _held is None:
+            if ray.is_initialized():
+                return Found()
+            # the processes of a cluster end with the thread that started them, and other searches may go on
+            _held = _begin(resources) if _in_main_thread() else _keeper.submit(_begin, resources).result()
+        _searches += 1
+        return _held
+
+
+def _begin(resources: Resources) -> Cluster:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _preserved():
         if resources.ray is not None:
@@ -104,8 +126,16 @@ def connect(resources: Resources) -> Cluster:
 
 
 def leave(cluster: Cluster) -> None:
-    with _preserved():
-        cluster.stop()
+    """The last one ends it."""
+    global _held, _searches
+    with _turn:
+        if cluster is not _held:
+            return
+        _searches -= 1
+        if _searches == 0:
+            _held = None
+            with _preserved():
+                cluster.stop()
 
 
 @contextmanager
@@ -116,8 +146,12 @@ def _preserved() -> Iterator[None]:
         with undrawn():
             yield
     finally:
-        if handler is not None and threading.current_thread() is threading.main_thread():
+        if handler is not None and _in_main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _join(address: str, quiet: Mapping[str, Any], tries: int = 2) -> None:

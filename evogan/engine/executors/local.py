@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from evogan.engine.executors.base import Evaluate, Lost, Report, Watch, evaluate_safely
+from evogan.engine.executors.base import Evaluate, Lost, Report, Unheard, Watch, evaluate_safely
 from evogan.engine.executors.memory import capped, free_memory
 from evogan.files.processes import machine_memory
 from evogan.trial import Evaluation, Limits, Stopped, Trial
@@ -44,11 +44,18 @@ class LocalExecutor:
         watch(Report("started", trial))
 
         def report(point: Mapping[str, float], grid: bytes = b"") -> None:
-            if watch(Report("progress", trial, point=point, grid=grid)):
+            try:
+                unwanted = watch(Report("progress", trial, point=point, grid=grid))
+            except BaseException as error:
+                raise Unheard(error) from None
+            if unwanted:
                 raise Stopped
 
-        with capped(math.inf if _cuda() else free_memory()):
-            evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
+        try:
+            with capped(math.inf if _cuda() else free_memory()):
+                evaluation = evaluate_safely(self._evaluate, replace(trial, report=report))
+        except Unheard as unheard:
+            raise unheard.error from None
         if evaluation.status == "out_of_memory":
             evaluation = replace(evaluation, limits=self.limits())
             LocalExecutor.spoiled |= ONEDNN in evaluation.reason

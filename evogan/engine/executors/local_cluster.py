@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -38,7 +39,7 @@ class LocalCluster:
     """It runs from the beginning until `stop`. Errors: UserError if Ray cannot be started here."""
 
     def __init__(self, cpus: int, memory: int, quiet: Mapping[str, Any]) -> None:
-        self._folder = Folder()
+        self._folder, self._shared = Folder(), count()
         before = set(psutil.Process().children())
         try:
             with _token(), ray_private.on_loopback():
@@ -72,7 +73,7 @@ class LocalCluster:
         return self._nodes
 
     def share(self, thing: object) -> InFile:
-        return InFile(thing, self._folder.path / "shared")
+        return InFile(thing, self._folder.path / f"shared-{next(self._shared)}")
 
     def stop(self) -> None:
         ray.shutdown()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import psutil
 
@@ -22,19 +23,42 @@ def free_memory() -> float:
 
 @contextmanager
 def capped(memory: float) -> Iterator[None]:
-    """Allocating more than `memory` bytes in all fails, as a MemoryError or what torch makes of it (Linux alone)."""
+    """Allocating more than `memory` bytes in all fails, as a MemoryError or what torch makes of it (Linux alone). What
+    several threads do at once has the cap of the first."""
     if memory == math.inf or sys.platform != "linux":
         yield
         return
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    used = psutil.Process().memory_info()
-    cap = int(used.data + max(0.0, memory - used.rss + mapped()))
-    limits = [limit for limit in (cap, soft, hard) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    _cap.enter(memory)
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        _cap.leave()
+
+
+class _Cap:
+    """That of the process, which its threads share."""
+
+    def __init__(self) -> None:
+        self._turn, self._inside = Lock(), 0
+
+    def enter(self, memory: float) -> None:
+        with self._turn:
+            if self._inside == 0:
+                self._before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+                used = psutil.Process().memory_info()
+                cap = int(used.data + max(0.0, memory - used.rss + mapped()))
+                limits = [limit for limit in (cap, soft, hard) if limit != resource.RLIM_INFINITY]
+                resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._turn:
+            self._inside -= 1
+            if self._inside == 0:
+                resource.setrlimit(resource.RLIMIT_DATA, self._before)
+
+
+_cap = _Cap()
 
 
 def mapped() -> int:

@@ -85,14 +85,16 @@ class RayExecutor:
     # --- events
 
     def _advance(self, seconds: float) -> None:
-        """Handle the next event, if there is one by then, and whatever is due."""
+        """Handle the next event, if there is one by then, all that came while this process was busy, and what is due:
+        nothing is overdue whose end, or sign of life, has only not been heard."""
         due = min(self._workers.next_refresh, self._deadlines[0][0] if self._deadlines else math.inf)
         seconds = max(0.0, min(seconds, due - monotonic()))
         began = monotonic()
         event = self._workers.next_event(seconds)
-        if event is not None:
-            self._handle(event)
         self._extend_deadlines(monotonic() - began - seconds)
+        while event is not None:
+            self._handle(event)
+            event = self._workers.next_event(0.0)
         self._end_overdue()
         if monotonic() >= self._workers.next_refresh:
             self._workers.refresh()

@@ -100,7 +100,7 @@ class RayWorkers:
         """Stops what runs at once."""
         if self._cluster is None:
             return
-        if self._cluster.lost is None:
+        if self._cluster.lost is None and ray.is_initialized():  # else Ray would start one of its own
             for worker in self.all:
                 ray.kill(worker.actor)
         self.all.clear()
@@ -130,7 +130,8 @@ class RayWorkers:
     def remove(self, worker: RayWorker) -> None:
         """Ray ends the process, if need be by force, and counts its share as free when it is gone."""
         self.all.discard(worker)
-        ray.kill(worker.actor)
+        if ray.is_initialized():
+            ray.kill(worker.actor)
 
     def listen(self, worker: RayWorker, kind: Literal["ready", "ran", "news"], reference: Any) -> None:
         reference.future().add_done_callback(lambda answer: self.events.put(Event(worker, kind, answer)))
@@ -141,11 +142,14 @@ class RayWorkers:
 
     def next_event(self, seconds: float) -> Event | None:
         """The next thing that happens, if it does by then, to a worker that is still there."""
-        try:
-            event = self.events.get(timeout=seconds if seconds < math.inf else None)
-        except Empty:
-            return None
-        return event if event.worker in self.all else None
+        end = monotonic() + seconds
+        while True:
+            try:
+                event = self.events.get(timeout=max(0.0, end - monotonic()) if end < math.inf else None)
+            except Empty:
+                return None
+            if event.worker in self.all:
+                return event
 
     def ready(self, worker: RayWorker, location: Location) -> Device:
         """It has loaded what it is to evaluate; the device that it shares with others."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Thread, current_thread, main_thread
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
@@ -16,6 +17,7 @@ import psutil
 import ray
 from ray.util import get_node_ip_address
 
+from evogan.engine.executors import cluster
 from evogan.engine.executors.base import Evaluate, evaluate_safely
 from evogan.engine.executors.memory import capped, forget_peak, mapped, peak
 from evogan.errors import summary
@@ -78,6 +80,9 @@ class Worker:
         self._exceeded: float | None = None
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
         os.environ.update(dict.fromkeys(names, str(threads)))  # for what is loaded from now on
+        cluster.within_worker = True
+        if current_thread() is main_thread():  # Ray would end it after the trial, without a word to those who wait
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
 
     def load(self, evaluate: Evaluate) -> Location:
         """Be ready. Ray has fetched `evaluate` and all it needs by then."""
