@@ -208,6 +208,27 @@ def test_the_generators_gradient_goes_through_the_critics_steps(
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("how", ["added", "alone"])
+def test_the_mean_feature_of_reals_moves_with_the_critics_steps(how: str) -> None:
+    """Against differences: the generator moves the critic that is looked ahead at, and so what it is to match."""
+    run = trainer(free({"feature_matching": how, "unrolled": 1, "unrolled_rate": 0.1, "slope": 0.2}), 0)
+    gan, batch = run.gan, run.draw("generator")
+    weights = list(gan.players["generator"].parameters())
+    along = [torch.randn(w.shape, dtype=w.dtype, generator=torch.Generator().manual_seed(7)) for w in weights]
+    gradients = torch.autograd.grad(gan.loss("generator", batch).total(), weights)
+    found = sum(float((g * d).sum()) for g, d in zip(gradients, along, strict=True))
+
+    def moved(step: float) -> float:
+        for weight, direction in zip(weights, along, strict=True):
+            weight.data += step * direction
+        value = float(gan.loss("generator", batch).total().detach())
+        for weight, direction in zip(weights, along, strict=True):
+            weight.data -= step * direction
+        return value
+
+    assert found == pytest.approx((moved(1e-7) - moved(-1e-7)) / 2e-7, rel=1e-3)
+
+
 def test_the_critics_own_step_leaves_the_generator_alone() -> None:
     gan = trainer(free({"unrolled": 2, "gradient_penalty": "two_sided"}), 0).gan
     data = {"images": torch.zeros(8, 1, 8, 8)}

@@ -271,8 +271,11 @@ def began_convergence(real: Tensor, fake: Tensor, gamma: float | Tensor) -> Tens
 
 
 def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
-    """|E h(x) - E h(G(z))|^2 of features (N, F), arXiv:1606.03498; the gradient flows through the fakes."""
-    return (_full(real).mean(0).detach() - _full(fake).mean(0)).square().sum()
+    """|E h(x) - E h(G(z))|^2 of features (N, F), arXiv:1606.03498.
+
+    Reals carry a gradient only where a critic is looked ahead at, which fakes have moved.
+    """
+    return (_full(real).mean(0) - _full(fake).mean(0)).square().sum()
 
 
 def lecam(r: Tensor, f: Tensor, mean_real: Tensor, mean_fake: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class UNet(Translator):
         self.activate = LeakyReLU(SLOPE)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, (inputs, outputs) in enumerate(zip([sources + latent, *widths], widths, strict=False)):
-            plain = i in (0, levels - 1)  # the first and the last have no norm, and so a bias
+            plain = i in (0, levels - 1)  # the first and the last have no norm
             conv = nn.Conv2d(inputs, outputs, kernel, 2, pad, bias=bias or i == 0)
             self.down.append(conv if plain else nn.Sequential(conv, norm(normed, outputs)))
         for i in reversed(range(levels)):

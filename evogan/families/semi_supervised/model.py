@@ -214,6 +214,9 @@ class SemiSupervisedGAN(PlainGAN):
 
     # --- losses
 
+    def fitness(self, player: str, batch: Batch) -> Tensor:
+        return super().fitness(player, self._known(batch))
+
     def _loss(self, player: str, batch: Batch, objective: Objective) -> Losses:
         if self.plays and player != CLASSIFIER:
             return super()._loss(player, self._known(batch), objective)
