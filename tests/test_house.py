@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": GROUND | {"zoo"},  # of families: what needs torch
     "training": GROUND | {"zoo", "models", "fitness", "data"},
     "evaluation": GROUND | {"data", "fitness", "zoo", "models", "training"},
-    "comparison": GROUND | {"space", "engine"},
+    "comparison": GROUND | {"space", "strategies", "engine"},
     "monitor": GROUND | {"engine", "serving"},
     "report": GROUND | {"space", "strategies", "engine", "comparison", "monitor", "evaluation"},
     "watch": GROUND | {"space", "strategies", "engine", "monitor", "report", "evaluation", "serving"},
